@@ -1,0 +1,169 @@
+"""`Delivery`: one thing to send to one destination, and the only table that says how its status may move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifier.domain.rule import Channel
+
+
+class Status(StrEnum):
+    """Where a delivery stands. The first four are on their way; the rest are ends that only a replay may reopen."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    DEFERRED = "deferred"
+    HELD = "held"
+    SENT = "sent"
+    REFUSED = "refused"
+    EXHAUSTED = "exhausted"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
+    SKIPPED = "skipped"
+
+
+_OPEN = {Status.SENDING, Status.EXPIRED, Status.SUPPRESSED, Status.SKIPPED, Status.HELD, Status.REFUSED}
+#: status → the statuses it may become. `storage/scripts` is generated from this table; nothing else moves a status.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset(_OPEN),
+    Status.SENDING: frozenset(
+        {Status.SENDING, Status.QUEUED, Status.SENT, Status.DEFERRED, Status.REFUSED, Status.EXHAUSTED, Status.EXPIRED}
+        | {Status.SUPPRESSED, Status.SKIPPED, Status.HELD}
+    ),
+    Status.DEFERRED: frozenset(_OPEN | {Status.EXHAUSTED}),
+    Status.HELD: frozenset({Status.QUEUED, Status.SENDING, Status.SENT, Status.EXPIRED, Status.SKIPPED}),
+    Status.REFUSED: frozenset({Status.QUEUED}),
+    Status.EXHAUSTED: frozenset({Status.QUEUED}),
+    Status.EXPIRED: frozenset(),
+    Status.SUPPRESSED: frozenset({Status.QUEUED}),
+    Status.SKIPPED: frozenset(),
+    Status.SENT: frozenset(),
+}
+
+
+def may_become(current: Status, following: Status) -> bool:
+    """Whether a delivery may move from ``current`` to ``following``."""
+    return following in TRANSITIONS[current]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mailbox(_Wire):
+    """Where an email goes."""
+
+    address: Annotated[str, Field(min_length=3, max_length=320)]
+    name: str = ""
+    locale: str = ""
+    timezone: str = ""
+    recipient: str = ""
+    """The recipient's id, when the rule named one."""
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same one; the address without case, so one event mails a person once."""
+        return "mailto:" + self.address.strip().casefold()
+
+
+class EndpointRef(_Wire):
+    """Where a webhook goes: a registered endpoint, looked up when it is sent so that a rotated secret is used."""
+
+    endpoint: Annotated[str, Field(min_length=1, max_length=64)]
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same one."""
+        return "endpoint:" + self.endpoint
+
+
+class RecipientRef(_Wire):
+    """A person known by id: the worker looks the address up when it sends, so a changed address is used."""
+
+    recipient: Annotated[str, Field(min_length=1, max_length=256)]
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same one."""
+        return "recipient:" + self.recipient
+
+
+Destination = Mailbox | EndpointRef | RecipientRef
+
+
+class DigestItems(_Wire):
+    """The items of one closed digest window, carried by the delivery that sends them."""
+
+    items: list[int]
+    """Indexes into the batch's events, oldest first."""
+    total: int
+    """Items collected, also when the list was capped."""
+    key: str = ""
+    opened: float = 0
+    closed: float = 0
+
+
+class Delivery(_Wire):
+    """One thing to send to one destination, as it travels in a `Batch`."""
+
+    id: str
+    event: int
+    """Index into the batch's events."""
+    rule: str
+    to: Destination
+    attempt: int = 0
+    """Tries already made when this message was published; a copy that is behind the ledger is recognised by it."""
+    queued: float = 0
+    """Unix seconds when it was planned."""
+    expires: float | None = None
+    """Unix seconds after which nothing is sent."""
+    key: str = ""
+    """Digest key; only on deliveries of the digest channel."""
+    digest: DigestItems | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a delivery, immutable once recorded."""
+
+    number: int
+    started: float
+    """Unix seconds."""
+    duration: float
+    """Seconds."""
+    outcome: str
+    """sent | deferred | refused."""
+    code: str
+    reply: str
+    worker: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON output."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """What the ledger knows of one delivery."""
+
+    id: str
+    event: str
+    """`Event.key`."""
+    rule: str
+    channel: Channel
+    destination: str
+    """Masked for people: ``a…@example.org`` or an endpoint id; the address itself stays encrypted at rest."""
+    status: Status
+    reason: str
+    """Why it is held, skipped, suppressed, refused or exhausted; empty otherwise."""
+    tries: int
+    queued: float
+    updated: float
+    next_try: float | None
+    template: str
+    """Content hash of the template that rendered the last try."""
+    attempts: tuple[Attempt, ...]

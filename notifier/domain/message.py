@@ -1,0 +1,28 @@
+"""`Message`: rendered content, before any channel turns it into bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EmailMessage:
+    """What a mail says. ``text`` is always there; ``html`` may be empty."""
+
+    subject: str
+    text: str
+    html: str
+    template: str
+    """Content hash of the templates that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookMessage:
+    """What a webhook says: the exact bytes that are signed and sent."""
+
+    body: bytes
+    content_type: str
+    template: str
+
+
+Message = EmailMessage | WebhookMessage

@@ -1,0 +1,94 @@
+"""`Rule`: which events concern whom, by which channel, with which template. Values only; `notifier.rules` loads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from notifier.domain.retry import RetrySchedule
+
+
+class Channel(StrEnum):
+    """How something is delivered."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    DIGEST = "digest"
+
+
+class Priority(StrEnum):
+    """Which lane a delivery waits in."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+def queue_name(channel: Channel, priority: Priority) -> str:
+    """The work queue, which is also the routing key, of a delivery.
+
+    No dots: native delayed delivery binds ``#.<key>``, so a key that is a dot-suffix of another would run twice.
+    Digests have one queue: collecting an item is a Redis write, nobody waits for it.
+    """
+    return "digest" if channel is Channel.DIGEST else f"{channel}-{priority}"
+
+
+#: Every work queue, in the order a worker without ``--queues`` reads them.
+WORK_QUEUES: tuple[str, ...] = (
+    *(queue_name(c, p) for c in (Channel.EMAIL, Channel.WEBHOOK) for p in Priority),
+    "digest",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a digest closes: every fixed period, or some time after its first item, or at a number of items."""
+
+    every: float | None = None
+    """Seconds; windows are aligned to the epoch in UTC, so every process agrees where one ends."""
+    after_first: float | None = None
+    """Seconds after the first item."""
+    at_most: int | None = None
+    """Items that close the window at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One file attached to an email: expressions over the event that give its name, media type and base64 content."""
+
+    name: str
+    content: str
+    media_type: str = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of a rules.yaml. Expressions are kept as source text; `rules.matching` compiles them once."""
+
+    id: str
+    """``<folder>/<id in the file>``: unique in the whole catalog, stable, written in the ledger."""
+    event: str
+    """Event type, or a pattern with ``*``."""
+    channel: Channel
+    template: str
+    """The folder below templates/ whose files render it."""
+    category: str
+    transactional: bool
+    priority: Priority = Priority.NORMAL
+    to: str = ""
+    """Expression giving an address, a recipient id, an object, or a list of them; empty for webhooks."""
+    when: str = ""
+    expires: float | None = None
+    """Seconds after planning; after it nothing is sent."""
+    key: str = ""
+    window: Window | None = None
+    uncertain: Literal["resend", "park"] = "resend"
+    """What to do when nobody knows whether it left: send again with the same id, or ask a person."""
+    retry: RetrySchedule | None = None
+    """None means the channel's own schedule."""
+    attachments: tuple[Attachment, ...] = ()
+    sender: str = ""
+    """From address; empty means NOTIFIER_EMAIL_FROM."""
+    source: str = ""
+    """``file:line`` of the rule, for errors and explain."""

@@ -1,0 +1,71 @@
+"""The broker's exchanges and queues, as data: declared by `consumers.topology`, read by the Celery app.
+
+One place, because two declarations of a queue that differ in one argument make RabbitMQ refuse the second (AMQP 406).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from notifier.domain.rule import WORK_QUEUES
+
+EVENTS_EXCHANGE = "notifier.events"
+TASKS_EXCHANGE = "notifier.tasks"
+FAILURES_EXCHANGE = "notifier.failures"
+INTAKE_QUEUE = "notifier.intake"
+FAILED_INTAKE = "failed-intake"
+FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-digest")
+
+#: Returns of one message before the broker dead-letters it. Positive and explicit: RabbitMQ 3.x has no default, 4.x has
+#: 20, and -1 means "drop at the first return" on 3.10 (measured). Every crash adds 1 to all that was prefetched.
+DELIVERY_LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable topic exchange."""
+
+    name: str
+    type: str = "topic"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue and how it is bound."""
+
+    name: str
+    exchange: str
+    routing_key: str
+    arguments: dict[str, str | int] = field(default_factory=dict)
+
+
+def _work_arguments(failure_queue: str) -> dict[str, str | int]:
+    return {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": FAILURES_EXCHANGE,
+        "x-dead-letter-routing-key": failure_queue,
+        # At-least-once dead lettering needs reject-publish (rabbitmq.com/docs/quorum-queues); without it a dead-lettered
+        # message may vanish between the two queues.
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-delivery-limit": DELIVERY_LIMIT,
+    }
+
+
+def failure_queue(work_queue: str) -> str:
+    """Where a work queue's failures are parked: ``email-high`` → ``failed-email``."""
+    return "failed-" + work_queue.split("-")[0]
+
+
+EXCHANGES: tuple[Exchange, ...] = (
+    Exchange(EVENTS_EXCHANGE),
+    Exchange(TASKS_EXCHANGE),
+    Exchange(FAILURES_EXCHANGE),
+)
+#: Failure queues come first: at-least-once dead lettering into a queue that is not there keeps messages invisible.
+#: They carry no delivery limit; on RabbitMQ 4.x, whose default is 20, `consumers.topology` says which policy lifts it.
+QUEUES: tuple[Queue, ...] = (
+    *(Queue(name, FAILURES_EXCHANGE, name, {"x-queue-type": "quorum"}) for name in FAILURE_QUEUES),
+    Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
+    *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(failure_queue(name))) for name in WORK_QUEUES),
+)

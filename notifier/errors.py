@@ -1,0 +1,158 @@
+"""Every error this service raises, and what each one makes happen next.
+
+    NotifierError
+    ├── ConfigurationError        the process does not start; lists every mistake at once
+    │   ├── SettingsError         a NOTIFIER_* variable
+    │   ├── RulesError            a rules.yaml, schema.json or sample.json
+    │   └── TemplateError         a template that does not compile
+    ├── InvalidEvent              the event is parked in failed-intake (API: 400), never requeued
+    │   ├── MalformedEvent        not a CloudEvent
+    │   ├── EventTooLarge         more bytes than NOTIFIER_EVENT_MAX_BYTES (API: 413)
+    │   ├── SchemaMismatch        data breaks the schema.json of its type
+    │   └── PlanningError         a rule's expression failed or named a destination that cannot exist
+    ├── InvalidBatch              a task message nobody can read; dead-lettered
+    ├── RenderError               attempt recorded as render_failed, parked, no retry
+    │   └── RenderBudgetExceeded  the template took too many steps or made too many bytes
+    ├── InvalidDestination        this destination can never be sent to; refused and parked
+    │   ├── InvalidAddress        not an email address
+    │   └── ForbiddenTarget       a webhook URL that points inside
+    ├── Unavailable               a dependency is away; wait and try again, nothing is lost
+    │   ├── BrokerUnavailable
+    │   └── StorageUnavailable
+    ├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
+    ├── TopologyConflict          a queue exists with other arguments (AMQP 406)
+    └── NotFound                  no such event, delivery, endpoint or parked delivery
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in something a person wrote, told so that they can mend it."""
+
+    where: str
+    """A variable name, or a file with its line: ``templates/order.shipped/rules.yaml:7``."""
+    what: str
+    """What is wrong, with the value as far as it is not secret."""
+    fix: str = ""
+    """What to do about it, as an instruction."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.fix})" if self.fix else "")
+
+
+class NotifierError(Exception):
+    """The root: catch it to catch everything this service raises on purpose."""
+
+
+class ConfigurationError(NotifierError):
+    """Files or variables a person wrote are wrong; ``problems`` holds every mistake, not only the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__("\n".join([f"{count} mistake{'' if count == 1 else 's'}:", *(f"  {p}" for p in self.problems)]))
+
+
+class SettingsError(ConfigurationError):
+    """One or more NOTIFIER_* variables are missing or wrong."""
+
+
+class RulesError(ConfigurationError):
+    """One or more rule, schema or sample files are wrong."""
+
+
+class TemplateError(ConfigurationError):
+    """One or more templates do not compile."""
+
+
+class InvalidEvent(NotifierError):
+    """The event itself is wrong, so trying again cannot help. ``cause`` names the kind in failure queues."""
+
+    cause = "invalid_event"
+
+    def __init__(self, message: str, field: str = "") -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class MalformedEvent(InvalidEvent):
+    """Not a CloudEvent 1.0."""
+
+    cause = "malformed"
+
+
+class EventTooLarge(InvalidEvent):
+    """The event has more bytes than one task may carry."""
+
+    cause = "too_large"
+
+
+class SchemaMismatch(InvalidEvent):
+    """``data`` breaks the JSON Schema of its event type; ``field`` is the JSON path that failed."""
+
+    cause = "schema"
+
+
+class PlanningError(InvalidEvent):
+    """A rule could not be applied to this event: an expression failed or gave an impossible destination."""
+
+    cause = "planning"
+
+
+class InvalidBatch(NotifierError):
+    """A task message that is not a Batch of a version this worker reads."""
+
+
+class RenderError(NotifierError):
+    """A template failed on this event. ``template`` and ``line`` say where."""
+
+    def __init__(self, message: str, template: str = "", line: int = 0) -> None:
+        self.template = template
+        self.line = line
+        place = f"{template}:{line}: " if template and line else f"{template}: " if template else ""
+        super().__init__(place + message)
+
+
+class RenderBudgetExceeded(RenderError):
+    """The template used up its steps or bytes; a hostile or runaway template ends here."""
+
+
+class InvalidDestination(NotifierError):
+    """Nothing can ever be delivered to this destination."""
+
+
+class InvalidAddress(InvalidDestination):
+    """Not an email address that can be written into an SMTP command."""
+
+
+class ForbiddenTarget(InvalidDestination):
+    """A webhook URL, or an address its name resolves to, that webhooks may not reach."""
+
+
+class Unavailable(NotifierError):
+    """A dependency is away for now; the work is kept and tried again."""
+
+
+class BrokerUnavailable(Unavailable):
+    """RabbitMQ cannot be reached or has blocked publishing."""
+
+
+class StorageUnavailable(Unavailable):
+    """Redis cannot be reached, is read-only or is out of memory."""
+
+
+class PublishRejected(NotifierError):
+    """The broker did not take the message: nack, unroutable or timed out. The caller still owns it."""
+
+
+class TopologyConflict(NotifierError):
+    """An exchange or queue exists with other arguments than ours (AMQP 406 PRECONDITION_FAILED)."""
+
+
+class NotFound(NotifierError):
+    """Nothing is known under this id."""

@@ -1,0 +1,277 @@
+"""Environment → one frozen `Settings`, validated once; every mistake is named at once.
+
+Every field's name is its variable (``broker_url`` → ``NOTIFIER_BROKER_URL``), its description is the reference page's
+text and ``notifier config``'s. Secrets may come from a file: ``NOTIFIER_SECRET_KEY_FILE``. Below `wiring` only plain
+values travel; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+
+from notifier.errors import Problem, SettingsError
+
+PREFIX = "NOTIFIER_"
+
+
+def _secret(description: str, default: str) -> Any:
+    return Field(default, description=description, json_schema_extra={"secret": True})
+
+
+class Settings(BaseModel):
+    """Everything a deployer may decide. Durations are seconds, sizes bytes, unless the description says otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    # servers
+    broker_url: str = _secret(
+        "RabbitMQ: amqp://user:password@host:5672/vhost, or amqps:// for TLS. redis:// runs embedded, without RabbitMQ.",
+        "amqp://guest:guest@127.0.0.1:5672/",
+    )
+    broker_ca_file: Path | None = Field(None, description="CA certificates that sign the broker's (amqps).")
+    redis_url: str = _secret(
+        "Redis or Valkey: redis://, rediss:// (TLS), unix:// or sentinel://host:26379,host2:26379/service/0.",
+        "redis://127.0.0.1:6379/0",
+    )
+    redis_ca_file: Path | None = Field(None, description="CA certificates that sign Redis's (rediss).")
+    redis_check: bool = Field(
+        True, description="Refuse to start on a Redis that evicts keys or keeps nothing on disk; warn when it cannot say."
+    )
+    smtp_url: str = _secret(
+        "Mail relay: smtp://user:password@host:587 (STARTTLS required), smtps:// (implicit TLS), or smtp+plain:// "
+        "(no TLS; a relay on the same machine). Two URLs separated by a space or comma: the second takes over.",
+        "smtp+plain://127.0.0.1:25",
+    )
+    smtp_ca_file: Path | None = Field(None, description="CA certificates that sign the relay's.")
+    # content
+    templates: Path = Field(Path("templates"), description="Folder with one folder per event type.")
+    email_from: str = Field("Notifier <notifier@localhost>", description="From address of mails whose rule names none.")
+    public_url: str = Field("", description="https:// address of the API as recipients reach it; makes unsubscribe links.")
+    email_hostname: str = Field(
+        "localhost", description="Our name in EHLO and the right side of Message-IDs; a domain of yours."
+    )
+    dkim_domain: str = Field("", description="Sign mails for this domain (extra 'dkim').")
+    dkim_selector: str = Field("", description="DKIM selector: the key is published at SELECTOR._domainkey.DOMAIN.")
+    dkim_key: str = _secret("PEM private key for DKIM.", "")
+    # access
+    secret_key: str = _secret(
+        "32 or more random characters that encrypt webhook secrets and recipient data at rest and sign links. "
+        "Several separated by commas: the first encrypts, the others still decrypt (rotation).",
+        "",
+    )
+    api_tokens: str = _secret(
+        "Bearer tokens and their roles: 'publish:TOKEN admin:TOKEN2'. Roles: publish, read, operate, admin. "
+        "Empty: the API answers 401 to everything but health checks.",
+        "",
+    )
+    # intake
+    event_max_bytes: int = Field(256 * 1024, ge=1024, le=8 * 1024 * 1024, description="Largest event taken in.")
+    intake_prefetch: int = Field(500, ge=1, le=65535, description="Events a consumer holds unacknowledged.")
+    intake_linger: float = Field(0.004, ge=0, le=1, description="How long deliveries wait for company in a batch.")
+    batch_deliveries: int = Field(50, ge=1, le=500, description="Most deliveries in one task.")
+    batch_bytes: int = Field(256 * 1024, ge=4096, le=8 * 1024 * 1024, description="Most bytes in one task.")
+    # workers
+    worker_concurrency: int = Field(24, ge=1, le=1000, description="Batches one worker process runs at once.")
+    send_timeout: float = Field(60, gt=0, le=600, description="Deadline of one email transaction, connect included.")
+    webhook_timeout: float = Field(15, gt=0, le=120, description="Deadline of one webhook exchange, DNS included.")
+    smtp_connections: int = Field(10, ge=1, le=500, description="Connections one worker process keeps to a relay.")
+    webhook_connections: int = Field(100, ge=1, le=5000, description="Webhook connections of one worker process.")
+    webhook_allow: str = Field(
+        "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
+    )
+    webhook_http: bool = Field(False, description="Allow http:// endpoints besides https://.")
+    email_retry: str = Field("", description="Seconds between tries of an email: '30 120 600 …'. Empty: about 3 days.")
+    webhook_retry: str = Field("", description="Seconds between tries of a webhook. Empty: about 28 hours.")
+    grace: float = Field(30, ge=1, le=600, description="How long a stopping process may finish what is in flight.")
+    # storage
+    retention_sent: float = Field(7 * 86400, ge=60, description="How long the ledger keeps a delivery that was sent.")
+    retention_failed: float = Field(30 * 86400, ge=60, description="How long it keeps any other ended delivery.")
+    # processes
+    http_host: str = Field("127.0.0.1", description="Address health, metrics and the API listen on.")
+    http_port: int = Field(9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 is any free port.")
+    api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker_scheme(cls, url: str) -> str:
+        return _with_scheme(url, ("amqp", "amqps", "redis", "rediss"))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, url: str) -> str:
+        return _with_scheme(url, ("redis", "rediss", "unix", "sentinel", "sentinels"))
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp_schemes(cls, urls: str) -> str:
+        for url in split_list(urls):
+            _with_scheme(url, ("smtp", "smtps", "smtp+plain"))
+        if not split_list(urls):
+            raise ValueError("name at least one relay")
+        return urls
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_keys(cls, keys: str) -> str:
+        if any(len(key) < 32 for key in split_list(keys)):
+            raise ValueError("each key needs at least 32 characters; make one with: openssl rand -base64 32")
+        return keys
+
+    @field_validator("email_retry", "webhook_retry")
+    @classmethod
+    def _delays(cls, text: str) -> str:
+        for part in split_list(text):
+            if not part.replace(".", "", 1).isdigit() or float(part) < 1:
+                raise ValueError(f"{part!r} is not a number of seconds of at least 1")
+        return text
+
+    @field_validator("api_tokens")
+    @classmethod
+    def _tokens(cls, text: str) -> str:
+        for entry in split_list(text):
+            role, separator, token = entry.partition(":")
+            if not separator or role not in ("publish", "read", "operate", "admin"):
+                raise ValueError("write ROLE:TOKEN with a role of publish, read, operate, admin")
+            if len(token) < 16:
+                raise ValueError(f"the {role} token has {len(token)} characters; it needs at least 16")
+        return text
+
+    @property
+    def embedded(self) -> bool:
+        """Whether Celery's broker is Redis: one machine, no RabbitMQ, for demo and development."""
+        return self.broker_url.startswith(("redis://", "rediss://"))
+
+
+def split_list(text: str) -> list[str]:
+    """Entries separated by spaces, commas or newlines."""
+    return text.replace(",", " ").split()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One setting as ``notifier config`` and the reference page show it."""
+
+    variable: str
+    value: str
+    origin: str
+    """``default``, the variable's name, or the file it was read from."""
+    default: str
+    description: str
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises `SettingsError` with every variable that is unknown, unreadable or wrong."""
+    values, problems = _collect(environment)
+    try:
+        settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
+    except ValidationError as error:
+        problems.extend(_problem(e["loc"], e["msg"], e.get("input")) for e in error.errors(include_url=False))
+        raise SettingsError(problems) from error
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def entries(settings: Settings, environment: Mapping[str, str]) -> list[Entry]:
+    """Every setting with its masked value and where that came from, in the order of the reference page."""
+    values, _ = _collect(environment)
+    return [
+        Entry(
+            variable=variable(name),
+            value=masked(name, getattr(settings, name)),
+            origin=values[name][1] if name in values else "default",
+            default="" if is_secret(field) and name == "secret_key" else masked(name, field.default),
+            description=field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def variable(name: str) -> str:
+    """``broker_url`` → ``NOTIFIER_BROKER_URL``."""
+    return PREFIX + name.upper()
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a value is masked and may come from a ``_FILE``."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("secret"))
+
+
+def masked(name: str, value: Any) -> str:
+    """A value as logs and ``notifier config`` may show it: URLs without password, other secrets as stars."""
+    if value in (None, ""):
+        return ""
+    if not is_secret(Settings.model_fields[name]):
+        return str(value)
+    parts = [_mask_url(part) if "://" in part else "****" for part in split_list(str(value))]
+    return " ".join(parts)
+
+
+def _mask_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rsplit("@", 1)[1]
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:****@{host}"))
+
+
+def _collect(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
+    values: dict[str, tuple[str, str]] = {}
+    problems: list[Problem] = []
+    for key in sorted(k for k in environment if k.startswith(PREFIX)):
+        name = key.removeprefix(PREFIX).lower()
+        secret_name = name.removesuffix("_file")
+        if name in Settings.model_fields:
+            if environment[key] != "" or name not in values:
+                values[name] = (environment[key], key)
+        elif name.endswith("_file") and secret_name in Settings.model_fields and _may_be_file(secret_name):
+            _read_file(key, environment[key], secret_name, values, problems)
+        else:
+            problems.append(Problem(key, "no such setting", "see `notifier config` for all names"))
+    kept = {n: v for n, v in values.items() if v[0] != "" or Settings.model_fields[n].default == ""}
+    return kept, problems
+
+
+def _may_be_file(name: str) -> bool:
+    return is_secret(Settings.model_fields[name])
+
+
+def _read_file(
+    key: str, path: str, name: str, values: dict[str, tuple[str, str]], problems: list[Problem]
+) -> None:
+    if values.get(name, ("", ""))[0]:
+        problems.append(Problem(key, f"{variable(name)} is set as well", "set one of the two"))
+        return
+    try:
+        values[name] = (Path(path).read_text(encoding="utf-8").strip(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(key, f"cannot read {path}: {error}", "name a readable text file"))
+
+
+def _problem(location: tuple[int | str, ...], message: str, value: Any) -> Problem:
+    name = str(location[0]) if location else ""
+    field = Settings.model_fields.get(name)
+    shown = masked(name, value) if field is not None and isinstance(value, str) else ""
+    what = message.removeprefix("Value error, ")
+    fix = (field.description or "") if field is not None else ""
+    return Problem(variable(name), f"{shown!r}: {what}" if shown else what, fix)
+
+
+def _with_scheme(url: str, schemes: tuple[str, ...]) -> Annotated[str, "the same url"]:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in schemes or not rest:
+        raise ValueError("expected " + " or ".join(f"{s}://…" for s in schemes))
+    try:
+        _ = urlsplit(url.split(",")[0]).port
+    except ValueError as error:
+        raise ValueError(f"the port is not a number between 0 and 65535 ({error})") from error
+    return url
