@@ -1,0 +1,47 @@
+# Everything a developer types. Each verb makes the environment it needs, once; a changed lock makes it again.
+PYTHON ?= $(shell scripts/find-python)
+BIN := .venv/bin
+# The demo needs far less than development; an environment that has the development lock has the demo's too.
+DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fmt lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(DEMO_ENVIRONMENT)  ## the whole service in one command, nothing else installed
+	$(BIN)/notifier demo
+
+test: .venv/.dev  ## all tests, against real servers (installed first when run as root)
+	scripts/install-servers
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev  ## style, types, import rules, container files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	scripts/check-container-files
+
+bench: .venv/.dev  ## deliveries per second of each stage, on this machine
+	$(BIN)/python -m tests.bench $(ARGS)
+
+fmt: .venv/.dev  ## format, and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for newer versions)
+	scripts/lock $(ARGS)
+
+clean:  ## remove the environment and every cache
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.demo: requirements/demo.txt
+	scripts/install-requirements demo $(PYTHON)
+	@touch $@
+
+.venv/.dev: requirements/dev.txt
+	scripts/install-requirements dev $(PYTHON)
+	@touch $@

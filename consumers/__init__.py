@@ -1,0 +1,1 @@
+"""The RabbitMQ edge: topology, connection, envelope, batching and the intake consumer; imports pika, never Celery."""
