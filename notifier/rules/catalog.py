@@ -1,0 +1,78 @@
+"""`Catalog`: every rule, schema and sample of one version of the rule files, found by event type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from notifier.domain.event import Event
+from notifier.domain.rule import Rule
+from notifier.errors import RulesError
+from notifier.rendering.expressions import Expressions
+from notifier.rendering.renderer import Renderer
+from notifier.rules.loading import Folder, load_folders
+from notifier.rules.matching import CompiledRule
+from notifier.rules.patterns import matches
+from notifier.rules.samples import Sample
+from notifier.rules.schemas import Schema
+
+#: Event types whose rules are remembered. Types come from publishers, so a stranger's million types must not fill memory.
+MAX_CACHED_TYPES = 4096
+
+
+class Catalog:
+    """Immutable but for its cache; a changed file makes a new one (`live.Live`)."""
+
+    def __init__(self, folders: Iterable[Folder]) -> None:
+        self._folders = {folder.name: folder for folder in folders}
+        self._compiled = tuple(compiled for folder in self._folders.values() for compiled in folder.rules)
+        self.rules: tuple[Rule, ...] = tuple(compiled.rule for compiled in self._compiled)
+        """Every rule, in the order of folders and of their files."""
+        self._by_id = {rule.id: rule for rule in self.rules}
+        self._cache: dict[str, tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]] = {}
+
+    @classmethod
+    def load(cls, root: Path, renderer: Renderer, expressions: Expressions) -> Catalog:
+        """Read everything below ``root``. Raises `RulesError` with every mistake of every file."""
+        folders, problems = load_folders(root, renderer, expressions)
+        if problems:
+            raise RulesError(problems)
+        return cls(folders)
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """A rule by its catalog-wide id, ``<folder>/<id>``."""
+        return self._by_id.get(rule_id)
+
+    def matching(self, event_type: str) -> tuple[CompiledRule, ...]:
+        """The rules that concern an event type; empty when nobody wants to hear of it."""
+        return self._lookup(event_type)[0]
+
+    def validate(self, event: Event) -> None:
+        """Check ``data`` against every schema.json whose folder concerns this type. Raises `SchemaMismatch`."""
+        for schema in self._lookup(event.type)[1]:
+            schema.check(event.data)
+
+    def schemas(self, event_type: str) -> tuple[Schema, ...]:
+        """The schemas `validate` checks for an event type."""
+        return self._lookup(event_type)[1]
+
+    @property
+    def samples(self) -> Mapping[str, tuple[Sample, ...]]:
+        """Folder → its sample events; `sample.json` first, then `sample.<name>.json` by name."""
+        return {name: folder.samples for name, folder in self._folders.items() if folder.samples}
+
+    @property
+    def patterns(self) -> Mapping[str, str]:
+        """Folder → the event type or pattern its rules are for."""
+        return {name: folder.event for name, folder in self._folders.items() if folder.event}
+
+    def _lookup(self, event_type: str) -> tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]:
+        found = self._cache.get(event_type)
+        if found is None:
+            folders = [f for f in self._folders.values() if f.event and matches(f.event, event_type)]
+            rules = tuple(compiled for folder in folders for compiled in folder.rules)
+            found = rules, tuple(folder.schema for folder in folders if folder.schema is not None)
+            if len(self._cache) >= MAX_CACHED_TYPES:
+                self._cache.clear()
+            self._cache[event_type] = found
+        return found

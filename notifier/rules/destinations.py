@@ -1,0 +1,140 @@
+"""What a rule's `to` names → destinations, each once; what cannot be one is listed and never stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from notifier.domain.delivery import Destination, Mailbox, RecipientRef
+
+#: RFC 5321 §4.5.3.1: 64 octets of local part, the @, 255 of domain.
+MAX_ADDRESS = 320
+MAX_RECIPIENT = 256
+#: Names, locales and zones are for greeting and formatting; longer ones are cut, never refused.
+MAX_TEXT = 256
+_RECIPIENT_KEYS = ("recipient", "id")
+_ADDRESS_KEYS = ("email", "address")
+
+
+@dataclass(frozen=True, slots=True)
+class BadEntry:
+    """An entry of `to` that cannot be a destination at all; ``reason`` carries types and sizes, never the value."""
+
+    index: int
+    reason: str
+
+
+def destinations(value: Any) -> Iterator[Destination | BadEntry]:
+    """Everything ``value`` names, in its order, duplicates left out by identity. Yields, so a long list stays lean."""
+    if value is None:
+        return
+    if isinstance(value, list | tuple):
+        yield from _each_once(value)
+    else:
+        yield _read(value, 0)
+
+
+def _each_once(entries: list[Any] | tuple[Any, ...]) -> Iterator[Destination | BadEntry]:
+    # Hashes instead of the identities themselves would save 10 MB per 100,000 and could drop a person: not worth it.
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        found = _read(entry, index)
+        if isinstance(found, BadEntry):
+            yield found
+        elif (identity := found.identity) not in seen:
+            seen.add(identity)
+            yield found
+
+
+def _read(entry: Any, index: int) -> Destination | BadEntry:
+    if isinstance(entry, str):
+        return _from_text(entry, index)
+    if isinstance(entry, Mapping):
+        return _from_object(entry, index)
+    return BadEntry(index, f"{_kind(entry)} names nobody: expected an address, a recipient id or an object")
+
+
+def _from_text(text: str, index: int) -> Destination | BadEntry:
+    text = text.strip()
+    if "@" in text:
+        return _mailbox(text, {}, index)
+    return _recipient(text, index)
+
+
+def _from_object(entry: Mapping[Any, Any], index: int) -> Destination | BadEntry:
+    address = _first(entry, _ADDRESS_KEYS)
+    if address is None:
+        reference = _first(entry, _RECIPIENT_KEYS)
+        if reference is None:
+            return BadEntry(index, "an object without email, address, recipient or id names nobody")
+        if isinstance(reference, int) and not isinstance(reference, bool):
+            reference = str(reference)
+        if not isinstance(reference, str):
+            return BadEntry(index, f"a recipient id must be text, not {_kind(reference)}")
+        return _recipient(reference.strip(), index)
+    if not isinstance(address, str):
+        return BadEntry(index, f"an address must be text, not {_kind(address)}")
+    return _mailbox(address.strip(), entry, index)
+
+
+def _mailbox(address: str, entry: Mapping[Any, Any], index: int) -> Destination | BadEntry:
+    """A malformed address is kept: the channel refuses that delivery, so that it is seen under its own id."""
+    if not 3 <= len(address) <= MAX_ADDRESS:
+        return BadEntry(index, f"an address has 3 to {MAX_ADDRESS} characters, this one {len(address)}")
+    if not _encodable(address):
+        return BadEntry(index, "an address with half a surrogate pair is not text")
+    return Mailbox.model_construct(
+        address=address,
+        name=_text(entry.get("name")),
+        locale=_text(entry.get("locale")),
+        timezone=_text(entry.get("timezone")),
+        recipient=_text(_first(entry, _RECIPIENT_KEYS)),
+    )
+
+
+def _recipient(reference: str, index: int) -> Destination | BadEntry:
+    if not 1 <= len(reference) <= MAX_RECIPIENT:
+        return BadEntry(index, f"a recipient id has 1 to {MAX_RECIPIENT} characters, this one {len(reference)}")
+    if not _encodable(reference) or not reference.isprintable():
+        return BadEntry(index, "a recipient id with control characters is not an id")
+    return RecipientRef.model_construct(recipient=reference)
+
+
+def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
+    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+
+
+def _text(value: Any) -> str:
+    """Optional text of a person; anything but text, a number or nothing is left out rather than guessed at."""
+    if isinstance(value, str):
+        return value[:MAX_TEXT] if _encodable(value) else ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def _encodable(text: str) -> bool:
+    """Lone surrogates can be in JSON (``"\\ud800"``) and in no UTF-8 message; they would crash the publisher."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kind(value: Any) -> str:
+    """The JSON word for a value's type, for error texts that must not show the value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
