@@ -1,0 +1,111 @@
+"""Every Prometheus metric of every role in one place: the list that dashboards and alerts are tested against.
+
+Labels come from small closed sets (channels, causes, statuses); ids, addresses, tenants and event types never become
+labels, because one label value costs memory for ever. Names follow prometheus.io/docs/practices/naming.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import choose_encoder
+
+from notifier import __version__
+
+#: Our own registry: whatever a library registers in the default one stays out of our page.
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+#: Seconds; from a pipelined SMTP transaction (0.2 ms) to the deadline of one send (60 s).
+_SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+#: Seconds; from an idle system (10 ms) to the last retry (days).
+_LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 43200, 259200)
+_COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"notifier_{name}", text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"notifier_{name}", text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(f"notifier_{name}", text, labels, buckets=buckets, registry=REGISTRY)
+
+
+# intake
+EVENTS_RECEIVED = _counter("events_received_total", "Events taken in; via is amqp or http.", "via")
+EVENTS_DUPLICATE = _counter("events_duplicate_total", "Events whose deliveries were all known already.")
+EVENTS_UNMATCHED = _counter("events_unmatched_total", "Events no rule wanted.")
+EVENTS_PARKED = _counter("events_parked_total", "Events parked in failed-intake.", "cause")
+INTAKE_PAUSED = _gauge("intake_paused", "1 while intake waits for Redis or RabbitMQ to return.")
+INTAKE_IN_FLIGHT = _gauge("intake_in_flight", "Events taken from the broker and not yet acknowledged.")
+INTAKE_SECONDS = _histogram("intake_seconds", "From reading an event to acknowledging it.", _SHORT)
+DELIVERIES_PLANNED = _counter("deliveries_planned_total", "Deliveries published to work queues.", "channel", "priority")
+DELIVERIES_KNOWN = _counter("deliveries_known_total", "Planned deliveries that were skipped as known already.")
+BATCH_DELIVERIES = _histogram("batch_deliveries", "Deliveries in one task.", _COUNTS, "channel")
+
+# delivery
+DELIVERIES = _counter("deliveries_total", "Deliveries by the status a try or a gate gave them.", "channel", "outcome")
+ATTEMPTS = _counter("attempts_total", "Tries by the class of the answer (`code_class`).", "channel", "code")
+ATTEMPT_SECONDS = _histogram("attempt_seconds", "One try, from send to answer.", _SHORT, "channel", "outcome")
+QUEUE_SECONDS = _histogram("queue_seconds", "From planning to the first claim.", _LONG, "channel", "priority")
+LATENCY_SECONDS = _histogram("latency_seconds", "From planning to sent, with retries.", _LONG, "channel", "priority")
+RATE_LIMITED = _counter("rate_limited_total", "Deliveries that had to wait for a rate limit.", "channel")
+BREAKERS_OPEN = _gauge("breakers_open", "Endpoints whose circuit breaker is open, as this worker sees them.")
+IN_FLIGHT = _gauge("in_flight", "Deliveries this worker is sending.", "channel")
+RENDER_SECONDS = _histogram("render_seconds", "Rendering one delivery.", _SHORT, "channel")
+RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
+RELAY_STATE = Enum(
+    "notifier_relay",
+    "State of each mail relay: throttled sends slower than asked, paused waits for a mended login or policy.",
+    ["relay"],
+    states=["ok", "throttled", "paused", "down"],
+    registry=REGISTRY,
+)
+DIGEST_ITEMS = _counter("digest_items_total", "Items collected in digest windows.")
+DIGEST_WINDOWS_OPENED = _counter("digest_windows_opened_total", "Digest windows opened by a first item.")
+DIGEST_WINDOWS_CLOSED = _counter("digest_windows_closed_total", "Digest windows closed; by is time or size.", "by")
+DIGEST_SWEPT = _gauge("digest_swept_timestamp_seconds", "When the last sweep for due digest windows ended; 0 is never.")
+
+# failures
+PARKED = _counter("parked_total", "Deliveries and events parked in failure queues.", "channel", "cause")
+PARKED_NOW = _gauge("failure_queue_size", "What lies in each failure queue, as last looked at.", "queue")
+REPLAYED = _counter("replayed_total", "Parked deliveries sent back to their queue.", "queue")
+DISCARDED = _counter("discarded_total", "Parked deliveries dropped by an operator.", "queue")
+
+# dependencies and content
+BROKER_RECONNECTS = _counter("broker_reconnects_total", "Connections to RabbitMQ that had to be made again.")
+REDIS_RECONNECTS = _counter("redis_reconnects_total", "Commands that found Redis away.")
+CONTENT_RELOADS = _counter("content_reloads_total", "Reloads of rules and templates; result is ok or broken.", "result")
+CONTENT_BROKEN = _gauge("content_broken", "1 while the files on disk are wrong and the last good ones are in use.")
+
+# http
+HTTP_REQUESTS = _counter("http_requests_total", "API requests by route template.", "method", "route", "status")
+HTTP_SECONDS = _histogram("http_request_seconds", "API requests by route template.", _SHORT, "method", "route")
+
+BUILD = Info("notifier_build", "The version that runs.", registry=REGISTRY)
+BUILD.info({"version": __version__})
+
+
+def code_class(code: str) -> str:
+    """An outcome code as a label of few values: ``smtp_450_4.2.1`` → ``smtp_4xx``, ``http_503`` → ``http_5xx``."""
+    kind, _, rest = code.partition("_")
+    return f"{kind}_{rest[0]}xx" if kind in ("smtp", "http") and rest[:1].isdigit() else code
+
+
+def exposition(accept: str = "") -> tuple[bytes, str]:
+    """The page Prometheus scrapes and its content type, in the format the scraper prefers."""
+    encode, content_type = choose_encoder(accept)
+    return encode(REGISTRY), content_type
