@@ -12,13 +12,17 @@
     │   └── PlanningError         a rule's expression failed or named a destination that cannot exist
     ├── InvalidBatch              a task message nobody can read; dead-lettered
     ├── RenderError               attempt recorded as render_failed, parked, no retry
-    │   └── RenderBudgetExceeded  the template took too many steps or made too many bytes
+    │   ├── RenderBudgetExceeded  the template took too many steps or made too many bytes
+    │   └── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
     ├── InvalidDestination        this destination can never be sent to; refused and parked
     │   ├── InvalidAddress        not an email address
     │   └── ForbiddenTarget       a webhook URL that points inside
     ├── Unavailable               a dependency is away; wait and try again, nothing is lost
     │   ├── BrokerUnavailable
     │   └── StorageUnavailable
+    ├── EngineError               the bridge to the asyncio loop could not run a coroutine
+    │   ├── DeadlineExceeded      it was not done in time; it was cancelled and has ended
+    │   └── EngineStopped         the loop is not running, or ended meanwhile
     ├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
     ├── TopologyConflict          a queue exists with other arguments (AMQP 406)
     └── NotFound                  no such event, delivery, endpoint or parked delivery
@@ -122,6 +126,10 @@ class RenderBudgetExceeded(RenderError):
     """The template used up its steps or bytes; a hostile or runaway template ends here."""
 
 
+class InvalidAttachment(RenderError):
+    """A file of this delivery cannot be attached; the rule or the event's data must change."""
+
+
 class InvalidDestination(NotifierError):
     """Nothing can ever be delivered to this destination."""
 
@@ -144,6 +152,18 @@ class BrokerUnavailable(Unavailable):
 
 class StorageUnavailable(Unavailable):
     """Redis cannot be reached, is read-only or is out of memory."""
+
+
+class EngineError(NotifierError):
+    """The engine could not run a coroutine to its end."""
+
+
+class DeadlineExceeded(EngineError):
+    """A coroutine was not done in time; it was cancelled and has ended, unless the message says otherwise."""
+
+
+class EngineStopped(EngineError):
+    """The engine's loop is not running: nothing was begun, or what ran was ended with it."""
 
 
 class PublishRejected(NotifierError):
