@@ -101,7 +101,8 @@ class Waiters:
     def close(self) -> None:
         """Free the calling hub's watcher; those of other threads' hubs end with their hubs."""
         if self._patched:
-                if (mailbox := self._mailboxes.pop(get_hub(), None)) is not None:
+            mailbox = self._mailboxes.pop(get_hub(), None)
+            if mailbox is not None:
                 mailbox.close()
 
 
