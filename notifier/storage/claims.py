@@ -1,0 +1,175 @@
+"""Who is sending what: claims with leases, fencing tokens and owners' liveness, as operations.
+
+A claim is one script on one record. A lease ends at its time, or when its owner's liveness key is gone, so that a
+killed worker's deliveries move on in seconds. Each claim carries a nonce: run again because its reply was lost, it
+gives the same answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from notifier.domain.delivery import Delivery, Status
+from notifier.domain.rule import Channel
+from notifier.storage import keys
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import encode_head, milliseconds
+
+#: Deliveries remembered per person; a person who gets more sees the newest.
+RECIPIENT_INDEX_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """One delivery somebody wants to send now, with what its record needs if Redis has lost it."""
+
+    delivery: Delivery
+    channel: Channel
+    event: str
+    """`Event.key`."""
+    destination: str
+    """Masked (`records.masked`)."""
+    recipient_key: str | None = None
+    """`ids.recipient_key` of the address: checked against suppressions, and indexed."""
+
+    def head(self) -> str:
+        """What never changes of its record."""
+        return encode_head(self.event, self.delivery.rule, self.channel, self.destination, self.delivery.queued)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Ours to send."""
+
+    fence: int
+    """Grows with every claim; a record or mark with an older one is refused."""
+    tries: int
+    """Tries already recorded, since the last replay."""
+    uncertain: bool = False
+    """An earlier owner died after marking it as leaving: it may have been sent."""
+    suppressed: str = ""
+    """Why the address may not be written to; empty when it may."""
+    known: bool = True
+    """False when Redis had no record of it: a redelivered message of an unknown delivery may have been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It has ended; skip it."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another owner, alive, is sending it."""
+
+    owner: str
+    retry_in: float
+    """Seconds until its lease ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A copy that is older than the ledger, or a held delivery, before its next try."""
+
+    retry_in: float
+    """Seconds until then."""
+
+
+Claim = Claimed | Done | Busy | NotYet
+
+
+def claim(
+    requests: Sequence[ClaimRequest], *, owner: str, lease: float, now: float, open_for: float, index_for: float
+) -> Operation[list[Claim]]:
+    """Claim deliveries and look up suppressions in one round trip; two more only where an owner died."""
+    nonce = secrets.token_hex(4)
+
+    def attempt(request: ClaimRequest, dead: str = "") -> Call:
+        return run_script(
+            "claim",
+            [keys.delivery(request.delivery.id)],
+            milliseconds(now),
+            milliseconds(now + lease),
+            owner,
+            nonce,
+            dead,
+            request.delivery.attempt,
+            request.head(),
+            milliseconds(open_for),
+        )
+
+    people = list(dict.fromkeys(r.recipient_key for r in requests if r.recipient_key))
+    calls = [attempt(request) for request in requests]
+    if people:
+        calls.append(command("HMGET", keys.suppressions(), *people))
+        calls += _index(requests, now, index_for)
+    replies = yield calls
+    claims = [_parse_claim(reply) for reply in replies[: len(requests)]]
+    busy = {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}
+    if busy:
+        owners = sorted(set(busy.values()))
+        exist = yield [command("EXISTS", keys.alive(name)) for name in owners]
+        dead = {name for name, there in zip(owners, exist, strict=True) if not there}
+        if orphans := [i for i, name in busy.items() if name in dead]:
+            again = yield [attempt(requests[i], busy[i]) for i in orphans]
+            for i, reply in zip(orphans, again, strict=True):
+                claims[i] = _parse_claim(reply)
+    reasons = dict(zip(people, replies[len(requests)], strict=True)) if people else {}
+    return [_with_suppression(c, reasons.get(r.recipient_key or "")) for c, r in zip(claims, requests, strict=True)]
+
+
+def _index(requests: Sequence[ClaimRequest], now: float, keep: float) -> list[Call]:
+    by_person: dict[str, list[str | int]] = {}
+    for request in requests:
+        if request.recipient_key:
+            queued = milliseconds(request.delivery.queued or now)
+            by_person.setdefault(request.recipient_key, []).extend([queued, keys.short(request.delivery.id, "dlv_")])
+    return [
+        run_script("index", [keys.recipient_index(person)], milliseconds(keep), RECIPIENT_INDEX_LIMIT, *entries)
+        for person, entries in by_person.items()
+    ]
+
+
+def _parse_claim(reply: str) -> Claim:
+    kind, *fields = reply.split(" ")
+    if kind == "claimed":
+        fence, tries, uncertain, known = fields
+        return Claimed(int(fence), int(tries), uncertain == "1", known=known == "1")
+    if kind == "done":
+        return Done(Status(fields[0]))
+    if kind == "not-yet":
+        return NotYet(int(fields[0]) / 1000)
+    left, owner = reply.split(" ", 2)[1:]
+    return Busy(owner, int(left) / 1000)
+
+
+def _with_suppression(found: Claim, suppression: str | None) -> Claim:
+    if isinstance(found, Claimed) and suppression:
+        return replace(found, suppressed=suppression.partition("\x1f")[2])
+    return found
+
+
+def heartbeat(owner: str, ttl: float) -> Operation[None]:
+    """Say that ``owner`` lives for another ``ttl`` seconds."""
+    yield [command("SET", keys.alive(owner), "1", "PX", milliseconds(ttl))]
+
+
+def farewell(owner: str) -> Operation[None]:
+    """Say that ``owner`` has stopped: what it still holds may be claimed at once."""
+    yield [command("DEL", keys.alive(owner))]
+
+
+def mark_leaving(held: Sequence[tuple[str, int]]) -> Operation[list[bool]]:
+    """Mark (id, fence) pairs as about to leave; False means the claim was lost and nothing may be sent."""
+    replies = yield [run_script("mark", [keys.delivery(i)], fence) for i, fence in held]
+    return [reply == 1 for reply in replies]
+
+
+def release(held: Sequence[tuple[str, int]], *, now: float) -> Operation[list[bool]]:
+    """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
+    replies = yield [run_script("release", [keys.delivery(i)], fence, milliseconds(now)) for i, fence in held]
+    return [reply == 1 for reply in replies]

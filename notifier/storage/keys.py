@@ -1,0 +1,104 @@
+"""Every Redis key this service uses, each computed by one tiny function.
+
+Braces are hash tags: keys with the same tag live in one Cluster slot, so one script may touch them together. Ids lose
+their ``dlv_``-like prefix in keys and lists: four bytes, thrice per delivery, at tens of millions of deliveries.
+"""
+
+from __future__ import annotations
+
+PREFIX = "ntf:"
+
+
+def short(identifier: str, prefix: str) -> str:
+    """An id without its usual prefix; any other id is marked with ``~``, so that no two ids become one."""
+    return identifier[len(prefix) :] if identifier.startswith(prefix) else "~" + identifier
+
+
+def full(shortened: str, prefix: str) -> str:
+    """The id that `short` shortened."""
+    return shortened[1:] if shortened.startswith("~") else prefix + shortened
+
+
+def delivery(delivery_id: str) -> str:
+    """One delivery's record."""
+    return f"{PREFIX}d:{{{short(delivery_id, 'dlv_')}}}"
+
+
+def event(event_key: str) -> str:
+    """One event's record with the ids of its first deliveries."""
+    return f"{PREFIX}e:{{{short(event_key, 'evt_')}}}"
+
+
+def event_chunks(event_key: str) -> str:
+    """The list of further delivery ids of an event with a large fan-out."""
+    return event(event_key) + ":d"
+
+
+def alive(owner: str) -> str:
+    """There as long as the process that claims as ``owner`` lives."""
+    return f"{PREFIX}alive:{{{owner}}}"
+
+
+def recipient_index(recipient_key: str) -> str:
+    """The newest deliveries to one person, by time."""
+    return f"{PREFIX}r:{{{short(recipient_key, 'rcp_')}}}"
+
+
+def suppressions() -> str:
+    """Hash: recipient key → why nothing is sent to it. One key, so that a batch checks all its people in one HMGET."""
+    return f"{PREFIX}suppressions"
+
+
+def recipients() -> str:
+    """Hash: recipient id → encrypted address and preferences."""
+    return f"{PREFIX}recipients"
+
+
+def endpoints() -> str:
+    """Hash: endpoint id → record. Endpoints are few, so all of them share one slot and change atomically."""
+    return f"{PREFIX}{{endpoints}}"
+
+
+def endpoints_of(tenant: str) -> str:
+    """Hash: endpoint id → what planning must know of it, for one tenant."""
+    return f"{PREFIX}{{endpoints}}:{tenant}"
+
+
+def digests_due() -> str:
+    """Sorted set of windows by the time they are due. All digest keys share this slot: collecting changes both."""
+    return f"{PREFIX}{{digests}}:due"
+
+
+def digest_open(group: str) -> str:
+    """Hash with the open window of one group (rule, recipient and key)."""
+    return f"{PREFIX}{{digests}}:o:{group}"
+
+
+def digest_open_items(group: str) -> str:
+    """List of the open window's encrypted items, oldest first."""
+    return f"{PREFIX}{{digests}}:oi:{group}"
+
+
+def digest_closing(window: str) -> str:
+    """Hash with a window that takes no more items and is not confirmed as published."""
+    return f"{PREFIX}{{digests}}:c:{short(window, 'dlv_')}"
+
+
+def digest_closing_items(window: str) -> str:
+    """List of a closing window's encrypted items."""
+    return f"{PREFIX}{{digests}}:ci:{short(window, 'dlv_')}"
+
+
+def digest_item(delivery_id: str) -> str:
+    """Which window took this item; outlives the window, so that a redelivered item joins no second one."""
+    return f"{PREFIX}{{digests}}:i:{short(delivery_id, 'dlv_')}"
+
+
+def parked_entries() -> str:
+    """Hash: id → entry of a failure queue as JSON."""
+    return f"{PREFIX}{{parked}}"
+
+
+def parked_index(queue: str, cause: str) -> str:
+    """Sorted set of ids by the time they were parked, for one queue and cause; its size is their count."""
+    return f"{PREFIX}{{parked}}:{queue}:{cause}"

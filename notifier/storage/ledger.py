@@ -1,0 +1,180 @@
+"""`Ledger`: one record per delivery with its status and attempts, claims on it, and an index by event and person.
+
+`Ledger` is for threads and greenlets, `AsyncLedger` for asyncio; both run the same operations. Calls take lists and
+cost one round trip each. Every call may be repeated: it changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from notifier.domain.delivery import DeliveryRecord, Status
+from notifier.storage import claims, lookup, recording, registration
+from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
+from notifier.storage.commands import Operation
+from notifier.storage.lookup import EventRecord
+from notifier.storage.recording import Record
+from notifier.storage.registration import Registered, Registration
+from notifier.storage.store import AsyncStore, Store
+
+__all__ = [
+    "AsyncLedger",
+    "Busy",
+    "Claim",
+    "ClaimRequest",
+    "Claimed",
+    "Done",
+    "EventRecord",
+    "Ledger",
+    "NotYet",
+    "Record",
+    "Registered",
+    "Registration",
+    "Retention",
+]
+
+#: A record must outlive every message that may still name it: longest retry schedule (3 days) and time for a replay.
+OPEN_RETENTION_S = 7 * 86400.0
+
+
+class Retention:
+    """How long records stay, by status; seconds."""
+
+    def __init__(self, sent: float = 7 * 86400, failed: float = 30 * 86400) -> None:
+        self.sent = sent
+        self.failed = failed
+
+    @property
+    def open(self) -> float:
+        """Of deliveries on their way."""
+        return max(self.failed, OPEN_RETENTION_S)
+
+    @property
+    def event(self) -> float:
+        """Of events, which is how long a duplicate is recognised."""
+        return max(self.sent, OPEN_RETENTION_S)
+
+    def of(self, status: Status) -> float:
+        """Of a delivery with this status."""
+        if status is Status.SENT:
+            return self.sent
+        return self.open if status in (Status.QUEUED, Status.SENDING, Status.DEFERRED, Status.HELD) else self.failed
+
+
+class _Operations:
+    """The ledger's operations with its retention and clock filled in."""
+
+    def __init__(self, retention: Retention | None, clock: Callable[[], float]) -> None:
+        self.retention = retention or Retention()
+        self.clock = clock
+
+    def register(self, registrations: Sequence[Registration]) -> Operation[list[Registered]]:
+        keep = max(self.retention.event, self.retention.open)
+        return registration.register(registrations, now=self.clock(), keep=keep)
+
+    def planned(self, event_keys: Sequence[str]) -> Operation[None]:
+        return registration.planned(event_keys, keep=self.retention.event)
+
+
+class Ledger:
+    """The ledger for threads and greenlets. Raises `StorageUnavailable` when Redis cannot do it now."""
+
+    def __init__(
+        self, store: Store, retention: Retention | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._run = store.run
+        self._clock = clock
+        self._retention = retention or Retention()
+        self._operations = _Operations(retention, clock)
+
+    def register(self, registrations: Sequence[Registration]) -> list[Registered]:
+        """Before publishing: write queued deliveries and their events; says what was known already."""
+        return self._run(self._operations.register(registrations))
+
+    def planned(self, event_keys: Sequence[str]) -> None:
+        """After every task of these events was confirmed."""
+        self._run(self._operations.planned(event_keys))
+
+    def claim(
+        self, requests: Sequence[ClaimRequest], *, owner: str, lease: float, now: float | None = None
+    ) -> list[Claim]:
+        """Claim deliveries for ``lease`` seconds. ``owner`` must be new at every process start (a container's pid is
+        always 1) and keep its `heartbeat` going."""
+        operation = claims.claim(
+            requests,
+            owner=owner,
+            lease=lease,
+            now=self._clock() if now is None else now,
+            open_for=self._retention.open,
+            index_for=self._retention.failed,
+        )
+        return self._run(operation)
+
+    def heartbeat(self, owner: str, ttl: float) -> None:
+        """``owner`` lives for another ``ttl`` seconds; without it its claims may be taken."""
+        self._run(claims.heartbeat(owner, ttl))
+
+    def farewell(self, owner: str) -> None:
+        """``owner`` has stopped: what it still holds may be claimed at once."""
+        self._run(claims.farewell(owner))
+
+    def mark_leaving(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Just before the final dot of (id, fence) pairs; False: the claim was lost, nothing may be sent."""
+        return self._run(claims.mark_leaving(held))
+
+    def record(self, records: Sequence[Record], now: float | None = None) -> list[bool]:
+        """What became of claimed deliveries. False: the fence was stale, another owner decides."""
+        moment = self._clock() if now is None else now
+        return self._run(recording.record(records, now=moment, retention=self._retention.of))
+
+    def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
+        """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
+        return self._run(claims.release(held, now=self._clock() if now is None else now))
+
+    def reopen(self, ids: Sequence[str], now: float | None = None) -> list[bool]:
+        """For a replay: True means publish it, False that it was sent, expired or skipped."""
+        moment = self._clock() if now is None else now
+        return self._run(recording.reopen(ids, now=moment, open_for=self._retention.open))
+
+    def event(self, key: str, page: int = 0) -> EventRecord | None:
+        """One event with a page of its deliveries' ids."""
+        return self._run(lookup.event(key, page))
+
+    def deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord | None]:
+        """One record per id; None where nothing is known."""
+        return self._run(lookup.deliveries(ids))
+
+    def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
+        """Delivery ids to one person, newest first."""
+        return self._run(lookup.of_recipient(recipient_key, limit))
+
+
+class AsyncLedger:
+    """The ledger for asyncio: what intake and the API need. Raises `StorageUnavailable` when Redis cannot do it now."""
+
+    def __init__(
+        self, store: AsyncStore, retention: Retention | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._run = store.run
+        self._operations = _Operations(retention, clock)
+
+    async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
+        """Before publishing: write queued deliveries and their events; says what was known already."""
+        return await self._run(self._operations.register(registrations))
+
+    async def planned(self, event_keys: Sequence[str]) -> None:
+        """After every task of these events was confirmed."""
+        await self._run(self._operations.planned(event_keys))
+
+    async def event(self, key: str, page: int = 0) -> EventRecord | None:
+        """One event with a page of its deliveries' ids."""
+        return await self._run(lookup.event(key, page))
+
+    async def deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord | None]:
+        """One record per id; None where nothing is known."""
+        return await self._run(lookup.deliveries(ids))
+
+    async def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
+        """Delivery ids to one person, newest first."""
+        return await self._run(lookup.of_recipient(recipient_key, limit))

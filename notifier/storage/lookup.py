@@ -1,0 +1,66 @@
+"""Reading the ledger: an event, deliveries, and what was sent to one person, as operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from notifier.domain.delivery import DeliveryRecord
+from notifier.storage import keys
+from notifier.storage.commands import Operation, command
+from notifier.storage.records import RECORD, decode_delivery, seconds, split
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What the ledger knows of one event, with one page of its deliveries' ids."""
+
+    key: str
+    id: str
+    source: str
+    type: str
+    tenant: str
+    received: float
+    planned: bool
+    """Every task of it was published and confirmed."""
+    deliveries: tuple[str, ...]
+    next_page: int | None
+    """The page that follows; None on the last."""
+
+
+def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
+    """Page 0 holds the first deliveries; each further page is one chunk of a large fan-out."""
+    replies = yield [
+        command("GET", keys.event(key)),
+        command("LINDEX", keys.event_chunks(key), page - 1 if page else "-1"),
+        command("LLEN", keys.event_chunks(key)),
+    ]
+    text, chunk, chunks = replies
+    if text is None:
+        return None
+    head, _, inline = text.partition(RECORD)
+    done, received, event_id, source, kind, tenant = split(head, 6)
+    listed = (chunk or "") if page else inline
+    return EventRecord(
+        key=key,
+        id=event_id,
+        source=source,
+        type=kind,
+        tenant=tenant or "default",
+        received=seconds(received),
+        planned=done == "1",
+        deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(listed.split(",")) if i),
+        next_page=page + 1 if page < chunks else None,
+    )
+
+
+def deliveries(ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
+    """One record per id; None where nothing is known."""
+    replies = yield [command("GET", keys.delivery(i)) for i in ids]
+    return [text and decode_delivery(i, text) for i, text in zip(ids, replies, strict=True)]
+
+
+def of_recipient(recipient_key: str, limit: int) -> Operation[list[str]]:
+    """Delivery ids to one person, newest first."""
+    (found,) = yield [command("ZREVRANGE", keys.recipient_index(recipient_key), 0, limit - 1)]
+    return [keys.full(i, "dlv_") for i in found]

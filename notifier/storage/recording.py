@@ -1,0 +1,74 @@
+"""What became of claimed deliveries, and reopening ended ones for a replay, as operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from notifier.domain.delivery import Attempt, Status
+from notifier.storage import keys
+from notifier.storage.claims import ClaimRequest
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import ATTEMPTS_KEPT, encode_attempt, milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One delivery's new status, and the attempt that led to it."""
+
+    id: str
+    fence: int
+    status: Status
+    reason: str = ""
+    attempt: Attempt | None = None
+    next_try: float | None = None
+    """Unix seconds."""
+    template: str = ""
+    """Content hash; empty keeps the one that is there."""
+    claimed: ClaimRequest | None = None
+    """What was claimed: with it a record that Redis lost meanwhile is written whole."""
+
+
+def record(
+    records: Sequence[Record], *, now: float, retention: Callable[[Status], float]
+) -> Operation[list[bool]]:
+    """Write records in one round trip; False means the fence was stale or the table does not allow the move.
+
+    *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table.
+    """
+    calls = [_write(entry, now, retention(entry.status)) for entry in records]
+    # A failed delivery stays longer than its event would, and people look from one to the other.
+    failed = {r.claimed.event: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
+    calls += [command("PEXPIRE", keys.event(event), milliseconds(keep)) for event, keep in failed.items()]
+    calls += [command("PEXPIRE", keys.event_chunks(event), milliseconds(keep)) for event, keep in failed.items()]
+    replies = yield calls
+    return [reply == 1 for reply in replies[: len(records)]]
+
+
+def _write(entry: Record, now: float, keep: float) -> Call:
+    return run_script(
+        "record",
+        [keys.delivery(entry.id)],
+        entry.status,
+        entry.fence,
+        milliseconds(now),
+        milliseconds(entry.next_try) if entry.next_try is not None else "",
+        entry.template,
+        entry.reason.replace("\x1e", " ").replace("\x1f", " "),
+        encode_attempt(entry.attempt) if entry.attempt else "",
+        entry.claimed.head() if entry.claimed else "",
+        milliseconds(keep),
+        ATTEMPTS_KEPT,
+    )
+
+
+def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list[bool]]:
+    """Make refused, exhausted and suppressed deliveries queued again, with a fresh schedule (tries 0).
+
+    True means: publish it. That includes deliveries still on their way and unknown ones, because the parked copy may be
+    the only one and claims keep a second copy harmless. False: it was sent, expired or skipped.
+    """
+    replies = yield [
+        run_script("reopen", [keys.delivery(i)], milliseconds(now), milliseconds(open_for)) for i in ids
+    ]
+    return [reply == 1 for reply in replies]

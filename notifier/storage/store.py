@@ -1,0 +1,166 @@
+"""The two executors of an `Operation`: `Store` for threads and greenlets, `AsyncStore` for asyncio.
+
+One pipeline is one round trip. A server that lost its scripts (restart, failover, SCRIPT FLUSH) answers NOSCRIPT: then
+the scripts are loaded and only those calls run again. Everything sent here is idempotent by token, because redis-py
+repeats a pipeline once when its connection broke and nobody knows whether the first one ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from redis.exceptions import NoScriptError
+
+from notifier.errors import StorageUnavailable
+from notifier.storage.commands import Call, Operation, command
+from notifier.storage.faults import translate, translated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    import redis
+    import redis.asyncio
+
+T = TypeVar("T")
+
+#: Seconds to wait for one of our connections before saying that storage is away.
+SLOT_TIMEOUT_S = 5.0
+#: Commands in one pipeline: a fan-out of thousands must neither block the server nor fill the socket's buffers.
+PIPELINE_LIMIT = 1000
+
+
+class Store:
+    """Runs operations over one synchronous client; many threads or greenlets share it."""
+
+    def __init__(self, client: redis.Redis, connections: int = 16) -> None:
+        self.client = client
+        self.round_trips = 0
+        """Pipelines sent so far."""
+        self._slots = threading.BoundedSemaphore(connections)
+
+    def run(self, operation: Operation[T]) -> T:
+        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
+        try:
+            calls = next(operation)
+            while True:
+                calls = operation.send(self._exchange(calls))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+
+    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+        replies: list[Any] = []
+        for start in range(0, len(calls), PIPELINE_LIMIT):
+            part = calls[start : start + PIPELINE_LIMIT]
+            got = self._send(part)
+            if again := _forgotten(part, got):
+                _fill_in(got, again, self._send(_reload(part, again)))
+            replies += got
+        return _checked(calls, replies)
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        with self._slot(), translated():
+            self.round_trips += 1
+            pipeline = self.client.pipeline(transaction=False)
+            for call in calls:
+                pipeline.execute_command(*call.words)
+            return list(pipeline.execute(raise_on_error=False))
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=SLOT_TIMEOUT_S):
+            raise StorageUnavailable(_NO_SLOT)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+class AsyncStore:
+    """Runs operations over one asyncio client, on one event loop."""
+
+    def __init__(self, client: redis.asyncio.Redis, connections: int = 16) -> None:
+        self.client = client
+        self.round_trips = 0
+        """Pipelines sent so far."""
+        self._slots = asyncio.BoundedSemaphore(connections)
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
+        try:
+            calls = next(operation)
+            while True:
+                calls = operation.send(await self._exchange(calls))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+
+    async def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+        replies: list[Any] = []
+        for start in range(0, len(calls), PIPELINE_LIMIT):
+            part = calls[start : start + PIPELINE_LIMIT]
+            got = await self._send(part)
+            if again := _forgotten(part, got):
+                _fill_in(got, again, await self._send(_reload(part, again)))
+            replies += got
+        return _checked(calls, replies)
+
+    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+        async with self._slot():
+            with translated():
+                self.round_trips += 1
+                pipeline = self.client.pipeline(transaction=False)
+                for call in calls:
+                    pipeline.execute_command(*call.words)
+                return list(await pipeline.execute(raise_on_error=False))
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(SLOT_TIMEOUT_S):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise StorageUnavailable(_NO_SLOT) from error
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+_NO_SLOT = f"all our connections to Redis were in use for {SLOT_TIMEOUT_S:.0f} s: it is slow, or there are too few"
+
+
+def _forgotten(calls: Sequence[Call], replies: list[Any]) -> list[int]:
+    return [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError) and calls[i].script]
+
+
+def _reload(calls: Sequence[Call], again: list[int]) -> list[Call]:
+    scripts = {script.sha: script for i in again if (script := calls[i].script)}
+    return [*(command("SCRIPT LOAD", s.source) for s in scripts.values()), *(calls[i] for i in again)]
+
+
+def _fill_in(replies: list[Any], again: list[int], repeated: list[Any]) -> None:
+    for place, reply in zip(again, repeated[-len(again) :], strict=True):
+        replies[place] = reply
+
+
+def _checked(calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+    for call, reply in zip(calls, replies, strict=True):
+        if isinstance(reply, Exception):
+            reply.add_note(f"while running {call.script.name if call.script else call.words[0]}")
+            if ours := translate(reply):
+                raise ours from reply
+            raise reply
+    return replies
