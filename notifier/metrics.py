@@ -66,7 +66,6 @@ RATE_LIMITED = _counter("rate_limited_total", "Deliveries that had to wait for a
 BREAKERS_OPEN = _gauge("breakers_open", "Endpoints whose circuit breaker is open, as this worker sees them.")
 IN_FLIGHT = _gauge("in_flight", "Deliveries this worker is sending.", "channel")
 BATCHES_REJECTED = _counter("batches_rejected_total", "Batches a task gave back or dead-lettered.", "reason")
-BATCHES_REJECTED = _counter("batches_rejected_total", "Batches not finished: unreadable, unavailable, crashed.", "cause")
 RENDER_SECONDS = _histogram("render_seconds", "Rendering one delivery.", _SHORT, "channel")
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_STATE = Enum(

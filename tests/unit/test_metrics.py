@@ -7,7 +7,7 @@ import pytest
 from notifier import metrics
 
 _CLOSED = {
-    "via", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method", "route",
+    "via", "reason", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method", "route",
     "status",
 }  # fmt: skip
 
