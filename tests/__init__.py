@@ -1,0 +1,1 @@
+"""What proves the service: unit, contract, integration, acceptance, fault, browser and architecture tests."""

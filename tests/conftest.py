@@ -1,0 +1,100 @@
+"""The servers that tests run against: real ones, private to the test process (so to each xdist worker)."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers.certificates import Certificate, make_certificate
+from tests.servers.http import HttpSink
+from tests.servers.processes import ServerMissing
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import RedisServer
+from tests.servers.smtp import SmtpSink
+
+Server = TypeVar("Server")
+
+
+def _start(make: Callable[[Path], Server], directory: Path) -> Server:
+    """A laptop without the server skips its tests; CI must not, or it would pass by testing nothing."""
+    try:
+        return make(directory)
+    except ServerMissing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A running RabbitMQ node. A test that stops or breaks it must mend it again."""
+    server = _start(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def broker_url(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """The address of an empty virtual host that belongs to this test alone."""
+    url = rabbitmq.new_vhost()
+    yield url
+    rabbitmq.delete_vhost(url)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A running Redis with append-only persistence and no eviction."""
+    server = _start(RedisServer, tmp_path_factory.mktemp("redis"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A self-signed certificate for 127.0.0.1 and localhost; its `certificate` file is its own CA file."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    """An SMTP relay that keeps every mail; plain, without login."""
+    sink = SmtpSink()
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def tls_smtp_sink(certificate: Certificate) -> Iterator[SmtpSink]:
+    """An SMTP relay that offers STARTTLS and wants the login `user` / `secret`."""
+    sink = SmtpSink(certificate=certificate, credentials=("user", "secret"))
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def http_sink() -> Iterator[HttpSink]:
+    """A webhook receiver that keeps every request and answers 204."""
+    sink = HttpSink()
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def https_sink(certificate: Certificate) -> Iterator[HttpSink]:
+    """A webhook receiver behind TLS."""
+    sink = HttpSink(certificate=certificate)
+    yield sink
+    sink.close()

@@ -1,0 +1,200 @@
+"""A private RabbitMQ node: fresh virtual hosts for isolation, and the faults that a broker can have."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.servers.erlang import ErlangControl
+from tests.servers.ports import free_port
+from tests.servers.processes import find_binary, start, stop_group, wait_until
+
+INSTALL = "apt-get install rabbitmq-server"
+# Not /usr/sbin/rabbitmq-server: Debian's wrapper there changes to the user rabbitmq and the system's directories.
+_SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server", "rabbitmq-server")
+_USER = "guest"
+
+# Idle schedulers sleep instead of spinning: a test machine has two cores, and the tests need them.
+_ERLANG_ARGUMENTS = "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+
+_CONFIGURATION = """\
+listeners.tcp.1 = 127.0.0.1:{port}
+log.console = true
+log.console.level = warning
+log.file = false
+disk_free_limit.absolute = 1MB
+# The default of 512 MB is written out in full while a node runs quorum queues.
+raft.wal_max_size_bytes = 16777216
+"""
+
+
+class RabbitMQ:
+    """One RabbitMQ node with its own name, ports, cookie and data, on loopback only."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = find_binary(*_SCRIPTS, install=INSTALL)
+        self._erl = find_binary("erl", install=INSTALL)
+        self._epmd_binary = find_binary("epmd", "/usr/lib/erlang/bin/epmd", install=INSTALL)
+        self._directory = directory
+        self._log = directory / "rabbitmq.log"
+        self.port = free_port()
+        self._epmd_port = free_port()
+        self._distribution_port = free_port()
+        self._cookie = secrets.token_hex(16)
+        self._node = f"notifier-{os.getpid()}-{self.port}@localhost"
+        self._write_files()
+        self._process: subprocess.Popen[bytes] | None = None
+        # Our own port mapper, in the foreground: the one that Erlang starts by itself would outlive the tests.
+        self._epmd = start(
+            [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"], self._log, self._environment()
+        )
+        self.start()
+        self._control = ErlangControl(self._erl, self._node, self._cookie, self._environment(), directory)
+
+    def _write_files(self) -> None:
+        (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
+        (self._directory / "enabled_plugins").write_text("[].\n")
+        cookie = self._directory / ".erlang.cookie"
+        cookie.write_text(self._cookie)
+        cookie.chmod(0o400)
+
+    def _environment(self) -> dict[str, str]:
+        here = self._directory
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(here),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_CONF_ENV_FILE": str(here / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(here / "data"),
+            "RABBITMQ_LOG_BASE": str(here / "log"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG_ARGUMENTS,
+        }
+
+    def url(self, vhost: str = "/") -> str:
+        """The AMQP address of one virtual host."""
+        return f"amqp://{_USER}:{_USER}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    def new_vhost(self) -> str:
+        """Makes an empty virtual host and returns its address; about 0.1 s."""
+        vhost = f"test-{secrets.token_hex(6)}"
+        self._control.run(f"""
+            ok = rabbit_vhost:add(<<"{vhost}">>, <<"{_USER}">>),
+            ok = rabbit_auth_backend_internal:set_permissions(
+                <<"{_USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"{_USER}">>)
+        """)
+        return self.url(vhost)
+
+    def delete_vhost(self, url: str) -> None:
+        """Removes a virtual host with all its queues and connections."""
+        self._control.run(f'rabbit_vhost:delete(<<"{vhost_of(url)}">>, <<"{_USER}">>)')
+
+    def queue_depths(self, url: str) -> dict[str, int]:
+        """Messages in each queue of the virtual host, ready and unacknowledged together.
+
+        Asked of the queues themselves: the broker's own statistics of quorum queues are up to five seconds old.
+        """
+        lines = self._control.run(f"""
+            Count = fun(Queue) ->
+                case amqqueue:get_type(Queue) of
+                    rabbit_quorum_queue ->
+                        {{ok, Total, _}} = ra:consistent_query(
+                            amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
+                        Total;
+                    _ -> proplists:get_value(messages, rabbit_amqqueue:info(Queue, [messages]))
+                end
+            end,
+            iolist_to_binary([[element(4, amqqueue:get_name(Queue)), 9, integer_to_binary(Count(Queue)), 10]
+                || Queue <- rabbit_amqqueue:list(<<"{vhost_of(url)}">>)])
+        """)
+        rows = (line.split("\t") for line in lines.splitlines())
+        return {name: int(count) for name, count in rows}
+
+    def connection_count(self) -> int:
+        """How many clients are connected to the node."""
+        return int(self._control.run("length(rabbit_networking:connections())"))
+
+    def close_connections(self) -> None:
+        """Closes every client connection from the broker's side, as an operator or a failover would."""
+        self._control.run('rabbit_networking:close_all_connections("closed by a test")')
+
+    def set_disk_alarm(self) -> None:
+        """Blocks every publishing connection, as a full disk would; undo with `clear_disk_alarm`."""
+        self._control.run("rabbit_alarm:set_alarm({{resource_limit, disk, node()}, []})")
+
+    def clear_disk_alarm(self) -> None:
+        """Unblocks publishers."""
+        self._control.run("rabbit_alarm:clear_alarm({resource_limit, disk, node()})")
+
+    def stop_app(self) -> None:
+        """Stops the broker but not its Erlang machine: all connections end, the port is closed."""
+        self._control.run("rabbit:stop()")
+
+    def start_app(self) -> None:
+        """Starts the broker again after `stop_app`; messages on durable queues are still there."""
+        self._control.run("rabbit:start()")
+
+    def start(self) -> None:
+        """Starts the node and waits until it speaks AMQP."""
+        self._process = start([self._server], self._log, self._environment())
+        wait_until(self._speaks_amqp, self._process, self._log)
+
+    def stop(self) -> None:
+        """Stops the node in good order."""
+        if self._process is not None:
+            self._control.run("init:stop()")
+            stop_group_after_exit(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        """Kills the node as a power cut would; `start` brings it back with its data."""
+        if self._process is not None:
+            stop_group(self._process, signal.SIGKILL)
+            self._process = None
+
+    def restart(self) -> None:
+        """Stops the node in good order and starts it again, on the same port with the same data."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Ends everything that was started here and removes the data."""
+        self.kill()
+        self._control.close()
+        stop_group(self._epmd, signal.SIGKILL)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _speaks_amqp(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
+                client.sendall(b"AMQP\x00\x00\x09\x01")
+                # A method frame (type 1) on channel 0: connection.start. An open port alone may still be booting.
+                return client.recv(3) == b"\x01\x00\x00"
+        except OSError:
+            return False
+
+
+def vhost_of(url: str) -> str:
+    """The name of the virtual host in an AMQP address."""
+    return url.rpartition("/")[2]
+
+
+def stop_group_after_exit(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a node that was asked to stop; kills what is left of its process group after half a minute."""
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        stop_group(process, signal.SIGKILL)
