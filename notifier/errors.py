@@ -25,6 +25,7 @@
     │   └── EngineStopped         the loop is not running, or ended meanwhile
     ├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
     ├── TopologyConflict          a queue exists with other arguments (AMQP 406)
+    ├── ClaimLost                 another worker took the delivery over; this copy must not be sent
     └── NotFound                  no such event, delivery, endpoint or parked delivery
 """
 
@@ -172,6 +173,10 @@ class PublishRejected(NotifierError):
 
 class TopologyConflict(NotifierError):
     """An exchange or queue exists with other arguments than ours (AMQP 406 PRECONDITION_FAILED)."""
+
+
+class ClaimLost(NotifierError):
+    """Another worker took the delivery over (our lease ended); what is not sent yet must not be sent."""
 
 
 class NotFound(NotifierError):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
-from notifier.domain.outcome import Cause
+import orjson
 
-#: Version of the message `ParkedMessage.encode` writes into a failure queue.
+from notifier.domain.batch import Batch
+from notifier.domain.outcome import Cause
+from notifier.errors import InvalidBatch
+
+#: Version of what `ParkedBatch.encode` and `ParkedEvent.encode` write into a failure queue.
 PARKED_VERSION = 1
 
 
@@ -42,3 +47,57 @@ class Parked:
     def from_dict(cls, wire: dict[str, Any]) -> Parked:
         """Raises ``KeyError``/``ValueError``/``TypeError`` for anything `as_dict` did not write."""
         return cls(**{**wire, "cause": Cause(wire["cause"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedBatch:
+    """A message of ``failed-email``, ``failed-webhook`` or ``failed-digest``: deliveries with why they are there."""
+
+    batch: Batch
+    parked: tuple[Parked, ...]
+
+    def encode(self) -> bytes:
+        """The body of the message."""
+        return orjson.dumps(
+            {"v": PARKED_VERSION, "parked": [p.as_dict() for p in self.parked], "batch": self.batch.encode()}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """A message of ``failed-intake``: the original AMQP message, kept byte for byte so that a replay is faithful."""
+
+    parked: tuple[Parked, ...]
+    body: bytes
+    content_type: str
+    headers: dict[str, Any]
+
+    def encode(self) -> bytes:
+        """The body of the message."""
+        message = {
+            "content_type": self.content_type,
+            "headers": self.headers,
+            "body_base64": base64.b64encode(self.body).decode("ascii"),
+        }
+        return orjson.dumps(
+            {"v": PARKED_VERSION, "parked": [p.as_dict() for p in self.parked], "event_message": message},
+            # Header values come from strangers' clients: whatever JSON cannot say is kept as its text.
+            default=str,
+        )
+
+
+def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:
+    """Read what `encode` wrote. Raises `InvalidBatch` for anything else, such as a message the broker dead-lettered."""
+    try:
+        wire = orjson.loads(body)
+        if wire["v"] != PARKED_VERSION:
+            raise InvalidBatch(f"parked message of version {wire['v']!r}; this release reads {PARKED_VERSION}")
+        parked = tuple(Parked.from_dict(entry) for entry in wire["parked"])
+        if "batch" in wire:
+            return ParkedBatch(Batch.decode(wire["batch"]), parked)
+        message = wire["event_message"]
+        return ParkedEvent(
+            parked, base64.b64decode(message["body_base64"]), str(message["content_type"]), dict(message["headers"])
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidBatch(f"not a parked message: {error}") from error

@@ -1,0 +1,152 @@
+"""The Celery app, ``celery -A notifier``: every setting that is not Celery's default, each with its reason.
+
+Nothing is read from the environment until Celery asks for its configuration. Celery's own settings stay reachable as
+``CELERY_<SETTING>`` variables and win over ours, except the ones a `NOTIFIER_*` variable owns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from celery.app.defaults import NAMESPACES, flatten
+from kombu import Exchange, Queue
+
+from notifier.domain import topology
+from notifier.domain.rule import WORK_QUEUES
+from notifier.errors import Problem, SettingsError
+from notifier.settings import Settings
+from notifier.wiring import settings
+
+#: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
+_OWNED = {"broker_url": "NOTIFIER_BROKER_URL", "result_backend": "NOTIFIER_REDIS_URL"}
+
+app = Celery("notifier", include=["notifier.worker.tasks"])
+
+
+@app.add_defaults  # type: ignore[untyped-decorator]
+def configuration() -> dict[str, Any]:
+    """Celery's settings from ours, then from ``CELERY_*`` variables."""
+    return {**from_settings(settings()), **from_environment(os.environ)}
+
+
+def from_settings(ours: Settings) -> dict[str, Any]:
+    """The settings of every process that runs this app."""
+    return {
+        "broker_url": ours.broker_url,
+        "broker_use_ssl": _tls(ours),
+        "result_backend": _result_backend(ours),
+        # JSON only: a pickled message would run code.
+        "accept_content": ["json"],
+        "task_queues": work_queues(embedded=ours.embedded),
+        "task_default_queue": "email-normal",
+        "task_default_exchange": topology.TASKS_EXCHANGE,
+        # Native delayed delivery is served on topic exchanges only; on direct ones a delay waits in worker memory.
+        "task_default_exchange_type": "topic",
+        "task_default_routing_key": "email-normal",
+        "task_default_queue_type": "classic" if ours.embedded else "quorum",
+        # A typing mistake in a queue's name must be an error, not a new classic queue nobody reads.
+        "task_create_missing_queues": False,
+        # At least once: acknowledged after the deliveries are recorded, returned when the worker dies.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # An exception nobody expected goes to failed-*, instead of being acknowledged away.
+        "task_acks_on_failure": False,
+        "task_acks_on_timeout": False,
+        # The ledger is the result store: with Celery's results on, Redis being away at a task's end leaves its
+        # message unacknowledged for ever under gevent (trap T5), and costs 1 ms a task.
+        "task_ignore_result": True,
+        "result_backend_thread_safe": True,
+        "result_expires": int(ours.retention_sent),
+        # Prefetch = concurrency × 1 for each queue, static with quorum queues: what a crash can return is bounded.
+        "worker_prefetch_multiplier": 1,
+        "worker_concurrency": ours.worker_concurrency,
+        "worker_enable_remote_control": True,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": False,
+        # A channel error (one message past the broker's consumer_timeout) must not end the worker.
+        "broker_channel_error_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # After a reconnect the broker redelivers what was running; without this both copies run in one worker.
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # None waits for ever for a pooled connection while the broker is away.
+        "broker_pool_acquire_timeout": 5,
+        "broker_pool_limit": max(10, ours.worker_concurrency),
+        "broker_transport_options": _transport_options(ours),
+        "beat_scheduler": "redbeat.RedBeatScheduler",
+        # The default 300 s and redbeat's 25 min would leave nobody scheduling for that long after a kill -9.
+        "beat_max_loop_interval": 2,
+        "redbeat_lock_timeout": 20,
+        "redbeat_redis_url": ours.redis_url,
+        "redbeat_key_prefix": "ntf:beat:",
+        "beat_schedule": {
+            # A sweep that waited longer than the next one is due is dropped; the next one does the same.
+            "notifier.sweep": {"task": "notifier.sweep", "schedule": 2.0, "options": {"queue": "digest", "expires": 10}},
+        },
+        "timezone": "UTC",
+    }
+
+
+def work_queues(*, embedded: bool) -> list[Queue]:
+    """The work queues with exactly the arguments `domain.topology` declares (none on the embedded Redis broker)."""
+    exchange = Exchange(topology.TASKS_EXCHANGE, type="topic", durable=True)
+    arguments = {queue.name: queue.arguments for queue in topology.QUEUES}
+    return [
+        Queue(name, exchange, routing_key=name, durable=True, queue_arguments={} if embedded else arguments[name])
+        for name in WORK_QUEUES
+    ]
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """``CELERY_WORKER_CONCURRENCY=8`` and the like, converted to the type Celery gives the setting.
+
+    Raises `SettingsError` for a name a NOTIFIER_* variable owns and for a value of the wrong type.
+    """
+    known = dict(flatten(NAMESPACES))
+    found: dict[str, Any] = {}
+    problems = []
+    for name, option in known.items():
+        variable = "CELERY_" + name.upper()
+        if not environment.get(variable):
+            continue
+        if name in _OWNED:
+            problems.append(Problem(variable, "would split the roles' configuration", f"set {_OWNED[name]} instead"))
+            continue
+        try:
+            found[name] = option.to_python(environment[variable])
+        except (ValueError, TypeError) as error:
+            problems.append(Problem(variable, str(error), f"Celery wants {option.type}"))
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def _transport_options(ours: Settings) -> dict[str, Any]:
+    if ours.embedded:
+        # Longer than any batch: the Redis transport hands a message out again after this time.
+        return {"visibility_timeout": 3600}
+    # Without confirms a task published during a memory alarm is lost in silence (trap T16).
+    return {"confirm_publish": True, "client_properties": {"connection_name": "notifier worker"}}
+
+
+def _tls(ours: Settings) -> Any:
+    if not ours.broker_url.startswith("amqps://"):
+        return None
+    import ssl
+
+    ca = str(ours.broker_ca_file) if ours.broker_ca_file else None
+    return {"cert_reqs": ssl.CERT_REQUIRED, **({"ca_certs": ca} if ca else {})}
+
+
+def _result_backend(ours: Settings) -> str | None:
+    """Redis for the tasks that keep results; Sentinel and sockets in the spelling Celery's backend reads."""
+    url = ours.redis_url
+    if url.startswith("unix://"):
+        return "redis+socket://" + url.removeprefix("unix://")
+    if url.startswith("rediss://"):
+        ca = f"&ssl_ca_certs={ours.redis_ca_file}" if ours.redis_ca_file else ""
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required{ca}"
+    return None if url.startswith("sentinel") else url

@@ -1,0 +1,212 @@
+"""`Operator`: what people do with failures: list, show, count first, replay at a rate, discard, rebuild the index."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from celery import Celery
+
+from notifier import metrics
+from notifier.logs import get, wide
+from notifier.domain import topology
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
+from notifier.errors import NotFound
+from notifier.failures.redrive import Publishing, Redrive
+from notifier.storage.ledger import Ledger
+from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
+from notifier.worker.following import TaskPublisher
+
+_log = get("failures")
+
+#: AMQP short strings have 255 bytes; event types are ASCII in practice, and the intake queue takes any key.
+ROUTING_KEY_LIMIT = 60
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a replay or discard did, or would do."""
+
+    chosen: int
+    """Entries the filter matched in the index."""
+    done: int = 0
+    already_sent: int = 0
+    """Entries whose delivery had been sent or queued meanwhile; they were dropped from the queue, not sent again."""
+    missing: int = 0
+    """Entries the index knew and no queue held: somebody else took them."""
+
+
+class Operator:
+    """One per API process or CLI command."""
+
+    def __init__(self, app: Celery, ledger: Ledger, index: ParkedIndex) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._index = index
+
+    def search(self, chosen: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
+        """A page of what is parked, newest first."""
+        return self._index.search(chosen, limit=limit, after=after)
+
+    def show(self, identity: str) -> Parked:
+        """One entry. Raises `NotFound`."""
+        found = self._index.get(identity)
+        if found is None:
+            raise NotFound(f"{identity} is not in a failure queue")
+        return found
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """(queue, cause) → how many."""
+        return self._index.counts()
+
+    def unindexed(self) -> dict[str, int]:
+        """Queue → messages the broker holds beyond what the index knows, such as batches it dead-lettered itself."""
+        indexed: dict[str, int] = {}
+        for (queue, _), count in self._index.counts().items():
+            indexed[queue] = indexed.get(queue, 0) + count
+        depths = Redrive(self._app).depths()
+        return {q: depth - indexed.get(q, 0) for q, depth in depths.items() if depth > indexed.get(q, 0)}
+
+    def count(self, chosen: ParkedFilter) -> int:
+        """How many entries a filter matches: shown before anything is done."""
+        return self._index.count(chosen)
+
+    def replay(self, chosen: ParkedFilter, *, rate: float = 0, progress: Progress = lambda d, t: None) -> Summary:
+        """Send the chosen entries again, at most ``rate`` a second (0 is no limit); what was sent stays sent."""
+        return self._redrive(chosen, Replay(self._ledger, TaskPublisher(self._app), rate), progress)
+
+    def discard(self, chosen: ParkedFilter, *, progress: Progress = lambda d, t: None) -> Summary:
+        """Drop the chosen entries for good; the ledger keeps that they failed."""
+        return self._redrive(chosen, Discard(), progress)
+
+    def reindex(self, *, progress: Progress = lambda d, t: None) -> int:
+        """Rebuild the index from the queues themselves; returns the entries found."""
+        found = 0
+        for queue in topology.FAILURE_QUEUES:
+            walked = Redrive(self._app, progress=progress).walk(queue, Keep())
+            self._index.clear(queue)
+            self._index.add(walked.entries)
+            found += len(walked.entries)
+        return found
+
+    def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, progress: Progress) -> Summary:
+        wanted = self._index.ids(chosen)
+        queues = {queue: {i for i, q in wanted.items() if q == queue} for queue in topology.FAILURE_QUEUES}
+        taken = 0
+        for queue, ids in queues.items():
+            if ids:
+                action.ids = ids
+                walked = Redrive(self._app, progress=progress).walk(queue, action)
+                taken += walked.taken
+                self._index.remove(sorted(ids))
+        summary = Summary(len(wanted), action.done, action.already_sent, len(wanted) - taken)
+        wide(_log, f"failures.{action.verb}", chosen=summary.chosen, done=summary.done)
+        return summary
+
+
+class Keep:
+    """A visitor that takes nothing: every message goes to the tail."""
+
+    def visit(self, parked: Parked) -> bool:
+        """Nothing is chosen."""
+        return False
+
+    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+        """Never called."""
+
+
+class Discard:
+    """A visitor that drops what was chosen."""
+
+    verb = "discarded"
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.done = 0
+        self.already_sent = 0
+
+    def visit(self, parked: Parked) -> bool:
+        """Chosen by id."""
+        return parked.id in self.ids
+
+    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+        """Nothing follows: the message is acknowledged."""
+        self.done += len(message.parked)
+        metrics.DISCARDED.labels(message.parked[0].queue).inc(len(message.parked))
+
+
+class Replay:
+    """A visitor that sends what was chosen back to where it came from."""
+
+    verb = "replayed"
+
+    def __init__(self, ledger: Ledger, publisher: TaskPublisher, rate: float) -> None:
+        self.ids: set[str] = set()
+        self.done = 0
+        self.already_sent = 0
+        self._ledger = ledger
+        self._publisher = publisher
+        self._pace = _Pace(rate)
+
+    def visit(self, parked: Parked) -> bool:
+        """Chosen by id; a task message nobody can read stays where it is until it is discarded."""
+        unreadable = parked.id.startswith("raw_") and parked.queue != topology.FAILED_INTAKE
+        return parked.id in self.ids and not unreadable
+
+    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+        """Publish it again, confirmed."""
+        self._pace.wait(len(message.parked))
+        if isinstance(message, ParkedEvent):
+            self._replay_event(channel, message)
+        else:
+            self._replay_batch(message)
+        metrics.REPLAYED.labels(message.parked[0].queue).inc(len(message.parked))
+
+    def _replay_event(self, channel: Publishing, message: ParkedEvent) -> None:
+        channel.publish(
+            topology.EVENTS_EXCHANGE,
+            (message.parked[0].event_type or "replayed")[:ROUTING_KEY_LIMIT],
+            message.body,
+            content_type=message.content_type,
+            headers=message.headers,
+        )
+        self.done += 1
+
+    def _replay_batch(self, message: ParkedBatch) -> None:
+        ids = [delivery.id for delivery in message.batch.deliveries]
+        reopened = self._ledger.reopen(ids)
+        again = [
+            delivery.model_copy(update={"attempt": 0})
+            for delivery, opened in zip(message.batch.deliveries, reopened, strict=True)
+            if opened
+        ]
+        self.already_sent += len(ids) - len(again)
+        if again:
+            self._publisher.send(message.batch.narrowed(again))
+            self.done += len(again)
+
+
+class _Pace:
+    """Spreads entries over time so that a replay cannot flood what has just recovered."""
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1 / rate if rate > 0 else 0.0
+        self._next = time.monotonic()
+
+    def wait(self, entries: int) -> None:
+        """Sleep until ``entries`` more may go."""
+        if not self._interval:
+            return
+        now = time.monotonic()
+        if self._next > now:
+            time.sleep(self._next - now)
+        self._next = max(now, self._next) + entries * self._interval
+
+
+def by_ids(ids: Sequence[str]) -> ParkedFilter:
+    """The filter that names entries one by one."""
+    return ParkedFilter(ids=tuple(ids))

@@ -1,0 +1,140 @@
+"""Digests: items go into their windows, and windows that are due become one email each.
+
+Crash-safe without transactions over two servers: an item put in twice is one item, a window closed twice gives the same
+content, and the email's id is a hash of its window, so a repeated publish is recognised by its claim.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from notifier import metrics
+from notifier.logs import get, wide
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, DigestItems, Status
+from notifier.domain.ids import digest_id
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.domain.rule import Channel
+from notifier.errors import NotifierError
+from notifier.rules.content import Content
+from notifier.rules.live import Live
+from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
+from notifier.storage.ledger import Claimed, Record
+from notifier.storage.records import masked
+from notifier.worker.dispatch import LEASE_S, Stores, claim_request
+from notifier.worker.following import Publishes, by_queue
+from notifier.worker.holding import hold
+from notifier.worker.recorder import now
+
+#: Windows one sweep closes before it lets other tasks run.
+SWEEP_MOST = 500
+
+_log = get("digest")
+
+
+class Collector:
+    """Runs ``notifier.digest`` batches and the sweep."""
+
+    def __init__(
+        self, *, content: Live[Content], stores: Stores, digests: Digests, publisher: Publishes, owner: str
+    ) -> None:
+        self._content = content
+        self._stores = stores
+        self._digests = digests
+        self._publisher = publisher
+        self._owner = owner
+
+    def run(self, batch: Batch) -> None:
+        """Collect a batch of items. Returns when they are in Redis and recorded as held."""
+        requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
+        answers = hold(
+            lambda: self._stores.ledger.claim(requests, owner=self._owner, lease=LEASE_S, now=now()), "claim items"
+        )
+        mine = [(d, a) for d, a in zip(batch.deliveries, answers, strict=True) if isinstance(a, Claimed)]
+        catalog = self._content.current.catalog
+        known = [(d, a) for d, a in mine if (rule := catalog.rule(d.rule)) is not None and rule.window is not None]
+        unknown = [(d, a) for d, a in mine if all(d.id != k.id for k, _ in known)]
+        self._collect(batch, known)
+        self._park(batch, unknown)
+        wide(_log, "digest.collected", items=len(known), already_done=len(answers) - len(mine))
+
+    def sweep(self) -> int:
+        """Turn every window that is due into its email; returns how many. Safe to run anywhere, any number of times."""
+        due = hold(lambda: self._digests.due(now(), SWEEP_MOST), "look for due digests")
+        for ref in due:
+            closed = hold(lambda r=ref: self._digests.close(r), "close a digest")  # type: ignore[misc]
+            if closed is not None:
+                self._send(ref, closed)
+            hold(lambda r=ref: self._digests.forget(r), "forget a digest window")  # type: ignore[misc]
+        metrics.DIGEST_SWEPT.set(now())
+        return len(due)
+
+    def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed]]) -> None:
+        if not mine:
+            return
+        catalog = self._content.current.catalog
+        items = []
+        for delivery, _ in mine:
+            rule = catalog.rule(delivery.rule)
+            assert rule is not None and rule.window is not None, "run() keeps only these"
+            items.append(Item(delivery, batch.events[delivery.event], rule.window))
+        collected = hold(lambda: self._digests.collect(items, now()), "collect digest items")
+        metrics.DIGEST_ITEMS.inc(len(collected))
+        records = [
+            Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim in mine
+        ]
+        hold(lambda: self._stores.ledger.record(records), "record digest items")
+
+    def _park(self, batch: Batch, unknown: Sequence[tuple[Delivery, Claimed]]) -> None:
+        if not unknown:
+            return
+        parks = [(delivery, self._missing_rule(batch, delivery)) for delivery, _ in unknown]
+        records = [
+            Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown
+        ]
+        hold(lambda: self._stores.ledger.record(records), "record items without a rule")
+        for queue, group in by_queue(batch, parks):
+            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park items")  # type: ignore[misc]
+            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked items")  # type: ignore[misc]
+
+    def _missing_rule(self, batch: Batch, delivery: Delivery) -> Parked:
+        event = batch.events[delivery.event]
+        return Parked(
+            id=delivery.id,
+            queue="failed-digest",
+            cause=Cause.RULE_MISSING,
+            reason=f"this worker's templates/ has no digest rule {delivery.rule!r}",
+            parked_at=now(),
+            event=event.key,
+            event_type=event.type,
+            tenant=event.tenant,
+            rule=delivery.rule,
+            destination=masked(delivery.to),
+        )
+
+    def _send(self, ref: WindowRef, closed: ClosedWindow) -> None:
+        rule = self._content.current.catalog.rule(closed.rule)
+        if rule is None:
+            # The window stays closed and is looked at again by every sweep: it goes out when the rule is back.
+            raise NotifierError(f"digest window {ref} belongs to rule {closed.rule!r}, which templates/ does not have")
+        delivery = Delivery(
+            id=digest_id(closed.rule, closed.to.identity, closed.key, closed.window),
+            event=0,
+            rule=closed.rule,
+            to=closed.to,
+            queued=now(),
+            key=closed.key,
+            digest=DigestItems(
+                items=list(range(len(closed.events))),
+                total=closed.total,
+                key=closed.key,
+                opened=closed.opened,
+                closed=now(),
+            ),
+        )
+        batch = Batch(channel=Channel.EMAIL, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
+        hold(lambda: self._publisher.send(batch), "queue a digest")
+        metrics.DIGEST_WINDOWS_CLOSED.labels("time").inc()
+        wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total)

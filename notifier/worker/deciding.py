@@ -1,0 +1,107 @@
+"""From an outcome to what is recorded and what follows: a pure step, the heart of the failure table (DESIGN §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from notifier.domain.delivery import Attempt, Status
+from notifier.domain.outcome import Cause, Deferred, Outcome, Refused, Sent, clip
+from notifier.domain.retry import Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The delivery goes back to its queue, delayed in the broker."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The delivery goes to its failure queue."""
+
+    cause: Cause
+    reason: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one try means: the status and attempt to record, and what follows."""
+
+    status: Status
+    reason: str
+    attempt: Attempt | None
+    next_try: float | None = None
+    follow: Retry | Park | None = None
+    suppress: bool = False
+    disable_endpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """The facts of one try that the decision needs besides its outcome."""
+
+    number: int
+    """1 for the first."""
+    started: float
+    ended: float
+    worker: str
+    schedule: RetrySchedule
+    expires: float | None
+    spread: float
+    """Random in [-1, 1], one for the whole batch: what failed together and shares a delay travels together again."""
+    park_uncertain: bool
+
+
+def decide(outcome: Outcome, this: Try) -> Decision:
+    """What follows ``outcome``; see the table in DESIGN §6."""
+    attempt = _attempt(outcome, this)
+    match outcome:
+        case Sent():
+            return Decision(Status.SENT, "", attempt)
+        case Refused():
+            return Decision(
+                Status.REFUSED,
+                outcome.cause,
+                attempt,
+                follow=Park(outcome.cause, outcome.reply, outcome.code),
+                suppress=outcome.suppress,
+                disable_endpoint=outcome.disable_endpoint,
+            )
+        case Deferred(uncertain=True) if this.park_uncertain:
+            return Decision(
+                Status.REFUSED, Cause.UNCERTAIN, attempt, follow=Park(Cause.UNCERTAIN, outcome.reply, outcome.code)
+            )
+        case Deferred():
+            return _decide_deferred(outcome, this, attempt)
+
+
+def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision:
+    retry = decide_retry(
+        this.schedule, this.number, outcome, now=this.ended, expires=this.expires, spread=this.spread
+    )
+    match retry:
+        case RetryIn(seconds=seconds):
+            return Decision(
+                Status.DEFERRED, outcome.code, attempt, next_try=this.ended + seconds, follow=Retry(seconds)
+            )
+        case Exhausted():
+            reason = f"{this.number} tries, last: {outcome.code}"
+            return Decision(
+                Status.EXHAUSTED, reason, attempt, follow=Park(Cause.EXHAUSTED, outcome.reply, outcome.code)
+            )
+        case TooLate():
+            return Decision(Status.EXPIRED, f"would expire before the next try, last: {outcome.code}", attempt)
+
+
+def _attempt(outcome: Outcome, this: Try) -> Attempt:
+    return Attempt(
+        number=this.number,
+        started=this.started,
+        duration=max(0.0, this.ended - this.started),
+        outcome=type(outcome).__name__.lower(),
+        code="uncertain:" + outcome.code if isinstance(outcome, Deferred) and outcome.uncertain else outcome.code,
+        reply=clip(outcome.reply),
+        worker=this.worker,
+    )

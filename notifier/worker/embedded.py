@@ -1,0 +1,70 @@
+"""Intake without RabbitMQ: the API plans events itself and queues their batches on Celery's Redis broker.
+
+For the demo and for development. Everything after this step is the code that runs on RabbitMQ. What it is not: durable
+beyond Redis's own persistence, and a delay of minutes waits in a worker's memory instead of in the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from notifier.domain.batch import MAX_DELIVERIES, Batch
+from notifier.domain.delivery import Delivery
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority
+from notifier.logs import get, wide
+from notifier.rules.content import Content
+from notifier.rules.live import Live
+from notifier.rules.planner import Directory, Plan, plan
+from notifier.storage.ledger import Ledger, Registration
+from notifier.worker.following import Publishes
+from notifier.worker.recorder import now
+
+_log = get("intake")
+
+
+class KnownEndpoints(Directory, Protocol):
+    """The planner's directory, asked to look again before each event."""
+
+    def refresh(self, tenants: Sequence[str]) -> None: ...
+
+
+class EmbeddedIntake:
+    """Takes events in within the API's process; raises `InvalidEvent` or `Unavailable` and then has taken nothing."""
+
+    def __init__(
+        self, content: Live[Content], directory: KnownEndpoints, ledger: Ledger, publisher: Publishes
+    ) -> None:
+        self._content = content
+        self._directory = directory
+        self._ledger = ledger
+        self._publisher = publisher
+
+    def accept(self, events: Sequence[Event]) -> None:
+        """Plan, register and queue every event; returns when the broker has all of their batches."""
+        catalog = self._content.current.catalog
+        for event in events:
+            catalog.validate(event)
+        self._directory.refresh(sorted({event.tenant for event in events}))
+        plans = [plan(event, catalog, self._directory, now()) for event in events]
+        registered = self._ledger.register(
+            [Registration(p.event, tuple((one.delivery, one.rule) for one in p.planned)) for p in plans]
+        )
+        for one, known in zip(plans, registered, strict=True):
+            if not known.known:
+                self._queue(one, known.done)
+        self._ledger.planned([event.key for event in events])
+
+    def _queue(self, planned: Plan, done: frozenset[str]) -> None:
+        lanes: dict[tuple[Channel, Priority], list[Delivery]] = {}
+        for one in planned.planned:
+            if one.delivery.id not in done:
+                lanes.setdefault((one.rule.channel, one.rule.priority), []).append(one.delivery)
+        for (channel, priority), deliveries in lanes.items():
+            for start in range(0, len(deliveries), MAX_DELIVERIES):
+                part = deliveries[start : start + MAX_DELIVERIES]
+                self._publisher.send(
+                    Batch(channel=channel, priority=priority, events=[planned.event], deliveries=part)
+                )
+        wide(_log, "event.received", event=planned.event.key, type=planned.event.type, planned=len(planned.planned))

@@ -1,0 +1,127 @@
+"""What follows a try: retries and parks, published with confirms before the batch they come from is acknowledged."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import kombu.exceptions
+from amqp.exceptions import AMQPError
+from celery import Celery
+
+from notifier.domain import topology
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery
+from notifier.domain.parked import Parked, ParkedBatch
+from notifier.errors import BrokerUnavailable, PublishRejected
+
+#: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
+CONFIRM_TIMEOUT_S = 30.0
+
+
+class Publishes(Protocol):
+    """The broker as the worker sees it."""
+
+    def send(self, batch: Batch, *, after: int = 0) -> None: ...
+
+    def park(self, queue: str, parked: ParkedBatch) -> None: ...
+
+
+class TaskPublisher:
+    """Publishes batches, parks and events through Celery's producer pool; returns when the broker has confirmed.
+
+    Raises `BrokerUnavailable` when it cannot be reached and `PublishRejected` when it refused (a full queue).
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def send(self, batch: Batch, *, after: int = 0) -> None:
+        """Queue a batch, delayed in the broker by ``after`` whole seconds."""
+        with _translated():
+            self._app.send_task(
+                batch.task,
+                args=[batch.encode()],
+                queue=batch.queue,
+                countdown=after or None,
+                # Never the arguments: Celery logs and events show this text (trap T46).
+                argsrepr=f"({len(batch.deliveries)} deliveries)",
+                retry=False,
+                ignore_result=True,
+                confirm_timeout=CONFIRM_TIMEOUT_S,
+            )
+
+    def park(self, queue: str, parked: ParkedBatch) -> None:
+        """Put deliveries into a failure queue."""
+        causes = sorted({entry.cause.value for entry in parked.parked})
+        self.publish(
+            topology.FAILURES_EXCHANGE,
+            queue,
+            parked.encode(),
+            content_type="application/json",
+            headers={"x-notifier-cause": ",".join(causes)},
+        )
+
+    def publish_event(self, event: Mapping[str, Any]) -> None:
+        """Publish an event of our own, such as ``notifier.endpoint.disabled``, for whoever has a rule for it."""
+        body = json.dumps(event).encode()
+        self.publish(topology.EVENTS_EXCHANGE, str(event["type"]), body, content_type="application/cloudevents+json")
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        headers: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Publish one durable message and wait for its confirm."""
+        with _translated(), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+            producer.publish(
+                body,
+                exchange=kombu.Exchange(exchange, type="topic", durable=True),
+                routing_key=routing_key,
+                content_type=content_type,
+                content_encoding="utf-8",
+                headers=dict(headers or {}),
+                delivery_mode=2,
+                confirm_timeout=CONFIRM_TIMEOUT_S,
+            )
+
+
+class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated():`
+    """kombu's and py-amqp's errors as ours; the only place of the worker that knows them."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            return
+        name = type(error).__name__
+        if name == "MessageNacked":
+            raise PublishRejected("the broker refused the message (queue full)") from error
+        if isinstance(error, (kombu.exceptions.KombuError, AMQPError, OSError, TimeoutError)):
+            raise BrokerUnavailable(f"cannot publish: {name}: {error}") from error
+
+
+def by_delay(batch: Batch, waits: Iterable[tuple[Delivery, int]]) -> list[tuple[int, Batch]]:
+    """Deliveries that share a delay, together again, as (seconds, batch)."""
+    groups: dict[int, list[Delivery]] = defaultdict(list)
+    for delivery, seconds in waits:
+        groups[max(1, seconds)].append(delivery)
+    return [(seconds, batch.narrowed(deliveries)) for seconds, deliveries in sorted(groups.items())]
+
+
+def by_queue(batch: Batch, parks: Iterable[tuple[Delivery, Parked]]) -> list[tuple[str, ParkedBatch]]:
+    """Parked deliveries grouped by failure queue."""
+    groups: dict[str, list[tuple[Delivery, Parked]]] = defaultdict(list)
+    for delivery, parked in parks:
+        groups[parked.queue].append((delivery, parked))
+    return [
+        (queue, ParkedBatch(batch.narrowed([d for d, _ in group]), tuple(p for _, p in group)))
+        for queue, group in groups.items()
+    ]

@@ -1,0 +1,191 @@
+"""A worker process from start to stop: what Celery's signals build, what happens on SIGTERM, and the signals that lie.
+
+Celery logs and ignores an exception in a signal handler, so a start that fails leaves by `SystemExit`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from celery import bootsteps, signals
+from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.events import Events
+
+from notifier.logs import get, wide
+from notifier.engine.bridge import Engine
+from notifier.errors import NotifierError, StorageUnavailable
+from notifier.health import HealthServer
+from notifier.storage.ledger import Ledger
+from notifier.worker.collecting import Collector
+from notifier.worker.dispatch import Dispatch
+from notifier.worker.recorder import Recorder
+
+#: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
+LIVENESS_EVERY_S = 2.0
+LIVENESS_TTL_S = 8.0
+#: Exit status of a worker that left without finishing; a supervisor restarts it, the broker redelivers its batches.
+EXIT_UNFINISHED = 70
+
+_log = get("worker")
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """Everything one worker process holds; built by `wiring.build_worker`."""
+
+    dispatch: Dispatch
+    collector: Collector
+    recorder: Recorder
+    engine: Engine
+    ledger: Ledger
+    owner: str
+    grace: float
+    health: HealthServer
+    close: Callable[[], None]
+
+
+_current: WorkerParts | None = None
+
+
+def current() -> WorkerParts:
+    """The parts of this process. Raises `NotifierError` outside a started worker."""
+    if _current is None:
+        raise NotifierError("no worker runs in this process; start one with `notifier worker`")
+    return _current
+
+
+def start(parts: WorkerParts) -> None:
+    """Make ``parts`` the ones tasks use, and give signs of life from now on."""
+    global _current
+    parts.engine.start()
+    _current = parts
+    _beat_once(parts)
+    gevent.spawn(_show_life, parts)
+    parts.health.start()
+
+
+def stop() -> None:
+    """Write what is queued, close what is open, and give up our claims at once."""
+    global _current
+    parts, _current = _current, None
+    if parts is None:
+        return
+    parts.recorder.stop()
+    parts.engine.stop(grace=2.0)
+    _leave(parts)
+    parts.health.stop()
+    parts.close()
+
+
+def _show_life(parts: WorkerParts) -> None:
+    while _current is parts:
+        _beat_once(parts)
+        gevent.sleep(LIVENESS_EVERY_S)
+
+
+def _beat_once(parts: WorkerParts) -> None:
+    try:
+        parts.ledger.heartbeat(parts.owner, LIVENESS_TTL_S)
+    except StorageUnavailable as error:
+        # Without Redis nothing is claimed by anyone, so a missed sign of life changes nothing.
+        wide(_log, "liveness.missed", level=logging.DEBUG, error=str(error))
+
+
+def _leave(parts: WorkerParts) -> None:
+    try:
+        parts.ledger.farewell(parts.owner)
+    except StorageUnavailable as error:
+        wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=LIVENESS_TTL_S)
+
+
+class QuietEventConnection(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Takes AMQP heartbeats off the *event* connection only.
+
+    Celery 5.7's `synloop` drains the event connection for 0.1 s after every message when heartbeats are on, which
+    limits a gevent worker to about 10 messages a second, and may lose the dispatcher's confirm, which hangs SIGTERM
+    (trap T15). The task connection keeps its heartbeat: `Connection` has started before this step and `Events` opens
+    its connection after it.
+    """
+
+    requires = (Connection,)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._heartbeat = consumer.amqheartbeat
+
+    def start(self, consumer: Any) -> None:
+        """Between the two connections."""
+        consumer.amqheartbeat = 0
+
+    def stop(self, consumer: Any) -> None:
+        """A reconnect opens the task connection with heartbeats again."""
+        consumer.amqheartbeat = self._heartbeat
+
+
+def install(app: Any) -> None:
+    """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
+    app.steps["consumer"].add(QuietEventConnection)
+    Events.requires = (Connection, QuietEventConnection)
+    signals.worker_init.connect(_on_init, weak=False)
+    signals.worker_ready.connect(_on_ready, weak=False)
+    signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
+    signals.worker_shutdown.connect(_on_shutdown, weak=False)
+    signals.setup_logging.connect(_on_logging, weak=False)
+
+
+def _on_logging(**_: Any) -> None:
+    from notifier.wiring import configure_logs
+
+    configure_logs()
+
+
+def _on_init(sender: Any = None, **_: Any) -> None:
+    from notifier.wiring import build_worker
+
+    try:
+        start(build_worker(sender.app, node=sender.hostname))
+    except NotifierError as error:
+        sys.stderr.write(f"the worker cannot start: {error}\n")
+        raise SystemExit(2) from error
+
+
+def _on_ready(**_: Any) -> None:
+    # Under gevent a cold shutdown (SIGQUIT, a second SIGINT) acknowledges running batches without running them
+    # (trap T1): leaving at once instead makes the broker hand them to another worker.
+    signal.signal(signal.SIGQUIT, _leave_at_once)
+    celery_handler = signal.getsignal(signal.SIGINT)
+
+    def first_interrupt(number: int, frame: Any) -> None:
+        if callable(celery_handler):
+            celery_handler(number, frame)
+        signal.signal(signal.SIGINT, _leave_at_once)
+
+    signal.signal(signal.SIGINT, first_interrupt)
+
+
+def _leave_at_once(number: int, _: Any) -> None:
+    os.write(2, f"signal {number}: leaving at once; unfinished batches return to their queues\n".encode())
+    os._exit(EXIT_UNFINISHED)
+
+
+def _on_shutting_down(**_: Any) -> None:
+    parts = _current
+    if parts is not None:
+        gevent.spawn_later(parts.grace, _end_of_grace, parts)
+
+
+def _end_of_grace(parts: WorkerParts) -> None:
+    wide(_log, "worker.grace_over", level=logging.WARNING, grace_s=parts.grace)
+    _leave(parts)
+    os._exit(EXIT_UNFINISHED)
+
+
+def _on_shutdown(**_: Any) -> None:
+    stop()

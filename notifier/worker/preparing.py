@@ -1,0 +1,168 @@
+"""Gate and render: from a claimed delivery to bytes that are ready to leave, or to the reason why it does not leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from notifier.channels.email.attachments import File, read_attachment
+from notifier.channels.email.channel import EmailChannel, OutgoingEmail
+from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
+from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef, Status
+from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.domain.event import Event
+from notifier.domain.outcome import Cause
+from notifier.domain.recipient import Recipient
+from notifier.domain.rule import Channel, Rule
+from notifier.errors import InvalidDestination, RenderError
+from notifier.rendering.context import event_context
+from notifier.rules.content import Content
+from notifier.storage.ledger import Claimed, ClaimRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One delivery this worker has claimed, with all it needs."""
+
+    request: ClaimRequest
+    event: Event
+    rule: Rule
+    claim: Claimed
+    items: tuple[Event, ...] = ()
+    """The events of a digest, oldest first."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is to be sent."""
+        return self.request.delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Rendered and composed: the engine only has to send it."""
+
+    work: Work
+    outgoing: OutgoingEmail | OutgoingWebhook
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Not sent, on purpose or because it cannot be: the status to record and why; a cause means it is parked too."""
+
+    work: Work
+    status: Status
+    reason: str
+    cause: Cause | None = None
+    code: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """What the batch's destinations name, fetched once for all of them."""
+
+    endpoints: Mapping[str, Endpoint]
+    recipients: Mapping[str, Recipient]
+
+
+class Preparer:
+    """Applies the gate and the templates to one delivery at a time; never raises for what a delivery contains."""
+
+    def __init__(self, email: EmailChannel, webhook: WebhookChannel) -> None:
+        self._email = email
+        self._webhook = webhook
+
+    def prepare(self, work: Work, content: Content, directory: Directory, now: float) -> Ready | Withheld:
+        """Decide whether it goes, and make the bytes."""
+        delivery = work.delivery
+        if delivery.expires is not None and now >= delivery.expires:
+            return Withheld(work, Status.EXPIRED, f"expired {now - delivery.expires:.0f} s before it could be sent")
+        if reason := suppression(work.claim.suppressed, work.rule):
+            return Withheld(work, Status.SUPPRESSED, reason)
+        if work.claim.uncertain and work.rule.uncertain == "park":
+            reason = "a worker ended while this was leaving; it may have been sent"
+            return Withheld(work, Status.REFUSED, Cause.UNCERTAIN, Cause.UNCERTAIN, reason)
+        try:
+            if isinstance(delivery.to, EndpointRef):
+                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
+            return self._prepare_email(work, content, _mailbox(delivery.to, directory), now)
+        except RenderError as error:
+            template = content.renderer.hash(work.rule.template)
+            return Withheld(work, Status.REFUSED, Cause.RENDER_FAILED, Cause.RENDER_FAILED, str(error), template)
+        except InvalidDestination as error:
+            return Withheld(work, Status.REFUSED, Cause.BAD_DESTINATION, Cause.BAD_DESTINATION, str(error))
+
+    def _prepare_email(self, work: Work, content: Content, to: Mailbox, now: float) -> Ready:
+        rule, event, delivery = work.rule, work.event, work.delivery
+        context = event_context(
+            event,
+            recipient={"email": to.address, "name": to.name, "locale": to.locale, "timezone": to.timezone},
+            delivery_id=delivery.id,
+            unsubscribe_url=self._email.unsubscribe_url(to, rule),
+            digest=_digest_context(work),
+        )
+        render = content.renderer.digest if rule.channel is Channel.DIGEST else content.renderer.email
+        message = render(rule.template, context, to.locale)
+        files = attachments(rule, event, content)
+        return Ready(work, self._email.compose(delivery, to, rule, event, message, files, now), message.template)
+
+    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Ready | Withheld:
+        if endpoint is None:
+            return Withheld(work, Status.SKIPPED, "the endpoint was removed")
+        if endpoint.state is not EndpointState.ENABLED:
+            return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
+        context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
+        message = content.renderer.webhook(work.rule.template, work.event, context)
+        return Ready(work, self._webhook.prepare(work.delivery, work.event, endpoint, message), message.template)
+
+
+def suppression(reason: str, rule: Rule) -> str:
+    """Why this rule may not write to the address; empty when it may.
+
+    A bounce stops everything. ``unsubscribed:orders,news`` stops what is not transactional in these categories.
+    """
+    kind, _, categories = reason.partition(":")
+    if kind == "unsubscribed" and (rule.transactional or rule.category not in categories.split(",")):
+        return ""
+    return reason
+
+
+def attachments(rule: Rule, event: Event, content: Content) -> list[File]:
+    """The files a rule attaches to its mails. Raises `RenderError` naming the attachment that cannot be made."""
+    files = []
+    for place, attachment in enumerate(rule.attachments):
+        values = [
+            content.expressions.compile(source).evaluate(event)
+            for source in (attachment.name, attachment.media_type, attachment.content)
+        ]
+        files.append(read_attachment(*values, where=f"{rule.id} attachments[{place}]"))
+    return files
+
+
+def _mailbox(to: Mailbox | RecipientRef | EndpointRef, directory: Directory) -> Mailbox:
+    if isinstance(to, Mailbox):
+        return to
+    identity = to.recipient if isinstance(to, RecipientRef) else to.endpoint
+    person = directory.recipients.get(identity)
+    if person is None:
+        raise InvalidDestination(
+            f"no recipient {identity!r} is stored; store one with `notifier recipients set`, then replay"
+        )
+    return Mailbox(
+        address=person.email, name=person.name, locale=person.locale, timezone=person.timezone, recipient=person.id
+    )
+
+
+def _digest_context(work: Work) -> dict[str, Any] | None:
+    digest = work.delivery.digest
+    if digest is None:
+        return None
+    return {
+        "items": [event_context(item, recipient=None, delivery_id="") for item in work.items],
+        "total": digest.total,
+        "key": digest.key,
+        "opened": digest.opened,
+        "closed": digest.closed,
+    }

@@ -1,0 +1,154 @@
+"""Send a whole batch in the engine: every outcome is decided and handed to the recorder the moment it is known."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from notifier import metrics
+from notifier.channels.email.channel import EmailChannel, OutgoingEmail
+from notifier.channels.webhook.channel import WebhookChannel
+from notifier.domain.outcome import Deferred, Outcome
+from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.domain.rule import Channel, Rule
+from notifier.engine.bridge import Engine
+from notifier.errors import ClaimLost
+from notifier.logs import get
+from notifier.storage.ledger import Record
+from notifier.worker.deciding import Decision, Try, decide
+from notifier.worker.preparing import Ready, Work
+from notifier.worker.recorder import Receipt, Recorder, now
+
+_log = get("worker")
+
+#: Seconds a whole batch may take in the engine. The claim's lease is longer, so nobody takes over what still runs.
+BATCH_DEADLINE_S = 240.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The retry schedules of rules that name none."""
+
+    email: RetrySchedule = EMAIL_SCHEDULE
+    webhook: RetrySchedule = WEBHOOK_SCHEDULE
+
+    def of(self, rule: Rule) -> RetrySchedule:
+        """The schedule a rule's deliveries follow."""
+        if rule.retry is not None:
+            return rule.retry
+        return self.webhook if rule.channel is Channel.WEBHOOK else self.email
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One delivery whose try has ended, with what was decided."""
+
+    work: Work
+    decision: Decision
+    template: str
+
+
+class Sender:
+    """Hands prepared deliveries to the engine and turns outcomes into decisions and records."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        email: EmailChannel,
+        webhook: WebhookChannel,
+        recorder: Recorder,
+        schedules: Schedules,
+        worker: str,
+    ) -> None:
+        self._engine = engine
+        self._email = email
+        self._webhook = webhook
+        self._recorder = recorder
+        self._schedules = schedules
+        self._worker = worker
+
+    def send(self, ready: Sequence[Ready], receipt: Receipt) -> list[Settled]:
+        """Send all of them at once; returns when each has ended, in the same order."""
+        if not ready:
+            return []
+        spread = random.uniform(-1, 1)
+
+        async def send_all() -> list[Settled]:
+            return await asyncio.gather(*(self._send_one(one, receipt, spread) for one in ready))
+
+        return self._engine.run(send_all, BATCH_DEADLINE_S + 10)
+
+    async def _send_one(self, ready: Ready, receipt: Receipt, spread: float) -> Settled:
+        started = now()
+        outcome = await self._outcome(ready)
+        ended = now()
+        work = ready.work
+        decision = decide(
+            outcome,
+            Try(
+                number=work.claim.tries + 1,
+                started=started,
+                ended=ended,
+                worker=self._worker,
+                schedule=self._schedules.of(work.rule),
+                expires=work.delivery.expires,
+                spread=spread,
+                park_uncertain=work.rule.uncertain == "park",
+            ),
+        )
+        metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
+        metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
+        settled = Settled(work, decision, ready.template)
+        self._recorder.submit(to_record(settled), receipt)
+        return settled
+
+    async def _outcome(self, ready: Ready) -> Outcome:
+        try:
+            async with asyncio.timeout(BATCH_DEADLINE_S):
+                if isinstance(ready.outgoing, OutgoingEmail):
+                    mark = self._mark(ready.work) if ready.work.rule.uncertain == "park" else None
+                    return await self._email.send(ready.outgoing, before_final_dot=mark)
+                return await self._webhook.send(ready.outgoing)
+        except ClaimLost as error:
+            # Recording this is refused by its stale fence, so the other worker's outcome stands.
+            return Deferred("claim_lost", str(error))
+        except TimeoutError:
+            return Deferred("timeout", f"not finished within {BATCH_DEADLINE_S:.0f} s")
+        except Exception as error:
+            # A bug in a channel: the delivery is tried again and its neighbours go on; the log has the trace.
+            _log.exception("delivery.crashed", extra={"fields": {"delivery": ready.work.delivery.id}})
+            return Deferred("internal_error", f"{type(error).__name__}: {error}", uncertain=True)
+
+    def _mark(self, work: Work) -> Callable[[], Awaitable[None]]:
+        async def marked() -> None:
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[bool] = loop.create_future()
+            self._recorder.mark(
+                work.delivery.id, work.claim.fence, lambda held: loop.call_soon_threadsafe(_settle, done, held)
+            )
+            if not await done:
+                raise ClaimLost(f"{work.delivery.id} was taken over by another worker; this copy is not sent")
+
+        return marked
+
+
+def _settle(done: asyncio.Future[bool], held: bool) -> None:
+    if not done.done():
+        done.set_result(held)
+
+
+def to_record(settled: Settled) -> Record:
+    """What the ledger keeps of a decision."""
+    decision = settled.decision
+    return Record(
+        id=settled.work.delivery.id,
+        fence=settled.work.claim.fence,
+        status=decision.status,
+        reason=decision.reason,
+        attempt=decision.attempt,
+        next_try=decision.next_try,
+        template=settled.template,
+        claimed=settled.work.request,
+    )

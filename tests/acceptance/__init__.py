@@ -1,0 +1,1 @@
+"""The whole service as real processes on real servers, driven and judged from outside."""
