@@ -1,0 +1,151 @@
+"""`SmtpRelays`: one mail in, how its transaction ended out; behind it one or more relays in order of preference."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from notifier.engine.smtp import BeforeDot, Connection, Mail
+from notifier.engine.smtp_connect import RelayAddress, open_connection, tls_context
+from notifier.engine.smtp_pool import Clock, Health, RelayState, SmtpPool
+from notifier.engine.transaction import Accepted, Broken, Phase, Transaction
+from notifier.errors import InvalidAddress
+
+#: Mails one connection carries before it is closed; relays commonly allow 100 or more.
+MAILS_PER_CONNECTION = 100
+#: Share of the deadline within which all before the final dot must be over: the reply to the dot has the other half,
+#: because giving up there means not knowing (RFC 5321 §4.5.3.2.6 asks for 10 minutes, for the same reason).
+EARLY_SHARE = 0.5
+#: Share of the deadline one connect may take, so that a second relay still has its turn before the half is over.
+CONNECT_SHARE = 0.25
+
+#: What would end an address or a command early; `channels.email.addresses` refuses more, this is the last guard.
+_UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
+_NOTHING_SAID = (Phase.CONNECT, Phase.AUTH)
+
+
+class SmtpRelays:
+    """Sends through the first relay that is up. Lives in the engine's loop; only `states` is for other threads."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        hostname: str,
+        connections: int = 10,
+        timeout: float = 60.0,
+        ca_file: Path | None = None,
+        mails_per_connection: int = MAILS_PER_CONNECTION,
+        clock: Clock = time.time,
+    ) -> None:
+        """``timeout`` is the deadline of one transaction, ``hostname`` our name in EHLO.
+
+        Raises `SettingsError` for a URL that names no relay.
+        """
+        self._timeout = timeout
+        context = tls_context(ca_file)
+        self._pools: list[SmtpPool] = []
+        for address in map(RelayAddress.parse, urls):
+            opener = partial(
+                open_connection,
+                address,
+                hostname=hostname,
+                context=context,
+                seconds=timeout * CONNECT_SHARE,
+                clock=clock,
+            )
+            health = Health(address.name, clock)
+            self._pools.append(
+                SmtpPool(health, opener, connections=connections, mails=mails_per_connection, clock=clock)
+            )
+
+    @property
+    def longest_delivery(self) -> float:
+        """Seconds `deliver` can take: waiting for a free connection, then the transaction. Leases must be longer."""
+        return 2 * self._timeout
+
+    def states(self) -> tuple[RelayState, ...]:
+        """Every relay, in order of preference."""
+        return tuple(pool.state for pool in self._pools)
+
+    async def deliver(
+        self,
+        sender: str,
+        recipient: str,
+        content: bytes,
+        *,
+        smtputf8: bool = False,
+        before_final_dot: BeforeDot | None = None,
+    ) -> Transaction:
+        """One transaction with one recipient, so that one reply says what became of one delivery.
+
+        ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all
+        but the final dot; if it raises, the dot is not sent. Another relay takes over only while nothing was said about
+        this mail to the one before it.
+        """
+        mail = Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot)
+        deadlines = _Deadlines(self._timeout)
+        ended: Transaction = Broken("", Phase.CONNECT, "no relay is configured", False, "connection")
+        for pool in self._pools:
+            ended = await _through(pool, mail, deadlines)
+            if isinstance(ended, Accepted) or ended.phase not in _NOTHING_SAID:
+                return ended
+        return ended
+
+    async def close(self) -> None:
+        """Say QUIT on every idle connection; call it in the loop before the engine stops."""
+        for pool in self._pools:
+            pool.close()
+
+
+class _Deadlines:
+    """The times of one delivery: its wait for a connection and then its transaction take at most ``seconds`` each."""
+
+    def __init__(self, seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().time
+        self._seconds = seconds
+        self.queue = self._clock() + seconds
+        self.early = 0.0
+        self.late = 0.0
+
+    def begin(self) -> None:
+        """A connection is there; a second relay inherits what is left."""
+        if not self.late:
+            self.late = min(self._clock(), self.queue) + self._seconds
+            self.early = self.late - self._seconds * (1 - EARLY_SHARE)
+
+
+async def _through(pool: SmtpPool, mail: Mail, deadlines: _Deadlines) -> Transaction:
+    taken = await pool.take(deadlines.queue)
+    deadlines.begin()
+    while isinstance(taken, Connection):
+        try:
+            ended = await taken.carry(mail, deadlines.early, deadlines.late)
+        except BaseException:
+            taken.drop()  # cancelled in the middle: nobody knows where the relay stands
+            pool.give_back(taken)
+            raise
+        if not taken.stale:
+            pool.give_back(taken)
+            return ended
+        # Relays close idle connections at any moment. A new one is never stale, so this happens once.
+        taken = await pool.replace(taken)
+    return taken
+
+
+def _safe(address: str) -> str:
+    if not address or _UNSAFE.search(address):
+        raise InvalidAddress(f"{len(address)} characters that cannot stand in an SMTP command: control, space, < or >")
+    return address
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """A lone CR or LF is read as a line end by some relays: a body could end early and smuggle a second mail."""
+    ends = content.count(b"\r\n")
+    if not content.endswith(b"\r\n") or content.count(b"\n") != ends or content.count(b"\r") != ends:
+        raise ValueError("the content of a mail must have CRLF line ends only, and end with one")
+    return content

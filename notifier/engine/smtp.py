@@ -1,0 +1,224 @@
+"""One SMTP transaction on one open connection: MAIL, RCPT and DATA in one write when the relay offers it (RFC 2920).
+
+The step is known at every moment, because a connection that ends after the final dot means something else than one that
+ends before it (RFC 1047), and aiosmtplib's own errors cannot tell the two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiosmtplib import SMTPResponse
+
+from notifier.engine.dialogue import ConversationLost, Dialogue
+from notifier.engine.transaction import Accepted, Breakage, Broken, Phase, Rejected, Transaction
+
+BeforeDot = Callable[[], Awaitable[None]]
+
+#: Contents up to this many bytes leave in one write with their final dot; longer ones are drained first, so that a
+#: relay that stops reading in the middle is known not to have the dot. It is asyncio's own high-water mark.
+ONE_WRITE = 64 * 1024
+#: A connection that was idle is asked NOOP before it is trusted with a mail, and gets this many seconds to answer.
+NOOP_TIMEOUT_S = 5.0
+
+_STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+_START_INPUT = 354
+_CLOSING = 421
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the relay said it can do, from EHLO."""
+
+    pipelining: bool
+    smtputf8: bool
+    eightbit: bool
+    size: int | None
+    """Bytes of the largest mail it takes; None when it did not say, 0 when it says there is no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What one transaction carries. ``content`` has CRLF line ends and ends with one; dots are not yet doubled."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    smtputf8: bool
+    before_final_dot: BeforeDot | None = None
+
+
+class Connection:
+    """An open, greeted, encrypted and logged-in connection; carries one transaction at a time."""
+
+    def __init__(self, relay: str, dialogue: Dialogue, offers: Offers, opened: float) -> None:
+        self.relay = relay
+        self.offers = offers
+        self.opened = opened
+        self.last_used = opened
+        self.carried = 0
+        """Transactions begun on it."""
+        self.stale = False
+        """The last transaction failed at its first command and it was not the first: a new connection may try again."""
+        self._dialogue = dialogue
+        self._reset = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing is known against another transaction."""
+        return not self._dialogue.lost
+
+    def leave(self) -> None:
+        """Say QUIT and close."""
+        self._dialogue.leave()
+
+    def drop(self) -> None:
+        """Close without a word: its state is unknown."""
+        self._dialogue.cut()
+
+    async def answers(self, now: float) -> bool:
+        """Whether it still answers NOOP; a firewall may have forgotten an idle connection without telling anybody."""
+        try:
+            replies = await self._dialogue.ask(b"NOOP\r\n", 1, now + NOOP_TIMEOUT_S)
+        except ConversationLost:
+            return False
+        return replies[0].code < 400
+
+    async def carry(self, mail: Mail, early: float, late: float) -> Transaction:
+        """One transaction: all before the final dot until ``early``, the reply to it until ``late`` (loop time)."""
+        self.stale = False
+        self.carried += 1
+        ended = self._impossible(mail) or await self._announce(mail, early)
+        return ended or await self._hand_over(mail, early, late)
+
+    def _impossible(self, mail: Mail) -> Rejected | None:
+        """What the relay would refuse anyway, or worse, mangle; in the words it would have used."""
+        size = self.offers.size
+        if mail.smtputf8 and not self.offers.smtputf8:
+            return Rejected(self.relay, Phase.MAIL, 550, "5.6.7 needs SMTPUTF8, which the relay does not offer")
+        if size and len(mail.content) > size:
+            text = f"5.3.4 {len(mail.content)} bytes are more than the {size} the relay offers to take"
+            return Rejected(self.relay, Phase.MAIL, 552, text)
+        if not self.offers.eightbit and not mail.content.isascii():
+            return Rejected(self.relay, Phase.MAIL, 554, "5.6.3 needs 8BITMIME, which the relay does not offer")
+        return None
+
+    def _commands(self, mail: Mail) -> list[bytes]:
+        options = "" if self.offers.size is None else f" SIZE={len(mail.content)}"
+        if self.offers.eightbit and not mail.content.isascii():
+            options += " BODY=8BITMIME"
+        if mail.smtputf8:
+            options += " SMTPUTF8"
+        lines = [f"MAIL FROM:<{mail.sender}>{options}\r\n".encode(), f"RCPT TO:<{mail.recipient}>\r\n".encode()]
+        # After a refusal the relay may still hold the last envelope; RSET travels with the next one.
+        return [*([b"RSET\r\n"] if self._reset else ()), *lines, b"DATA\r\n"]
+
+    async def _announce(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
+        """Until the relay awaits the content (None) or the transaction has ended."""
+        commands = self._commands(mail)
+        groups = [commands] if self.offers.pipelining else [[command] for command in commands]
+        replies: list[SMTPResponse] = []
+        lost: ConversationLost | None = None
+        for group in groups:
+            try:
+                replies += await self._dialogue.ask(b"".join(group), len(group), deadline)
+            except ConversationLost as error:
+                replies += error.replies
+                lost = error
+                break
+            if replies[-1].code >= 400:
+                break
+        return await self._judge(replies, lost, deadline)
+
+    async def _judge(
+        self, replies: list[SMTPResponse], lost: ConversationLost | None, deadline: float
+    ) -> Rejected | Broken | None:
+        first = replies[0].code if replies else None
+        self.stale = self.carried > 1 and (
+            first == _CLOSING or (first is None and lost is not None and lost.kind == "connection")
+        )
+        if self._reset and replies:
+            if replies[0].code >= 300:
+                self.stale = True
+                return self._broken(Phase.MAIL, "protocol", f"RSET was answered {replies[0].code}")
+            replies = replies[1:]
+        for step, reply in zip(_STEPS, replies, strict=False):
+            if (refused := self._refusal(step, reply)) is not None:
+                await self._end_refused(replies, reply, lost, deadline)
+                return refused
+        if lost is not None:
+            return self._broken(_STEPS[len(replies)], lost.kind, lost.why)
+        self._reset = False
+        return None
+
+    def _refusal(self, step: Phase, reply: SMTPResponse) -> Rejected | Broken | None:
+        wanted = reply.code == _START_INPUT if step is Phase.DATA else 200 <= reply.code < 300
+        if wanted:
+            return None
+        if 400 <= reply.code < 600:
+            return Rejected(self.relay, step, reply.code, reply.message)
+        return self._broken(step, "protocol", f"{reply.code} {reply.message}")
+
+    async def _end_refused(
+        self, replies: list[SMTPResponse], refusal: SMTPResponse, lost: ConversationLost | None, deadline: float
+    ) -> None:
+        """Leave the connection ready for the next transaction, or closed."""
+        self._reset = True
+        if lost is not None or not self.usable:
+            return
+        if refusal.code == _CLOSING:
+            self.drop()
+        elif len(replies) == len(_STEPS) and replies[-1].code == _START_INPUT:
+            # RFC 2920 §3.1: DATA was accepted although there is nobody to send to; a lone dot ends it.
+            try:
+                await self._dialogue.ask(b".\r\n", 1, deadline)
+            except ConversationLost:
+                self.drop()
+
+    async def _hand_over(self, mail: Mail, early: float, late: float) -> Transaction:
+        content = _dots_doubled(mail.content)
+        try:
+            if mail.before_final_dot is None and len(content) <= ONE_WRITE:
+                replies = await self._dialogue.ask(content + b".\r\n", 1, late)
+            else:
+                self._dialogue.send(content)
+                await self._dialogue.drain(early)
+                if mail.before_final_dot is not None and self.usable:
+                    await self._mark(mail.before_final_dot, early)
+                replies = await self._dialogue.ask(b".\r\n", 1, late)
+        except ConversationLost as lost:
+            phase = Phase.DOT if lost.written else Phase.DATA
+            return Broken(self.relay, phase, lost.why, lost.written, lost.kind)
+        return self._verdict(replies[0])
+
+    async def _mark(self, before_final_dot: BeforeDot, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await before_final_dot()
+        except TimeoutError:
+            self.drop()
+            raise ConversationLost("timeout", "the mark before the final dot was not written in time") from None
+
+    def _verdict(self, reply: SMTPResponse) -> Transaction:
+        if 200 <= reply.code < 300:
+            return Accepted(self.relay, reply.code, reply.message)
+        self._reset = True
+        if reply.code == _CLOSING:
+            self.drop()
+        if 400 <= reply.code < 600:
+            return Rejected(self.relay, Phase.DOT, reply.code, reply.message)
+        self.drop()
+        return Broken(self.relay, Phase.DOT, f"{reply.code} {reply.message}", True, "protocol")
+
+    def _broken(self, phase: Phase, kind: Breakage, why: str) -> Broken:
+        self.drop()
+        return Broken(self.relay, phase, why, False, kind)
+
+
+def _dots_doubled(content: bytes) -> bytes:
+    """RFC 5321 §4.5.2: a line that begins with a dot gets a second one."""
+    if b"\r\n." in content:
+        content = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + content if content.startswith(b".") else content

@@ -1,0 +1,182 @@
+"""From a relay's URL to an open, encrypted, logged-in `Connection`, by aiosmtplib; its errors become values here.
+
+Nothing ever falls back to less security: ``smtp://`` without STARTTLS is a failure (a stripped offer must not win), and
+certificates are always verified.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
+
+from notifier.engine.dialogue import Dialogue
+from notifier.engine.smtp import Connection, Offers
+from notifier.engine.transaction import Breakage, Broken, Phase, Rejected
+from notifier.errors import Problem, SettingsError
+
+
+class Security(StrEnum):
+    """How a connection is encrypted, by the URL's scheme."""
+
+    STARTTLS = "smtp"
+    IMPLICIT = "smtps"
+    NONE = "smtp+plain"
+
+
+_PORTS = {Security.STARTTLS: 587, Security.IMPLICIT: 465, Security.NONE: 25}
+
+
+@dataclass(frozen=True, slots=True)
+class RelayAddress:
+    """Where a relay is and how to get in."""
+
+    host: str
+    port: int
+    security: Security
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """``host:port``, for logs and metrics."""
+        return f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> RelayAddress:
+        """Raises `SettingsError` when the URL has another scheme or no host."""
+        parts = urlsplit(url)
+        if parts.scheme not in set(Security) or not parts.hostname:
+            fix = "write smtp://host:587, smtps://host:465 or smtp+plain://host:25, with user:password@ before the host"
+            raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"{parts.scheme}://… is not a relay", fix)])
+        security = Security(parts.scheme)
+        return cls(
+            host=parts.hostname,
+            port=parts.port or _PORTS[security],
+            security=security,
+            username=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+        )
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Verifies certificates and names; made once, because aiosmtplib would make it in the loop's executor."""
+    return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+
+
+class _Failed(Exception):
+    def __init__(self, ended: Rejected | Broken) -> None:
+        self.ended = ended
+
+
+async def open_connection(
+    address: RelayAddress, *, hostname: str, context: ssl.SSLContext, seconds: float, clock: Callable[[], float]
+) -> Connection | Rejected | Broken:
+    """Connect, greet, encrypt and log in within so many seconds. ``clock`` tells its birth."""
+    client = SMTP(
+        hostname=address.host,
+        port=address.port,
+        local_hostname=hostname,
+        timeout=seconds,
+        use_tls=address.security is Security.IMPLICIT,
+        start_tls=False,
+        tls_context=context,
+    )
+    steps = _Steps(address, client)
+    try:
+        async with asyncio.timeout(seconds):
+            await steps.take()
+        return _connection(address.name, client, clock())
+    except _Failed as failed:
+        client.close()
+        return failed.ended
+    except (SMTPException, OSError) as error:
+        client.close()
+        return _translated(address.name, steps.phase, error)
+    except BaseException:
+        client.close()
+        raise
+
+
+class _Steps:
+    """The way in, with the step it stands at."""
+
+    def __init__(self, address: RelayAddress, client: SMTP) -> None:
+        self.phase = Phase.CONNECT
+        self._address = address
+        self._client = client
+
+    async def take(self) -> None:
+        await self._client.connect()
+        await self._client.ehlo()
+        if self._address.security is Security.STARTTLS:
+            await self._encrypt()
+        if self._address.username:
+            self.phase = Phase.AUTH
+            await self._log_in()
+
+    async def _encrypt(self) -> None:
+        if not self._client.supports_extension("starttls"):
+            why = "the relay does not offer STARTTLS; nothing is sent in clear text (smtp+plain:// would allow that)"
+            raise _Failed(Broken(self._address.name, self.phase, why, False, "tls"))
+        try:
+            await self._client.starttls()
+        except SMTPResponseException as error:
+            why = f"STARTTLS was answered {error.code} {error.message}"
+            raise _Failed(Broken(self._address.name, self.phase, why, False, "tls")) from error
+        await self._client.ehlo()
+
+    async def _log_in(self) -> None:
+        if not self._client.supported_auth_methods:
+            why = "5.7.4 the relay offers no login we know (AUTH PLAIN, LOGIN or CRAM-MD5)"
+            raise _Failed(Rejected(self._address.name, self.phase, 535, why))
+        await self._client.login(self._address.username, self._address.password)
+
+
+def _connection(relay: str, client: SMTP, now: float) -> Connection:
+    if client.transport is None:
+        raise SMTPServerDisconnected("the relay closed the connection after its greeting")
+    dialogue = Dialogue(asyncio.get_running_loop(), client.transport)
+    size = client.esmtp_extensions.get("size")
+    offers = Offers(
+        pipelining=client.supports_extension("pipelining"),
+        smtputf8=client.supports_extension("smtputf8"),
+        eightbit=client.supports_extension("8bitmime"),
+        size=None if size is None else int(size) if size.isascii() and size.isdigit() else 0,
+    )
+    return Connection(relay, dialogue, offers, now)
+
+
+class _Row(NamedTuple):
+    """One line of the translation table."""
+
+    error: type[Exception]
+    kind: Breakage
+
+
+#: Errors of aiosmtplib, asyncio and ssl, most specific first; aiosmtplib keeps the system's error as ``__cause__``.
+_TABLE = (
+    _Row(TimeoutError, "timeout"),
+    _Row(socket.gaierror, "dns"),
+    _Row(ssl.SSLError, "tls"),
+    _Row(OSError, "connection"),
+)
+_INVALID_RESPONSE: Literal[-1] = -1
+
+
+def _translated(relay: str, phase: Phase, error: Exception) -> Rejected | Broken:
+    if isinstance(error, SMTPResponseException):
+        if error.code != _INVALID_RESPONSE and error.code >= 400:
+            return Rejected(relay, phase, error.code, error.message)
+        return Broken(relay, phase, f"{error.code} {error.message}", False, "protocol")
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    kind: Breakage = next((row.kind for row in _TABLE if isinstance(cause, row.error)), "protocol")
+    return Broken(relay, phase, str(cause) or str(error) or "no answer in time", False, kind)
