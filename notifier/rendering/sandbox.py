@@ -1,0 +1,134 @@
+"""The Jinja environment of this service: Jinja's own sandbox, with everything it may do replaced by our lists.
+
+Jinja's `ImmutableSandboxedEnvironment` stays underneath, so a hole in ours still meets its attribute checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, TypeVar
+
+from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.parser import Parser
+from jinja2.runtime import Context as JinjaContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from notifier.rendering import formats as _formats  # noqa: F401 - registers its filters
+from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, references
+from notifier.rendering.filters import FILTERS, TESTS
+from notifier.rendering.operators import binary, concat
+from notifier.rendering.values import GLOBALS, Missing, attribute, call, item
+
+#: Characters of one template file; compiling is not metered, so its input is bounded instead.
+SOURCE = 256 * 1024
+
+
+T = TypeVar("T")
+
+
+class CompileError(Exception):
+    """A template that does not compile; ``mistakes`` are (line, what)."""
+
+    def __init__(self, mistakes: Iterable[tuple[int, str]]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("; ".join(what for _, what in self.mistakes))
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Compiles templates and expressions into code that stays inside its budget and its data."""
+
+    code_generator_class = MeteredCodeGenerator
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+    concat = staticmethod(concat)
+
+    def __init__(self) -> None:
+        super().__init__(
+            undefined=Missing,
+            autoescape=lambda name: kind_of(name) != "text",
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            optimized=False,
+            auto_reload=False,
+            cache_size=0,
+        )
+        self.filters = dict(FILTERS)
+        self.tests = dict(TESTS)
+        self.globals = dict(GLOBALS)
+        self.compiled: dict[str, Template] = {}
+        """Every template by name. Nothing is ever read from disk while rendering."""
+
+    def define(self, name: str, source: str) -> list[Reference]:
+        """Compile a template and return what it refers to. Raises `CompileError`."""
+        if len(source) > SOURCE:
+            raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most a template may have")])
+        tree = _compiling(lambda: self.parse(source, name, name))
+        if mistakes := forbidden(tree):
+            raise CompileError(mistakes)
+        code = _compiling(lambda: self.compile(tree, name, name))
+        self.compiled[name] = Template.from_code(self, code, self.globals)
+        return references(tree)
+
+    def expression(self, source: str) -> Template:
+        """Compile one expression into a template that sets ``result``. Raises `CompileError`."""
+        if len(source) > SOURCE:
+            raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most an expression may have")])
+        return _compiling(lambda: self._expression(source))
+
+    def _expression(self, source: str) -> Template:
+        parser = self._parse_expression(source)
+        body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parser, lineno=1)]
+        tree = nodes.Template(body, lineno=1)
+        tree.set_environment(self)
+        return Template.from_code(self, self.compile(tree), self.globals)
+
+    def _parse_expression(self, source: str) -> nodes.Expr:
+        parser = Parser(self, source, state="variable")
+        expression = parser.parse_expression()
+        if not parser.stream.eos:
+            raise TemplateSyntaxError("something follows the end of the expression", 1)
+        return expression
+
+    def handle_exception(self, source: str | None = None) -> Any:  # noqa: ARG002
+        """Let syntax mistakes through as they are; Jinja would rewrite their traceback for a person at a terminal."""
+        raise  # noqa: PLE0704 - called by Jinja inside its except blocks only
+
+    def get_template(
+        self,
+        name: str | Template,
+        parent: str | None = None,  # noqa: ARG002
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002, ARG002
+    ) -> Template:
+        """One of the compiled templates; names are those below the templates folder, so none can point outside."""
+        try:
+            return self.compiled[str(name)]
+        except KeyError:
+            raise TemplateNotFound(str(name)) from None
+
+    def getattr(self, obj: Any, attribute_name: str) -> Any:
+        """For Jinja's own code; generated code calls `values.attribute` directly."""
+        return attribute(obj, attribute_name)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """For Jinja's own code; generated code calls `values.item` directly."""
+        return item(obj, argument)
+
+    def call(self, context: JinjaContext, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """``function(…)`` of a template."""
+        return call(context, function, *args, **kwargs)
+
+    def call_binop(self, context: JinjaContext, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
+        """Arithmetic of a template."""
+        return binary(operator, left, right)
+
+
+def _compiling(step: Callable[[], T]) -> T:
+    """Every way in which Jinja or Python refuses a source, as one error."""
+    try:
+        return step()
+    except TemplateSyntaxError as error:
+        raise CompileError([(error.lineno, error.message or "cannot be read")]) from error
+    except (RecursionError, MemoryError) as error:
+        raise CompileError([(1, "is nested too deeply")]) from error
+    except (SyntaxError, ValueError, OverflowError) as error:
+        raise CompileError([(1, f"does not compile: {getattr(error, 'msg', error)}")]) from error
