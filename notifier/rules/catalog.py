@@ -16,7 +16,7 @@ from notifier.rules.patterns import matches
 from notifier.rules.samples import Sample
 from notifier.rules.schemas import Schema
 
-#: Event types whose rules are remembered. Types come from publishers, so a stranger's million types must not fill memory.
+#: Event types whose rules are remembered. Publishers name them, so a million made-up types must not fill memory.
 MAX_CACHED_TYPES = 4096
 
 

@@ -84,7 +84,7 @@ def _mailbox(address: str, entry: Mapping[Any, Any], index: int) -> Destination 
         return BadEntry(index, f"an address has 3 to {MAX_ADDRESS} characters, this one {len(address)}")
     if not _encodable(address):
         return BadEntry(index, "an address with half a surrogate pair is not text")
-    return Mailbox.model_construct(
+    return Mailbox(
         address=address,
         name=_text(entry.get("name")),
         locale=_text(entry.get("locale")),
@@ -98,7 +98,7 @@ def _recipient(reference: str, index: int) -> Destination | BadEntry:
         return BadEntry(index, f"a recipient id has 1 to {MAX_RECIPIENT} characters, this one {len(reference)}")
     if not _encodable(reference) or not reference.isprintable():
         return BadEntry(index, "a recipient id with control characters is not an id")
-    return RecipientRef.model_construct(recipient=reference)
+    return RecipientRef(recipient=reference)
 
 
 def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
@@ -115,7 +115,7 @@ def _text(value: Any) -> str:
 
 
 def _encodable(text: str) -> bool:
-    """Lone surrogates can be in JSON (``"\\ud800"``) and in no UTF-8 message; they would crash the publisher."""
+    """Lone surrogates can be written in JSON and in no UTF-8 message; they would crash the publisher."""
     if text.isascii():
         return True
     try:

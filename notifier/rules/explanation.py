@@ -1,1 +1,232 @@
 """`explain`: what would happen to an event and why, for a person. Nothing is sent, written or claimed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import Any
+
+from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.event import Event
+from notifier.domain.message import EmailMessage, Message
+from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.domain.rule import Channel, Rule, queue_name
+from notifier.errors import PlanningError, RenderError, SchemaMismatch
+from notifier.rendering.context import event_context
+from notifier.rendering.renderer import Renderer
+from notifier.rules.catalog import Catalog
+from notifier.rules.matching import CompiledRule
+from notifier.rules.planner import Directory, Draft, expiry
+
+#: Deliveries of one rule that are rendered; a fan-out is told by its number.
+SHOWN = 3
+#: Event types named as "did you mean" when none matches.
+MAX_NEAR = 3
+_SCHEDULES: Mapping[Channel, RetrySchedule] = {
+    Channel.EMAIL: EMAIL_SCHEDULE,
+    Channel.DIGEST: EMAIL_SCHEDULE,
+    Channel.WEBHOOK: WEBHOOK_SCHEDULE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedDelivery:
+    """One delivery that would be made, and what it would say."""
+
+    id: str
+    to: str
+    """``mailto:…``, ``recipient:…`` or ``endpoint:…``."""
+    key: str
+    """Digest key."""
+    subject: str
+    text: str
+    html: str
+    body: str
+    """Of a webhook."""
+    error: str
+    """Why it cannot be rendered; it would be parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRule:
+    """What one rule makes of the event."""
+
+    rule: str
+    source: str
+    """``file:line``."""
+    channel: str
+    category: str
+    transactional: bool
+    template: str
+    sends: bool
+    reason: str
+    """Why it sends nothing, or why to whom: the expressions that decided."""
+    queue: str
+    expires: float | None
+    """Unix seconds."""
+    expired: bool
+    retries: tuple[float, ...]
+    """Seconds after the first try at which the next ones come, without jitter and while it has not expired."""
+    total: int
+    """Deliveries it makes; ``deliveries`` holds the first few."""
+    deliveries: tuple[ExplainedDelivery, ...]
+    problems: tuple[str, ...]
+    """Entries of `to` that can never be a destination, or the failed expression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that would happen to one event, and why."""
+
+    event: str
+    """`Event.key`."""
+    id: str
+    type: str
+    source: str
+    tenant: str
+    schema: str
+    """``no schema``, ``valid``, or what breaks it; an event that breaks it is parked and nothing else happens."""
+    valid: bool
+    rules: tuple[ExplainedRule, ...]
+    near: tuple[str, ...]
+    """When no rule is for this type: types and patterns that look like it."""
+
+    @property
+    def total(self) -> int:
+        """Deliveries in all."""
+        return sum(rule.total for rule in self.rules)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {**dataclasses.asdict(self), "total": self.total}
+
+
+def explain(
+    event: Event,
+    catalog: Catalog,
+    directory: Directory,
+    renderer: Renderer,
+    now: float,
+    *,
+    schedules: Mapping[Channel, RetrySchedule] = _SCHEDULES,
+    shown: int = SHOWN,
+) -> Explanation:
+    """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured."""
+    schema, valid = _check_schema(event, catalog)
+    matching = catalog.matching(event.type)
+    explainer = _Explainer(event, directory, renderer, now, schedules, shown)
+    return Explanation(
+        event=event.key,
+        id=event.id,
+        type=event.type,
+        source=event.source,
+        tenant=event.tenant,
+        schema=schema,
+        valid=valid,
+        rules=tuple(explainer.explain(compiled) for compiled in matching),
+        near=() if matching else _near(event.type, catalog),
+    )
+
+
+def _check_schema(event: Event, catalog: Catalog) -> tuple[str, bool]:
+    if not catalog.schemas(event.type):
+        return "no schema", True
+    try:
+        catalog.validate(event)
+    except SchemaMismatch as error:
+        return str(error), False
+    return "valid", True
+
+
+def _near(event_type: str, catalog: Catalog) -> tuple[str, ...]:
+    known = sorted(set(catalog.patterns.values()))
+    same = [name for name in known if name.casefold() == event_type.casefold()]
+    similar = difflib.get_close_matches(event_type[:255], known, n=MAX_NEAR, cutoff=0.6)
+    return tuple(dict.fromkeys([*same, *similar]))[:MAX_NEAR]
+
+
+@dataclass(frozen=True, slots=True)
+class _Explainer:
+    """What explaining every rule of one event has in common."""
+
+    event: Event
+    directory: Directory
+    renderer: Renderer
+    now: float
+    schedules: Mapping[Channel, RetrySchedule]
+    shown: int
+
+    def explain(self, compiled: CompiledRule) -> ExplainedRule:
+        rule, draft = compiled.rule, Draft(self.event, self.now)
+        failure = ""
+        try:
+            draft.consider(compiled, self.directory)
+        except PlanningError as error:
+            failure = str(error)
+        stream = draft.deliveries()
+        first = tuple(self._delivery(planned.delivery, rule) for planned in islice(stream, self.shown))
+        total = len(first) + sum(1 for _ in stream)
+        expires = expiry(self.event, rule, self.now)
+        return ExplainedRule(
+            rule=rule.id,
+            source=rule.source,
+            channel=rule.channel.value,
+            category=rule.category,
+            transactional=rule.transactional,
+            template=rule.template,
+            sends=total > 0,
+            reason=failure or (draft.unmatched[0].reason if draft.unmatched else _because(rule)),
+            queue=queue_name(rule.channel, rule.priority),
+            expires=expires,
+            expired=expires is not None and expires <= self.now,
+            retries=_timetable(rule.retry or self.schedules[rule.channel], self.now, expires),
+            total=total,
+            deliveries=first,
+            problems=(failure,) if failure else tuple(map(str, draft.problems)),
+        )
+
+    def _delivery(self, delivery: Delivery, rule: Rule) -> ExplainedDelivery:
+        subject = text = html = body = error = ""
+        try:
+            message = _render(delivery, rule, self.event, self.renderer)
+        except RenderError as failure:
+            error = str(failure)
+        else:
+            if isinstance(message, EmailMessage):
+                subject, text, html = message.subject, message.text, message.html
+            else:
+                body = message.body.decode("utf-8", "replace")
+        return ExplainedDelivery(delivery.id, delivery.to.identity, delivery.key, subject, text, html, body, error)
+
+
+def _because(rule: Rule) -> str:
+    when = f"when is true: {rule.when}; " if rule.when else ""
+    return when + (f"to: {rule.to}" if rule.to else "every endpoint that subscribed")
+
+
+def _timetable(schedule: RetrySchedule, now: float, expires: float | None) -> tuple[float, ...]:
+    return tuple(after for after in accumulate(schedule.delays) if expires is None or now + after < expires)
+
+
+def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) -> Message:
+    """As the worker would, with a digest of this one item; people known by id are shown without their name."""
+    to = delivery.to
+    if isinstance(to, EndpointRef):
+        context = event_context(event, recipient=None, delivery_id=delivery.id)
+        return renderer.webhook(rule.template, event, context)
+    recipient = _recipient(to)
+    if rule.channel is Channel.DIGEST:
+        digest = {"items": [event.attributes()], "total": 1, "key": delivery.key}
+        context = event_context(event, recipient=recipient, delivery_id=delivery.id, digest=digest)
+        return renderer.digest(rule.template, context, recipient["locale"])
+    context = event_context(event, recipient=recipient, delivery_id=delivery.id)
+    return renderer.email(rule.template, context, recipient["locale"])
+
+
+def _recipient(to: Mailbox | RecipientRef) -> dict[str, str]:
+    if isinstance(to, Mailbox):
+        return {"id": to.recipient, "email": to.address, "name": to.name, "locale": to.locale, "timezone": to.timezone}
+    return {"id": to.recipient, "email": "", "name": "", "locale": "", "timezone": ""}

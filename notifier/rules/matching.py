@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.event import Event
-from notifier.domain.rule import Rule
+from notifier.domain.rule import Attachment, Rule
 from notifier.errors import PlanningError, RenderError
 from notifier.rendering.expressions import Expression
 
 #: A digest key names a window in Redis; ids are short.
 MAX_KEY = 256
+MAX_FILE_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """A file as it goes into a mail."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAttachment:
+    """An attachment as written and its expressions ready to run."""
+
+    attachment: Attachment
+    name: Expression
+    content: Expression
+
+    def read(self, event: Event) -> AttachedFile:
+        """The file this event carries. Raises `RenderError`."""
+        name, content = self.name.evaluate(event), self.content.evaluate(event)
+        if not isinstance(name, str) or not 1 <= len(name) <= MAX_FILE_NAME or not name.isprintable():
+            raise RenderError(f"attachment name ({self.name.source}) is not 1 to {MAX_FILE_NAME} printable characters")
+        try:
+            # A character outside ASCII raises ValueError before base64 looks at it; anything but text TypeError.
+            raw = base64.b64decode(content, validate=True)
+        except (binascii.Error, ValueError, TypeError) as error:
+            raise RenderError(f"attachment content ({self.content.source}) is not base64 text: {error}") from error
+        return AttachedFile(name, self.attachment.media_type, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +56,7 @@ class CompiledRule:
     to: Expression | None
     when: Expression | None
     key: Expression | None
+    attachments: tuple[CompiledAttachment, ...] = ()
 
     def applies(self, event: Event) -> bool:
         """Whether `when` holds; without one a rule always applies. Raises `PlanningError`."""
@@ -44,6 +78,10 @@ class CompiledRule:
         if not 1 <= len(text) <= MAX_KEY or not text.isprintable():
             raise self._failure("key", f"gave {len(text)} characters; a digest key has 1 to {MAX_KEY} printable ones")
         return text
+
+    def files(self, event: Event) -> tuple[AttachedFile, ...]:
+        """What is attached to the mail this event causes. Raises `RenderError`: it is part of rendering."""
+        return tuple(attachment.read(event) for attachment in self.attachments)
 
     def _evaluate(self, expression: Expression, name: str, event: Event) -> Any:
         try:

@@ -1,0 +1,213 @@
+"""One entry of a rules file → a `Rule` and its compiled expressions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
+from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
+from notifier.rendering.expressions import Expression, Expressions
+from notifier.rules.documents import Located
+from notifier.rules.matching import CompiledAttachment, CompiledRule
+from notifier.rules.sections import Report, Section, shown
+
+RULE_KEYS = (
+    *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
+    *("uncertain", "retry", "from", "attachments"),
+)
+#: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
+_ONLY: dict[str, tuple[frozenset[Channel], str]] = {
+    "to": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks go to the endpoints the tenant registered"),
+    "key": (frozenset({Channel.DIGEST}), "only digests collect by key"),
+    "window": (frozenset({Channel.DIGEST}), "only digests have a window"),
+    "from": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks have no sender"),
+    "attachments": (frozenset({Channel.EMAIL}), "only emails carry files"),
+    "priority": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "digests have one queue"),
+}
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SENDER = re.compile(r"(?:[^<>@\x00-\x1f\x7f]{0,200}<)?[^\s<>@\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}>?")
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+#: More tries than this are not patience but a loop.
+MAX_RETRIES = 50
+MAX_ATTACHMENTS = 20
+
+
+class _Uncertain(StrEnum):
+    RESEND = "resend"
+    PARK = "park"
+
+
+@dataclass(frozen=True, slots=True)
+class FileDefaults:
+    """What the top of a rules file says for all its rules."""
+
+    folder: str
+    event: str
+    category: str
+    transactional: bool | None
+
+
+@dataclass(slots=True)
+class EntryReader:
+    """Reads the rules of one file; remembers their ids, so that a second one is refused."""
+
+    report: Report
+    expressions: Expressions
+    defaults: FileDefaults
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def read(self, node: Located, number: int) -> CompiledRule | None:
+        """The ``number``-th rule (from 1); None when it is not even a mapping."""
+        if not isinstance(node.value, dict):
+            self.report.add(node.line, f"rule {number} is {node.kind}, expected keys and values", "- id: …")
+            return None
+        named = node.value.get("id")
+        section = Section(self.report, node, f"rule {shown(named.text) if named else number}", RULE_KEYS)
+        channel = section.choice("channel", Channel, Channel.EMAIL, required=True)
+        if section.text("channel") in set(Channel):
+            self._check_channel(section, channel)
+        to, when, key = (self._expression(section, name) for name in ("to", "when", "key"))
+        attachments = self._attachments(section)
+        transactional = self._transactional(section)
+        rule = Rule(
+            id=f"{self.defaults.folder}/{self._id(section)}",
+            event=self.defaults.event,
+            channel=channel,
+            template=self._template(section),
+            category=self._category(section, channel, transactional),
+            transactional=transactional,
+            priority=section.choice("priority", Priority, Priority.NORMAL),
+            to=to.source if to else "",
+            when=when.source if when else "",
+            expires=section.duration("expires"),
+            key=key.source if key else "",
+            window=self._window(section),
+            uncertain=self._uncertain(section),
+            retry=self._retry(section),
+            attachments=tuple(compiled.attachment for compiled in attachments),
+            sender=self._sender(section),
+            source=f"{self.report.file}:{section.line}",
+        )
+        return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments)
+
+    def _check_channel(self, section: Section, channel: Channel) -> None:
+        for name, (channels, why) in _ONLY.items():
+            if channel not in channels:
+                section.refuse(name, f"has no meaning for {channel}: {why}", f"remove {name}")
+        if channel is not Channel.WEBHOOK and not section.has("to"):
+            fix = "an expression naming whom, such as `to: data.customer`"
+            section.wrong("to", f"{section.name} has no to: nobody would get this {channel}", fix)
+        if channel is Channel.DIGEST:
+            if not section.has("key"):
+                fix = "an expression that says what belongs together, such as `key: data.account.id`"
+                section.wrong("key", f"{section.name} has no key", fix)
+            if not section.has("window"):
+                section.wrong("window", f"{section.name} has no window", "such as `window: {every: 1h}`")
+
+    def _id(self, section: Section) -> str:
+        name = section.text("id", required="a short name that stays, such as `id: customer-email`")
+        if not name:
+            return "?"
+        if not _ID.fullmatch(name):
+            fix = "lower-case letters, digits, - and _, at most 64"
+            section.wrong("id", f"{section.name}: the id cannot be used in addresses and keys", fix)
+        if name in self._seen:
+            section.wrong("id", f"{section.name} is here already, in line {self._seen[name]}", "give it another id")
+        self._seen.setdefault(name, section.line_of("id"))
+        return name
+
+    def _template(self, section: Section) -> str:
+        return section.text("template").strip("/") or self.defaults.folder
+
+    def _transactional(self, section: Section) -> bool:
+        own = section.flag("transactional")
+        return bool(self.defaults.transactional) if own is None else own
+
+    def _category(self, section: Section, channel: Channel, transactional: bool) -> str:
+        category = section.text("category") or self.defaults.category
+        if section.has("category") and not _CATEGORY.fullmatch(category):
+            section.wrong("category", f"{section.name}: {shown(category)} is no category", "letters, digits, . _ -")
+        # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
+        if not category and channel is not Channel.WEBHOOK and not transactional:
+            fix = "`category: orders` lets recipients switch it off; `transactional: true` cannot be switched off"
+            section.wrong("category", f"{section.name} has no category", fix)
+        return category
+
+    def _expression(self, section: Section, key: str) -> Expression | None:
+        source = section.text(key)
+        if not source:
+            return None
+        try:
+            return self.expressions.compile(source)
+        except ValueError as error:
+            section.wrong(key, f"{section.name}: {key}: {error}")
+            return None
+
+    def _window(self, section: Section) -> Window | None:
+        node = section.get("window")
+        if node is None:
+            return None
+        window = Section(self.report, node, "window", ("every", "after_first", "at_most", "cron", "timezone"))
+        kinds = "`{every: 1h}` or `{after_first: 15m, at_most: 50}`"
+        if window.has("cron") or window.has("timezone"):
+            key = "cron" if window.has("cron") else "timezone"
+            window.wrong(key, f"{section.name}: windows by {key} come in a later release", f"use {kinds}")
+            return None
+        if window.has("every") == window.has("after_first"):
+            window.wrong("every", f"{section.name}: a window has one of every and after_first", f"use {kinds}")
+            return None
+        if window.has("every"):
+            window.refuse("at_most", "goes with after_first only", f"use {kinds}")
+            return Window(every=window.duration("every"))
+        return Window(after_first=window.duration("after_first"), at_most=self._at_most(window))
+
+    def _at_most(self, window: Section) -> int | None:
+        node = window.get("at_most")
+        if node is None:
+            return None
+        if isinstance(node.value, int) and not isinstance(node.value, bool) and 1 <= node.value <= 10_000:
+            return node.value
+        window.wrong("at_most", f"at_most is {shown(node.text) if node.text else node.kind}", "1 to 10000 items")
+        return None
+
+    def _uncertain(self, section: Section) -> Literal["resend", "park"]:
+        return "park" if section.choice("uncertain", _Uncertain, _Uncertain.RESEND) is _Uncertain.PARK else "resend"
+
+    def _retry(self, section: Section) -> RetrySchedule | None:
+        if section.get("retry") is None:
+            return None
+        nodes = section.entries("retry")
+        if len(nodes) > MAX_RETRIES:
+            section.wrong("retry", f"{section.name}: {len(nodes)} retries", f"at most {MAX_RETRIES}")
+        delays = tuple(d for node in nodes if (d := section.duration_of(node, "retry")) is not None)
+        return RetrySchedule(delays, EMAIL_SCHEDULE.jitter)
+
+    def _sender(self, section: Section) -> str:
+        sender = section.text("from")
+        if sender and (not _SENDER.fullmatch(sender) or ("<" in sender) != sender.endswith(">")):
+            fix = "`from: orders@example.org` or `from: Example Shop <orders@example.org>`"
+            section.wrong("from", f"{section.name}: {shown(sender)} is no sender", fix)
+        return sender
+
+    def _attachments(self, section: Section) -> tuple[CompiledAttachment, ...]:
+        nodes = section.entries("attachments")
+        if len(nodes) > MAX_ATTACHMENTS:
+            section.wrong("attachments", f"{section.name}: {len(nodes)} attachments", f"at most {MAX_ATTACHMENTS}")
+        compiled = (self._attachment(node, section.name) for node in nodes)
+        return tuple(attachment for attachment in compiled if attachment is not None)
+
+    def _attachment(self, node: Located, rule: str) -> CompiledAttachment | None:
+        section = Section(self.report, node, f"{rule}: an attachment", ("name", "content", "media_type"))
+        media_type = section.text("media_type").lower() or "application/octet-stream"
+        if not _MEDIA_TYPE.fullmatch(media_type):
+            section.wrong("media_type", f"{section.name}: {shown(media_type)} is no media type", "application/pdf")
+        for key in ("name", "content"):
+            section.text(key, required=f"an expression, such as `{key}: data.invoice.{key}`")
+        name, content = self._expression(section, "name"), self._expression(section, "content")
+        if name is None or content is None:
+            return None
+        return CompiledAttachment(Attachment(name.source, content.source, media_type), name, content)

@@ -1,0 +1,195 @@
+"""The templates folder → `Folder` values, with every mistake of every file told at once.
+
+A folder concerns an event type when it holds a rules.yaml; schema.json and sample*.json may lie beside it. A folder
+whose name starts with ``_`` (layouts, partials) is not read, and neither is anything below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from notifier.domain.rule import Channel
+from notifier.errors import Problem
+from notifier.rendering.expressions import Expressions
+from notifier.rendering.renderer import Renderer
+from notifier.rules.documents import Located, YamlMistake, read_yaml
+from notifier.rules.entries import EntryReader, FileDefaults
+from notifier.rules.files import files_below, read_text
+from notifier.rules.jsonfiles import JsonMistake, line_of, read_json
+from notifier.rules.matching import CompiledRule
+from notifier.rules.patterns import matches, mistake_in
+from notifier.rules.samples import Sample, SampleMistake, read_sample, sample_name
+from notifier.rules.schemas import Schema, SchemaMistake
+from notifier.rules.sections import Report, Section, shown
+
+RULES_FILE = "rules.yaml"
+SCHEMA_FILE = "schema.json"
+FILE_KEYS = ("event", "category", "transactional", "rules")
+#: Bytes of one rules, schema or sample file; a sample is an event, and those are at most 256 kB by default.
+MAX_FILE_BYTES = 256 * 1024
+MAX_RULES = 500
+#: What a rule of each channel needs in its template folder, for the error that says so.
+_NEEDED = {
+    Channel.EMAIL: "email.subject.j2 and email.text.j2, email.html.j2 or email.mjml.j2",
+    Channel.DIGEST: "digest.subject.j2 and digest.text.j2, digest.html.j2 or digest.mjml.j2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What one folder says."""
+
+    name: str
+    """Its path below the templates folder, with ``/``."""
+    event: str
+    """Event type or pattern; empty when it holds no rules.yaml."""
+    rules: tuple[CompiledRule, ...]
+    schema: Schema | None
+    samples: tuple[Sample, ...]
+
+
+def load_folders(root: Path, renderer: Renderer, expressions: Expressions) -> tuple[list[Folder], list[Problem]]:
+    """Every folder that says something, by name, and every mistake, by file and line."""
+    try:
+        found = _folders(root)
+    except OSError as error:
+        what = f"the templates folder cannot be read: {error.strerror or error}"
+        return [], [Problem(str(root), what, "set NOTIFIER_TEMPLATES to a folder that this process may read")]
+    folders, problems = [], []
+    for name in sorted(found):
+        reader = _FolderReader(root, name, renderer, expressions)
+        folders.append(reader.read(found[name]))
+        problems.extend(reader.problems())
+    return folders, problems
+
+
+def _folders(root: Path) -> dict[str, list[str]]:
+    """Folder → the names of its files that we read, for folders that have any."""
+    found: dict[str, list[str]] = {}
+    for entry in files_below(root):
+        if entry.name in (RULES_FILE, SCHEMA_FILE) or sample_name(entry.name) is not None:
+            folder = PurePosixPath(Path(entry.path).relative_to(root).parent.as_posix())
+            if not any(part.startswith("_") for part in folder.parts):
+                found.setdefault(str(folder), []).append(entry.name)
+    return found
+
+
+class _FolderReader:
+    def __init__(self, root: Path, name: str, renderer: Renderer, expressions: Expressions) -> None:
+        self._root = root
+        self._name = name
+        self._renderer = renderer
+        self._expressions = expressions
+        self._reports: list[Report] = []
+
+    def problems(self) -> list[Problem]:
+        return [problem for report in self._reports for problem in report.sorted()]
+
+    def read(self, names: list[str]) -> Folder:
+        event, rules = self._rules() if RULES_FILE in names else ("", ())
+        schema = self._schema() if SCHEMA_FILE in names else None
+        samples = sorted((sample_name(n) or "", n) for n in names if sample_name(n) is not None)
+        read = (self._sample(file, name, event, schema) for name, file in samples)
+        return Folder(self._name, event, rules, schema, tuple(sample for sample in read if sample is not None))
+
+    def _report(self, file: str) -> Report:
+        """Paths start with the folder's own name, so that a rule's source is the same on every machine."""
+        report = Report(str(PurePosixPath(self._root.resolve().name, self._name, file)))
+        self._reports.append(report)
+        return report
+
+    def _text(self, file: str, report: Report) -> str | None:
+        try:
+            return read_text(self._root / self._name / file, MAX_FILE_BYTES)
+        except ValueError as error:
+            report.add(1, f"the file {error}")
+            return None
+
+    def _rules(self) -> tuple[str, tuple[CompiledRule, ...]]:
+        report = self._report(RULES_FILE)
+        text = self._text(RULES_FILE, report)
+        if text is None:
+            return "", ()
+        try:
+            node = read_yaml(text)
+        except YamlMistake as error:
+            report.add(error.line, str(error), error.fix)
+            return "", ()
+        return self._from_document(node, report)
+
+    def _from_document(self, node: Located, report: Report) -> tuple[str, tuple[CompiledRule, ...]]:
+        section = Section(report, node, "the file", FILE_KEYS)
+        if not isinstance(node.value, dict):
+            return "", ()
+        event = section.text("event", required=f"`event: {self._name}`, or a pattern with *")
+        if event and (mistake := mistake_in(event)):
+            section.wrong("event", f"event is {shown(event)}", mistake)
+        defaults = FileDefaults(self._name, event, section.text("category"), section.flag("transactional"))
+        entries = section.entries("rules")
+        if not entries and (section.is_list("rules") or not section.has("rules")):
+            section.wrong("rules", "the file has no rules", "a list: `rules: [{id: …, channel: email, to: …}]`")
+        if len(entries) > MAX_RULES:
+            section.wrong("rules", f"{len(entries)} rules", f"at most {MAX_RULES} in one file")
+        reader = EntryReader(report, self._expressions, defaults)
+        rules = [reader.read(entry, number) for number, entry in enumerate(entries[:MAX_RULES], start=1)]
+        compiled = tuple(rule for rule in rules if rule is not None)
+        self._check_templates(compiled, report)
+        return event, compiled
+
+    def _check_templates(self, rules: Iterable[CompiledRule], report: Report) -> None:
+        for rule in (compiled.rule for compiled in rules):
+            line = int(rule.source.rpartition(":")[2])
+            own = rule.template == self._name
+            if not own and not _is_folder(self._root, rule.template):
+                report.add(line, f"rule {shown(rule.id)}: there is no template folder {shown(rule.template)}")
+            elif rule.channel in _NEEDED and not self._renderer.has(rule.template, rule.channel.value):
+                what = f"rule {shown(rule.id)}: {rule.template} has no {rule.channel} template"
+                report.add(line, what, f"it needs {_NEEDED[rule.channel]}")
+
+    def _schema(self) -> Schema | None:
+        report = self._report(SCHEMA_FILE)
+        text, source = self._json(SCHEMA_FILE, report)
+        if text is None:
+            return None
+        try:
+            return Schema(source, report.file)
+        except SchemaMistake as error:
+            report.add(line_of(text, error.path), str(error))
+            return None
+
+    def _sample(self, file: str, name: str, event: str, schema: Schema | None) -> Sample | None:
+        report = self._report(file)
+        text, source = self._json(file, report)
+        if text is None:
+            return None
+        try:
+            sample = Sample(self._name, name, report.file, read_sample(source))
+        except SampleMistake as error:
+            report.add(line_of(text, error.path), str(error))
+            return None
+        if event and not matches(event, sample.event.type):
+            line = line_of(text, ("type",))
+            report.add(line, f"the sample's type is {shown(sample.event.type)}, the rules are for {shown(event)}")
+        for mistake in schema.mistakes(sample.event.data) if schema else ():
+            report.add(line_of(text, ("data", *mistake.path)), f"the sample breaks its own schema: {mistake}")
+        return sample
+
+    def _json(self, file: str, report: Report) -> tuple[str | None, Any]:
+        text = self._text(file, report)
+        if text is None:
+            return None, None
+        try:
+            return text, read_json(text)
+        except JsonMistake as error:
+            report.add(error.line, str(error))
+            return None, None
+
+
+def _is_folder(root: Path, name: str) -> bool:
+    """Whether a template folder exists below the root; names that leave it are not looked up."""
+    parts = PurePosixPath(name).parts
+    inside = bool(parts) and not any(part.startswith((".", "_", "/")) for part in parts)
+    return inside and (root / name).is_dir()
