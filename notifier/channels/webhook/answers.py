@@ -1,0 +1,44 @@
+"""What one exchange with an endpoint came to, as plain values: a closed set without a trace of aiohttp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+FailureCode = Literal["timeout", "dns", "tls", "connection", "protocol", "busy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The endpoint answered with a status line; whatever it said after that is untrusted."""
+
+    status: int
+    reason: str = ""
+    retry_after: str = ""
+    """The Retry-After header as it came."""
+    location: str = ""
+    encoding: str = ""
+    """Content-Encoding: such a body is never decoded, because a few bytes may become gigabytes."""
+    body: bytes = b""
+    """The first bytes of the body, at most `transport.REPLY_BYTES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No status line came."""
+
+    code: FailureCode
+    detail: str
+    """For people: what happened, in words."""
+    uncertain: bool = False
+    """The request had been written, so the endpoint may have acted on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """Not sent: the name resolves to an address that webhooks may not reach."""
+
+    detail: str
+
+
+Answer = Reply | Failure | Forbidden

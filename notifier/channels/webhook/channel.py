@@ -1,0 +1,75 @@
+"""`WebhookChannel`: from a rendered message to a signed POST, and from the answer to an `Outcome`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from notifier import __version__
+from notifier.channels.webhook.answers import Answer
+from notifier.channels.webhook.guard import AddressGuard, Target
+from notifier.channels.webhook.headers import check_headers, is_sendable
+from notifier.channels.webhook.outcomes import classify
+from notifier.channels.webhook.signing import read_secret, sign, signing_secrets
+from notifier.domain.delivery import Delivery
+from notifier.domain.endpoint import Endpoint
+from notifier.domain.event import Event
+from notifier.domain.message import WebhookMessage
+from notifier.domain.outcome import Outcome
+
+USER_AGENT = f"Notifier/{__version__}"
+
+
+class Exchanges(Protocol):
+    """Posts a request and says what came of it; `transport.WebhookTransport`, or a recorder in previews."""
+
+    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Never raises for what the network or the endpoint does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingWebhook:
+    """Everything a try needs but the time of sending, which is signed too."""
+
+    id: str
+    """The delivery id; ``webhook-id`` stays the same over all tries, so receivers recognise a repeat."""
+    target: Target
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    endpoint: Endpoint
+
+
+class WebhookChannel:
+    """Prepares and sends webhooks; holds no state of its own."""
+
+    def __init__(self, transport: Exchanges, guard: AddressGuard) -> None:
+        self._transport = transport
+        self._guard = guard
+
+    def prepare(self, delivery: Delivery, event: Event, endpoint: Endpoint, message: WebhookMessage) -> OutgoingWebhook:
+        """All that can be done before sending. Raises `InvalidDestination` for an endpoint nothing can be sent to."""
+        target = self._guard.check_url(endpoint.url)
+        for secret in endpoint.secrets:
+            read_secret(secret)
+        headers = dict(check_headers(endpoint.headers))
+        headers["content-type"] = message.content_type
+        headers["user-agent"] = USER_AGENT
+        headers["webhook-id"] = delivery.id
+        if event.traceparent is not None and is_sendable(event.traceparent):
+            headers["traceparent"] = event.traceparent
+        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint)
+
+    async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome:
+        """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does."""
+        moment = time.time() if now is None else now
+        timestamp = int(moment)
+        secrets = signing_secrets(outgoing.endpoint, moment)
+        headers = {
+            **outgoing.headers,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(secrets, outgoing.id, timestamp, outgoing.body),
+        }
+        return classify(await self._transport.post(outgoing.target, headers, outgoing.body), moment)
