@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
 from notifier.domain.ids import event_key
 from notifier.errors import MalformedEvent
@@ -16,12 +18,31 @@ from notifier.errors import MalformedEvent
 #: business of filling Redis and headers; the specification sets no bound.
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
+_NAME = re.compile("[a-z0-9]+")
+#: The same for extensions, which may be empty; surrogates are left out because they cannot be written as UTF-8.
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,1024}")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _timestamp(value: Any) -> Any:
+    # pydantic alone would also take unix seconds and bare dates, which CloudEvents §2.2 does not allow.
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("expected an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z")
+
+
+_Time = Annotated[AwareDatetime, BeforeValidator(_timestamp)]
+
 _CORE = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"})
 _KNOWN_EXTENSIONS = frozenset({"tenant", "expirytime", "traceparent", "partitionkey"})
+_DATA = ("data", "data_base64")
 
 
 class Event(BaseModel):
-    """One CloudEvent. ``source`` and ``id`` together identify it; ``data`` is JSON, or text or bytes as base64."""
+    """One CloudEvent. ``source`` and ``id`` together identify it.
+
+    ``data`` is JSON (text is a JSON string); what is neither travels as ``data_base64``; only one of the two is set.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
@@ -29,15 +50,16 @@ class Event(BaseModel):
     source: _Text
     type: _Text
     subject: _Text | None = None
-    time: AwareDatetime | None = None
+    time: _Time | None = None
     datacontenttype: _Text | None = None
     dataschema: _Text | None = None
     tenant: _Text = "default"
-    expirytime: AwareDatetime | None = None
+    expirytime: _Time | None = None
     traceparent: _Text | None = None
     partitionkey: _Text | None = None
     extensions: dict[str, Any] = {}
     data: Any = None
+    data_base64: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -57,7 +79,9 @@ class Event(BaseModel):
         if self.tenant != "default":
             wire["tenant"] = self.tenant
         wire.update(self.extensions)
-        if self.data is not None:
+        if self.data_base64 is not None:
+            wire["data_base64"] = self.data_base64
+        elif self.data is not None:
             wire["data"] = self.data
         return wire
 
@@ -75,11 +99,13 @@ class Event(BaseModel):
         known = {n: v for n, v in attributes.items() if n in _CORE or n in _KNOWN_EXTENSIONS}
         del known["specversion"]
         extensions = {
-            n: v for n, v in attributes.items() if n not in _CORE and n not in _KNOWN_EXTENSIONS and n != "data"
+            n: v for n, v in attributes.items() if n not in _CORE and n not in _KNOWN_EXTENSIONS and n not in _DATA
         }
         _check_extensions(extensions)
+        data = {n: attributes[n] for n in _DATA if n in attributes}
+        _check_data(data)
         try:
-            return cls.model_validate({**known, "extensions": extensions, "data": attributes.get("data")})
+            return cls.model_validate({**known, "extensions": extensions, **data})
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = str(first["loc"][0]) if first["loc"] else ""
@@ -88,10 +114,24 @@ class Event(BaseModel):
 
 def _check_extensions(extensions: Mapping[str, Any]) -> None:
     for name, value in extensions.items():
-        if not (name.isascii() and name.isalnum() and name.islower() or name.isdigit()):
+        if not _NAME.fullmatch(name):
             raise MalformedEvent(f"attribute {name[:40]!r}: names are lower-case letters and digits only", name[:40])
         if not isinstance(value, str | int | bool):
             raise MalformedEvent(f"attribute {name!r}: extension values are strings, integers or booleans", name)
+        if isinstance(value, str) and not _PRINTABLE.fullmatch(value):
+            raise MalformedEvent(f"attribute {name!r}: control characters or more than 1,024 characters", name)
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    encoded = data.get("data_base64")
+    if encoded is None:
+        return
+    if data.get("data") is not None:
+        raise MalformedEvent("both data and data_base64 are given; an event carries one of them", "data_base64")
+    try:
+        base64.b64decode(encoded, validate=True)
+    except (ValueError, TypeError) as error:
+        raise MalformedEvent(f"data_base64 is not base64: {error}", "data_base64") from error
 
 
 def _rfc3339(moment: datetime) -> str:

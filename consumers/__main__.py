@@ -1,0 +1,50 @@
+"""``python -m consumers``: the intake process: plain asyncio on uvloop, never patched by gevent, without Celery."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+
+import uvloop
+
+from notifier import logs
+from notifier.errors import ConfigurationError, TopologyConflict
+from notifier.health import HealthServer
+from notifier.settings import Settings, read_settings
+
+log = logs.get("intake")
+
+#: sysexits.h EX_CONFIG: a supervisor need not try again before somebody has changed something.
+EXIT_CONFIGURATION = 78
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    try:
+        settings = read_settings(os.environ)
+        logs.configure(settings.log_format, settings.log_level)
+        uvloop.run(serve(settings))
+    except (ConfigurationError, TopologyConflict) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """The consumer with its health page and signals."""
+    consumer = build_consumer(settings)
+    health = HealthServer(consumer, settings.http_host, settings.http_port, consumer.alive)
+    health.start()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, consumer.stop)
+    try:
+        await consumer.run()
+    finally:
+        health.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

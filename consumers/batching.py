@@ -1,0 +1,114 @@
+"""Planned deliveries → batches: one per channel and priority, cut by number and by bytes, each event once per batch.
+
+Batches are assembled from JSON fragments: an event that goes into three of them is encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, SCHEMA_VERSION
+from notifier.domain.delivery import Delivery
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.rules.planner import Planned
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """A `Batch` as the JSON that travels; `Batch.decode` reads it."""
+
+    channel: Channel
+    priority: Priority
+    deliveries: int
+    body: bytes
+
+    @property
+    def queue(self) -> str:
+        """The work queue it travels in."""
+        return queue_name(self.channel, self.priority)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A batch that still takes deliveries."""
+
+    places: dict[str, int] = field(default_factory=dict)
+    """Event key → its place in ``events``."""
+    events: list[orjson.Fragment] = field(default_factory=list)
+    deliveries: list[orjson.Fragment] = field(default_factory=list)
+    size: int = 0
+
+
+class Batcher:
+    """Collects the deliveries of one group of events and cuts them into batches."""
+
+    def __init__(self, max_deliveries: int = MAX_DELIVERIES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_deliveries = max_deliveries
+        self._max_bytes = max_bytes
+        self._open: dict[tuple[Channel, Priority], _Open] = {}
+        self._closed: list[EncodedBatch] = []
+
+    def add(self, event: Event, planned: Iterable[Planned]) -> None:
+        """Put deliveries of one event into batches."""
+        encoded = b""
+        for entry in planned:
+            encoded = encoded or encode_event(event)
+            self._place(event.key, encoded, entry)
+
+    def batches(self) -> Iterator[EncodedBatch]:
+        """Everything added so far."""
+        for lane in list(self._open):
+            self._close(lane)
+        closed, self._closed = self._closed, []
+        yield from closed
+
+    def _place(self, key: str, event: bytes, planned: Planned) -> None:
+        rule = planned.rule
+        lane = (rule.channel, rule.priority)
+        batch = self._open.setdefault(lane, _Open())
+        place = batch.places.get(key)
+        delivery = encode_delivery(planned.delivery, len(batch.events) if place is None else place)
+        grows = len(delivery) + (len(event) if place is None else 0)
+        # A batch of one may be larger than the limit: an event is never cut.
+        if batch.deliveries and (
+            len(batch.deliveries) >= self._max_deliveries or batch.size + grows > self._max_bytes
+        ):
+            self._close(lane)
+            self._place(key, event, planned)
+            return
+        if place is None:
+            batch.places[key] = len(batch.events)
+            batch.events.append(orjson.Fragment(event))
+        batch.deliveries.append(orjson.Fragment(delivery))
+        batch.size += grows
+
+    def _close(self, lane: tuple[Channel, Priority]) -> None:
+        batch = self._open.pop(lane)
+        channel, priority = lane
+        body = orjson.dumps(
+            {
+                "v": SCHEMA_VERSION,
+                "channel": channel.value,
+                "priority": priority.value,
+                "events": batch.events,
+                "deliveries": batch.deliveries,
+            }
+        )
+        self._closed.append(EncodedBatch(channel, priority, len(batch.deliveries), body))
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as it lies in a batch."""
+    return orjson.dumps(event.attributes())
+
+
+def encode_delivery(delivery: Delivery, place: int) -> bytes:
+    """A delivery as it lies in a batch, naming its event by place; what has its default value is left out."""
+    wire: dict[str, Any] = delivery.model_dump(mode="json", exclude_defaults=True)
+    wire["event"] = place
+    return orjson.dumps(wire)

@@ -1,0 +1,135 @@
+"""One AMQP connection on the running asyncio loop, with coroutines where pika has callbacks.
+
+pika's exceptions become ours in `translated`, and only there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, TypeVar
+
+import pika
+from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectionWorkflowFailed, AMQPConnectorPhaseErrorBase
+from pika.channel import Channel
+from pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelClosed,
+    ConnectionClosed,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from notifier.client.parameters import connection_parameters, place
+from notifier.errors import BrokerUnavailable, Problem, SettingsError
+
+T = TypeVar("T")
+
+#: Seconds a goodbye may take; a broker in an alarm never answers it, and the kernel closes the socket anyway.
+CLOSE_TIMEOUT_S = 3.0
+
+
+def parameters(url: str, name: str, ca_file: str | PathLike[str] | None = None) -> pika.ConnectionParameters:
+    """Raises `SettingsError` when the URL cannot be read. Alarms are waited for, so there is no blocked timeout."""
+    try:
+        return connection_parameters(url, name, ca_file=ca_file, blocked_timeout=None)
+    except (ValueError, OSError) as error:
+        fix = "write amqp://user:password@host:5672/vhost"
+        raise SettingsError([Problem("NOTIFIER_BROKER_URL", str(error), fix)]) from error
+
+
+class Connection:
+    """An open connection. ``lost`` is done, with `BrokerUnavailable`, as soon as it is not."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.lost: asyncio.Future[BrokerUnavailable] = asyncio.get_running_loop().create_future()
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection: AsyncioConnection
+
+    @classmethod
+    async def open(
+        cls, target: pika.ConnectionParameters, on_blocked: Callable[[str | None], None] = lambda _: None
+    ) -> Connection:
+        """Raises `BrokerUnavailable`. ``on_blocked`` hears the reason of an alarm, and None when it is over."""
+        self = cls(place(target))
+        self._connection = AsyncioConnection(
+            target,
+            on_open_callback=lambda _: _settle(self._opened, None),
+            on_open_error_callback=lambda _, error: self._failed(error),
+            on_close_callback=lambda _, error: _settle(self.lost, translated(error, self.where)),
+            custom_ioloop=asyncio.get_running_loop(),
+        )
+        self._connection.add_on_connection_blocked_callback(lambda _, frame: on_blocked(str(frame.method.reason)))
+        self._connection.add_on_connection_unblocked_callback(lambda _, __: on_blocked(None))
+        await self._opened
+        return self
+
+    def _failed(self, error: BaseException | str) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(translated(error, self.where))
+
+    @property
+    def server_version(self) -> str:
+        """RabbitMQ's, such as ``3.10.8``."""
+        properties: dict[str, Any] = self._connection.server_properties or {}
+        return str(properties.get("version", ""))
+
+    async def channel(self) -> Channel:
+        """A new channel. Raises `BrokerUnavailable`."""
+        opened: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        return await self.call(opened, lambda: self._connection.channel(on_open_callback=lambda c: _settle(opened, c)))
+
+    async def call(self, answer: asyncio.Future[T], ask: Callable[[], Any]) -> T:
+        """Ask the broker something and wait for the answer or for the end of the connection."""
+        try:
+            ask()
+        except AMQPError as error:
+            raise translated(error, self.where) from error
+        await first(answer, self.lost)
+        if answer.done():
+            return answer.result()
+        raise self.lost.result()
+
+    async def close(self) -> None:
+        """Say goodbye; never raises, never waits longer than `CLOSE_TIMEOUT_S`."""
+        if self._connection.is_open:
+            self._connection.close()
+        await asyncio.wait({self.lost}, timeout=CLOSE_TIMEOUT_S)
+
+
+def translated(error: BaseException | str, where: str) -> BrokerUnavailable:
+    """The error of ours that says what pika's means."""
+    inner = _innermost(error)
+    if isinstance(inner, ProbableAuthenticationError | AuthenticationError):
+        return BrokerUnavailable(f"RabbitMQ at {where} refused the user name or password of NOTIFIER_BROKER_URL")
+    if isinstance(inner, ProbableAccessDeniedError):
+        return BrokerUnavailable(f"RabbitMQ at {where}: this user may not use this vhost, or it does not exist")
+    if isinstance(inner, ConnectionClosed | ChannelClosed):
+        return BrokerUnavailable(f"RabbitMQ at {where} said {inner.reply_code} {inner.reply_text}")
+    text = str(inner) or type(inner).__name__
+    return BrokerUnavailable(f"RabbitMQ at {where} cannot be reached: {text}")
+
+
+def _innermost(error: Any) -> Any:
+    """The cause below the wrappers of pika's connection workflow."""
+    if isinstance(error, AMQPConnectionWorkflowFailed) and error.exceptions:
+        return _innermost(error.exceptions[-1])
+    if isinstance(error, AMQPConnectorPhaseErrorBase):
+        return _innermost(error.exception)
+    if isinstance(error, AMQPError) and error.args and isinstance(error.args[0], BaseException):
+        return _innermost(error.args[0])
+    return error
+
+
+async def first(*futures: asyncio.Future[Any]) -> None:
+    """Wait until one of them is done; it is left as it is."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)

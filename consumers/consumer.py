@@ -1,0 +1,136 @@
+"""`Consumer`: keeps a `Session` running, for ever: connects, declares the topology, waits out what is away, stops well.
+
+It waits for RabbitMQ and Redis with growing pauses and without end, because nothing is lost while it waits; only what
+no waiting can mend (a conflicting topology, unreadable settings) ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from logging import WARNING
+from os import PathLike
+from typing import Any
+
+from consumers import topology
+from consumers.backoff import Backoff
+from consumers.connection import Connection, parameters
+from consumers.intake import Intake
+from consumers.session import Pace, Session
+from notifier import logs, metrics
+from notifier.errors import PublishRejected, StorageUnavailable, Unavailable
+
+log = logs.get("intake")
+
+#: Seconds between two beats of the loop, and without one after which the process should be restarted.
+_BEAT_S = 1.0
+_SILENT_S = 30.0
+
+
+class Consumer:
+    """The intake process without its signals and settings. ``ready`` and ``alive`` may be called from any thread."""
+
+    def __init__(
+        self,
+        broker_url: str,
+        intake: Intake,
+        check_storage: Callable[[], Awaitable[Any]],
+        *,
+        broker_ca_file: str | PathLike[str] | None = None,
+        pace: Pace | None = None,
+        grace: float = 30,
+    ) -> None:
+        self._url = broker_url
+        self._ca_file = broker_ca_file
+        self._target = parameters(broker_url, "notifier consumer", broker_ca_file)
+        self._intake = intake
+        self._check_storage = check_storage
+        self._pace = pace or Pace()
+        self._grace = grace
+        self._stop = asyncio.Event()
+        self._away: str | None = "not connected yet"
+        self._alarm: str | None = None
+        self._held: str | None = None
+        self._clock: Callable[[], float] | None = None
+        self._beat = 0.0
+
+    def ready(self) -> dict[str, str | None]:
+        """For /readyz."""
+        return {"connection": self._away, "publishing": self._alarm, "intake": self._held}
+
+    def alive(self) -> str | None:
+        """For /healthz: why this process should be restarted."""
+        if self._clock is None or (silent := self._clock() - self._beat) < _SILENT_S:
+            return None
+        return f"the event loop has not run for {silent:.0f} s"
+
+    def stop(self) -> None:
+        """Finish what was taken, then let `run` return. For signal handlers of the loop."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until `stop`. Raises `TopologyConflict`."""
+        beating = asyncio.create_task(self._keep_beating())
+        backoff = Backoff()
+        try:
+            while not self._stop.is_set():
+                try:
+                    await self._session(backoff)
+                except (Unavailable, PublishRejected) as error:
+                    self._pause(error)
+                    await self._sleep(backoff.seconds())
+        finally:
+            beating.cancel()
+        logs.wide(log, "intake.stopped")
+
+    async def _session(self, backoff: Backoff) -> None:
+        # Without Redis nothing can be planned, and every message taken and returned counts towards its limit.
+        await self._check_storage()
+        await self._declare()
+        connection = await Connection.open(self._target, self._on_alarm)
+        try:
+            session = Session(connection, self._intake, self._pace, self._declare, self._on_hold)
+            self._away = None
+            metrics.INTAKE_PAUSED.set(0)
+            backoff.reset()
+            logs.wide(log, "intake.started", broker=connection.where, version=connection.server_version)
+            await session.run(self._stop, self._grace)
+        finally:
+            await connection.close()
+
+    async def _declare(self) -> None:
+        await topology.apply(self._url, self._ca_file)
+
+    def _pause(self, error: Exception) -> None:
+        self._away = str(error)
+        self._alarm = None
+        if not isinstance(error, StorageUnavailable):
+            metrics.BROKER_RECONNECTS.inc()
+        metrics.INTAKE_PAUSED.set(1)
+        logs.wide(log, "intake.paused", level=WARNING, reason=str(error))
+
+    def _on_hold(self, reason: str | None) -> None:
+        """A session holds its messages because of ``reason``; None when it goes on."""
+        if (reason is None) != (self._held is None):
+            metrics.INTAKE_PAUSED.set(0 if reason is None else 1)
+            logs.wide(log, "intake.resumed" if reason is None else "intake.held", level=WARNING, reason=reason or "")
+        self._held = reason
+
+    def _on_alarm(self, reason: str | None) -> None:
+        """RabbitMQ holds publishers back: confirms stop coming, groups wait, and go on by themselves."""
+        self._alarm = None if reason is None else f"RabbitMQ holds publishers back: {reason}"
+        metrics.INTAKE_PAUSED.set(0 if reason is None else 1)
+        logs.wide(log, "intake.resumed" if reason is None else "intake.paused", level=WARNING, reason=reason or "")
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_beating(self) -> None:
+        self._clock = asyncio.get_running_loop().time
+        while True:
+            self._beat = self._clock()
+            await asyncio.sleep(_BEAT_S)

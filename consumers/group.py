@@ -1,0 +1,92 @@
+"""`Group`: the messages that were waiting together, and what became of them. They share round trips, never fates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pika
+
+from notifier import logs, metrics
+from notifier.domain.event import Event
+from notifier.domain.parked import ParkedEvent
+from notifier.rules.planner import Plan
+
+log = logs.get("intake")
+
+#: Event ids and types a log line names; an idle system names every event, and a busy one keeps its lines readable.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message of `INTAKE_QUEUE` that waits for its acknowledgement."""
+
+    tag: int
+    """Delivery tag; valid on its channel only."""
+    properties: pika.BasicProperties
+    body: bytes
+    at: float
+    """Loop seconds when it was read."""
+
+
+@dataclass(slots=True)
+class Fanout:
+    """An event with more deliveries than a group may hold in memory; its chunks are planned as they are asked for."""
+
+    received: Received
+    event: Event
+    chunks: Iterator[Plan]
+
+
+@dataclass(slots=True)
+class Group:
+    """What became of some messages; filled step by step by `Intake`."""
+
+    messages: Sequence[Received]
+    plans: list[Plan] = field(default_factory=list)
+    parked: list[ParkedEvent] = field(default_factory=list)
+    fanouts: list[Fanout] = field(default_factory=list)
+    oversized: list[Received] = field(default_factory=list)
+    """Too large to be copied into ``failed-intake``; the broker moves them there when they are rejected."""
+    finished: list[str] = field(default_factory=list)
+    """Keys of events that are completely planned once this group is confirmed."""
+    duplicates: int = 0
+    unmatched: int = 0
+    known: int = 0
+    """Deliveries that were on their way already."""
+    deliveries: int = 0
+    batches: int = 0
+
+    @property
+    def settled(self) -> list[int]:
+        """Tags of the messages that are done when this group ends well."""
+        others = {fanout.received.tag for fanout in self.fanouts} | {received.tag for received in self.oversized}
+        return [received.tag for received in self.messages if received.tag not in others]
+
+
+def report(group: Group, now: float) -> None:
+    """One wide line and the numbers of a group that ended well."""
+    metrics.EVENTS_RECEIVED.labels("amqp").inc(len(group.messages))
+    metrics.EVENTS_DUPLICATE.inc(group.duplicates)
+    metrics.EVENTS_UNMATCHED.inc(group.unmatched)
+    metrics.DELIVERIES_KNOWN.inc(group.known)
+    for received in group.messages:
+        metrics.INTAKE_SECONDS.observe(now - received.at)
+    causes = [parked.parked[0].cause.value for parked in group.parked]
+    for cause in causes:
+        metrics.EVENTS_PARKED.labels(cause).inc()
+    logs.wide(
+        log,
+        "event.received",
+        events=len(group.messages),
+        deliveries=group.deliveries,
+        batches=group.batches,
+        duplicates=group.duplicates,
+        unmatched=group.unmatched,
+        parked=len(group.parked) + len(group.oversized),
+        causes=sorted(set(causes)),
+        ids=[plan.event.key for plan in group.plans[:_NAMED]],
+        types=sorted({plan.event.type for plan in group.plans})[:_NAMED],
+        seconds=max((now - received.at for received in group.messages), default=0.0),
+    )

@@ -1,0 +1,188 @@
+"""`Intake`: the messages of a group → planned and registered deliveries → the messages to publish for them.
+
+The steps: `plan` → `register` → *publish, in `session`* → `finish`. A group costs one round trip to Redis before
+publishing and one after, however many events are in it. Whatever is wrong with one event parks that event alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
+
+from consumers.batching import Batcher
+from consumers.envelope import decode
+from consumers.group import Fanout, Group, Received
+from consumers.parking import COPY_LIMIT, parked_message, partial_plan, refused_event
+from consumers.publisher import Outgoing
+from consumers.task_message import task_message
+from notifier import logs, metrics
+from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
+from notifier.domain.cloudevents import MAX_BYTES as EVENT_MAX_BYTES
+from notifier.domain.event import Event
+from notifier.domain.parked import Parked
+from notifier.errors import InvalidEvent
+from notifier.rules.catalog import Catalog
+from notifier.rules.planner import Directory, Plan, Planned, plan_chunks
+from notifier.storage.registration import Registered, Registration
+
+log = logs.get("intake")
+
+#: Deliveries of one event that are planned within its group; an event with more is a fan-out and goes by itself.
+CHUNK = 500
+
+
+class EventLedger(Protocol):
+    """Where planned deliveries are written down: `storage.ledger.AsyncLedger`."""
+
+    async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
+        """Before publishing; says what was known already."""
+
+    async def planned(self, event_keys: Sequence[str]) -> None:
+        """After every task of these events was confirmed."""
+
+
+#: The endpoints of some tenants, as planning asks for them.
+LoadDirectory = Callable[[Iterable[str]], Awaitable[Directory]]
+#: Writes parked entries where operators look them up, after the parked messages were confirmed.
+IndexParked = Callable[[Sequence[Parked]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one event and one task may measure."""
+
+    event_bytes: int = EVENT_MAX_BYTES
+    batch_deliveries: int = MAX_DELIVERIES
+    batch_bytes: int = MAX_BYTES
+
+
+class Intake:
+    """Plans groups; knows neither the broker nor acknowledgements. `StorageUnavailable` leaves it, nothing else."""
+
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        directory: LoadDirectory,
+        ledger: EventLedger,
+        *,
+        index_parked: IndexParked | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._directory = directory
+        self._ledger = ledger
+        self._index_parked = index_parked
+        self._limits = limits or Limits()
+        self._clock = clock
+
+    async def plan(self, messages: Sequence[Received]) -> Group:
+        """Decode and plan; only the endpoints are asked for, everything else is computing."""
+        group = Group(messages)
+        events: dict[str, tuple[Received, Event]] = {}
+        for received in messages:
+            if event := self._decode(group, received):
+                group.duplicates += events.setdefault(event.key, (received, event))[0] is not received
+        directory = await self._directory({event.tenant for _, event in events.values()})
+        catalog = self._catalog()
+        for received, event in events.values():
+            self._plan(group, received, event, catalog, directory)
+        return group
+
+    def _decode(self, group: Group, received: Received) -> Event | None:
+        try:
+            return decode(received.properties, received.body, self._limits.event_bytes)
+        except InvalidEvent as error:
+            self._park(group, received, None, error)
+            return None
+
+    def _plan(self, group: Group, received: Received, event: Event, catalog: Catalog, directory: Directory) -> None:
+        try:
+            chunks = plan_chunks(event, catalog, directory, self._clock(), CHUNK)
+            first, second = next(chunks), next(chunks, None)
+        except InvalidEvent as error:
+            self._park(group, received, event, error)
+        except Exception as error:  # what nobody foresaw parks this event: it must not hold up others or come back
+            log.exception("an event could not be planned", extra={"fields": {"event": event.key, "type": event.type}})
+            self._park(group, received, event, error)
+        else:
+            if second is None:
+                self._take(group, received, first, is_last=True)
+            else:
+                group.fanouts.append(Fanout(received, event, chain((first, second), chunks)))
+
+    def chunks(self, fanout: Fanout) -> Iterator[Group]:
+        """A fan-out as groups of one chunk each; the last one settles the message."""
+        try:
+            plan = next(fanout.chunks)
+            for following in fanout.chunks:
+                yield self._chunk(fanout, plan, is_last=False)
+                plan = following
+            yield self._chunk(fanout, plan, is_last=True)
+        except Exception as error:  # as in `_plan`; the chunks before it are on their way and known to the ledger
+            log.exception("a fan-out could not be planned", extra={"fields": {"event": fanout.event.key}})
+            group = Group([fanout.received])
+            self._park(group, fanout.received, fanout.event, error)
+            yield group
+
+    def _chunk(self, fanout: Fanout, plan: Plan, *, is_last: bool) -> Group:
+        group = Group([fanout.received] if is_last else [])
+        self._take(group, fanout.received, plan, is_last=is_last)
+        return group
+
+    def _take(self, group: Group, received: Received, plan: Plan, *, is_last: bool) -> None:
+        group.plans.append(plan)
+        if plan.problems:
+            # The event stays open in the ledger: when it is replayed after the mistake is mended, what was sent is
+            # known by its deliveries and only what was missing is planned.
+            group.parked.append(partial_plan(received, plan, self._clock()))
+        elif is_last:
+            group.finished.append(plan.event.key)
+
+    def _park(self, group: Group, received: Received, event: Event | None, error: Exception) -> None:
+        if len(received.body) > COPY_LIMIT:
+            group.oversized.append(received)
+        else:
+            group.parked.append(refused_event(received, event, error, self._clock()))
+
+    async def register(self, group: Group) -> list[Outgoing]:
+        """Write the deliveries down; the messages to publish for those that are not on their way already."""
+        entries = [
+            Registration(plan.event, tuple((planned.delivery, planned.rule) for planned in plan.planned))
+            for plan in group.plans
+        ]
+        answers = await self._ledger.register(entries) if entries else []
+        batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes)
+        for plan, registered in zip(group.plans, answers, strict=True):
+            wanted = _wanted(group, plan, registered)
+            group.deliveries += len(wanted)
+            batcher.add(plan.event, wanted)
+        batches = list(batcher.batches())
+        group.batches = len(batches)
+        for batch in batches:
+            metrics.BATCH_DELIVERIES.labels(batch.channel.value).observe(batch.deliveries)
+            metrics.DELIVERIES_PLANNED.labels(batch.channel.value, batch.priority.value).inc(batch.deliveries)
+        return [*map(task_message, batches), *map(parked_message, group.parked)]
+
+    async def finish(self, group: Group) -> None:
+        """After every confirm: from now on these events are duplicates, and what was parked can be looked up."""
+        if group.finished:
+            await self._ledger.planned(group.finished)
+        if self._index_parked is not None and group.parked:
+            await self._index_parked([entry for parked in group.parked for entry in parked.parked])
+
+
+def _wanted(group: Group, plan: Plan, registered: Registered) -> Sequence[Planned]:
+    """The deliveries of a plan whose tasks are not confirmed yet, as far as anybody knows."""
+    if registered.known:
+        group.duplicates += 1
+        group.known += len(plan.planned)
+        return ()
+    if not plan.planned and not plan.problems:
+        group.unmatched += 1
+    wanted = [planned for planned in plan.planned if planned.delivery.id not in registered.done]
+    group.known += len(plan.planned) - len(wanted)
+    return wanted

@@ -1,0 +1,72 @@
+"""Events that can never be planned → `ParkedEvent`s for ``failed-intake``: the original message and the reason."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+import pika
+
+from consumers.group import Received
+from consumers.publisher import Outgoing
+from notifier.domain.event import Event
+from notifier.domain.outcome import Cause, clip
+from notifier.domain.parked import Parked, ParkedEvent
+from notifier.domain.topology import FAILED_INTAKE, FAILURES_EXCHANGE
+from notifier.errors import InvalidEvent
+from notifier.rules.planner import Plan
+
+#: Bytes above which a message is not copied but rejected: the broker then moves the original to ``failed-intake``. A
+#: copy is a third larger (base64), and RabbitMQ 4 refuses more than 16 MiB.
+COPY_LIMIT = 8 * 1024 * 1024
+#: Says at a glance, in any AMQP tool, why a message is in the queue.
+CAUSE_HEADER = "x-notifier-cause"
+
+
+def refused_event(received: Received, event: Event | None, error: Exception, now: float) -> ParkedEvent:
+    """What is parked for an event that could not be decoded, broke its schema or could not be planned at all."""
+    cause = Cause(error.cause) if isinstance(error, InvalidEvent) else Cause.POISON
+    reason = str(error) if isinstance(error, InvalidEvent) else f"{type(error).__name__}: {error}"
+    return _parked_event(received, event, cause, reason, now)
+
+
+def partial_plan(received: Received, plan: Plan, now: float) -> ParkedEvent:
+    """What is parked beside the deliveries of an event some of whose recipients or rules are wrong."""
+    reasons = [str(problem) for problem in plan.problems]
+    if plan.more_problems:
+        reasons.append(f"and {plan.more_problems} more")
+    return _parked_event(received, plan.event, Cause.PLANNING, "\n".join(reasons), now)
+
+
+def parked_message(parked: ParkedEvent) -> Outgoing:
+    """The message that takes it to ``failed-intake``."""
+    entry = parked.parked[0]
+    properties = pika.BasicProperties(
+        content_type="application/json",
+        delivery_mode=2,
+        # The same bytes published twice have one id in the index, but each message needs its own.
+        message_id=str(uuid.uuid4()),
+        timestamp=int(entry.parked_at),
+        headers={CAUSE_HEADER: entry.cause.value},
+    )
+    return Outgoing(FAILURES_EXCHANGE, FAILED_INTAKE, parked.encode(), properties)
+
+
+def _parked_event(received: Received, event: Event | None, cause: Cause, reason: str, now: float) -> ParkedEvent:
+    entry = Parked(
+        id=event.key if event else _raw_id(received.body),
+        queue=FAILED_INTAKE,
+        cause=cause,
+        reason=clip(reason),
+        parked_at=now,
+        event=event.key if event else "",
+        event_type=event.type if event else "",
+        tenant=event.tenant if event else "",
+    )
+    headers: dict[str, Any] = received.properties.headers or {}
+    return ParkedEvent((entry,), received.body, received.properties.content_type or "", headers)
+
+
+def _raw_id(body: bytes) -> str:
+    return "raw_" + hashlib.blake2b(body, digest_size=16).hexdigest()

@@ -1,0 +1,259 @@
+"""`Session`: one connection's life. Messages are gathered into groups, planned, published, confirmed, acknowledged.
+
+Nothing is acknowledged that is not planned and confirmed. What is unacknowledged when the connection ends comes back
+from the broker, and the ledger and the workers' claims see to it that nobody hears of it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pika
+from pika.channel import Channel
+from pika.exceptions import AMQPError
+
+from consumers.acknowledging import Acknowledgements
+from consumers.backoff import Backoff
+from consumers.connection import Connection, first, translated
+from consumers.group import Fanout, Group, Received, report
+from consumers.intake import Intake
+from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
+from notifier import logs, metrics
+from notifier.domain.topology import INTAKE_QUEUE
+from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected, StorageUnavailable
+
+log = logs.get("intake")
+T = TypeVar("T")
+
+#: Messages in one group. More gains nothing: two full tasks already amortise every round trip.
+GROUP = 100
+#: Groups worked on at once: one computes while others wait for Redis or for confirms.
+GROUPS_IN_FLIGHT = 4
+#: Fan-outs worked on at once; each holds a few thousand deliveries in memory.
+FANOUTS_IN_FLIGHT = 2
+#: Seconds a group waits for Redis or a full queue before the connection is given up and everything returns to the
+#: broker. Well below RabbitMQ's consumer_timeout (30 min), and long, because every return counts towards the limit of
+#: 20 after which the broker parks a message.
+HOLD_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is taken in at once."""
+
+    prefetch: int = 500
+    linger: float = 0.004
+    """Seconds a message waits for company while other groups are in flight; an idle session never waits."""
+    hold: float = HOLD_S
+
+
+class Session:
+    """Runs until the connection, Redis or the owner ends it.
+
+    ``restore`` declares the topology again when it went missing. ``on_hold`` hears why messages are held back, and None
+    when none is any more.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        intake: Intake,
+        pace: Pace,
+        restore: Callable[[], Awaitable[Any]],
+        on_hold: Callable[[str | None], None],
+    ) -> None:
+        self._connection = connection
+        self._intake = intake
+        self._pace = pace
+        self._restore = restore
+        self._on_hold = on_hold
+        self._held: dict[object, str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._channel: Channel
+        self._publisher: ConfirmedPublisher
+        self._consumer_tag = ""
+        self._owed = Acknowledgements()
+        self._waiting: deque[Received] = deque()
+        self._arrived = asyncio.Event()
+        self._groups = asyncio.Semaphore(GROUPS_IN_FLIGHT)
+        self._fanouts = asyncio.Semaphore(FANOUTS_IN_FLIGHT)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Future[NotifierError] = self._loop.create_future()
+
+    async def run(self, stop: asyncio.Event, grace: float) -> None:
+        """Take in events until ``stop``; then finish what was taken within ``grace`` seconds.
+
+        Raises `Unavailable` or `PublishRejected` when it had to end before; nothing is lost then.
+        """
+        await self._subscribe()
+        gathering = asyncio.create_task(self._gather())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await first(stopping, gathering, self._ended)
+            if gathering.done():
+                gathering.result()
+            if stopping.done() and not self._ended.done():
+                await self._drain(grace)
+        finally:
+            stopping.cancel()
+            await _cancelled([gathering, *self._tasks])
+            metrics.INTAKE_IN_FLIGHT.set(0)
+        if self._ended.done():
+            raise self._ended.result()
+
+    async def _subscribe(self) -> None:
+        connection = self._connection
+        self._publisher = await ConfirmedPublisher.open(connection)
+        self._channel = channel = await connection.channel()
+        connection.lost.add_done_callback(lambda lost: self._end(lost.result()))
+        channel.add_on_close_callback(lambda _, reason: self._end(translated(reason, connection.where)))
+        channel.add_on_cancel_callback(lambda _: self._end(BrokerUnavailable(
+            f"RabbitMQ cancelled our consumer: queue {INTAKE_QUEUE} was deleted or moved")))
+        limited: asyncio.Future[Any] = self._loop.create_future()
+        await connection.call(limited, lambda: channel.basic_qos(
+            prefetch_count=self._pace.prefetch, callback=limited.set_result))
+        subscribed: asyncio.Future[Any] = self._loop.create_future()
+        await self._or_end(connection.call(subscribed, lambda: channel.basic_consume(
+            INTAKE_QUEUE, self._on_message, callback=subscribed.set_result)))
+        self._consumer_tag = subscribed.result().method.consumer_tag
+
+    async def _or_end(self, answer: Awaitable[T]) -> T:
+        """The broker answers some requests by closing the channel."""
+        asking = asyncio.ensure_future(answer)
+        await first(asking, self._ended)
+        if asking.done():
+            return asking.result()
+        asking.cancel()
+        raise self._ended.result()
+
+    def _end(self, reason: NotifierError) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    def _on_message(self, _: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        tag: int = method.delivery_tag
+        self._owed.owe(tag)
+        self._waiting.append(Received(tag, properties, body, self._loop.time()))
+        self._arrived.set()
+
+    async def _gather(self) -> None:
+        """Cut what is waiting into groups: at once when nothing is in flight, else after a few milliseconds."""
+        while True:
+            await self._arrived.wait()
+            if self._tasks and len(self._waiting) < GROUP:
+                await asyncio.sleep(self._pace.linger)
+            await self._groups.acquire()
+            messages = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
+            if not self._waiting:
+                self._arrived.clear()
+            metrics.INTAKE_IN_FLIGHT.set(len(self._owed))
+            self._start(self._run_group(messages))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, NotifierError):
+            self._end(error)
+        elif error is not None:
+            # Our own mistake: the messages return to the broker, whose delivery limit parks them if it stays.
+            log.error("a group of events failed", exc_info=error)
+            self._end(BrokerUnavailable(f"the session was given up after {type(error).__name__}: {error}"))
+
+    async def _run_group(self, messages: Sequence[Received]) -> None:
+        try:
+            group = await self._insist(lambda: self._intake.plan(messages))
+            await self._carry_out(group)
+        finally:
+            self._groups.release()
+        for fanout in group.fanouts:
+            self._start(self._run_fanout(fanout))
+
+    async def _run_fanout(self, fanout: Fanout) -> None:
+        async with self._fanouts:
+            for group in self._intake.chunks(fanout):
+                await self._carry_out(group)
+
+    async def _carry_out(self, group: Group) -> None:
+        outgoing = await self._insist(lambda: self._intake.register(group))
+        await self._insist(lambda: self._publish(outgoing))
+        await self._insist(lambda: self._intake.finish(group))
+        self._settle(group)
+        report(group, self._loop.time())
+
+    async def _publish(self, outgoing: list[Outgoing]) -> None:
+        """Publish and leave in the list what the broker refused, so that the next try publishes nothing twice."""
+        rejected = await publish_all(self._publisher, outgoing)
+        outgoing[:] = [refused.message for refused in rejected]
+        if any(isinstance(refused.error, Unroutable) for refused in rejected):
+            await self._restore()
+        if rejected:
+            raise rejected[0].error
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step, and hold its messages while Redis is away or a queue is full."""
+        try:
+            return await step()
+        except (StorageUnavailable, PublishRejected) as error:
+            return await self._hold(step, error)
+
+    async def _hold(self, step: Callable[[], Awaitable[T]], error: NotifierError) -> T:
+        backoff, held = Backoff(), object()
+        give_up = self._loop.time() + self._pace.hold
+        try:
+            while self._loop.time() < give_up:
+                self._held[held] = str(error)
+                self._on_hold(str(error))
+                await asyncio.sleep(backoff.seconds())
+                try:
+                    return await step()
+                except (StorageUnavailable, PublishRejected) as again:
+                    error = again
+            raise error
+        finally:
+            del self._held[held]
+            if not self._held:
+                self._on_hold(None)
+
+    def _settle(self, group: Group) -> None:
+        try:
+            for tag, multiple in self._owed.settle(group.settled):
+                self._channel.basic_ack(tag, multiple)
+            for received in group.oversized:
+                list(self._owed.settle([received.tag]))
+                self._channel.basic_reject(received.tag, requeue=False)
+        except AMQPError as error:
+            raise translated(error, self._connection.where) from error
+
+    async def _drain(self, grace: float) -> None:
+        """No more deliveries; finish those that are here."""
+        cancelled: asyncio.Future[Any] = self._loop.create_future()
+        ask = self._connection.call(cancelled, lambda: self._channel.basic_cancel(
+            self._consumer_tag, callback=cancelled.set_result))
+        try:
+            async with asyncio.timeout(grace):
+                await self._or_end(ask)
+                while self._waiting or self._tasks:
+                    await first(*self._tasks, self._ended)
+                    if self._ended.done():
+                        return
+                    # A finished task lets `_gather` start the next one; give it its turn.
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            logs.wide(log, "intake.cut_off", unacknowledged=len(self._owed), grace=grace)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
