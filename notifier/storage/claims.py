@@ -7,7 +7,6 @@ gives the same answer.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from notifier.domain.delivery import Delivery, Status
 from notifier.domain.rule import Channel
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import encode_head, milliseconds
+from notifier.storage.records import encode_head, milliseconds, stamp
 
 #: Deliveries remembered per person; a person who gets more sees the newest.
 RECIPIENT_INDEX_LIMIT = 1000
@@ -83,23 +82,31 @@ Claim = Claimed | Done | Busy | NotYet
 
 
 def claim(
-    requests: Sequence[ClaimRequest], *, owner: str, lease: float, now: float, open_for: float, index_for: float
+    requests: Sequence[ClaimRequest],
+    *,
+    owner: str,
+    nonce: str,
+    lease: float,
+    now: float,
+    open_for: float,
+    index_for: float,
 ) -> Operation[list[Claim]]:
     """Claim deliveries and look up suppressions in one round trip; two more only where an owner died."""
-    nonce = secrets.token_hex(4)
+    present, until, keep, updated = milliseconds(now), milliseconds(now + lease), milliseconds(open_for), stamp(now)
 
     def attempt(request: ClaimRequest, dead: str = "") -> Call:
         return run_script(
             "claim",
             [keys.delivery(request.delivery.id)],
-            milliseconds(now),
-            milliseconds(now + lease),
+            present,
+            until,
             owner,
             nonce,
             dead,
             request.delivery.attempt,
             request.head(),
-            milliseconds(open_for),
+            keep,
+            updated,
         )
 
     people = list(dict.fromkeys(r.recipient_key for r in requests if r.recipient_key))
@@ -171,5 +178,5 @@ def mark_leaving(held: Sequence[tuple[str, int]]) -> Operation[list[bool]]:
 
 def release(held: Sequence[tuple[str, int]], *, now: float) -> Operation[list[bool]]:
     """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
-    replies = yield [run_script("release", [keys.delivery(i)], fence, milliseconds(now)) for i, fence in held]
+    replies = yield [run_script("release", [keys.delivery(i)], fence, stamp(now)) for i, fence in held]
     return [reply == 1 for reply in replies]

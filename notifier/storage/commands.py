@@ -52,11 +52,11 @@ def run_script(name: str, keys: Sequence[str], *arguments: str | int) -> Call:
 
 @cache
 def load_script(name: str) -> Script:
-    """Reads ``lua/<name>.lua``; a script that starts with ``-- uses record`` gets ``lua/record.lua`` before it."""
+    """Reads ``lua/<name>.lua``; one that starts with ``-- uses prelude`` gets ``lua/prelude.lua`` before it."""
     folder = files("notifier.storage") / "lua"
     source = (folder / f"{name}.lua").read_text("utf-8")
-    if source.startswith("-- uses record"):
-        prelude = (folder / "record.lua").read_text("utf-8").replace("@TRANSITIONS@", transitions_text())
+    if source.startswith("-- uses prelude"):
+        prelude = (folder / "prelude.lua").read_text("utf-8").replace("@TRANSITIONS@", transitions_text())
         source = prelude + source
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 

@@ -6,6 +6,7 @@ cost one round trip each. Every call may be repeated: it changes nothing the sec
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Sequence
 
@@ -70,11 +71,12 @@ class _Operations:
         self.clock = clock
 
     def register(self, registrations: Sequence[Registration]) -> Operation[list[Registered]]:
-        keep = max(self.retention.event, self.retention.open)
-        return registration.register(registrations, now=self.clock(), keep=keep)
+        return registration.register(
+            registrations, now=self.clock(), keep_event=self.retention.event, keep_delivery=self.retention.open
+        )
 
     def planned(self, event_keys: Sequence[str]) -> Operation[None]:
-        return registration.planned(event_keys, keep=self.retention.event)
+        return registration.planned(event_keys)
 
 
 class Ledger:
@@ -97,10 +99,19 @@ class Ledger:
         self._run(self._operations.planned(event_keys))
 
     def claim(
-        self, requests: Sequence[ClaimRequest], *, owner: str, lease: float, now: float | None = None
+        self,
+        requests: Sequence[ClaimRequest],
+        *,
+        owner: str,
+        lease: float,
+        now: float | None = None,
+        nonce: str | None = None,
     ) -> list[Claim]:
-        """Claim deliveries for ``lease`` seconds. ``owner`` must be new at every process start (a container's pid is
-        always 1) and keep its `heartbeat` going."""
+        """Claim deliveries for ``lease`` seconds.
+
+        ``owner`` must be new at every process start (a container's pid is always 1) and keep its `heartbeat` going.
+        Pass the same ``nonce`` to repeat a call that failed; without it our own half-made claim would look busy.
+        """
         operation = claims.claim(
             requests,
             owner=owner,
@@ -108,6 +119,7 @@ class Ledger:
             now=self._clock() if now is None else now,
             open_for=self._retention.open,
             index_for=self._retention.failed,
+            nonce=nonce or secrets.token_hex(4),
         )
         return self._run(operation)
 

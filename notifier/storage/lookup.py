@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from notifier.domain.delivery import DeliveryRecord
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
-from notifier.storage.records import RECORD, decode_delivery, seconds, split
+from notifier.storage.records import RECORD, decode_delivery, moment, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
         source=source,
         type=kind,
         tenant=tenant or "default",
-        received=seconds(received),
+        received=moment(received),
         planned=done == "1",
         deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(listed.split(",")) if i),
         next_page=page + 1 if page < chunks else None,

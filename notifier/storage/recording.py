@@ -9,7 +9,7 @@ from notifier.domain.delivery import Attempt, Status
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import ATTEMPTS_KEPT, encode_attempt, milliseconds
+from notifier.storage.records import ATTEMPTS_KEPT, clean, encode_attempt, milliseconds, stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,7 @@ class Record:
     """What was claimed: with it a record that Redis lost meanwhile is written whole."""
 
 
-def record(
-    records: Sequence[Record], *, now: float, retention: Callable[[Status], float]
-) -> Operation[list[bool]]:
+def record(records: Sequence[Record], *, now: float, retention: Callable[[Status], float]) -> Operation[list[bool]]:
     """Write records in one round trip; False means the fence was stale or the table does not allow the move.
 
     *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table.
@@ -51,10 +49,10 @@ def _write(entry: Record, now: float, keep: float) -> Call:
         [keys.delivery(entry.id)],
         entry.status,
         entry.fence,
-        milliseconds(now),
+        stamp(now),
         milliseconds(entry.next_try) if entry.next_try is not None else "",
         entry.template,
-        entry.reason.replace("\x1e", " ").replace("\x1f", " "),
+        clean(entry.reason),
         encode_attempt(entry.attempt) if entry.attempt else "",
         entry.claimed.head() if entry.claimed else "",
         milliseconds(keep),
@@ -68,7 +66,5 @@ def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list
     True means: publish it. That includes deliveries still on their way and unknown ones, because the parked copy may be
     the only one and claims keep a second copy harmless. False: it was sent, expired or skipped.
     """
-    replies = yield [
-        run_script("reopen", [keys.delivery(i)], milliseconds(now), milliseconds(open_for)) for i in ids
-    ]
+    replies = yield [run_script("reopen", [keys.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
     return [reply == 1 for reply in replies]

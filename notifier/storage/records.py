@@ -8,7 +8,8 @@ state   status, fence, tries, updated, next try, template, reason, left, owner, 
 head    event, rule, channel, destination, queued
 attempt number, started, duration, outcome, code, worker, reply
 
-Times are milliseconds since 1970, durations microseconds; an empty field means none.
+Times are milliseconds since 1970: next try and leased until in decimal, because scripts compare them, all others in
+base 36. Durations are microseconds in base 36. An empty field means none.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ UNIT = "\x1f"
 #: Attempts kept of one delivery; a schedule has at most a dozen, replays add to them, the oldest go.
 ATTEMPTS_KEPT = 30
 
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+#: Outcomes as stored; any other word is stored whole.
+_OUTCOMES = {"sent": "s", "deferred": "d", "refused": "r"}
+_WORDS = {letter: word for word, letter in _OUTCOMES.items()}
 _SEPARATORS = str.maketrans({RECORD: " ", UNIT: " "})
 
 
@@ -44,9 +49,17 @@ def masked(to: Destination) -> str:
     return to.recipient
 
 
-def join(fields: Sequence[str | int]) -> str:
-    """Fields as one text; empty ones at the end are left out."""
-    return UNIT.join(str(f).translate(_SEPARATORS) for f in fields).rstrip(UNIT)
+def join(fields: Sequence[str]) -> str:
+    """Fields as one text; empty ones at the end are left out, separators inside a field become spaces."""
+    text = UNIT.join(fields)
+    if text.count(UNIT) >= len(fields) or RECORD in text:
+        text = UNIT.join(clean(field) for field in fields)
+    return text.rstrip(UNIT)
+
+
+def clean(text: str) -> str:
+    """A text without our separators."""
+    return text.translate(_SEPARATORS)
 
 
 def split(text: str, count: int) -> list[str]:
@@ -56,28 +69,41 @@ def split(text: str, count: int) -> list[str]:
 
 
 def milliseconds(seconds: float) -> int:
-    """Unix seconds as stored."""
+    """Unix seconds as scripts compare them."""
     return round(seconds * 1000)
 
 
-def seconds(stored: str) -> float:
-    """Unix seconds of a stored time; 0 for none."""
-    return int(stored) / 1000 if stored else 0.0
+def stamp(moment: float) -> str:
+    """A time that is only kept, in base 36: five bytes shorter than decimal, four times per delivery."""
+    return _base36(milliseconds(moment))
+
+
+def moment(stamped: str) -> float:
+    """Unix seconds of a `stamp`."""
+    return int(stamped, 36) / 1000
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits or "0"
 
 
 def encode_head(event: str, rule: str, channel: Channel, destination: str, queued: float) -> str:
     """What never changes of a delivery."""
-    return join([keys.short(event, "evt_"), rule, channel, destination, milliseconds(queued)])
+    return join([keys.short(event, "evt_"), rule, channel, destination, stamp(queued)])
 
 
 def encode_attempt(attempt: Attempt) -> str:
     """One attempt; the same attempt always gives the same text, by which a repeated record is recognised."""
     return join(
         [
-            attempt.number,
-            milliseconds(attempt.started),
-            round(attempt.duration * 1_000_000),
-            attempt.outcome,
+            str(attempt.number),
+            stamp(attempt.started),
+            _base36(round(attempt.duration * 1_000_000)),
+            _OUTCOMES.get(attempt.outcome, attempt.outcome),
             attempt.code,
             attempt.worker,
             attempt.reply,
@@ -88,7 +114,9 @@ def encode_attempt(attempt: Attempt) -> str:
 def decode_attempt(text: str) -> Attempt:
     """The attempt `encode_attempt` wrote."""
     number, started, duration, outcome, code, worker, reply = split(text, 7)
-    return Attempt(int(number), seconds(started), int(duration) / 1_000_000, outcome, code, reply, worker)
+    return Attempt(
+        int(number), moment(started), int(duration, 36) / 1_000_000, _WORDS.get(outcome, outcome), code, reply, worker
+    )
 
 
 def decode_delivery(delivery_id: str, text: str) -> DeliveryRecord | None:
@@ -107,9 +135,9 @@ def decode_delivery(delivery_id: str, text: str) -> DeliveryRecord | None:
         status=Status(status),
         reason=reason,
         tries=int(tries),
-        queued=seconds(queued),
-        updated=seconds(updated),
-        next_try=seconds(next_try) if next_try else None,
+        queued=moment(queued),
+        updated=moment(updated),
+        next_try=int(next_try) / 1000 if next_try and status in ("deferred", "held") else None,
         template=template,
         attempts=tuple(decode_attempt(a) for a in attempts),
     )

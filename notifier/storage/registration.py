@@ -10,7 +10,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Rule
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, run_script
-from notifier.storage.records import encode_head, join, masked, milliseconds
+from notifier.storage.records import encode_head, join, masked, milliseconds, stamp
 
 #: Ids kept inside the event's own record; more go to its list, one element per registered chunk.
 INLINE_IDS = 100
@@ -34,12 +34,14 @@ class Registered:
     """Ids of deliveries that are beyond queued: their tasks were published, skip them."""
 
 
-def register(registrations: Sequence[Registration], *, now: float, keep: float) -> Operation[list[Registered]]:
+def register(
+    registrations: Sequence[Registration], *, now: float, keep_event: float, keep_delivery: float
+) -> Operation[list[Registered]]:
     """Write queued records where none are, in one round trip; nothing newer is overwritten."""
     calls: list[Call] = []
     for entry in registrations:
-        calls.append(_register_event(entry, now, keep))
-        calls += [_register_delivery(entry.event, d, r, now, keep) for d, r in entry.deliveries]
+        calls.append(_register_event(entry, now, keep_event))
+        calls += [_register_delivery(entry.event, d, r, now, keep_delivery) for d, r in entry.deliveries]
     replies = iter((yield calls))
     found: list[Registered] = []
     phantoms: list[str] = []
@@ -55,9 +57,9 @@ def register(registrations: Sequence[Registration], *, now: float, keep: float) 
     return found
 
 
-def planned(events: Sequence[str], *, keep: float) -> Operation[None]:
+def planned(events: Sequence[str]) -> Operation[None]:
     """Say that every task of these events (keys) was confirmed: from now on they are duplicates."""
-    yield [run_script("planned", [keys.event(e), keys.event_chunks(e)], milliseconds(keep)) for e in events]
+    yield [run_script("planned", [keys.event(e)]) for e in events]
 
 
 def _register_event(entry: Registration, now: float, keep: float) -> Call:
@@ -67,7 +69,7 @@ def _register_event(entry: Registration, now: float, keep: float) -> Call:
     return run_script(
         "register_event",
         [keys.event(event.key), keys.event_chunks(event.key)],
-        join([0, milliseconds(now), event.id, event.source, event.type, tenant]),
+        join(["0", stamp(now), event.id, event.source, event.type, tenant]),
         ids,
         INLINE_IDS * 27,
         milliseconds(keep),
@@ -76,4 +78,4 @@ def _register_event(entry: Registration, now: float, keep: float) -> Call:
 
 def _register_delivery(event: Event, delivery: Delivery, rule: Rule, now: float, keep: float) -> Call:
     head = encode_head(event.key, rule.id, rule.channel, masked(delivery.to), delivery.queued or now)
-    return run_script("register", [keys.delivery(delivery.id)], milliseconds(now), head, milliseconds(keep))
+    return run_script("register", [keys.delivery(delivery.id)], stamp(now), head, milliseconds(keep))

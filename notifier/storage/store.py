@@ -71,7 +71,7 @@ class Store:
             self.round_trips += 1
             pipeline = self.client.pipeline(transaction=False)
             for call in calls:
-                pipeline.execute_command(*call.words)
+                pipeline.execute_command(*call.words)  # type: ignore[no-untyped-call]
             return list(pipeline.execute(raise_on_error=False))
 
     @contextmanager

@@ -1,0 +1,235 @@
+"""`Endpoints`: registered webhook URLs. URL, headers and secrets are encrypted (a URL often carries a token too).
+
+Changes are compare-and-swap on the whole record, because a worker disables an endpoint (410) while an operator rotates
+its secret. `directory` holds what planning needs of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.errors import NotFound, StorageUnavailable
+from notifier.storage import keys
+from notifier.storage.cipher import Cipher
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.store import Store
+
+#: How long an old secret signs beside the new one, so that receivers can follow.
+ROTATION_OVERLAP_S = 24 * 3600.0
+#: Secrets of one endpoint at once: each is one more signature in the header of every request.
+MAX_SECRETS = 10
+#: Tries of a compare-and-swap. Each failure means somebody else's succeeded.
+SWAPS = 10
+
+
+def new_secret() -> str:
+    """A Standard Webhooks secret: ``whsec_`` and 32 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+def new_endpoint_id() -> str:
+    """``ep_`` and 26 base32 characters."""
+    return "ep_" + base64.b32encode(secrets.token_bytes(16))[:26].decode("ascii").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An endpoint with the time each secret stops signing; None for the current one."""
+
+    endpoint: Endpoint
+    until: tuple[float | None, ...]
+
+    def at(self, now: float) -> Endpoint:
+        """With the secrets that sign now."""
+        live = tuple(s for s, u in zip(self.endpoint.secrets, self.until, strict=True) if u is None or u > now)
+        return replace(self.endpoint, secrets=live)
+
+
+Change = Callable[[_Stored], _Stored]
+
+
+class Endpoints:
+    """The registry of webhook endpoints. Adding one without NOTIFIER_SECRET_KEY raises `ConfigurationError`."""
+
+    def __init__(self, store: Store, cipher: Cipher, clock: Callable[[], float] = time.time) -> None:
+        self._run = store.run
+        self._cipher = cipher
+        self._clock = clock
+
+    def add(
+        self,
+        tenant: str,
+        url: str,
+        *,
+        event_types: Sequence[str] = ("*",),
+        headers: Sequence[tuple[str, str]] = (),
+        description: str = "",
+        secret: str = "",
+    ) -> Endpoint:
+        """Register a URL, with a new secret unless one is given."""
+        endpoint = Endpoint(
+            id=new_endpoint_id(),
+            tenant=tenant,
+            url=url,
+            secrets=(secret or new_secret(),),
+            event_types=tuple(event_types),
+            headers=tuple(headers),
+            description=description,
+            created=self._clock(),
+        )
+        self._run(_add(_Stored(endpoint, (None,)), self._cipher))
+        return endpoint
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        """Raises `NotFound`."""
+        return self.get_many([endpoint_id]).get(endpoint_id) or _missing(endpoint_id)
+
+    def get_many(self, ids: Sequence[str]) -> dict[str, Endpoint]:
+        """Those that exist, in one round trip, with the secrets that sign now."""
+        found = self._run(_get_many(ids, self._cipher))
+        now = self._clock()
+        return {stored.endpoint.id: stored.at(now) for stored in found}
+
+    def list(self, tenant: str | None = None) -> list[Endpoint]:
+        """All endpoints of one tenant, or of all, oldest first."""
+        now = self._clock()
+        found = [stored.at(now) for stored in self._run(_list(tenant, self._cipher))]
+        return sorted(found, key=lambda endpoint: (endpoint.created, endpoint.id))
+
+    def set_state(self, endpoint_id: str, state: EndpointState, reason: str = "") -> Endpoint:
+        """Switch it on or off. Raises `NotFound`."""
+        return self._change(endpoint_id, lambda s: _with(s, state=state, reason=reason))
+
+    def update(
+        self,
+        endpoint_id: str,
+        *,
+        url: str | None = None,
+        event_types: Sequence[str] | None = None,
+        headers: Sequence[tuple[str, str]] | None = None,
+        description: str | None = None,
+    ) -> Endpoint:
+        """Change what is given. Raises `NotFound`."""
+        fields: dict[str, Any] = {
+            "url": url,
+            "event_types": None if event_types is None else tuple(event_types),
+            "headers": None if headers is None else tuple(headers),
+            "description": description,
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        return self._change(endpoint_id, lambda s: _with(s, **given))
+
+    def rotate(self, endpoint_id: str, *, overlap: float = ROTATION_OVERLAP_S, secret: str = "") -> Endpoint:
+        """A new secret; the ones before sign beside it for ``overlap`` seconds. Raises `NotFound`."""
+        now, fresh = self._clock(), secret or new_secret()
+        return self._change(endpoint_id, lambda s: _rotated(s, fresh, now, overlap))
+
+    def remove(self, endpoint_id: str) -> None:
+        """Raises `NotFound`."""
+        if not self._run(_remove(endpoint_id, self._cipher)):
+            _missing(endpoint_id)
+
+    def _change(self, endpoint_id: str, change: Change) -> Endpoint:
+        changed = self._run(_swap(endpoint_id, change, self._cipher))
+        return changed.at(self._clock()) if changed else _missing(endpoint_id)
+
+
+def _missing(endpoint_id: str) -> Endpoint:
+    raise NotFound(f"no endpoint {endpoint_id!r}")
+
+
+def _with(stored: _Stored, **fields: Any) -> _Stored:
+    return replace(stored, endpoint=replace(stored.endpoint, **fields))
+
+
+def _rotated(stored: _Stored, fresh: str, now: float, overlap: float) -> _Stored:
+    if fresh in stored.endpoint.secrets:
+        return stored  # our own swap whose reply was lost
+    older = zip(stored.endpoint.secrets, stored.until, strict=True)
+    ends = [(secret, now + overlap if until is None else until) for secret, until in older]
+    kept = [(secret, until) for secret, until in ends if until > now][: MAX_SECRETS - 1]
+    endpoint = replace(stored.endpoint, secrets=(fresh, *(secret for secret, _ in kept)), rotated=now)
+    return _Stored(endpoint, (None, *(until for _, until in kept)))
+
+
+def _add(stored: _Stored, cipher: Cipher) -> Operation[None]:
+    yield [_swap_call("", _encode(stored, cipher), stored.endpoint)]
+
+
+def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[list[_Stored]]:
+    if not ids:
+        return []
+    (texts,) = yield [command("HMGET", keys.endpoints(), *ids)]
+    return [_decode(text, cipher) for text in texts if text is not None]
+
+
+def _list(tenant: str | None, cipher: Cipher) -> Operation[list[_Stored]]:
+    if tenant is None:
+        (texts,) = yield [command("HVALS", keys.endpoints())]
+        return [_decode(text, cipher) for text in texts]
+    (ids,) = yield [command("HKEYS", keys.endpoints_of(tenant))]
+    return (yield from _get_many(ids, cipher))
+
+
+def _swap(endpoint_id: str, change: Change, cipher: Cipher) -> Operation[_Stored | None]:
+    (text,) = yield [command("HGET", keys.endpoints(), endpoint_id)]
+    for _ in range(SWAPS):
+        if text is None or text == "-":
+            return None
+        changed = change(_decode(text, cipher))
+        (text,) = yield [_swap_call(text, _encode(changed, cipher), changed.endpoint)]
+        if text == "":
+            return changed
+    raise StorageUnavailable(f"endpoint {endpoint_id} is being changed by too many at once")
+
+
+def _remove(endpoint_id: str, cipher: Cipher) -> Operation[bool]:
+    (text,) = yield [command("HGET", keys.endpoints(), endpoint_id)]
+    for _ in range(SWAPS):
+        if text is None or text == "-":
+            return False
+        (text,) = yield [_swap_call(text, "", _decode(text, cipher).endpoint)]
+        if text == "":
+            return True
+    raise StorageUnavailable(f"endpoint {endpoint_id} is being changed by too many at once")
+
+
+def _swap_call(expected: str, record: str, endpoint: Endpoint) -> Call:
+    known = json.dumps([endpoint.state, *endpoint.event_types], separators=(",", ":"))
+    place = [keys.endpoints(), keys.endpoints_of(endpoint.tenant)]
+    return run_script("swap_endpoint", place, endpoint.id, expected, record, known)
+
+
+def _encode(stored: _Stored, cipher: Cipher) -> str:
+    endpoint = stored.endpoint
+    hidden = {"url": endpoint.url, "secrets": endpoint.secrets, "until": stored.until, "headers": endpoint.headers}
+    plain = {
+        "id": endpoint.id,
+        "tenant": endpoint.tenant,
+        "event_types": endpoint.event_types,
+        "state": endpoint.state,
+        "reason": endpoint.reason,
+        "description": endpoint.description,
+        "created": endpoint.created,
+        "rotated": endpoint.rotated,
+    }
+    return json.dumps({**plain, "hidden": cipher.encrypt(hidden)}, separators=(",", ":"))
+
+
+def _decode(text: str, cipher: Cipher) -> _Stored:
+    plain = json.loads(text)
+    hidden = cipher.decrypt(plain.pop("hidden"))
+    endpoint = Endpoint(
+        **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])},
+        url=hidden["url"],
+        secrets=tuple(hidden["secrets"]),
+        headers=tuple((name, value) for name, value in hidden["headers"]),
+    )
+    return _Stored(endpoint, tuple(hidden["until"]))

@@ -1,0 +1,13 @@
+-- KEYS endpoints, those of its tenant; ARGV id, expected record or '', new record or '', what planning knows
+-- → '' swapped (also when it was before), or the record that is there instead ('-' for none)
+local there = redis.call('HGET', KEYS[1], ARGV[1]) or ''
+if there == ARGV[3] then return '' end
+if there ~= ARGV[2] then return there ~= '' and there or '-' end
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[2], ARGV[1])
+else
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
+end
+return ''
