@@ -28,7 +28,7 @@ class Catalog:
         self._compiled = tuple(compiled for folder in self._folders.values() for compiled in folder.rules)
         self.rules: tuple[Rule, ...] = tuple(compiled.rule for compiled in self._compiled)
         """Every rule, in the order of folders and of their files."""
-        self._by_id = {rule.id: rule for rule in self.rules}
+        self._by_id = {compiled.rule.id: compiled for compiled in self._compiled}
         self._cache: dict[str, tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]] = {}
 
     @classmethod
@@ -41,6 +41,11 @@ class Catalog:
 
     def rule(self, rule_id: str) -> Rule | None:
         """A rule by its catalog-wide id, ``<folder>/<id>``."""
+        compiled = self._by_id.get(rule_id)
+        return None if compiled is None else compiled.rule
+
+    def compiled(self, rule_id: str) -> CompiledRule | None:
+        """The same rule with its expressions ready to run, for attachments."""
         return self._by_id.get(rule_id)
 
     def matching(self, event_type: str) -> tuple[CompiledRule, ...]:

@@ -68,17 +68,19 @@ class EntryReader:
         named = node.value.get("id")
         section = Section(self.report, node, f"rule {shown(named.text) if named else number}", RULE_KEYS)
         channel = section.choice("channel", Channel, Channel.EMAIL, required=True)
-        if section.text("channel") in set(Channel):
+        if is_known := section.text("channel") in set(Channel):
             self._check_channel(section, channel)
         to, when, key = (self._expression(section, name) for name in ("to", "when", "key"))
         attachments = self._attachments(section)
         transactional = self._transactional(section)
+        # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
+        needs_category = is_known and channel is not Channel.WEBHOOK and not transactional
         rule = Rule(
             id=f"{self.defaults.folder}/{self._id(section)}",
             event=self.defaults.event,
             channel=channel,
             template=self._template(section),
-            category=self._category(section, channel, transactional),
+            category=self._category(section, required=needs_category),
             transactional=transactional,
             priority=section.choice("priority", Priority, Priority.NORMAL),
             to=to.source if to else "",
@@ -127,12 +129,11 @@ class EntryReader:
         own = section.flag("transactional")
         return bool(self.defaults.transactional) if own is None else own
 
-    def _category(self, section: Section, channel: Channel, transactional: bool) -> str:
+    def _category(self, section: Section, *, required: bool) -> str:
         category = section.text("category") or self.defaults.category
         if section.has("category") and not _CATEGORY.fullmatch(category):
             section.wrong("category", f"{section.name}: {shown(category)} is no category", "letters, digits, . _ -")
-        # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
-        if not category and channel is not Channel.WEBHOOK and not transactional:
+        if required and not category:
             fix = "`category: orders` lets recipients switch it off; `transactional: true` cannot be switched off"
             section.wrong("category", f"{section.name} has no category", fix)
         return category
@@ -202,12 +203,12 @@ class EntryReader:
 
     def _attachment(self, node: Located, rule: str) -> CompiledAttachment | None:
         section = Section(self.report, node, f"{rule}: an attachment", ("name", "content", "media_type"))
-        media_type = section.text("media_type").lower() or "application/octet-stream"
-        if not _MEDIA_TYPE.fullmatch(media_type):
-            section.wrong("media_type", f"{section.name}: {shown(media_type)} is no media type", "application/pdf")
         for key in ("name", "content"):
             section.text(key, required=f"an expression, such as `{key}: data.invoice.{key}`")
         name, content = self._expression(section, "name"), self._expression(section, "content")
+        written = section.text("media_type") or "application/octet-stream"
+        is_literal = _MEDIA_TYPE.fullmatch(written.lower()) is not None
+        media_type = None if is_literal else self._expression(section, "media_type")
         if name is None or content is None:
             return None
-        return CompiledAttachment(Attachment(name.source, content.source, media_type), name, content)
+        return CompiledAttachment(Attachment(name.source, content.source, written), name, content, media_type)

@@ -15,7 +15,7 @@ from notifier.domain.message import EmailMessage, Message
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Channel, Rule, queue_name
 from notifier.errors import PlanningError, RenderError, SchemaMismatch
-from notifier.rendering.context import event_context
+from notifier.rendering.context import digest_context, event_context
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
 from notifier.rules.matching import CompiledRule
@@ -219,7 +219,7 @@ def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) ->
         return renderer.webhook(rule.template, event, context)
     recipient = _recipient(to)
     if rule.channel is Channel.DIGEST:
-        digest = {"items": [event.attributes()], "total": 1, "key": delivery.key}
+        digest = digest_context([event], total=1, key=delivery.key)
         context = event_context(event, recipient=recipient, delivery_id=delivery.id, digest=digest)
         return renderer.digest(rule.template, context, recipient["locale"])
     context = event_context(event, recipient=recipient, delivery_id=delivery.id)

@@ -61,6 +61,7 @@ class Schema:
         if declared != DIALECT:
             raise SchemaMistake(f"$schema is {str(declared)[:80]!r}, expected {DIALECT!r}", ("$schema",))
         try:
+            jsonschema_rs.meta.validate(source)
             self._validator = jsonschema_rs.Draft202012Validator(
                 source, validate_formats=True, ignore_unknown_formats=False, retriever=_retrieve_nothing, mask="value"
             )

@@ -131,14 +131,11 @@ def suppression(reason: str, rule: Rule) -> str:
 
 def attachments(rule: Rule, event: Event, content: Content) -> list[File]:
     """The files a rule attaches to its mails. Raises `RenderError` naming the attachment that cannot be made."""
-    files = []
-    for place, attachment in enumerate(rule.attachments):
-        values = [
-            content.expressions.compile(source).evaluate(event)
-            for source in (attachment.name, attachment.media_type, attachment.content)
-        ]
-        files.append(read_attachment(*values, where=f"{rule.id} attachments[{place}]"))
-    return files
+    compiled = content.catalog.compiled(rule.id)
+    return [
+        read_attachment(*attachment.values(event), where=f"{rule.id} attachments[{place}]")
+        for place, attachment in enumerate(compiled.attachments if compiled else ())
+    ]
 
 
 def _mailbox(to: Mailbox | RecipientRef | EndpointRef, directory: Directory) -> Mailbox:
