@@ -54,3 +54,189 @@ def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:
         return RetrySchedule(tuple(float(part) for part in split_list(text))) if text else default
 
     return schedule(ours.email_retry, EMAIL_SCHEDULE), schedule(ours.webhook_retry, WEBHOOK_SCHEDULE)
+
+
+def check_storage(ours: Settings, store: Store) -> None:
+    """Refuse a Redis that would lose state of record. Raises `ConfigurationError`, or `Unavailable` when it is away."""
+    from notifier.storage.connection import check
+
+    problems = check(store)
+    if problems and ours.redis_check:
+        raise ConfigurationError(problems)
+    for problem in problems:
+        wide(_log, "redis.unsafe", problem=str(problem))
+
+
+def build_store(ours: Settings, *, connections: int = 16) -> Store:
+    """Redis for threads and greenlets."""
+    from notifier.storage.connection import connect
+
+    return connect(ours.redis_url, ca_file=ours.redis_ca_file, connections=connections)
+
+
+def build_ledger(ours: Settings, store: Store) -> Ledger:
+    """The ledger with the deployer's retention."""
+    from notifier.storage.ledger import Ledger, Retention
+
+    return Ledger(store, Retention(ours.retention_sent, ours.retention_failed))
+
+
+def build_content(ours: Settings) -> Live[Content]:
+    """Rules and templates, read again when their files change; broken new files keep the last good ones."""
+    from notifier import metrics
+    from notifier.rules.content import Content
+    from notifier.rules.live import Live
+
+    def reloaded(_: Content) -> None:
+        metrics.CONTENT_RELOADS.labels("ok").inc()
+        metrics.CONTENT_BROKEN.set(0)
+        wide(_log, "content.reloaded", templates=str(ours.templates))
+
+    def broken(error: ConfigurationError) -> None:
+        metrics.CONTENT_RELOADS.labels("broken").inc()
+        metrics.CONTENT_BROKEN.set(1)
+        wide(_log, "content.broken", problems=[str(problem) for problem in error.problems])
+
+    return Live(lambda: Content.load(ours.templates), ours.templates, on_reload=reloaded, on_error=broken)
+
+
+def build_guard(ours: Settings) -> Guard:
+    """Which addresses webhooks may reach."""
+    from notifier.channels.webhook.guard import Guard
+
+    return Guard(allow=split_list(ours.webhook_allow), allow_http=ours.webhook_http)
+
+
+def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
+    """The parts of Redis a worker uses."""
+    from notifier.storage.cipher import Cipher
+    from notifier.storage.endpoints import Endpoints
+    from notifier.storage.parked import ParkedIndex
+    from notifier.storage.recipients import Recipients
+    from notifier.storage.suppressions import Suppressions
+    from notifier.worker.dispatch import Stores
+
+    cipher = Cipher(split_list(ours.secret_key))
+    return Stores(ledger, Endpoints(store, cipher), Recipients(store, cipher), Suppressions(store), ParkedIndex(store))
+
+
+def build_email(ours: Settings) -> EmailChannel:
+    """The email channel with its relays, signing key and unsubscribe links."""
+    from notifier.channels.email.channel import EmailChannel
+    from notifier.channels.email.dkim import DkimSigner
+    from notifier.channels.email.unsubscribe import UnsubscribeLinks
+    from notifier.engine.relays import SmtpRelays
+
+    relays = SmtpRelays(
+        split_list(ours.smtp_url),
+        hostname=ours.email_hostname,
+        connections=ours.smtp_connections,
+        timeout=ours.send_timeout,
+        ca_file=ours.smtp_ca_file,
+    )
+    keys = split_list(ours.secret_key)
+    links = UnsubscribeLinks(ours.public_url, keys) if ours.public_url and keys else None
+    dkim = DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key) if ours.dkim_domain else None
+    return EmailChannel(
+        relays, sender=ours.email_from, hostname=ours.email_hostname, unsubscribe=links, dkim=dkim
+    )
+
+
+def build_webhook(ours: Settings) -> WebhookChannel:
+    """The webhook channel with its connections and address guard."""
+    from notifier.channels.webhook.channel import WebhookChannel
+    from notifier.channels.webhook.transport import Transport
+
+    guard = build_guard(ours)
+    transport = Transport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
+    return WebhookChannel(transport, guard)
+
+
+def build_worker(app: Celery, *, node: str) -> WorkerParts:
+    """Everything a worker process holds; connects to nothing but Redis, to check it."""
+    import secrets
+
+    from notifier.engine.bridge import Engine
+    from notifier.health import HealthServer
+    from notifier.storage.cipher import Cipher
+    from notifier.storage.digests import Digests
+    from notifier.worker.collecting import Collector
+    from notifier.worker.dispatch import Dispatch
+    from notifier.worker.following import TaskPublisher
+    from notifier.worker.lifecycle import WorkerChecks, WorkerParts
+    from notifier.worker.preparing import Preparer
+    from notifier.worker.recorder import Recorder
+    from notifier.worker.sending import Schedules, Sender
+
+    ours = settings()
+    store = build_store(ours, connections=32)
+    wait_for_storage(ours, store)
+    ledger = build_ledger(ours, store)
+    stores = build_stores(ours, store, ledger)
+    content = build_content(ours)
+    engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
+    email, webhook = build_email(ours), build_webhook(ours)
+    # New at every start: a container's pid and host name may be those of the process that was just killed.
+    owner = f"{node}/{secrets.token_hex(4)}"
+    sender = Sender(engine, email, webhook, recorder, Schedules(*schedules(ours)), worker=owner)
+    dispatch = Dispatch(
+        content=content,
+        stores=stores,
+        preparer=Preparer(email, webhook),
+        sender=sender,
+        recorder=recorder,
+        publisher=publisher,
+        owner=owner,
+    )
+    digests = Digests(store, Cipher(split_list(ours.secret_key)))
+    collector = Collector(content=content, stores=stores, digests=digests, publisher=publisher, owner=owner)
+    checks = WorkerChecks(app, store, engine)
+    return WorkerParts(
+        dispatch=dispatch,
+        collector=collector,
+        recorder=recorder,
+        engine=engine,
+        ledger=ledger,
+        owner=owner,
+        grace=ours.grace,
+        health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
+        checks=checks,
+        channels=(email, webhook),
+        close=store.close,
+    )
+
+
+def build_operator(ours: Settings, app: Celery) -> Operator:
+    """Failure queues for people: the CLI and the API."""
+    from notifier.failures.operator import Operator
+    from notifier.storage.parked import ParkedIndex
+
+    store = build_store(ours)
+    return Operator(app, build_ledger(ours, store), ParkedIndex(store))
+
+
+def celery_app() -> Any:
+    """The Celery app, imported when it is needed."""
+    from notifier.celery import app
+
+    return app
+
+
+def node_name(role: str) -> str:
+    """``worker-ab12@host``: two workers of one name on a broker lock each other out (RESOURCE_LOCKED)."""
+    import secrets
+
+    return f"{role}-{secrets.token_hex(3)}@{socket.gethostname()}"
+
+
+def wait_for_storage(ours: Settings, store: Store) -> None:
+    """Check Redis, trying again while it is away: a deployment starts its parts in any order."""
+    import time
+
+    for pause in (0.5, 1, 2, 4, 8):
+        try:
+            return check_storage(ours, store)
+        except Unavailable as error:
+            wide(_log, "redis.away", error=str(error), again_in_s=pause)
+            time.sleep(pause)
+    return check_storage(ours, store)

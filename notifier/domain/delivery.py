@@ -102,6 +102,8 @@ class DigestItems(_Wire):
     """Indexes into the batch's events, oldest first."""
     total: int
     """Items collected, also when the list was capped."""
+    deliveries: list[str] = []
+    """Ids of the items' own deliveries, which are sent when this one is."""
     key: str = ""
     opened: float = 0
     closed: float = 0

@@ -180,6 +180,11 @@ class Dispatch:
 
     def _consequences(self, work: Work, decision: Decision) -> None:
         to = work.delivery.to
+        if decision.status is Status.SENT and work.delivery.digest is not None:
+            # *Sent* is written whatever the fence: the items have left with their digest.
+            reason = f"in digest {work.delivery.id}"
+            items = [Record(item, 0, Status.SENT, reason) for item in work.delivery.digest.deliveries]
+            hold(lambda: self._stores.ledger.record(items), "record digest items")
         if decision.suppress and isinstance(to, Mailbox):
             key, code = recipient_key(to.address), decision.attempt.code if decision.attempt else ""
             hold(lambda: self._stores.suppressions.add(key, f"bounced: {code}", now()), "suppress an address")

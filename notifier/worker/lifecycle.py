@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from celery import bootsteps, signals
@@ -23,6 +23,7 @@ from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
 from notifier.health import HealthServer
 from notifier.storage.ledger import Ledger
+from notifier.storage.store import Store
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.recorder import Recorder
@@ -34,6 +35,36 @@ LIVENESS_TTL_S = 8.0
 EXIT_UNFINISHED = 70
 
 _log = get("worker")
+
+
+class Closes(Protocol):
+    """A channel's connections, closed inside the engine's loop."""
+
+    async def close(self) -> None: ...
+
+
+class WorkerChecks:
+    """Whether this worker can deliver, in words (`health.Checks`)."""
+
+    def __init__(self, app: Any, store: Store, engine: Engine) -> None:
+        self._app = app
+        self._store = store
+        self._engine = engine
+        self.consumer: Any = None
+        """Celery's consumer, once it has connected."""
+
+    def ready(self) -> dict[str, str | None]:
+        """Dependency → reason why it is not ready, or None."""
+        connected = self.consumer is not None and getattr(self.consumer, "connection", None) is not None
+        return {
+            "redis": self._store.reachable(),
+            "broker": None if connected else "not connected to the broker",
+            "engine": self.alive(),
+        }
+
+    def alive(self) -> str | None:
+        """A reason to restart this process, or None."""
+        return None if self._engine.alive else "the engine's loop has stopped turning"
 
 
 @dataclass(slots=True)
@@ -48,6 +79,8 @@ class WorkerParts:
     owner: str
     grace: float
     health: HealthServer
+    checks: WorkerChecks
+    channels: tuple[Closes, ...]
     close: Callable[[], None]
 
 
@@ -78,6 +111,8 @@ def stop() -> None:
     if parts is None:
         return
     parts.recorder.stop()
+    for channel in parts.channels:
+        parts.engine.run(channel.close, timeout=5)
     parts.engine.stop(grace=2.0)
     _leave(parts)
     parts.health.stop()
@@ -156,7 +191,8 @@ def _on_init(sender: Any = None, **_: Any) -> None:
         raise SystemExit(2) from error
 
 
-def _on_ready(**_: Any) -> None:
+def _on_ready(sender: Any = None, **_: Any) -> None:
+    current().checks.consumer = sender
     # Under gevent a cold shutdown (SIGQUIT, a second SIGINT) acknowledges running batches without running them
     # (trap T1): leaving at once instead makes the broker hand them to another worker.
     signal.signal(signal.SIGQUIT, _leave_at_once)

@@ -1,0 +1,136 @@
+"""``notifier demo`` and ``notifier demo --check``: put it on stage, tell its story, say how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from notifier.demo.page import Page
+from notifier.demo.stage import Stage
+from notifier.demo.story import events
+from notifier.demo.summary import Row, is_over, summarise
+from notifier.errors import ConfigurationError, NotifierError, Problem
+from notifier.rules.content import Content
+
+#: Seconds the whole story may take until every delivery has ended; it takes about 5.
+STORY_TIMEOUT_S = 60.0
+
+
+def shop_templates() -> Path:
+    """The shop's templates: beside the package in a checkout, inside it when installed from a wheel."""
+    places = (Path(__file__).parent / "templates", Path(__file__).parents[2] / "templates")
+    for place in places:
+        if place.is_dir():
+            return place
+    tried = " and ".join(str(place) for place in places)
+    raise ConfigurationError([Problem("notifier demo", f"found no sample templates in {tried}", "reinstall notifier")])
+
+
+@dataclass
+class Demo:
+    """One run."""
+
+    console: Console
+    stage: Stage
+    keys: list[str]
+    says: str = "Starting…"
+
+    def tell(self) -> list[Row]:
+        """Publish the story and wait until every delivery has ended."""
+        story = events(Content.load(self.stage.templates))
+        self.keys += self.stage.api.publish(story)
+        self.say(f"published {len(story)} events")
+        deadline = time.monotonic() + STORY_TIMEOUT_S
+        seen: list[dict[str, Any]] = []
+        while time.monotonic() < deadline:
+            seen = self.look()
+            if is_over(seen) and all(row.is_right for row in self._rows(seen)):
+                break
+            time.sleep(0.1)
+        return self._rows(seen)
+
+    def look(self) -> list[dict[str, Any]]:
+        """Every event as the API shows it now."""
+        return [self.stage.api.event(key) for key in self.keys]
+
+    def state(self) -> dict[str, Any]:
+        """What the page draws."""
+        return {
+            "says": self.says,
+            "events": self.look(),
+            "mails": [{"subject": m.subject, "to": m.to, "delivery": m.delivery} for m in self.stage.inbox.mails],
+            "calls": [{"delivery": c.delivery, "verified": c.verified, "body": c.body} for c in self.stage.catcher.calls],
+        }
+
+    def mail(self, number: int) -> str | None:
+        """One mail's HTML."""
+        mails = self.stage.inbox.mails
+        return mails[number].html or f"<pre>{_escaped(mails[number].text)}</pre>" if number < len(mails) else None
+
+    def say(self, line: str) -> None:
+        """A line for people, on the terminal and on the page."""
+        self.says = line
+        self.console.print(f"  {line}", highlight=False)
+
+    def _rows(self, seen: Sequence[dict[str, Any]]) -> list[Row]:
+        return summarise(seen, self.stage.inbox.mails, self.stage.catcher.calls)
+
+
+def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], None] | None = None) -> int:
+    """The whole demo; returns the exit status: 0 when every expected delivery arrived exactly once."""
+    console = console or Console()
+    began = time.monotonic()
+    console.print("[bold]Notifier demo[/] (embedded: Redis as broker, no RabbitMQ; loopback only)")
+    demo = Demo(console, Stage(shop_templates(), lambda line: demo.say(line)), [])
+    page: Page | None = None
+    try:
+        demo.stage.start()
+        rows = demo.tell()
+        console.print(table(rows))
+        is_right = bool(rows) and all(row.is_right for row in rows)
+        demo.say(_verdict(rows, time.monotonic() - began) if is_right else "Something did not arrive; see above.")
+        if not is_check:
+            page = Page(demo.state, demo.mail)
+            console.print(f"\n  Look at it: [bold]{page.start()}[/]   (Ctrl-C ends the demo)")
+            (wait or _forever)()
+        return 0 if is_right else 1
+    except KeyboardInterrupt:
+        return 0
+    except NotifierError as error:
+        console.print(f"[red]The demo failed:[/] {error}", highlight=False)
+        return 1
+    finally:
+        if page is not None:
+            page.stop()
+        console.print("  stopping…")
+        demo.stage.stop()
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The summary for the terminal."""
+    drawn = Table("Event", "Rule", "Channel", "Expected", "Sent", "Arrived", "", title="Deliveries")
+    for row in rows:
+        mark = "[green]ok[/]" if row.is_right else "[red]missing[/]"
+        numbers = [str(number) for number in (row.expected, row.sent, row.arrived)]
+        drawn.add_row(row.event_type, row.rule.rpartition("/")[2], row.channel, *numbers, mark)
+    return drawn
+
+
+def _verdict(rows: Sequence[Row], seconds: float) -> str:
+    total = sum(row.expected for row in rows)
+    return f"all {total} deliveries arrived, each exactly once, {seconds:.1f} s after the start"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _forever() -> None:
+    while True:
+        time.sleep(3600)

@@ -1,0 +1,97 @@
+"""Environment → settings: what is refused, what is masked, where a value came from."""
+
+from pathlib import Path
+
+import pytest
+
+from notifier.errors import SettingsError
+from notifier.settings import Settings, entries, masked, read_settings
+
+
+def test_every_mistake_is_named_at_once_with_its_variable_and_what_to_do() -> None:
+    # Given four mistakes of four kinds
+    environment = {
+        "NOTIFIER_BROKER_URL": "http://broker",
+        "NOTIFIER_WORKER_CONCURRENCY": "many",
+        "NOTIFIER_SMPT_URL": "smtp://relay",
+        "NOTIFIER_SECRET_KEY": "short",
+    }
+
+    # When they are read
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environment)
+
+    # Then all are told
+    told = str(caught.value)
+    assert told.startswith("4 mistakes:")
+    assert "NOTIFIER_BROKER_URL: 'http://broker': expected amqp://… or amqps://…" in told
+    assert "NOTIFIER_WORKER_CONCURRENCY: 'many': Input should be a valid integer" in told
+    assert "NOTIFIER_SMPT_URL: no such setting" in told
+    assert "openssl rand -base64 32" in told
+
+
+def test_a_secret_is_never_shown_in_an_error() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"NOTIFIER_API_TOKENS": "boss:my-very-secret-token-value", "NOTIFIER_SECRET_KEY": "hush"})
+
+    assert "my-very-secret-token-value" not in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("k" * 40 + "\n")
+
+    environment = {"NOTIFIER_SECRET_KEY_FILE": str(file)}
+    settings = read_settings(environment)
+
+    assert settings.secret_key == "k" * 40
+    (entry,) = [e for e in entries(settings, environment) if e.variable == "NOTIFIER_SECRET_KEY"]
+    assert (entry.value, entry.origin) == ("****", str(file))
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"NOTIFIER_SECRET_KEY_FILE": "/nowhere/key"}, "cannot read /nowhere/key"),
+        ({"NOTIFIER_SECRET_KEY_FILE": "/x", "NOTIFIER_SECRET_KEY": "y" * 40}, "NOTIFIER_SECRET_KEY is set as well"),
+        ({"NOTIFIER_TEMPLATES_FILE": "/x"}, "no such setting"),
+        ({"NOTIFIER_SMTP_URL": "relay:25"}, "smtp://"),
+        ({"NOTIFIER_SMTP_URL": "smtp://relay:99999"}, "port"),
+        ({"NOTIFIER_REDIS_URL": "redis://"}, "redis://"),
+        ({"NOTIFIER_API_TOKENS": "publish:short"}, "at least 16"),
+        ({"NOTIFIER_API_TOKENS": "just-a-token-without-role"}, "ROLE:TOKEN"),
+        ({"NOTIFIER_WEBHOOK_RETRY": "5 soon"}, "'soon' is not a number of seconds"),
+        ({"NOTIFIER_GRACE": "0"}, "greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_reason(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=r".") as caught:
+        read_settings(environment)
+
+    assert told in str(caught.value)
+
+
+def test_an_empty_variable_is_the_same_as_none() -> None:
+    assert read_settings({"NOTIFIER_BROKER_URL": "", "NOTIFIER_GRACE": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("amqp://user:secret@host:5672/vhost", "amqp://user:****@host:5672/vhost"),
+        ("amqp://host/", "amqp://host/"),
+        ("redis://:secret@host:6379/0", "redis://:****@host:6379/0"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(value: str, shown: str) -> None:
+    assert masked("broker_url", value) == shown
+
+
+def test_every_setting_has_a_description() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_redis_as_broker_means_embedded() -> None:
+    assert read_settings({"NOTIFIER_BROKER_URL": "redis://127.0.0.1/1"}).embedded
+    assert not read_settings({}).embedded

@@ -1,0 +1,115 @@
+"""What one try means: the delivery half of the failure table in docs/concepts.md, as one table."""
+
+import pytest
+
+from notifier.domain.delivery import Status
+from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, Outcome, Refused, Sent
+from notifier.domain.retry import RetrySchedule
+from notifier.worker.deciding import Park, Retry, Try, decide
+
+SCHEDULE = RetrySchedule((10.0, 100.0))
+
+
+def a_try(number: int = 1, *, expires: float | None = None, park_uncertain: bool = False, spread: float = 0) -> Try:
+    return Try(
+        number=number,
+        started=1000.0,
+        ended=1001.5,
+        worker="w1",
+        schedule=SCHEDULE,
+        expires=expires,
+        spread=spread,
+        park_uncertain=park_uncertain,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "this", "status", "follow"),
+    [
+        # the other side took it
+        (Sent("smtp_250"), a_try(), Status.SENT, None),
+        # not now: the schedule
+        (Deferred("smtp_450"), a_try(1), Status.DEFERRED, Retry(10)),
+        (Deferred("http_503"), a_try(2), Status.DEFERRED, Retry(100)),
+        # a longer Retry-After wins over the schedule, a shorter one does not hurry us
+        (Deferred("http_429", retry_after=60), a_try(1), Status.DEFERRED, Retry(60)),
+        (Deferred("http_429", retry_after=1), a_try(1), Status.DEFERRED, Retry(10)),
+        # the schedule is used up
+        (
+            Deferred("timeout", "no answer"),
+            a_try(3),
+            Status.EXHAUSTED,
+            Park(Cause.EXHAUSTED, "no answer", "timeout"),
+        ),
+        # the next try would come too late
+        (Deferred("smtp_450"), a_try(1, expires=1005), Status.EXPIRED, None),
+        # never
+        (
+            Refused("smtp_550_5.1.1", "no such user", cause=Cause.BAD_RECIPIENT, suppress=True),
+            a_try(),
+            Status.REFUSED,
+            Park(Cause.BAD_RECIPIENT, "no such user", "smtp_550_5.1.1"),
+        ),
+        (
+            Refused("http_410", "", cause=Cause.ENDPOINT_GONE, disable_endpoint=True),
+            a_try(),
+            Status.REFUSED,
+            Park(Cause.ENDPOINT_GONE, "", "http_410"),
+        ),
+        # nobody knows: the rule decides
+        (Deferred("connection", uncertain=True), a_try(), Status.DEFERRED, Retry(10)),
+        (
+            Deferred("connection", "cut", uncertain=True),
+            a_try(park_uncertain=True),
+            Status.REFUSED,
+            Park(Cause.UNCERTAIN, "cut", "connection"),
+        ),
+    ],
+)
+def test_every_outcome_has_one_status_and_one_consequence(
+    outcome: Outcome, this: Try, status: Status, follow: Retry | Park | None
+) -> None:
+    decision = decide(outcome, this)
+
+    assert (decision.status, decision.follow) == (status, follow)
+
+
+def test_an_address_that_does_not_exist_is_suppressed_and_a_gone_endpoint_is_disabled() -> None:
+    bounced = decide(Refused("smtp_550_5.1.1", suppress=True), a_try())
+    gone = decide(Refused("http_410", disable_endpoint=True), a_try())
+
+    assert (bounced.suppress, bounced.disable_endpoint) == (True, False)
+    assert (gone.suppress, gone.disable_endpoint) == (False, True)
+
+
+def test_the_attempt_says_when_how_long_who_and_what_was_answered() -> None:
+    attempt = decide(Deferred("smtp_450", "try later"), a_try(2)).attempt
+
+    assert attempt is not None
+    assert attempt.as_dict() == {
+        "number": 2,
+        "started": 1000.0,
+        "duration": 1.5,
+        "outcome": "deferred",
+        "code": "smtp_450",
+        "reply": "try later",
+        "worker": "w1",
+    }
+
+
+def test_an_uncertain_attempt_says_so_in_its_code() -> None:
+    attempt = decide(Deferred("connection", uncertain=True), a_try()).attempt
+
+    assert attempt is not None
+    assert attempt.code == "uncertain:connection"
+
+
+def test_a_long_reply_is_clipped_before_it_is_kept() -> None:
+    attempt = decide(Deferred("http_500", "x" * 200_000), a_try()).attempt
+
+    assert attempt is not None
+    assert len(attempt.reply) == REPLY_LIMIT
+
+
+def test_the_next_try_is_recorded_as_a_time() -> None:
+    assert decide(Deferred("smtp_450"), a_try()).next_try == 1011.5
