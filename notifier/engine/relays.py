@@ -22,6 +22,9 @@ MAILS_PER_CONNECTION = 100
 EARLY_SHARE = 0.5
 #: Share of the deadline one connect may take, so that a second relay still has its turn before the half is over.
 CONNECT_SHARE = 0.25
+#: A mail may wait this many deadlines for a free connection: 24 batches of 50 over 10 connections of a relay that takes
+#: a second for each mail wait two minutes, and giving up would cost them a try without having tried.
+QUEUE_SHARE = 3.0
 
 #: What would end an address or a command early; `channels.email.addresses` refuses more, this is the last guard.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
@@ -66,7 +69,7 @@ class SmtpRelays:
     @property
     def longest_delivery(self) -> float:
         """Seconds `deliver` can take: waiting for a free connection, then the transaction. Leases must be longer."""
-        return 2 * self._timeout
+        return (1 + QUEUE_SHARE) * self._timeout
 
     def states(self) -> tuple[RelayState, ...]:
         """Every relay, in order of preference."""
@@ -103,12 +106,12 @@ class SmtpRelays:
 
 
 class _Deadlines:
-    """The times of one delivery: its wait for a connection and then its transaction take at most ``seconds`` each."""
+    """The times of one delivery: when its wait for a connection ends, and then its transaction."""
 
     def __init__(self, seconds: float) -> None:
         self._clock = asyncio.get_running_loop().time
         self._seconds = seconds
-        self.queue = self._clock() + seconds
+        self.queue = self._clock() + seconds * QUEUE_SHARE
         self.early = 0.0
         self.late = 0.0
 

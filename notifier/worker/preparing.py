@@ -106,7 +106,7 @@ class Preparer:
         render = content.renderer.digest if rule.channel is Channel.DIGEST else content.renderer.email
         message = render(rule.template, context, to.locale)
         files = attachments(rule, event, content)
-        return Ready(work, self._email.compose(delivery, to, rule, event, message, files, now), message.template)
+        return Ready(work, self._email.compose(delivery, to, rule, message, now=now, attachments=files), message.template)
 
     def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Ready | Withheld:
         if endpoint is None:

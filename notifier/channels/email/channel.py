@@ -1,0 +1,118 @@
+"""`EmailChannel`: compose a mail for one delivery, send it, say what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from notifier.channels.email.addresses import parse_address, parse_sender
+from notifier.channels.email.attachments import File, check_total
+from notifier.channels.email.dkim import DkimSigner
+from notifier.channels.email.mime import Letter, write
+from notifier.channels.email.outcomes import classify
+from notifier.channels.email.unsubscribe import UnsubscribeLinks
+from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.ids import recipient_key
+from notifier.domain.message import EmailMessage
+from notifier.domain.outcome import Outcome
+from notifier.domain.rule import Rule
+from notifier.engine.relays import SmtpRelays
+from notifier.errors import InvalidAddress, Problem, SettingsError
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEmail:
+    """A mail ready to leave. ``repr`` hides what it says."""
+
+    delivery: str
+    sender: str
+    """Envelope sender, the From address: bounces go there, and SPF aligns with From."""
+    recipient: str
+    content: bytes = field(repr=False)
+    smtputf8: bool = False
+
+
+class EmailChannel:
+    """Turns deliveries into mails and mails into outcomes."""
+
+    def __init__(
+        self,
+        relays: SmtpRelays,
+        *,
+        sender: str,
+        hostname: str,
+        unsubscribe: UnsubscribeLinks | None = None,
+        dkim: DkimSigner | None = None,
+    ) -> None:
+        """``sender`` is the From of rules that name none. Raises `SettingsError` when it or the hostname is none."""
+        if not _HOSTNAME.fullmatch(hostname):
+            raise SettingsError([Problem("NOTIFIER_EMAIL_HOSTNAME", f"{hostname!r} is not a host name")])
+        try:
+            parse_sender(sender)
+        except InvalidAddress as error:
+            fix = "write: Name <address@domain>"
+            raise SettingsError([Problem("NOTIFIER_EMAIL_FROM", f"{sender!r}: {error}", fix)]) from error
+        self._relays = relays
+        self._sender = sender
+        self._hostname = hostname
+        self._unsubscribe = unsubscribe
+        self._dkim = dkim
+
+    def unsubscribe_url(self, to: Mailbox, rule: Rule) -> str:
+        """The link that ends this category for this recipient; empty for what cannot be switched off."""
+        if self._unsubscribe is None or rule.transactional:
+            return ""
+        return self._unsubscribe.url(recipient_key(to.address), rule.category)
+
+    def compose(
+        self,
+        delivery: Delivery,
+        to: Mailbox,
+        rule: Rule,
+        message: EmailMessage,
+        *,
+        now: float,
+        attachments: Sequence[File] = (),
+    ) -> OutgoingEmail:
+        """The bytes that leave. Raises `InvalidAddress`, or `InvalidAttachment` when the files are too large."""
+        check_total(attachments)
+        sender = parse_sender(rule.sender or self._sender)
+        recipient = parse_address(to.address)
+        content = write(
+            Letter(
+                id=delivery.id,
+                hostname=self._hostname,
+                sender_name=sender.name,
+                sender=sender.address.envelope,
+                to_name=to.name,
+                to=recipient.envelope,
+                subject=message.subject,
+                text=message.text,
+                html=message.html,
+                date=now,
+                unsubscribe_url=self.unsubscribe_url(to, rule),
+                files=attachments,
+            )
+        )
+        if self._dkim is not None:
+            content = self._dkim.sign(content)
+        smtputf8 = sender.address.smtputf8 or recipient.smtputf8
+        return OutgoingEmail(delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8)
+
+    async def send(self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None) -> Outcome:
+        """One SMTP transaction, in the engine's loop. ``before_final_dot`` is awaited just before it may be gone."""
+        transaction = await self._relays.deliver(
+            mail.sender,
+            mail.recipient,
+            mail.content,
+            smtputf8=mail.smtputf8,
+            before_final_dot=before_final_dot,
+        )
+        return classify(transaction)
+
+    async def close(self) -> None:
+        """Say goodbye to the relays; in the engine's loop."""
+        await self._relays.close()

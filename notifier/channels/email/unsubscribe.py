@@ -1,0 +1,65 @@
+"""One-click unsubscribe links (RFC 8058): they name recipient and category by themselves and cannot be forged.
+
+A link carries the recipient's key, never the address, and no database row is needed to read it: what was mailed years
+ago still works as long as one of the secret keys is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from notifier.errors import NotFound
+
+_PURPOSE = b"notifier one-click unsubscribe v1"
+_SEPARATOR = "\x1f"
+_SIGNATURE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscription:
+    """Who wants to hear no more, of what."""
+
+    recipient_key: str
+    """`ids.recipient_key` of the address."""
+    category: str
+
+
+class UnsubscribeLinks:
+    """Writes links with the first secret key, reads those of all of them, so that keys can be rotated."""
+
+    def __init__(self, public_url: str, secret_keys: Sequence[str]) -> None:
+        if not secret_keys:
+            raise ValueError("unsubscribe links need a secret key")
+        self._prefix = public_url.rstrip("/") + "/unsubscribe/"
+        # A key of its own for this purpose: a signature made here says nothing about what else the secret protects.
+        self._keys = [hmac.digest(secret.encode(), _PURPOSE, "sha256") for secret in secret_keys]
+
+    def url(self, recipient_key: str, category: str) -> str:
+        """``https://…/unsubscribe/<token>``; the same for the same recipient and category."""
+        return self._prefix + self.token(recipient_key, category)
+
+    def token(self, recipient_key: str, category: str) -> str:
+        """The opaque part of a link."""
+        content = f"{recipient_key}{_SEPARATOR}{category}".encode()
+        return base64.urlsafe_b64encode(_signature(self._keys[0], content) + content).rstrip(b"=").decode()
+
+    def read(self, token: str) -> Unsubscription:
+        """Raises `NotFound` for anything that `token` did not write with one of the keys."""
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise NotFound("no such unsubscribe link") from error
+        signature, content = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not any(hmac.compare_digest(signature, _signature(key, content)) for key in self._keys):
+            raise NotFound("no such unsubscribe link")
+        recipient_key, _, category = content.decode().partition(_SEPARATOR)
+        return Unsubscription(recipient_key, category)
+
+
+def _signature(key: bytes, content: bytes) -> bytes:
+    return hmac.digest(key, content, hashlib.sha256().name)
