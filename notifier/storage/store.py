@@ -52,6 +52,14 @@ class Store:
             result: T = stop.value
             return result
 
+    def reachable(self) -> str | None:
+        """Why Redis cannot be used now, or None; for readiness checks."""
+        try:
+            self._send([command("PING")])
+        except StorageUnavailable as error:
+            return str(error)
+        return None
+
     def close(self) -> None:
         """Close all connections."""
         self.client.close()

@@ -1,0 +1,225 @@
+"""`Digests`: open windows that collect items, closed once each, so that a crash anywhere loses and doubles nothing.
+
+An item is one delivery of a digest rule. The first one opens a window, named after it, for its group (rule, recipient,
+key); each script changes the window, the item's marker and the index of due windows together. Closing moves the window
+aside (new items open another) and gives the same content again until `forget`, which comes after the digest's task was
+confirmed: a crash in between repeats a publish with the same delivery id, and its claim makes that harmless.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from notifier.domain.delivery import Delivery, Destination
+from notifier.domain.event import Event
+from notifier.domain.ids import digest_id
+from notifier.domain.rule import Rule, Window
+from notifier.storage import keys
+from notifier.storage.cipher import Cipher
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import milliseconds
+from notifier.storage.store import Store
+
+#: Items whose content a window keeps; later ones only count. A digest of a thousand lines is not read anyway.
+ITEMS_KEPT = 1000
+#: Encrypted bytes a window keeps, because all of it travels in one task: about 1.5 MB of events.
+BYTES_KEPT = 2 * 1024 * 1024
+#: How long an item is remembered, so that a redelivered one joins no second window; seconds.
+REMEMBERED_S = 7 * 86400.0
+#: A window whose rule names no time closes after a day: none stays open for ever.
+LONGEST_WINDOW_S = 86400.0
+#: After this many seconds a window that was closed and not forgotten is due again: its sweeper died.
+CLOSING_RETRY_S = 60.0
+
+_DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
+
+
+@dataclass(frozen=True, slots=True)
+class DigestItem:
+    """One delivery of a digest rule, to be collected."""
+
+    rule: Rule
+    delivery: Delivery
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Which window took an item."""
+
+    window: str
+    """The delivery id of its first item."""
+    fresh: bool
+    """False when it was collected before."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRef:
+    """A window that is due."""
+
+    group: str
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedWindow:
+    """Everything its digest is made of."""
+
+    ref: WindowRef
+    id: str
+    """The digest's delivery id (`ids.digest_id`)."""
+    rule: str
+    to: Destination
+    key: str
+    items: tuple[tuple[str, Event], ...]
+    """Delivery id and event of each kept item, oldest first."""
+    total: int
+    opened: float
+    closed: float
+
+
+class Digests:
+    """Windows of items, one open per rule, recipient and key. Contents are encrypted."""
+
+    def __init__(self, store: Store, cipher: Cipher, *, items_kept: int = ITEMS_KEPT) -> None:
+        self._run = store.run
+        self._cipher = cipher
+        self._items_kept = items_kept
+
+    def collect(self, items: Sequence[DigestItem], now: float) -> list[Collected]:
+        """Put items into their windows in one round trip (three where a window fills up)."""
+        return self._run(_collect(items, now, self._cipher, self._items_kept))
+
+    def due(self, now: float, limit: int = 100) -> list[WindowRef]:
+        """Windows to close, the longest due first."""
+        return self._run(_due(now, limit))
+
+    def close(self, ref: WindowRef, now: float) -> ClosedWindow | None:
+        """Its content, the same on every call until `forget`; None when it was forgotten."""
+        return self._run(_close(ref, now, self._cipher))
+
+    def forget(self, ref: WindowRef) -> None:
+        """After the digest's task was confirmed."""
+        self._run(_forget(ref))
+
+    def count(self) -> int:
+        """Windows that are open or not yet confirmed."""
+        return self._run(_count())
+
+
+def due_at(window: Window, now: float) -> float:
+    """When a window that opens now closes."""
+    ends = [now + LONGEST_WINDOW_S] if window.every is None and window.after_first is None else []
+    if window.every is not None:
+        ends.append((math.floor(now / window.every) + 1) * window.every)
+    if window.after_first is not None:
+        ends.append(now + window.after_first)
+    return min(ends)
+
+
+def _group(item: DigestItem) -> str:
+    """The name of a rule, recipient and key together; hashed, because a recipient may be an address."""
+    return keys.short(digest_id(item.rule.id, item.delivery.to.identity, item.delivery.key, ""), "dlv_")
+
+
+def _collect(items: Sequence[DigestItem], now: float, cipher: Cipher, kept: int) -> Operation[list[Collected]]:
+    groups = [_group(item) for item in items]
+    calls = [_collect_call(item, group, now, cipher, kept) for item, group in zip(items, groups, strict=True)]
+    found: dict[int, Collected] = {}
+    waiting = list(range(len(items)))
+    while waiting:
+        replies = yield [calls[i] for i in waiting]
+        answers = {i: reply.split(" ") for i, reply in zip(waiting, replies, strict=True)}
+        found |= {i: Collected(a[1], a[0] == "new") for i, a in answers.items() if a[0] != "full"}
+        waiting = [i for i, a in answers.items() if a[0] == "full"]
+        if full := {WindowRef(groups[i], answers[i][1]): None for i in waiting}:
+            yield [_close_call(ref, now, None) for ref in full]
+    return [found[i] for i in range(len(items))]
+
+
+def _collect_call(item: DigestItem, group: str, now: float, cipher: Cipher, kept: int) -> Call:
+    delivery, window = item.delivery, item.rule.window or Window()
+    content = {
+        "id": delivery.id,
+        "to": delivery.to.model_dump(exclude_defaults=True),
+        "key": delivery.key,
+        "event": item.event.attributes(),
+    }
+    return run_script(
+        "collect",
+        [keys.digest_item(delivery.id), keys.digest_open(group), keys.digest_open_items(group), keys.digests_due()],
+        delivery.id,
+        group,
+        milliseconds(due_at(window, now)),
+        milliseconds(now),
+        window.at_most or 0,
+        item.rule.id,
+        cipher.encrypt(content),
+        milliseconds(REMEMBERED_S),
+        kept,
+        BYTES_KEPT,
+    )
+
+
+def _due(now: float, limit: int) -> Operation[list[WindowRef]]:
+    (found,) = yield [command("ZRANGEBYSCORE", keys.digests_due(), "-inf", milliseconds(now), "LIMIT", 0, limit)]
+    return [WindowRef(*member.split(" ")) for member in found]
+
+
+def _close(ref: WindowRef, now: float, cipher: Cipher) -> Operation[ClosedWindow | None]:
+    (reply,) = yield [_close_call(ref, now, now + CLOSING_RETRY_S)]
+    if reply is None:
+        return None
+    rule, opened, closed, total, texts = reply
+    contents: list[dict[str, Any]] = [cipher.decrypt(text) for text in texts]
+    to = _DESTINATION.validate_python(contents[0]["to"])
+    key = contents[0]["key"]
+    return ClosedWindow(
+        ref=ref,
+        id=digest_id(rule, to.identity, key, ref.window),
+        rule=rule,
+        to=to,
+        key=key,
+        items=tuple((content["id"], Event.from_attributes(content["event"])) for content in contents),
+        total=int(total),
+        opened=int(opened) / 1000,
+        closed=int(closed) / 1000,
+    )
+
+
+def _close_call(ref: WindowRef, now: float, again: float | None) -> Call:
+    return run_script(
+        "close",
+        [
+            keys.digest_open(ref.group),
+            keys.digest_open_items(ref.group),
+            keys.digest_closing(ref.window),
+            keys.digest_closing_items(ref.window),
+            keys.digests_due(),
+        ],
+        ref.window,
+        _member(ref),
+        milliseconds(now),
+        "" if again is None else milliseconds(again),
+    )
+
+
+def _forget(ref: WindowRef) -> Operation[None]:
+    yield [
+        command("DEL", keys.digest_closing(ref.window), keys.digest_closing_items(ref.window)),
+        command("ZREM", keys.digests_due(), _member(ref)),
+    ]
+
+
+def _count() -> Operation[int]:
+    (count,) = yield [command("ZCARD", keys.digests_due())]
+    return int(count)
+
+
+def _member(ref: WindowRef) -> str:
+    return f"{ref.group} {ref.window}"

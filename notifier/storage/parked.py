@@ -1,0 +1,221 @@
+"""`ParkedIndex`: what lies in the failure queues, for looking, searching and counting without touching a queue.
+
+The queues hold the truth; this index is written after a confirmed park and can be rebuilt from them. One sorted set per
+queue and cause, by time: its size is the count, so counts cannot drift, and pages come from the server. The other
+filters are applied to what a page reads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.domain.topology import FAILURE_QUEUES
+from notifier.storage import keys
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import milliseconds
+from notifier.storage.store import Store
+
+#: Entries one search reads before it returns what it found with a cursor: a filter that matches nothing among hundreds
+#: of thousands must not hold a request for seconds.
+SCAN_LIMIT = 20_000
+#: Entries read in one round trip.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedFilter:
+    """Which entries to look at; what is empty does not restrict."""
+
+    queue: str = ""
+    """``failed-email`` …"""
+    cause: Cause | None = None
+    rule: str = ""
+    tenant: str = ""
+    event_type: str = ""
+    newer_than: float | None = None
+    """Unix seconds: parked at or after."""
+    older_than: float | None = None
+    """Unix seconds: parked before."""
+    ids: tuple[str, ...] = ()
+
+    def matches(self, entry: Parked) -> bool:
+        """Whether an entry is among them."""
+        wanted = (self.queue, self.cause or "", self.rule, self.tenant, self.event_type)
+        actual = (entry.queue, entry.cause, entry.rule, entry.tenant, entry.event_type)
+        return (
+            all(not want or want == has for want, has in zip(wanted, actual, strict=True))
+            and (self.newer_than is None or entry.parked_at >= self.newer_than)
+            and (self.older_than is None or entry.parked_at < self.older_than)
+            and (not self.ids or entry.id in self.ids)
+        )
+
+    def indexes(self) -> list[str]:
+        """The sorted sets that hold them."""
+        queues = [self.queue] if self.queue else list(FAILURE_QUEUES)
+        causes = [self.cause] if self.cause else list(Cause)
+        return [keys.parked_index(queue, cause) for queue in queues for cause in causes]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedPage:
+    """Some entries, newest first."""
+
+    entries: tuple[Parked, ...]
+    cursor: str
+    """Pass it to get the next page, which may be empty; empty on the last. A page may be short before the last."""
+
+
+class ParkedIndex:
+    """The index of all failure queues."""
+
+    def __init__(self, store: Store) -> None:
+        self._run = store.run
+
+    def add(self, entries: Sequence[Parked]) -> None:
+        """After they were parked with a confirm; an entry with the same id is replaced."""
+        self._run(_swap({entry.id: entry for entry in entries}))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """After they left their queue."""
+        self._run(_swap(dict.fromkeys(ids)))
+
+    def get(self, parked_id: str) -> Parked | None:
+        """One entry."""
+        return self._run(_get(parked_id))
+
+    def search(self, wanted: ParkedFilter, limit: int = 50, cursor: str = "") -> ParkedPage:
+        """A page of entries, newest first."""
+        return self._run(_search(wanted, limit, cursor))
+
+    def counts(self) -> dict[tuple[str, Cause], int]:
+        """How many lie in each queue by cause; only what is not zero."""
+        return self._run(_counts())
+
+    def clear(self, queue: str) -> None:
+        """Forget one queue's entries, before it is read anew."""
+        self._run(_clear(queue))
+
+
+def _encode(entry: Parked | None) -> str:
+    return "" if entry is None else json.dumps(entry.as_dict(), separators=(",", ":"))
+
+
+def _decode(text: str) -> Parked:
+    return Parked.from_dict(json.loads(text))
+
+
+def _place(entry: Parked) -> str:
+    return keys.parked_index(entry.queue, entry.cause)
+
+
+def _swap(wanted: dict[str, Parked | None]) -> Operation[None]:
+    """Put entries, or take away those that are None. One round trip unless another entry is there."""
+    expected = dict.fromkeys(wanted, "")
+    while expected:
+        order = list(expected)
+        replies = yield [_swap_call(i, expected[i], wanted[i]) for i in order]
+        there = {i: reply for i, reply in zip(order, replies, strict=True) if reply}
+        expected = {i: "" if text == "-" else text for i, text in there.items()}
+
+
+def _swap_call(parked_id: str, expected: str, entry: Parked | None) -> Call:
+    old = _decode(expected) if expected else entry
+    places = [_place(e) if e else keys.parked_entries() for e in (entry, old)]
+    when = milliseconds(entry.parked_at) if entry else 0
+    return run_script("swap_parked", [keys.parked_entries(), *places], parked_id, expected, _encode(entry), when)
+
+
+def _get(parked_id: str) -> Operation[Parked | None]:
+    (text,) = yield [command("HGET", keys.parked_entries(), parked_id)]
+    return None if text is None else _decode(text)
+
+
+def _read(ids: Sequence[str]) -> Operation[list[Parked | None]]:
+    (texts,) = yield [command("HMGET", keys.parked_entries(), *ids)]
+    return [None if text is None else _decode(text) for text in texts]
+
+
+#: Where an entry stands in a sorted set: time in milliseconds and id. Newest first means descending.
+_Position = tuple[int, str]
+
+
+def _search(wanted: ParkedFilter, limit: int, cursor: str) -> Operation[ParkedPage]:
+    if wanted.ids:
+        named = yield from _read(list(dict.fromkeys(wanted.ids)))
+        return ParkedPage(tuple(e for e in named if e and wanted.matches(e)), "")
+    found: list[Parked] = []
+    position = _read_cursor(cursor)
+    for _ in range(0, SCAN_LIMIT, CHUNK):
+        places = yield from _newest(wanted, position, CHUNK)
+        if not places:
+            return ParkedPage(tuple(found), "")
+        entries = yield from _read([parked_id for _, parked_id in places])
+        for place, entry in zip(places, entries, strict=True):
+            position = place
+            if entry and wanted.matches(entry):
+                found.append(entry)
+            if len(found) == limit:
+                return ParkedPage(tuple(found), _write_cursor(place))
+    return ParkedPage(tuple(found), _write_cursor(position) if position else "")
+
+
+def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Operation[list[_Position]]:
+    """The newest positions of all the filter's indexes, those before the cursor only."""
+    merged: list[list[_Position]] = []
+    waiting = dict.fromkeys(wanted.indexes(), 0)
+    behind: dict[str, list[_Position]] = {name: [] for name in waiting}
+    while waiting:
+        order = list(waiting)
+        replies = yield [_range(name, wanted, before, waiting[name], count) for name in order]
+        for name, reply in zip(order, replies, strict=True):
+            read = _positions(reply)
+            behind[name] += [place for place in read if before is None or place < before]
+            # Entries of the cursor's own millisecond that were on earlier pages come first: read past them.
+            waiting[name] += count
+            if len(read) < count or len(behind[name]) >= count:
+                del waiting[name]
+    merged = list(behind.values())
+    return list(heapq.merge(*merged, reverse=True))[:count]
+
+
+def _range(index: str, wanted: ParkedFilter, before: _Position | None, offset: int, count: int) -> Call:
+    newest = "+inf" if wanted.older_than is None else f"({milliseconds(wanted.older_than)}"
+    oldest = "-inf" if wanted.newer_than is None else milliseconds(wanted.newer_than)
+    if before is not None:
+        newest = str(before[0])
+    return command("ZREVRANGEBYSCORE", index, newest, oldest, "WITHSCORES", "LIMIT", offset, count)
+
+
+def _positions(reply: Sequence[str]) -> list[_Position]:
+    flat: Iterable[str] = iter(reply)
+    return [(int(float(score)), member) for member, score in zip(flat, flat, strict=True)]
+
+
+def _write_cursor(place: _Position) -> str:
+    return f"{place[0]}.{place[1]}"
+
+
+def _read_cursor(cursor: str) -> _Position | None:
+    when, _, parked_id = cursor.partition(".")
+    return (int(when), parked_id) if cursor else None
+
+
+def _counts() -> Operation[dict[tuple[str, Cause], int]]:
+    groups = [(queue, cause) for queue in FAILURE_QUEUES for cause in Cause]
+    sizes = yield [command("ZCARD", keys.parked_index(queue, cause)) for queue, cause in groups]
+    return {group: size for group, size in zip(groups, sizes, strict=True) if size}
+
+
+def _clear(queue: str) -> Operation[None]:
+    for cause in Cause:
+        index = keys.parked_index(queue, cause)
+        while True:
+            (ids,) = yield [command("ZRANGE", index, 0, CHUNK - 1)]
+            if not ids:
+                break
+            yield [command("HDEL", keys.parked_entries(), *ids), command("ZREM", index, *ids)]
