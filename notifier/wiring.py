@@ -6,6 +6,7 @@ gevent, the worker never imports FastAPI.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from functools import cache
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from notifier.channels.email.channel import EmailChannel
     from notifier.channels.webhook.channel import WebhookChannel
-    from notifier.channels.webhook.guard import Guard
+    from notifier.channels.webhook.guard import AddressGuard
     from notifier.failures.operator import Operator
     from notifier.rules.content import Content
     from notifier.rules.live import Live
@@ -60,11 +61,11 @@ def check_storage(ours: Settings, store: Store) -> None:
     """Refuse a Redis that would lose state of record. Raises `ConfigurationError`, or `Unavailable` when it is away."""
     from notifier.storage.connection import check
 
-    problems = check(store)
-    if problems and ours.redis_check:
-        raise ConfigurationError(problems)
-    for problem in problems:
-        wide(_log, "redis.unsafe", problem=str(problem))
+    found = check(store)
+    if found.problems and ours.redis_check:
+        raise ConfigurationError(found.problems)
+    for problem in (*found.problems, *found.warnings):
+        wide(_log, "redis.unsafe", level=logging.WARNING, server=found.version, problem=str(problem))
 
 
 def build_store(ours: Settings, *, connections: int = 16) -> Store:
@@ -100,11 +101,11 @@ def build_content(ours: Settings) -> Live[Content]:
     return Live(lambda: Content.load(ours.templates), ours.templates, on_reload=reloaded, on_error=broken)
 
 
-def build_guard(ours: Settings) -> Guard:
+def build_guard(ours: Settings) -> AddressGuard:
     """Which addresses webhooks may reach."""
-    from notifier.channels.webhook.guard import Guard
+    from notifier.channels.webhook.guard import AddressGuard, read_networks
 
-    return Guard(allow=split_list(ours.webhook_allow), allow_http=ours.webhook_http)
+    return AddressGuard(read_networks(ours.webhook_allow), http=ours.webhook_http)
 
 
 def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
@@ -116,7 +117,7 @@ def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
     from notifier.storage.suppressions import Suppressions
     from notifier.worker.dispatch import Stores
 
-    cipher = Cipher(split_list(ours.secret_key))
+    cipher = Cipher(ours.secret_key)
     return Stores(ledger, Endpoints(store, cipher), Recipients(store, cipher), Suppressions(store), ParkedIndex(store))
 
 
@@ -188,7 +189,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         publisher=publisher,
         owner=owner,
     )
-    digests = Digests(store, Cipher(split_list(ours.secret_key)))
+    digests = Digests(store, Cipher(ours.secret_key))
     collector = Collector(content=content, stores=stores, digests=digests, publisher=publisher, owner=owner)
     checks = WorkerChecks(app, store, engine)
     return WorkerParts(
@@ -210,9 +211,10 @@ def build_operator(ours: Settings, app: Celery) -> Operator:
     """Failure queues for people: the CLI and the API."""
     from notifier.failures.operator import Operator
     from notifier.storage.parked import ParkedIndex
+    from notifier.storage.suppressions import Suppressions
 
     store = build_store(ours)
-    return Operator(app, build_ledger(ours, store), ParkedIndex(store))
+    return Operator(app, build_ledger(ours, store), ParkedIndex(store), Suppressions(store))
 
 
 def celery_app() -> Any:

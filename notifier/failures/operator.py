@@ -12,11 +12,15 @@ from celery import Celery
 from notifier import metrics
 from notifier.logs import get, wide
 from notifier.domain import topology
+from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.ids import recipient_key
+from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
 from notifier.failures.redrive import Publishing, Redrive
 from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
+from notifier.storage.suppressions import Suppressions
 from notifier.worker.following import TaskPublisher
 
 _log = get("failures")
@@ -43,10 +47,11 @@ class Summary:
 class Operator:
     """One per API process or CLI command."""
 
-    def __init__(self, app: Celery, ledger: Ledger, index: ParkedIndex) -> None:
+    def __init__(self, app: Celery, ledger: Ledger, index: ParkedIndex, suppressions: Suppressions) -> None:
         self._app = app
         self._ledger = ledger
         self._index = index
+        self._suppressions = suppressions
 
     def search(self, chosen: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
         """A page of what is parked, newest first."""
@@ -76,8 +81,13 @@ class Operator:
         return self._index.count(chosen)
 
     def replay(self, chosen: ParkedFilter, *, rate: float = 0, progress: Progress = lambda d, t: None) -> Summary:
-        """Send the chosen entries again, at most ``rate`` a second (0 is no limit); what was sent stays sent."""
-        return self._redrive(chosen, Replay(self._ledger, TaskPublisher(self._app), rate), progress)
+        """Send the chosen entries again, at most ``rate`` a second (0 is no limit); what was sent stays sent.
+
+        An address that was suppressed because this very delivery bounced is written to again: asking for the replay
+        says that the cause is gone. What people switched off themselves stays off.
+        """
+        action = Replay(self._ledger, self._suppressions, TaskPublisher(self._app), rate)
+        return self._redrive(chosen, action, progress)
 
     def discard(self, chosen: ParkedFilter, *, progress: Progress = lambda d, t: None) -> Summary:
         """Drop the chosen entries for good; the ledger keeps that they failed."""
@@ -144,11 +154,12 @@ class Replay:
 
     verb = "replayed"
 
-    def __init__(self, ledger: Ledger, publisher: TaskPublisher, rate: float) -> None:
+    def __init__(self, ledger: Ledger, suppressions: Suppressions, publisher: TaskPublisher, rate: float) -> None:
         self.ids: set[str] = set()
         self.done = 0
         self.already_sent = 0
         self._ledger = ledger
+        self._suppressions = suppressions
         self._publisher = publisher
         self._pace = _Pace(rate)
 
@@ -186,8 +197,19 @@ class Replay:
         ]
         self.already_sent += len(ids) - len(again)
         if again:
+            self._lift(message, again)
             self._publisher.send(message.batch.narrowed(again))
             self.done += len(again)
+
+
+    def _lift(self, message: ParkedBatch, again: Sequence[Delivery]) -> None:
+        bounced = {entry.id for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
+        for delivery in again:
+            if delivery.id in bounced and isinstance(delivery.to, Mailbox):
+                key = recipient_key(delivery.to.address)
+                suppression = self._suppressions.get(key)
+                if suppression is not None and suppression.reason.startswith("bounced"):
+                    self._suppressions.remove(key)
 
 
 class _Pace:

@@ -16,7 +16,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Rule
 from notifier.errors import InvalidDestination, RenderError
-from notifier.rendering.context import event_context
+from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
 
@@ -156,10 +156,6 @@ def _digest_context(work: Work) -> dict[str, Any] | None:
     digest = work.delivery.digest
     if digest is None:
         return None
-    return {
-        "items": [event_context(item, recipient=None, delivery_id="") for item in work.items],
-        "total": digest.total,
-        "key": digest.key,
-        "opened": digest.opened,
-        "closed": digest.closed,
-    }
+    return digest_context(
+        work.items, total=digest.total, key=digest.key, opened=digest.opened, closed=digest.closed
+    )

@@ -1,0 +1,1 @@
+"""What the service promises when processes are killed, servers restart and receivers misbehave."""
