@@ -1,13 +1,13 @@
-"""Jinja's code generator, changed so that generated code pays for itself and touches values only through our functions.
+"""Jinja's code generator, changed so that generated code pays for itself and reaches values only through our functions.
 
-Each run of a block of statements (a template, a block, a macro, one round of a loop) costs the number of its nodes, which
-is known when it is compiled; what grows with the data is paid by `values`, `operators` and `filters`. Nothing is
+Each run of a block of statements (a template, a block, a macro, one round of a loop) costs the number of its nodes,
+which is known when it is compiled; what grows with the data is paid by `values`, `operators` and `filters`. Nothing is
 evaluated while compiling: constant folding would run ``'a' * 10**9`` before any budget exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ from jinja2.compiler import CodeGenerator, Frame
 Kind = Literal["html", "json", "text"]
 #: Statements whose bodies pay for themselves when they run.
 _PAYING = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
-_REFERRING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _WRITERS: dict[Kind, str] = {"html": "html", "json": "json_text", "text": "text_of"}
 _IMPORTS = (
     "from notifier.rendering.meter import spend",
@@ -35,16 +34,24 @@ def kind_of(name: str | None) -> Kind:
     return "json" if name is not None and name.endswith(".json.j2") else "text"
 
 
+def _referring(tree: nodes.Template) -> Iterator[nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends]:
+    yield from tree.find_all(nodes.Include)
+    yield from tree.find_all(nodes.Import)
+    yield from tree.find_all(nodes.FromImport)
+    yield from tree.find_all(nodes.Extends)
+
+
 def forbidden(tree: nodes.Template) -> list[tuple[int, str]]:
     """(line, what) of every construct that templates may not use."""
     found = [
         (node.lineno, "the name of an included template must be written out as one text")
-        for node in tree.find_all(_REFERRING)
+        for node in _referring(tree)
         if not (isinstance(node.template, nodes.Const) and isinstance(node.template.value, str))
     ]
-    for node in tree.find_all((nodes.EvalContextModifier, nodes.ScopedEvalContextModifier)):
-        found.append((node.lineno, "{% autoescape %} is not available: HTML is always escaped"))
-    found.extend((n.lineno, f"cannot set {n.name}.{n.attr}: values cannot be changed") for n in tree.find_all(nodes.NSRef))
+    switches = tree.find_all((nodes.EvalContextModifier, nodes.ScopedEvalContextModifier))
+    found.extend((n.lineno, "{% autoescape %} is not available: HTML is always escaped") for n in switches)
+    for node in tree.find_all(nodes.NSRef):
+        found.append((node.lineno, f"cannot set {node.name}.{node.attr}: values cannot be changed"))  # noqa: PERF401
     return sorted(found)
 
 
@@ -62,7 +69,7 @@ def references(tree: nodes.Template) -> list[Reference]:
     """The templates this one includes, imports or extends."""
     return [
         Reference(node.template.value, node.lineno, not getattr(node, "with_context", True))
-        for node in tree.find_all(_REFERRING)
+        for node in _referring(tree)
         if isinstance(node.template, nodes.Const)
     ]
 
@@ -178,7 +185,7 @@ class MeteredCodeGenerator(CodeGenerator):
         self.write("))")
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame, **_: Any) -> None:  # noqa: N802
-        """``a < b``, and ``a < b < c`` without Python's short cut: repeating ``b`` would double the code per nesting."""
+        """``a < b``, and ``a < b < c`` without a short cut: writing ``b`` twice would double the code per nesting."""
         if len(node.ops) == 1:
             self.write(f"COMPARISONS[{node.ops[0].op!r}](")
         else:

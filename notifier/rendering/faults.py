@@ -1,4 +1,4 @@
-"""Everything that can go wrong inside a render, as `RenderError` with the template and the line; nothing else leaves."""
+"""Everything that can go wrong in a render, as `RenderError` with the template and the line; nothing else leaves."""
 
 from __future__ import annotations
 

@@ -15,15 +15,13 @@ from zoneinfo import ZoneInfo
 from jinja2.runtime import Context as JinjaContext
 from jinja2.utils import pass_context
 
-from notifier.rendering.filters import deep
 from notifier.rendering.meter import RefusedError
+from notifier.rendering.registry import deep
 from notifier.rendering.values import describe
 
 _MONTHS = {
-    "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November")
-    + ("December",),
-    "de": ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November")
-    + ("Dezember",),
+    "en": "January February March April May June July August September October November December",
+    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
 }
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "CNY": "CN¥", "KRW": "₩", "BRL": "R$"}
 _WHOLE = frozenset({"JPY", "KRW", "CLP", "VND", "ISK", "HUF"})
@@ -113,7 +111,7 @@ def _day(moment: datetime, tongue: str) -> str:
     months = _MONTHS.get(tongue)
     if months is None:
         return f"{moment:%Y-%m-%d}"
-    return f"{moment.day}{'.' if tongue == 'de' else ''} {months[moment.month - 1]} {moment.year}"
+    return f"{moment.day}{'.' if tongue == 'de' else ''} {months.split()[moment.month - 1]} {moment.year}"
 
 
 def _moment(context: JinjaContext, value: Any, tz: str) -> datetime:

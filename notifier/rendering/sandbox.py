@@ -13,10 +13,10 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context as JinjaContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from notifier.rendering import formats as _formats  # noqa: F401 - registers its filters
+from notifier.rendering import formats, lists, scalars  # noqa: F401 - they register filters and tests
 from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, references
-from notifier.rendering.filters import FILTERS, TESTS
 from notifier.rendering.operators import binary, concat
+from notifier.rendering.registry import FILTERS, TESTS
 from notifier.rendering.values import GLOBALS, Missing, attribute, call, item
 
 #: Characters of one template file; compiling is not metered, so its input is bounded instead.

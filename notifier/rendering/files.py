@@ -1,0 +1,105 @@
+"""Template files on disk: which there are, what their names mean, and what is wrong before they are compiled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from notifier.errors import Problem
+from notifier.rendering.operators import clean
+
+SUFFIX = ".j2"
+#: What a folder may hold. Files and folders beginning with ``_`` are layouts and partials, read by other templates.
+PARTS = (
+    "email.subject.j2",
+    "email.text.j2",
+    "email.html.j2",
+    "digest.subject.j2",
+    "digest.text.j2",
+    "digest.html.j2",
+    "webhook.json.j2",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One template file that makes a part of a message."""
+
+    name: str
+    """Its path below the root, which is also its name in Jinja: ``order.placed/de/email.html.j2``."""
+    folder: str
+    locale: str
+    """``de``, ``de-AT``, or empty for the default."""
+    kind: str
+    """``email``, ``digest`` or ``webhook``."""
+    role: str
+    """``subject``, ``text``, ``html`` or ``json``."""
+
+
+def read_sources(root: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Every template's name and source. Links that lead out of ``root`` are mistakes, not templates."""
+    sources: dict[str, str] = {}
+    problems: list[Problem] = []
+    if not root.is_dir():
+        return {}, [Problem(str(root), "is not a folder", "set NOTIFIER_TEMPLATES to the folder of templates")]
+    inside = root.resolve()
+    for path in _template_paths(root):
+        name = path.relative_to(root).as_posix()
+        if not path.resolve().is_relative_to(inside):
+            problems.append(Problem(str(path), "is a link out of the templates folder", "put a copy there"))
+            continue
+        try:
+            sources[name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(str(path), f"cannot be read: {error}", "save it as UTF-8 text"))
+            continue
+        if clean(sources[name]) != sources[name].replace("\r\n", "\n"):
+            problems.append(Problem(str(path), "has control characters", "only line ends and tabs may be used"))
+    return sources, problems
+
+
+def _template_paths(root: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        # Kubernetes mounts a ConfigMap as links into hidden folders: the links are read, the folders are not.
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(SUFFIX) and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def read_part(name: str) -> Part | None:
+    """What a template's name says; None for layouts, partials and names nothing reads."""
+    folder, *between, file = name.split("/") if "/" in name else ("", name)
+    if file not in PARTS or not folder or len(between) > 1 or is_partial(name):
+        return None
+    kind, role, _ = file.split(".")
+    return Part(name, folder, canonical(between[0]) if between else "", kind, role)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file or one of its folders begins with ``_``."""
+    return any(part.startswith("_") for part in name.split("/"))
+
+
+def misnamed(root: Path, name: str) -> Problem:
+    """What to say about a template nothing would ever read."""
+    file = name.rsplit("/", 1)[-1]
+    close = get_close_matches(file, PARTS, 1)
+    fix = f"did you mean {close[0]}?" if close else f"names are {', '.join(PARTS)}; partials begin with _"
+    return Problem(str(root / name), "nothing reads this file", fix)
+
+
+def canonical(locale: str) -> str:
+    """``de_at`` and ``DE-at`` are ``de-AT``."""
+    language, *rest = locale.replace("_", "-").split("-")
+    return "-".join([language.lower(), *(part.upper() if len(part) == 2 else part.title() for part in rest)])
+
+
+def candidates(locale: str) -> tuple[str, ...]:
+    """Where a text for ``locale`` is looked for: ``de-AT``, ``de``, then the default."""
+    tag = canonical(locale)
+    language = tag.split("-")[0]
+    return tuple(dict.fromkeys((tag, language, "")))

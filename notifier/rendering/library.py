@@ -1,0 +1,153 @@
+"""The compiled templates of a folder tree: everything compiled and checked once, all mistakes reported together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Template
+
+from notifier.errors import Problem, RenderError, TemplateError
+from notifier.rendering.compiler import Reference
+from notifier.rendering.faults import rendering_fault
+from notifier.rendering.files import Part, candidates, is_partial, misnamed, read_part, read_sources
+from notifier.rendering.meter import Meter
+from notifier.rendering.sandbox import CompileError, Sandbox
+from notifier.rendering.styles import wants_inlining
+
+
+@dataclass(frozen=True, slots=True)
+class TextSet:
+    """The templates of one message in one language."""
+
+    locale: str
+    subject: Template | None = None
+    text: Template | None = None
+    html: Template | None = None
+    json: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What is known of one folder besides its templates."""
+
+    hash: str
+    inlines: bool
+    """Whether a ``<style>`` of its HTML has to be written into the elements."""
+
+
+class Library:
+    """All templates below one root."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises `TemplateError` with the mistakes of all files."""
+        self._root = root
+        self.sandbox = Sandbox()
+        self._sources, problems = read_sources(root)
+        self._references = self._compile(problems)
+        self._check_references(problems)
+        parts = self._parts(problems)
+        self.sets = {key: self._text_set(key[2], found) for key, found in _with_fallbacks(parts).items()}
+        problems.extend(self._incomplete())
+        if not problems:
+            problems.extend(self._fill_caches())
+        if problems:
+            raise TemplateError(problems)
+        self.folders = {part.folder: self._folder(part.folder) for part in parts}
+
+    def find(self, folder: str, kind: str, locale: str) -> TextSet:
+        """The texts nearest to ``locale``. Raises `RenderError` when the folder has none of this kind."""
+        for candidate in candidates(locale):
+            if found := self.sets.get((folder, kind, candidate)):
+                return found
+        raise RenderError(f"there is no {kind} template; add {folder}/{kind}.{_FIRST[kind]}.j2", folder)
+
+    def _compile(self, problems: list[Problem]) -> dict[str, list[Reference]]:
+        references = {}
+        for name, source in self._sources.items():
+            try:
+                references[name] = self.sandbox.define(name, source)
+            except CompileError as error:
+                problems.extend(Problem(f"{self._root / name}:{line}", what) for line, what in error.mistakes)
+        return references
+
+    def _check_references(self, problems: list[Problem]) -> None:
+        for name, references in self._references.items():
+            for reference in references:
+                where = f"{self._root / name}:{reference.line}"
+                if reference.name not in self._sources:
+                    problems.append(Problem(where, f"there is no {reference.name!r}", "names start at the root"))
+                elif name in self._closure([reference.name]):
+                    problems.append(Problem(where, f"{reference.name!r} refers back to this file", "break the circle"))
+
+    def _closure(self, names: Iterable[str]) -> set[str]:
+        """These templates and all they refer to, directly or not."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(reference.name for reference in self._references.get(name, ()))
+        return found
+
+    def _parts(self, problems: list[Problem]) -> list[Part]:
+        parts = []
+        for name in self._sources:
+            part = read_part(name)
+            if part is not None:
+                parts.append(part)
+            elif not is_partial(name):
+                problems.append(misnamed(self._root, name))
+        return parts
+
+    def _text_set(self, locale: str, parts: dict[str, Part]) -> TextSet:
+        compiled = self.sandbox.compiled
+        return TextSet(locale, **{role: compiled[p.name] for role, p in parts.items() if p.name in compiled})
+
+    def _incomplete(self) -> Iterator[Problem]:
+        for (folder, kind, locale), texts in self.sets.items():
+            where = str(self._root / folder / locale)
+            if kind != "webhook" and texts.subject is None:
+                yield Problem(where, f"has no {kind}.subject.j2", "every language needs its own subject")
+            if kind != "webhook" and texts.text is None and texts.html is None:
+                yield Problem(where, f"has neither {kind}.text.j2 nor {kind}.html.j2", "a message needs one of them")
+            if (folder, kind, "") not in self.sets:
+                yield Problem(where, f"has {kind} templates but {folder} itself has none", "add the default language")
+
+    def _fill_caches(self) -> Iterator[Problem]:
+        """Run what Jinja renders once and keeps, so that no message pays for it or meets its mistakes."""
+        for name in sorted({r.name for references in self._references.values() for r in references if r.cached}):
+            with Meter():
+                try:
+                    _ = self.sandbox.compiled[name].module
+                except Exception as error:
+                    fault = rendering_fault(error, name)
+                    what = str(fault).removeprefix(f"{fault.template}:{fault.line}: ")
+                    yield Problem(f"{self._root / fault.template}:{fault.line}", what)
+
+    def _folder(self, folder: str) -> Folder:
+        names = sorted(self._closure(name for name in self._sources if name.startswith(f"{folder}/")))
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(f"{name}\0{self._sources[name]}\0".encode())
+        inlines = any(wants_inlining(self._sources[name]) for name in names if name.endswith(".html.j2"))
+        return Folder(digest.hexdigest()[:12], inlines)
+
+
+_FIRST = {"email": "subject", "digest": "subject", "webhook": "json"}
+
+
+def _with_fallbacks(parts: Iterable[Part]) -> dict[tuple[str, str, str], dict[str, Part]]:
+    """(folder, kind, locale) → parts by role. ``de-AT`` takes from ``de`` what it lacks; no language takes English."""
+    sets: dict[tuple[str, str, str], dict[str, Part]] = {}
+    for part in parts:
+        sets.setdefault((part.folder, part.kind, part.locale), {})[part.role] = part
+    for (folder, kind, locale), found in sets.items():
+        language = locale.split("-")[0]
+        if language != locale:
+            for role, part in sets.get((folder, kind, language), {}).items():
+                found.setdefault(role, part)
+    return sets

@@ -1,0 +1,175 @@
+"""Filters over single values, and the tests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from jinja2.runtime import Undefined
+from markupsafe import Markup, escape
+
+from notifier.rendering.meter import RefusedError, spend_characters, weigh
+from notifier.rendering.operators import COMPARISONS, text_of
+from notifier.rendering.registry import deep, shallow, test
+from notifier.rendering.values import describe, need_text, replace
+
+
+@shallow("default", "d")
+def _default(value: Any, otherwise: Any = "", falsy: bool = False) -> Any:
+    return otherwise if isinstance(value, Undefined) or (falsy and not value) else value
+
+
+for _name in ("upper", "lower", "title", "capitalize"):
+    deep(_name)(lambda value, _name=_name: getattr(text_of(value), _name)())
+
+
+@deep("trim")
+def _trim(value: Any, characters: str | None = None) -> str:
+    return text_of(value).strip(characters)
+
+
+@deep("string")
+def _string(value: Any) -> str:
+    return text_of(value)
+
+
+@deep("replace")
+def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
+    return replace(text_of(value), old, new, count)
+
+
+@deep("truncate")
+def _truncate(value: Any, length: int = 255, end: str = "…") -> str:
+    """At most ``length`` characters, cut between words where there is a space."""
+    text = text_of(value)
+    if len(text) <= length:
+        return text
+    cut = text[: max(length - len(need_text(end)), 0)]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + end
+
+
+@deep("indent")
+def _indent(value: Any, width: int = 4, first: bool = False) -> str:
+    if not isinstance(width, int) or not 0 <= width <= 100:
+        raise RefusedError("indent takes 0 to 100 columns")
+    text = text_of(value)
+    spend_characters(width * (text.count("\n") + 1))
+    indented = text.replace("\n", "\n" + " " * width)
+    return " " * width + indented if first else indented
+
+
+@deep("escape", "e")
+def _escape(value: Any) -> Markup:
+    return escape(text_of(value))
+
+
+@deep("urlencode")
+def _urlencode(value: Any) -> str:
+    """A text as one part of a path or query; an object as a whole query."""
+    if isinstance(value, dict):
+        return "&".join(f"{_quote(k)}={_quote(v)}" for k, v in value.items())
+    return _quote(value)
+
+
+def _quote(value: Any) -> str:
+    return quote(text_of(value).encode("utf-8", "replace"), safe="")
+
+
+@deep("tojson")
+def _tojson(value: Any) -> Markup:
+    r"""JSON that is also safe inside HTML: ``<``, ``>``, ``&`` and ``'`` are written as ``\u…``."""
+    spend_characters(weigh(value))
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_no_json)
+    except ValueError:
+        raise RefusedError("a number that is not finite has no JSON") from None
+    for character in "<>&'":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - escaped just above
+
+
+def _no_json(value: Any) -> Any:
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
+    raise RefusedError(f"{describe(value)} has no JSON")
+
+
+@deep("abs")
+def _abs(value: Any) -> Any:
+    return abs(value)
+
+
+@deep("round")
+def _round(value: Any, precision: int = 0) -> Any:
+    if not isinstance(precision, int) or not -15 <= precision <= 15:
+        raise RefusedError("round takes -15 to 15 decimals")
+    return round(value, precision) if precision else round(value)
+
+
+@deep("int")
+def _int(value: Any, otherwise: Any = 0) -> Any:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+
+
+@deep("float")
+def _float(value: Any, otherwise: Any = 0.0) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+
+
+@deep("format")
+def _format(value: Any, *args: Any) -> str:
+    """``'%.2f' | format(x)``: widths and precisions up to 100, one argument per field."""
+    template = need_text(value)
+    _check_fields(template)
+    texts = weigh(args)
+    spend_characters(len(template) + texts + 500 * len(args))
+    return template % tuple(_printable(argument) for argument in args)
+
+
+def _check_fields(template: str) -> None:
+    for part in template.replace("%%", "").split("%")[1:]:
+        field = part.lstrip("#0- +")
+        kind = field.lstrip("0123456789.")
+        numbers = field[: len(field) - len(kind)].split(".")
+        if not kind or kind[0] not in "sdfgexXo" or any(len(n) > 3 or (n and int(n) > 100) for n in numbers):
+            raise RefusedError("format knows %s %d %f %g %e %x %o with widths and precisions up to 100")
+
+
+def _printable(value: Any) -> Any:
+    return value if isinstance(value, int | float) else text_of(value)
+
+
+test("defined")(lambda value: not isinstance(value, Undefined))
+test("undefined")(lambda value: isinstance(value, Undefined))
+test("none", "null")(lambda value: value is None)
+test("true")(lambda value: value is True)
+test("false")(lambda value: value is False)
+test("boolean")(lambda value: isinstance(value, bool))
+test("integer")(lambda value: isinstance(value, int) and not isinstance(value, bool))
+test("float")(lambda value: isinstance(value, float))
+test("number")(lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+test("string")(lambda value: isinstance(value, str))
+test("mapping")(lambda value: isinstance(value, dict))
+test("sequence", "iterable")(lambda value: isinstance(value, list | tuple | str | dict))
+test("odd")(lambda value: value % 2 == 1)
+test("even")(lambda value: value % 2 == 0)
+test("divisibleby")(lambda value, number: value % number == 0)
+for _names, _operator in (
+    (("eq", "equalto", "=="), "eq"),
+    (("ne", "!="), "ne"),
+    (("gt", "greaterthan", ">"), "gt"),
+    (("ge", ">="), "gteq"),
+    (("lt", "lessthan", "<"), "lt"),
+    (("le", "<="), "lteq"),
+    (("in",), "in"),
+):
+    test(*_names)(COMPARISONS[_operator])
+
+
