@@ -11,6 +11,7 @@ import heapq
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
@@ -37,10 +38,10 @@ class ParkedFilter:
     rule: str = ""
     tenant: str = ""
     event_type: str = ""
-    newer_than: float | None = None
-    """Unix seconds: parked at or after."""
-    older_than: float | None = None
-    """Unix seconds: parked before."""
+    after: float | None = None
+    """Unix seconds: parked then or later."""
+    before: float | None = None
+    """Unix seconds: parked earlier."""
     ids: tuple[str, ...] = ()
 
     def matches(self, entry: Parked) -> bool:
@@ -49,8 +50,8 @@ class ParkedFilter:
         actual = (entry.queue, entry.cause, entry.rule, entry.tenant, entry.event_type)
         return (
             all(not want or want == has for want, has in zip(wanted, actual, strict=True))
-            and (self.newer_than is None or entry.parked_at >= self.newer_than)
-            and (self.older_than is None or entry.parked_at < self.older_than)
+            and (self.after is None or entry.parked_at >= self.after)
+            and (self.before is None or entry.parked_at < self.before)
             and (not self.ids or entry.id in self.ids)
         )
 
@@ -66,8 +67,8 @@ class ParkedPage:
     """Some entries, newest first."""
 
     entries: tuple[Parked, ...]
-    cursor: str
-    """Pass it to get the next page, which may be empty; empty on the last. A page may be short before the last."""
+    next: str
+    """Pass it as ``after`` to get the next page, which may be empty; empty on the last. Pages may be short before."""
 
 
 class ParkedIndex:
@@ -88,11 +89,19 @@ class ParkedIndex:
         """One entry."""
         return self._run(_get(parked_id))
 
-    def search(self, wanted: ParkedFilter, limit: int = 50, cursor: str = "") -> ParkedPage:
+    def search(self, wanted: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
         """A page of entries, newest first."""
-        return self._run(_search(wanted, limit, cursor))
+        return self._run(_search(wanted, limit, after))
 
-    def counts(self) -> dict[tuple[str, Cause], int]:
+    def count(self, wanted: ParkedFilter) -> int:
+        """How many entries a filter matches."""
+        return len(self.ids(wanted))
+
+    def ids(self, wanted: ParkedFilter) -> dict[str, str]:
+        """Id → queue of every entry a filter matches, newest first; reads all that its queues and times hold."""
+        return self._run(_ids(wanted))
+
+    def counts(self) -> dict[tuple[str, str], int]:
         """How many lie in each queue by cause; only what is not zero."""
         return self._run(_counts())
 
@@ -164,9 +173,18 @@ def _search(wanted: ParkedFilter, limit: int, cursor: str) -> Operation[ParkedPa
     return ParkedPage(tuple(found), _write_cursor(position) if position else "")
 
 
+def _ids(wanted: ParkedFilter) -> Operation[dict[str, str]]:
+    found: dict[str, str] = {}
+    page = yield from _search(wanted, SCAN_LIMIT, "")
+    while True:
+        found |= {entry.id: entry.queue for entry in page.entries}
+        if not page.next:
+            return found
+        page = yield from _search(wanted, SCAN_LIMIT, page.next)
+
+
 def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Operation[list[_Position]]:
     """The newest positions of all the filter's indexes, those before the cursor only."""
-    merged: list[list[_Position]] = []
     waiting = dict.fromkeys(wanted.indexes(), 0)
     behind: dict[str, list[_Position]] = {name: [] for name in waiting}
     while waiting:
@@ -179,13 +197,12 @@ def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Opera
             waiting[name] += count
             if len(read) < count or len(behind[name]) >= count:
                 del waiting[name]
-    merged = list(behind.values())
-    return list(heapq.merge(*merged, reverse=True))[:count]
+    return list(islice(heapq.merge(*behind.values(), reverse=True), count))
 
 
 def _range(index: str, wanted: ParkedFilter, before: _Position | None, offset: int, count: int) -> Call:
-    newest = "+inf" if wanted.older_than is None else f"({milliseconds(wanted.older_than)}"
-    oldest = "-inf" if wanted.newer_than is None else milliseconds(wanted.newer_than)
+    newest = "+inf" if wanted.before is None else f"({milliseconds(wanted.before)}"
+    oldest = "-inf" if wanted.after is None else milliseconds(wanted.after)
     if before is not None:
         newest = str(before[0])
     return command("ZREVRANGEBYSCORE", index, newest, oldest, "WITHSCORES", "LIMIT", offset, count)
@@ -205,8 +222,8 @@ def _read_cursor(cursor: str) -> _Position | None:
     return (int(when), parked_id) if cursor else None
 
 
-def _counts() -> Operation[dict[tuple[str, Cause], int]]:
-    groups = [(queue, cause) for queue in FAILURE_QUEUES for cause in Cause]
+def _counts() -> Operation[dict[tuple[str, str], int]]:
+    groups: list[tuple[str, str]] = [(queue, cause) for queue in FAILURE_QUEUES for cause in Cause]
     sizes = yield [command("ZCARD", keys.parked_index(queue, cause)) for queue, cause in groups]
     return {group: size for group, size in zip(groups, sizes, strict=True) if size}
 

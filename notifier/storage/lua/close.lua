@@ -1,5 +1,5 @@
 -- KEYS open window, its items, closing window, its items, due windows
--- ARGV window, member of the due windows, now, when to look again or '' → {rule, opened, closed, total, {items}} or nil
+-- ARGV window, member of the due windows, now, when to look again or '' → {rule, opened, closed, {items}} or nil
 if redis.call('EXISTS', KEYS[3]) == 0 then
   if redis.call('HGET', KEYS[1], 'window') ~= ARGV[1] then
     redis.call('ZREM', KEYS[5], ARGV[2])
@@ -10,5 +10,5 @@ if redis.call('EXISTS', KEYS[3]) == 0 then
   redis.call('HSET', KEYS[3], 'closed', ARGV[3])
 end
 if ARGV[4] ~= '' then redis.call('ZADD', KEYS[5], ARGV[4], ARGV[2]) end
-local window = redis.call('HMGET', KEYS[3], 'rule', 'opened', 'closed', 'total')
-return {window[1], window[2], window[3], window[4], redis.call('LRANGE', KEYS[4], 0, -1)}
+local window = redis.call('HMGET', KEYS[3], 'rule', 'opened', 'closed')
+return {window[1], window[2], window[3], redis.call('LRANGE', KEYS[4], 0, -1)}

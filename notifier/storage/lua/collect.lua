@@ -17,6 +17,8 @@ total = total + 1
 if total == 1 or (total <= tonumber(ARGV[9]) and bytes + #ARGV[7] <= tonumber(ARGV[10])) then
   redis.call('RPUSH', KEYS[3], ARGV[7])
   bytes = bytes + #ARGV[7]
+else
+  redis.call('RPUSH', KEYS[3], '-' .. ARGV[1])
 end
 if most > 0 and total >= most then due = ARGV[4] end
 redis.call('HSET', KEYS[2], 'total', total, 'bytes', bytes)
