@@ -1,8 +1,8 @@
 """A hidden Erlang node that runs commands inside a RabbitMQ node in milliseconds.
 
 `rabbitmqctl` starts an Erlang machine for every command, one to two seconds each. One machine that stays and evaluates
-lines from its standard input does the same work over one connection. When the test process dies, its input ends, and it
-takes the broker down with it.
+lines from its standard input does the same work over one connection. When the test process dies, even by a kill, this
+input ends, and the node takes the broker and the port mapper (epmd, without which it would not find the broker) along.
 """
 
 import base64
@@ -31,7 +31,10 @@ Loop = fun(Again) ->
     Line when is_list(Line) ->
       try Run(Line) catch _:Reason -> Answer("error", io_lib:format("~0p", [Reason])) end,
       Again(Again);
-    _ -> rpc:call(Node, erlang, halt, [0, [{{flush, false}}]], 5000), halt(0)
+    _ ->
+      rpc:call(Node, erlang, halt, [0, [{{flush, false}}]], 5000),
+      os:cmd("kill -9 {epmd}"),
+      halt(0)
   end
 end,
 Loop(Loop).
@@ -45,13 +48,15 @@ class ErlangError(RuntimeError):
 class ErlangControl:
     """Evaluates Erlang expressions inside one broker node."""
 
-    def __init__(self, erl: str, node: str, cookie: str, environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(
+        self, erl: str, node: str, cookie: str, epmd: int, environment: Mapping[str, str], directory: Path
+    ) -> None:
         loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
         # Hidden, so that the broker never takes it for a member of its cluster.
         name = ["-hidden", "-sname", f"control-{node}", "-setcookie", cookie]
         with (directory / "control.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [erl, "-noshell", "+sbwt", "none", *loopback, *name, "-eval", _LOOP.format(node=node)],
+                [erl, "-noshell", "+sbwt", "none", *loopback, *name, "-eval", _LOOP.format(node=node, epmd=epmd)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -26,9 +26,11 @@ def find_binary(*candidates: str, install: str) -> str:
     raise ServerMissing(f"none of {', '.join(candidates)} found; install it with: {install}")
 
 
-def start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Starts a server in a process group of its own; the kernel kills it when the test process dies (Linux)."""
-    prefix = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+def start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, tied: bool = True
+) -> subprocess.Popen[bytes]:
+    """Starts a server in a process group of its own; a tied one the kernel kills when the test process dies (Linux)."""
+    prefix = ["setpriv", "--pdeathsig", "KILL"] if tied and shutil.which("setpriv") else []
     with log.open("ab") as output:
         return subprocess.Popen(
             [*prefix, *command],

@@ -49,11 +49,12 @@ class RabbitMQ:
         self._write_files()
         self._process: subprocess.Popen[bytes] | None = None
         # Our own port mapper, in the foreground: the one that Erlang starts by itself would outlive the tests.
-        self._epmd = start(
-            [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"], self._log, self._environment()
-        )
+        mapper = [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+        self._epmd = start(mapper, self._log, self._environment(), tied=False)
         self.start()
-        self._control = ErlangControl(self._erl, self._node, self._cookie, self._environment(), directory)
+        self._control = ErlangControl(
+            self._erl, self._node, self._cookie, self._epmd.pid, self._environment(), directory
+        )
 
     def _write_files(self) -> None:
         (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
