@@ -38,10 +38,10 @@ class ParkedFilter:
     rule: str = ""
     tenant: str = ""
     event_type: str = ""
-    after: float | None = None
-    """Unix seconds: parked then or later."""
-    before: float | None = None
-    """Unix seconds: parked earlier."""
+    newer_than: float | None = None
+    """Unix seconds: parked at or after."""
+    older_than: float | None = None
+    """Unix seconds: parked before."""
     ids: tuple[str, ...] = ()
 
     def matches(self, entry: Parked) -> bool:
@@ -50,8 +50,8 @@ class ParkedFilter:
         actual = (entry.queue, entry.cause, entry.rule, entry.tenant, entry.event_type)
         return (
             all(not want or want == has for want, has in zip(wanted, actual, strict=True))
-            and (self.after is None or entry.parked_at >= self.after)
-            and (self.before is None or entry.parked_at < self.before)
+            and (self.newer_than is None or entry.parked_at >= self.newer_than)
+            and (self.older_than is None or entry.parked_at < self.older_than)
             and (not self.ids or entry.id in self.ids)
         )
 
@@ -67,8 +67,8 @@ class ParkedPage:
     """Some entries, newest first."""
 
     entries: tuple[Parked, ...]
-    next: str
-    """Pass it as ``after`` to get the next page, which may be empty; empty on the last. Pages may be short before."""
+    cursor: str
+    """Pass it to get the next page, which may be empty; empty on the last. A page may be short before the last."""
 
 
 class ParkedIndex:
@@ -89,17 +89,13 @@ class ParkedIndex:
         """One entry."""
         return self._run(_get(parked_id))
 
-    def search(self, wanted: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
+    def search(self, wanted: ParkedFilter, limit: int = 50, cursor: str = "") -> ParkedPage:
         """A page of entries, newest first."""
-        return self._run(_search(wanted, limit, after))
+        return self._run(_search(wanted, limit, cursor))
 
     def count(self, wanted: ParkedFilter) -> int:
-        """How many entries a filter matches."""
-        return len(self.ids(wanted))
-
-    def ids(self, wanted: ParkedFilter) -> dict[str, str]:
-        """Id → queue of every entry a filter matches, newest first; reads all that its queues and times hold."""
-        return self._run(_ids(wanted))
+        """How many entries a filter matches; reads all that its queues and times hold."""
+        return self._run(_count(wanted))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many lie in each queue by cause; only what is not zero."""
@@ -173,14 +169,13 @@ def _search(wanted: ParkedFilter, limit: int, cursor: str) -> Operation[ParkedPa
     return ParkedPage(tuple(found), _write_cursor(position) if position else "")
 
 
-def _ids(wanted: ParkedFilter) -> Operation[dict[str, str]]:
-    found: dict[str, str] = {}
+def _count(wanted: ParkedFilter) -> Operation[int]:
     page = yield from _search(wanted, SCAN_LIMIT, "")
-    while True:
-        found |= {entry.id: entry.queue for entry in page.entries}
-        if not page.next:
-            return found
-        page = yield from _search(wanted, SCAN_LIMIT, page.next)
+    count = len(page.entries)
+    while page.cursor:
+        page = yield from _search(wanted, SCAN_LIMIT, page.cursor)
+        count += len(page.entries)
+    return count
 
 
 def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Operation[list[_Position]]:
@@ -201,8 +196,8 @@ def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Opera
 
 
 def _range(index: str, wanted: ParkedFilter, before: _Position | None, offset: int, count: int) -> Call:
-    newest = "+inf" if wanted.before is None else f"({milliseconds(wanted.before)}"
-    oldest = "-inf" if wanted.after is None else milliseconds(wanted.after)
+    newest = "+inf" if wanted.older_than is None else f"({milliseconds(wanted.older_than)}"
+    oldest = "-inf" if wanted.newer_than is None else milliseconds(wanted.newer_than)
     if before is not None:
         newest = str(before[0])
     return command("ZREVRANGEBYSCORE", index, newest, oldest, "WITHSCORES", "LIMIT", offset, count)
