@@ -9,7 +9,8 @@ confirmed: a crash in between repeats a publish with the same delivery id, and i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter
 from notifier.domain.delivery import Delivery, Destination
 from notifier.domain.event import Event
 from notifier.domain.ids import digest_id
-from notifier.domain.rule import Rule, Window
+from notifier.domain.rule import Window
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -42,12 +43,13 @@ _DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
 
 
 @dataclass(frozen=True, slots=True)
-class DigestItem:
+class Item:
     """One delivery of a digest rule, to be collected."""
 
-    rule: Rule
     delivery: Delivery
     event: Event
+    window: Window
+    """Its rule's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,13 @@ class WindowRef:
 class ClosedWindow:
     """Everything its digest is made of."""
 
-    ref: WindowRef
-    id: str
-    """The digest's delivery id (`ids.digest_id`)."""
+    window: str
+    """The delivery id of its first item, part of the digest's own id (`ids.digest_id`)."""
     rule: str
     to: Destination
     key: str
-    items: tuple[tuple[str, Event], ...]
-    """Delivery id and event of each item whose content was kept, oldest first."""
+    events: tuple[Event, ...]
+    """Those of the items whose content was kept, oldest first."""
     deliveries: tuple[str, ...]
     """Delivery ids of all items, kept or only counted."""
     opened: float
@@ -94,12 +95,20 @@ class ClosedWindow:
 class Digests:
     """Windows of items, one open per rule, recipient and key. Contents are encrypted."""
 
-    def __init__(self, store: Store, cipher: Cipher, *, items_kept: int = ITEMS_KEPT) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cipher: Cipher,
+        *,
+        items_kept: int = ITEMS_KEPT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._run = store.run
         self._cipher = cipher
         self._items_kept = items_kept
+        self._clock = clock
 
-    def collect(self, items: Sequence[DigestItem], now: float) -> list[Collected]:
+    def collect(self, items: Sequence[Item], now: float) -> list[Collected]:
         """Put items into their windows in one round trip (three where a window fills up)."""
         return self._run(_collect(items, now, self._cipher, self._items_kept))
 
@@ -107,9 +116,9 @@ class Digests:
         """Windows to close, the longest due first."""
         return self._run(_due(now, limit))
 
-    def close(self, ref: WindowRef, now: float) -> ClosedWindow | None:
+    def close(self, ref: WindowRef, now: float | None = None) -> ClosedWindow | None:
         """Its content, the same on every call until `forget`; None when it was forgotten."""
-        return self._run(_close(ref, now, self._cipher))
+        return self._run(_close(ref, self._clock() if now is None else now, self._cipher))
 
     def forget(self, ref: WindowRef) -> None:
         """After the digest's task was confirmed."""
@@ -130,12 +139,12 @@ def due_at(window: Window, now: float) -> float:
     return min(ends)
 
 
-def _group(item: DigestItem) -> str:
+def _group(item: Item) -> str:
     """The name of a rule, recipient and key together; hashed, because a recipient may be an address."""
-    return keys.short(digest_id(item.rule.id, item.delivery.to.identity, item.delivery.key, ""), "dlv_")
+    return keys.short(digest_id(item.delivery.rule, item.delivery.to.identity, item.delivery.key, ""), "dlv_")
 
 
-def _collect(items: Sequence[DigestItem], now: float, cipher: Cipher, kept: int) -> Operation[list[Collected]]:
+def _collect(items: Sequence[Item], now: float, cipher: Cipher, kept: int) -> Operation[list[Collected]]:
     groups = [_group(item) for item in items]
     calls = [_collect_call(item, group, now, cipher, kept) for item, group in zip(items, groups, strict=True)]
     found: dict[int, Collected] = {}
@@ -150,8 +159,8 @@ def _collect(items: Sequence[DigestItem], now: float, cipher: Cipher, kept: int)
     return [found[i] for i in range(len(items))]
 
 
-def _collect_call(item: DigestItem, group: str, now: float, cipher: Cipher, kept: int) -> Call:
-    delivery, window = item.delivery, item.rule.window or Window()
+def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int) -> Call:
+    delivery, window = item.delivery, item.window
     content = {
         "id": delivery.id,
         "to": delivery.to.model_dump(exclude_defaults=True),
@@ -166,7 +175,7 @@ def _collect_call(item: DigestItem, group: str, now: float, cipher: Cipher, kept
         milliseconds(due_at(window, now)),
         milliseconds(now),
         window.at_most or 0,
-        item.rule.id,
+        item.delivery.rule,
         cipher.encrypt(content),
         milliseconds(REMEMBERED_S),
         kept,
@@ -187,14 +196,12 @@ def _close(ref: WindowRef, now: float, cipher: Cipher) -> Operation[ClosedWindow
     # Items that were only counted are kept as their bare id.
     kept: list[dict[str, Any]] = [cipher.decrypt(text) for text in texts if not text.startswith(_COUNTED)]
     counted = [text.removeprefix(_COUNTED) for text in texts if text.startswith(_COUNTED)]
-    to, key = _DESTINATION.validate_python(kept[0]["to"]), kept[0]["key"]
     return ClosedWindow(
-        ref=ref,
-        id=digest_id(rule, to.identity, key, ref.window),
+        window=ref.window,
         rule=rule,
-        to=to,
-        key=key,
-        items=tuple((content["id"], Event.from_attributes(content["event"])) for content in kept),
+        to=_DESTINATION.validate_python(kept[0]["to"]),
+        key=kept[0]["key"],
+        events=tuple(Event.from_attributes(content["event"]) for content in kept),
         deliveries=(*(content["id"] for content in kept), *counted),
         opened=int(opened) / 1000,
         closed=int(closed) / 1000,

@@ -39,9 +39,9 @@ class ParkedFilter:
     tenant: str = ""
     event_type: str = ""
     newer_than: float | None = None
-    """Unix seconds: parked at or after."""
+    """Unix seconds: parked then or later."""
     older_than: float | None = None
-    """Unix seconds: parked before."""
+    """Unix seconds: parked earlier."""
     ids: tuple[str, ...] = ()
 
     def matches(self, entry: Parked) -> bool:
@@ -68,7 +68,7 @@ class ParkedPage:
 
     entries: tuple[Parked, ...]
     cursor: str
-    """Pass it to get the next page, which may be empty; empty on the last. A page may be short before the last."""
+    """Pass it as ``after`` to get the next page, which may be empty; empty on the last. Pages may be short before."""
 
 
 class ParkedIndex:
@@ -89,13 +89,17 @@ class ParkedIndex:
         """One entry."""
         return self._run(_get(parked_id))
 
-    def search(self, wanted: ParkedFilter, limit: int = 50, cursor: str = "") -> ParkedPage:
+    def search(self, wanted: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
         """A page of entries, newest first."""
-        return self._run(_search(wanted, limit, cursor))
+        return self._run(_search(wanted, limit, after))
 
     def count(self, wanted: ParkedFilter) -> int:
-        """How many entries a filter matches; reads all that its queues and times hold."""
-        return self._run(_count(wanted))
+        """How many entries a filter matches."""
+        return len(self.ids(wanted))
+
+    def ids(self, wanted: ParkedFilter) -> dict[str, str]:
+        """Id → queue of every entry a filter matches, newest first; reads all that its queues and times hold."""
+        return self._run(_ids(wanted))
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many lie in each queue by cause; only what is not zero."""
@@ -169,13 +173,14 @@ def _search(wanted: ParkedFilter, limit: int, cursor: str) -> Operation[ParkedPa
     return ParkedPage(tuple(found), _write_cursor(position) if position else "")
 
 
-def _count(wanted: ParkedFilter) -> Operation[int]:
+def _ids(wanted: ParkedFilter) -> Operation[dict[str, str]]:
+    found: dict[str, str] = {}
     page = yield from _search(wanted, SCAN_LIMIT, "")
-    count = len(page.entries)
-    while page.cursor:
+    while True:
+        found |= {entry.id: entry.queue for entry in page.entries}
+        if not page.cursor:
+            return found
         page = yield from _search(wanted, SCAN_LIMIT, page.cursor)
-        count += len(page.entries)
-    return count
 
 
 def _newest(wanted: ParkedFilter, before: _Position | None, count: int) -> Operation[list[_Position]]:
