@@ -1,0 +1,111 @@
+"""`create_app`: the API put together from its parts, which are all arguments; there are no globals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+from notifier import __version__
+from notifier.api import deliveries, endpoints, events, failures, monitoring, problems, recipients, unsubscribing
+from notifier.api.access import Tokens
+from notifier.api.edge import Edge
+from notifier.channels.email.unsubscribe import UnsubscribeLinks
+from notifier.domain.cloudevents import MAX_BYTES
+from notifier.domain.event import Event
+from notifier.failures.operator import Operator
+from notifier.health import Checks
+from notifier.storage.endpoints import Endpoints
+from notifier.storage.ledger import Ledger
+from notifier.storage.recipients import Recipients
+from notifier.storage.suppressions import Suppressions
+
+#: Bytes of any body but events: a filter with 10,000 ids has 300 kB.
+MAX_BODY_BYTES = 512 * 1024
+#: A batch may have as many bytes as this many of the largest events.
+BATCH_FACTOR = 16
+
+_ABOUT = """Publish events, ask what became of them, and operate the failure queues.
+
+Callers send `Authorization: Bearer TOKEN`. Roles: `publish` (events in), `read` (statuses), `operate` (`read`, failure
+queues, switching endpoints), `admin` (everything). Without configured tokens the API answers 401 to everything but
+health checks and unsubscribe links.
+
+Errors are `application/problem+json` (RFC 9457) with `title` (what), `where`, `detail` (why) and `do`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API is built on. Everything but ``intake`` may be called from several threads at once, and is."""
+
+    tokens: Tokens
+    intake: events.Intake
+    validate: Callable[[Event], None]
+    ledger: Ledger
+    endpoints: Endpoints
+    checked_url: Callable[[str], str]
+    recipients: Recipients
+    operator: Operator
+    suppressions: Suppressions
+    links: UnsubscribeLinks | None
+    """None without NOTIFIER_SECRET_KEY: then no mail carries such a link either."""
+    checks: Checks
+    event_bytes: int = MAX_BYTES
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application."""
+    app = FastAPI(title="Notifier", version=__version__, description=_ABOUT, redoc_url=None, docs_url="/docs")
+    batch_bytes = services.event_bytes * BATCH_FACTOR
+    parts = (
+        events.router(
+            services.tokens,
+            services.intake,
+            services.validate,
+            event_bytes=services.event_bytes,
+            batch_bytes=batch_bytes,
+        ),
+        deliveries.router(services.tokens, services.ledger),
+        endpoints.router(services.tokens, services.endpoints, services.checked_url),
+        recipients.router(services.tokens, services.recipients),
+        failures.router(services.tokens, services.operator),
+        monitoring.router(services.checks),
+    )
+    for part in parts:
+        app.include_router(part)
+    if services.links is not None:
+        app.include_router(unsubscribing.router(services.links, services.suppressions))
+    problems.install(app)
+    app.add_middleware(Edge, limit=lambda path: batch_bytes if path == "/v1/events" else MAX_BODY_BYTES)
+    app.openapi = lambda: _description(app.routes)  # type: ignore[method-assign]
+    return app
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI description of an API with all its parts; calls none of them."""
+    unused = cast(Any, None)
+    links = UnsubscribeLinks("https://example.org", ["only to describe the path of these links"])
+    services = Services(Tokens(()), unused, unused, unused, unused, unused, unused, unused, unused, links, unused)
+    return create_app(services).openapi()
+
+
+def _description(routes: list[BaseRoute]) -> dict[str, Any]:
+    description = get_openapi(title="Notifier", version=__version__, description=_ABOUT, routes=routes)
+    components = description.setdefault("components", {})
+    components.setdefault("schemas", {})["ProblemBody"] = problems.ProblemBody.model_json_schema()
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, methods in description["paths"].items():
+        for operation in methods.values():
+            if path.startswith("/v1/"):
+                operation["security"] = [{"token": []}]
+            # FastAPI describes its own shape of 422; ours is a problem like every other.
+            answers = operation.get("responses", {})
+            if "HTTPValidationError" in str(answers.get("422")):
+                answers["422"] = problems.responses(422)[422]
+    for unwanted in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unwanted, None)
+    return description

@@ -1,0 +1,59 @@
+"""What became of an event or a delivery."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.models import DeliveryBody, EventBody
+from notifier.api.problems import responses
+from notifier.domain.ids import event_key
+from notifier.errors import NotFound
+from notifier.storage.ledger import Ledger
+
+Key = Annotated[str, Path(max_length=1024, description="`evt_…` key, or the CloudEvent's id together with `?source=`.")]
+Source = Annotated[str, Query(max_length=1024, description="The CloudEvent's source, when `key` is its id.")]
+Page = Annotated[int, Query(ge=0, le=1_000_000, description="Page of a large fan-out.")]
+
+
+def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
+    """The routes; not async, because the ledger's client is not."""
+    routes = APIRouter(prefix="/v1", tags=["deliveries"], dependencies=[Depends(needs(tokens, Role.READ))])
+
+    @routes.get("/events/{key:path}", summary="One event and its deliveries", responses=responses(401, 403, 404, 503))
+    def show_event(key: Key, source: Source = "", page: Page = 0) -> EventBody:
+        """Statuses and attempts of everything an event caused. Role: `read`."""
+        wanted = event_key(source, key) if source else key
+        found = ledger.event(wanted, page)
+        if found is None:
+            raise NotFound(_no_event(key, source))
+        records = [record for record in ledger.deliveries(found.deliveries) if record is not None]
+        return EventBody(
+            key=found.key,
+            id=found.id,
+            source=found.source,
+            type=found.type,
+            tenant=found.tenant,
+            received=found.received,
+            planned=found.planned,
+            deliveries=[DeliveryBody.model_validate(record) for record in records],
+            next_page=found.next_page,
+        )
+
+    @routes.get("/deliveries/{id}", summary="One delivery and its attempts", responses=responses(401, 403, 404, 503))
+    def show_delivery(id: Annotated[str, Path(max_length=64, examples=["dlv_7qk2…"])]) -> DeliveryBody:  # noqa: A002
+        """Status and every attempt of one delivery. Role: `read`."""
+        (record,) = ledger.deliveries([id])
+        if record is None:
+            raise NotFound(f"no delivery {id!r} is known; records expire, see NOTIFIER_RETENTION_SENT")
+        return DeliveryBody.model_validate(record)
+
+    return routes
+
+
+def _no_event(key: str, source: str) -> str:
+    if source or key.startswith("evt_"):
+        return f"no event {key!r} is known here: it was not taken in yet, or its record has expired"
+    return f"{key!r} is not an evt_ key; give the CloudEvent's source too: ?source=/shop/orders"

@@ -1,0 +1,130 @@
+"""Webhook endpoints: register, look at, change, rotate the secret of, switch on and off, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+
+from notifier import logs
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.models import Disabling, EndpointBody, EndpointChange, EndpointWithSecret, NewEndpoint
+from notifier.api.problems import responses
+from notifier.channels.webhook.headers import check_headers
+from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.storage.endpoints import Endpoints
+
+_log = logs.get("api")
+
+
+Id = Annotated[str, Path(max_length=64, examples=["ep_5t2v…"])]
+_ERRORS = responses(401, 403, 404, 503)
+
+
+def router(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str]) -> APIRouter:
+    """The routes; ``checked_url`` gives a URL's one spelling or raises `ForbiddenTarget`.
+
+    Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
+    """
+    routes = APIRouter(prefix="/v1/endpoints", tags=["endpoints"], responses=_ERRORS)
+    routes.include_router(_looking(tokens, endpoints))
+    routes.include_router(_changing(tokens, endpoints, checked_url))
+    return routes
+
+
+def _looking(tokens: Tokens, endpoints: Endpoints) -> APIRouter:
+    routes = APIRouter(dependencies=[Depends(needs(tokens, Role.OPERATE))])
+
+    @routes.get("", summary="All endpoints, oldest first")
+    def browse(tenant: Annotated[str | None, Query(max_length=256)] = None) -> list[EndpointBody]:
+        """Of one tenant, or of all. Role: `operate`."""
+        return [_body(endpoint) for endpoint in endpoints.list(tenant)]
+
+    @routes.get("/{id}", summary="One endpoint")
+    def show(id: Id) -> EndpointBody:  # noqa: A002
+        """Without its secret. Role: `operate`."""
+        return _body(endpoints.get(id))
+
+    @routes.post("/{id}/disable", summary="Stop sending to it")
+    def disable(request: Request, id: Id, why: Disabling | None = None) -> EndpointBody:  # noqa: A002
+        """Deliveries to it end as `skipped` with the reason. Role: `operate`."""
+        reason = why.reason if why else "disabled by an operator"
+        return _switch(request, endpoints, id, EndpointState.DISABLED, reason)
+
+    @routes.post("/{id}/enable", summary="Send to it again")
+    def enable(request: Request, id: Id) -> EndpointBody:  # noqa: A002
+        """New events only; what was skipped meanwhile is not sent. Role: `operate`."""
+        return _switch(request, endpoints, id, EndpointState.ENABLED, "")
+
+    return routes
+
+
+def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str]) -> APIRouter:
+    routes = APIRouter(dependencies=[Depends(needs(tokens, Role.ADMIN))])
+
+    @routes.post("", status_code=201, summary="Register an endpoint", responses=responses(422))
+    def add(request: Request, new: NewEndpoint) -> EndpointWithSecret:
+        """Answers with its signing secret, this once. Deliveries start about a second later. Role: `admin`."""
+        made = endpoints.add(
+            new.tenant,
+            checked_url(new.url),
+            event_types=new.event_types,
+            headers=check_headers(tuple(new.headers.items())),
+            description=new.description,
+        )
+        _note(request, "added", made)
+        return _with_secret(made)
+
+    @routes.patch("/{id}", summary="Change an endpoint", responses=responses(422))
+    def change(request: Request, id: Id, change: EndpointChange) -> EndpointBody:  # noqa: A002
+        """What is left out stays. Deliveries that wait are sent to the new URL. Role: `admin`."""
+        changed = endpoints.update(
+            id,
+            url=None if change.url is None else checked_url(change.url),
+            event_types=change.event_types,
+            headers=None if change.headers is None else check_headers(tuple(change.headers.items())),
+            description=change.description,
+        )
+        _note(request, "changed", changed)
+        return _body(changed)
+
+    @routes.post("/{id}/rotate", summary="Give it a new secret")
+    def rotate(request: Request, id: Id) -> EndpointWithSecret:  # noqa: A002
+        """For a day requests are signed with the old secret as well, so nothing breaks meanwhile. Role: `admin`."""
+        rotated = endpoints.rotate(id)
+        _note(request, "rotated", rotated)
+        return _with_secret(rotated)
+
+    @routes.delete("/{id}", status_code=204, summary="Remove an endpoint")
+    def remove(request: Request, id: Id) -> None:  # noqa: A002
+        """Deliveries on their way to it end as `skipped`. Role: `admin`."""
+        gone = endpoints.get(id)
+        endpoints.remove(id)
+        _note(request, "removed", gone)
+
+    return routes
+
+
+def _switch(request: Request, store: Endpoints, id: str, state: EndpointState, reason: str) -> EndpointBody:  # noqa: A002
+    switched = store.set_state(id, state, reason)
+    _note(request, state.value, switched)
+    return _body(switched)
+
+
+def _fields(endpoint: Endpoint) -> dict[str, Any]:
+    same = {name: getattr(endpoint, name) for name in EndpointBody.model_fields if name != "header_names"}
+    return {**same, "header_names": [name for name, _ in endpoint.headers]}
+
+
+def _body(endpoint: Endpoint) -> EndpointBody:
+    return EndpointBody.model_validate(_fields(endpoint))
+
+
+def _with_secret(endpoint: Endpoint) -> EndpointWithSecret:
+    return EndpointWithSecret.model_validate({**_fields(endpoint), "secret": endpoint.secrets[0]})
+
+
+def _note(request: Request, verb: str, endpoint: Endpoint) -> None:
+    logs.wide(_log, f"endpoint.{verb}", id=endpoint.id, tenant=endpoint.tenant, by=request.state.caller.name)

@@ -1,0 +1,77 @@
+"""POST /v1/events: take CloudEvents in, and answer only when somebody durable has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from notifier import metrics
+from notifier.api import examples
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.cloudevents_http import decode
+from notifier.api.problems import responses
+from notifier.domain.event import Event
+
+
+class Intake(Protocol):
+    """Whoever takes events over from the API. Called from threads."""
+
+    def accept(self, events: Sequence[Event]) -> None:
+        """Returns once all are safe. Raises `BrokerUnavailable` or `PublishRejected`: the caller still has them."""
+        ...
+
+
+class AcceptedEvent(BaseModel):
+    """An event that is safe and will be delivered or shown as a failure."""
+
+    id: str = Field(description="The CloudEvent's id.", examples=["1234"])
+    source: str = Field(description="The CloudEvent's source.", examples=["/shop/orders"])
+    key: str = Field(description="Ask what became of it at /v1/events/{key}.", examples=["evt_3kxq…"])
+
+
+class Accepted(BaseModel):
+    """All events of the request, in its order."""
+
+    accepted: list[AcceptedEvent]
+
+
+def router(
+    tokens: Tokens, intake: Intake, validate: Callable[[Event], None], *, event_bytes: int, batch_bytes: int
+) -> APIRouter:
+    """The route; ``validate`` raises `SchemaMismatch` when the data breaks a schema that the catalog knows."""
+    routes = APIRouter(prefix="/v1", tags=["events"])
+
+    def take_in(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> list[Event]:
+        events = decode(headers, body, event_bytes=event_bytes, batch_bytes=batch_bytes)
+        for event in events:
+            validate(event)
+        if events:
+            intake.accept(events)
+        metrics.EVENTS_RECEIVED.labels("http").inc(len(events))
+        return events
+
+    @routes.post(
+        "/events",
+        status_code=202,
+        summary="Publish one or more CloudEvents",
+        dependencies=[Depends(needs(tokens, Role.PUBLISH))],
+        responses=responses(400, 401, 403, 413, 415, 422, 503),
+        openapi_extra={"requestBody": examples.EVENT_BODY, "parameters": examples.EVENT_HEADERS},
+    )
+    async def publish(request: Request) -> Accepted:
+        """Structured, binary and batched CloudEvents 1.0. Role: `publish`.
+
+        **202** means that the broker has confirmed every event of the request; anything else means that none of them
+        need be considered taken in, and that publishing the same request again is safe: `source` and `id` identify an
+        event, and one that is known already is not delivered twice.
+        """
+        body = await request.body()
+        events = await run_in_threadpool(take_in, request.scope["headers"], body)
+        return Accepted(accepted=[AcceptedEvent(id=e.id, source=e.source, key=e.key) for e in events])
+
+    return routes

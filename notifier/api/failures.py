@@ -1,0 +1,97 @@
+"""Failure queues over HTTP: list, show, replay and discard, for operators."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+
+from notifier import logs
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.models import Browsing, Chosen, Filter, ParkedBody, ParkedPageBody, Replaying, SummaryBody
+from notifier.api.problems import HttpProblem, responses
+from notifier.failures.operator import Operator, Summary
+from notifier.storage.parked import ParkedFilter
+
+_log = logs.get("api")
+
+
+def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
+    """The routes; reading them is for operators too, because reasons quote what other servers said."""
+    routes = APIRouter(prefix="/v1/failures", tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
+
+    @routes.get("", summary="What lies in the failure queues", responses=responses(401, 403, 422, 503))
+    def browse(chosen: Annotated[Browsing, Query()]) -> ParkedPageBody:
+        """Newest first, with the counts of everything by queue and cause. Role: `operate`."""
+        page = operator.search(_filter(chosen, clock()), limit=chosen.limit, after=chosen.after)
+        counts: dict[str, dict[str, int]] = {}
+        for (name, why), count in operator.counts().items():
+            counts.setdefault(name, {})[str(why)] = count
+        entries = [ParkedBody.model_validate(entry) for entry in page.entries]
+        return ParkedPageBody(entries=entries, next=page.cursor, counts=counts)
+
+    @routes.get("/{id}", summary="One entry", responses=responses(401, 403, 404, 503))
+    def show(id: Annotated[str, Path(max_length=64)]) -> ParkedBody:  # noqa: A002
+        """Why one delivery or event is parked. Role: `operate`."""
+        return ParkedBody.model_validate(operator.show(id))
+
+    @routes.post("/replay", summary="Send parked entries again", responses=responses(400, 401, 403, 422, 503))
+    def replay(request: Request, chosen: Replaying) -> SummaryBody:
+        """Sends the chosen entries back to their queues; what was sent meanwhile is never sent twice. Role: `operate`.
+
+        Answers when it is done: count first with `dry_run`, and use the command line for many thousands at a slow rate.
+        """
+        wanted = _filter(_something(chosen), clock())
+        if chosen.dry_run:
+            return _counted(operator.count(wanted))
+        return _told(request, "replayed", operator.replay(wanted, rate=chosen.rate))
+
+    @routes.post("/discard", summary="Drop parked entries for good", responses=responses(400, 401, 403, 422, 503))
+    def discard(request: Request, chosen: Chosen) -> SummaryBody:
+        """Drops the chosen entries from their queues; the ledger keeps that they failed. Role: `operate`."""
+        wanted = _filter(_something(chosen), clock())
+        if chosen.dry_run:
+            return _counted(operator.count(wanted))
+        return _told(request, "discarded", operator.discard(wanted))
+
+    return routes
+
+
+def _filter(chosen: Filter, now: float) -> ParkedFilter:
+    return ParkedFilter(
+        ids=tuple(chosen.ids) if isinstance(chosen, Chosen) else (),
+        queue=chosen.queue,
+        cause=chosen.cause,
+        rule=chosen.rule,
+        tenant=chosen.tenant,
+        event_type=chosen.event_type,
+        older_than=None if chosen.older_than is None else now - chosen.older_than,
+        newer_than=None if chosen.newer_than is None else now - chosen.newer_than,
+    )
+
+
+def _something(chosen: Chosen) -> Chosen:
+    """Raises a 422 for a filter that names nothing: everything must be asked for by queue or age, never by mistake."""
+    named = (chosen.ids, chosen.queue, chosen.cause, chosen.rule, chosen.tenant, chosen.event_type)
+    if not any(named) and chosen.older_than is None and chosen.newer_than is None:
+        raise HttpProblem(
+            422,
+            "nothing_chosen",
+            "Nothing is chosen",
+            "a filter without any condition would take everything",
+            where="body",
+            do="name ids, queue, cause, rule, tenant, older_than or newer_than; older_than 0 is everything",
+        )
+    return chosen
+
+
+def _counted(chosen: int) -> SummaryBody:
+    return SummaryBody(chosen=chosen, done=0, already_sent=0, missing=0)
+
+
+def _told(request: Request, verb: str, summary: Summary) -> SummaryBody:
+    logs.wide(_log, f"failures.{verb}", by=request.state.caller.name, chosen=summary.chosen, done=summary.done)
+    return SummaryBody.model_validate(summary)

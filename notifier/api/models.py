@@ -1,0 +1,197 @@
+"""What the API answers and takes, field by field: its public contract, kept apart from our own values on purpose.
+
+Times are unix seconds, as everywhere in the service; addresses appear masked unless the path is the recipient's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from notifier.domain.delivery import Status
+from notifier.domain.outcome import Cause
+from notifier.domain.rule import Channel
+
+_Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
+Text = Annotated[str, _Line, Field(max_length=256)]
+Url = Annotated[str, _Line, Field(min_length=8, max_length=2048)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(from_attributes=True, extra="forbid")
+
+
+class AttemptBody(_Body):
+    """One try at a delivery."""
+
+    number: int = Field(description="1 for the first.")
+    started: float
+    duration: float = Field(description="Seconds.")
+    outcome: str = Field(description="sent, deferred (tried again) or refused (never).", examples=["deferred"])
+    code: str = Field(description="Stable word for grouping.", examples=["smtp_450_4.2.1"])
+    reply: str = Field(description="What the other side said, shortened.", examples=["450 4.2.1 try later"])
+    worker: str
+
+
+class DeliveryBody(_Body):
+    """One thing to send to one destination, and what became of it."""
+
+    id: str = Field(examples=["dlv_7qk2…"])
+    event: str = Field(description="Key of its event.", examples=["evt_3kxq…"])
+    rule: str = Field(description="Which rule asked for it.", examples=["order.shipped/customer-email"])
+    channel: Channel
+    destination: str = Field(description="Masked address, or the endpoint's id.", examples=["c…@example.org"])
+    status: Status
+    reason: str = Field(description="Why it is held, skipped, suppressed, refused or exhausted.")
+    tries: int
+    queued: float
+    updated: float
+    next_try: float | None = Field(description="When it is tried again.")
+    template: str = Field(description="Content hash of the template that rendered the last try.")
+    attempts: list[AttemptBody] = Field(description="Every try, oldest first.")
+
+
+class EventBody(_Body):
+    """One event and its deliveries."""
+
+    key: str = Field(examples=["evt_3kxq…"])
+    id: str
+    source: str
+    type: str
+    tenant: str
+    received: float
+    planned: bool = Field(description="Whether every delivery of it was handed to the workers.")
+    deliveries: list[DeliveryBody]
+    next_page: int | None = Field(description="`?page=` that follows; null on the last.")
+
+
+Headers = Annotated[dict[str, str], Field(max_length=20, description="Extra request headers: x-… or Authorization.")]
+
+
+class NewEndpoint(_Body):
+    """A webhook endpoint to register."""
+
+    url: Url = Field(description="https:// address that does not point inside.", examples=["https://example.org/hooks"])
+    tenant: Text = Field("default", min_length=1, description="Whose events it gets.")
+    event_types: list[Text] = Field(["*"], min_length=1, max_length=100, description="Types or patterns with `*`.")
+    headers: Headers = {}
+    description: Text = ""
+
+
+class EndpointChange(_Body):
+    """What to change; what is left out stays."""
+
+    url: Url | None = None
+    event_types: list[Text] | None = Field(None, min_length=1, max_length=100)
+    headers: Headers | None = None
+    description: Text | None = None
+
+
+class EndpointBody(_Body):
+    """A registered webhook endpoint, without its secret."""
+
+    id: str = Field(examples=["ep_5t2v…"])
+    tenant: str
+    url: str
+    event_types: list[str]
+    header_names: list[str] = Field(description="Extra request headers; their values are kept secret.")
+    state: str = Field(description="enabled or disabled.")
+    reason: str = Field(description="Why it is disabled.")
+    description: str
+    created: float
+    rotated: float = Field(description="Last rotation of its secret; 0 is never.")
+
+
+class EndpointWithSecret(EndpointBody):
+    """An endpoint with its new signing secret, which is shown this once."""
+
+    secret: str = Field(description="Keep it: it is not shown again.", examples=["whsec_…"])
+
+
+class Disabling(_Body):
+    """Why an endpoint is switched off."""
+
+    reason: Text = Field("disabled by an operator", examples=["customer asked to pause"])
+
+
+class RecipientChange(_Body):
+    """A person, as events may name them by id."""
+
+    email: Annotated[str, _Line, Field(min_length=3, max_length=320)] = Field(examples=["kim@example.org"])
+    name: Text = ""
+    locale: Annotated[Text, Field(max_length=35)] = Field("", examples=["de-AT"])
+    timezone: Annotated[Text, Field(max_length=64)] = Field("", examples=["Europe/Vienna"])
+
+
+class RecipientBody(RecipientChange):
+    """A stored person."""
+
+    id: str
+
+
+class ParkedBody(_Body):
+    """One entry of a failure queue."""
+
+    id: str = Field(description="Delivery id, or event key in failed-intake.")
+    queue: str = Field(examples=["failed-email"])
+    cause: Cause
+    reason: str
+    parked_at: float
+    event: str
+    event_type: str
+    tenant: str
+    rule: str
+    destination: str
+    code: str
+    attempts: int
+    template: str
+
+
+class ParkedPageBody(_Body):
+    """Parked entries, newest first."""
+
+    entries: list[ParkedBody]
+    next: str = Field(description="`?after=` of the next page; empty on the last.")
+    counts: dict[str, dict[str, int]] = Field(description="Queue → cause → how many lie there in all.")
+
+
+class Filter(_Body):
+    """Which parked entries; all that is given must match."""
+
+    queue: Text = Field("", examples=["failed-email"])
+    cause: Cause | None = None
+    rule: Text = ""
+    tenant: Text = ""
+    event_type: Text = ""
+    older_than: float | None = Field(None, ge=0, description="Parked at least this many seconds ago.")
+    newer_than: float | None = Field(None, ge=0, description="Parked at most this many seconds ago.")
+
+
+class Browsing(Filter):
+    """A page of parked entries."""
+
+    limit: int = Field(50, ge=1, le=500)
+    after: Text = Field("", description="`next` of the page before.")
+
+
+class Chosen(Filter):
+    """Which parked entries to act on. At least one condition must be given."""
+
+    ids: list[Text] = Field([], max_length=10_000)
+    dry_run: bool = Field(False, description="Only count.")
+
+
+class Replaying(Chosen):
+    """A replay, which may be slowed down so that it cannot flood what has just recovered."""
+
+    rate: float = Field(0, ge=0, description="Entries a second; 0 is no limit.")
+
+
+class SummaryBody(_Body):
+    """What was done, or would be."""
+
+    chosen: int = Field(description="Entries that matched.")
+    done: int = 0
+    already_sent: int = Field(0, description="Sent meanwhile: dropped from the queue, not sent again.")
+    missing: int = Field(0, description="Taken by somebody else meanwhile.")

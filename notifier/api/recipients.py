@@ -1,0 +1,71 @@
+"""People known by an id, so that events can name them without carrying their address."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.requests import Request
+
+from notifier import logs
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.models import RecipientBody, RecipientChange
+from notifier.api.problems import HttpProblem, responses
+from notifier.domain.ids import recipient_key
+from notifier.domain.recipient import Recipient
+from notifier.errors import NotFound
+from notifier.storage.recipients import Recipients
+
+_log = logs.get("api")
+
+
+Id = Annotated[str, Path(max_length=256, pattern=r"^[^\x00-\x20\x7f-\x9f]+$", examples=["user-4711"])]
+
+
+def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
+    """The routes. Addresses leave here in clear: operators may look, administrators may change."""
+    routes = APIRouter(prefix="/v1/recipients", tags=["recipients"], responses=responses(401, 403, 422, 503))
+    operate = [Depends(needs(tokens, Role.OPERATE))]
+    admin = [Depends(needs(tokens, Role.ADMIN))]
+
+    @routes.put("/{id}", summary="Add or replace a person", dependencies=admin)
+    def put(request: Request, id: Id, change: RecipientChange) -> RecipientBody:  # noqa: A002
+        """Deliveries that wait go to the new address. Role: `admin`."""
+        if "@" in id:
+            raise _id_is_address()
+        recipients.put([Recipient(id=id, **change.model_dump())])
+        _note(request, "put", id)
+        return RecipientBody(id=id, **change.model_dump())
+
+    @routes.get("/{id}", summary="One person", dependencies=operate, responses=responses(404))
+    def show(id: Id) -> RecipientBody:  # noqa: A002
+        """With the address in clear. Role: `operate`."""
+        found = recipients.get_many([id]).get(id)
+        if found is None:
+            raise NotFound(f"no recipient {id!r}")
+        return RecipientBody.model_validate(found)
+
+    @routes.delete("/{id}", status_code=204, summary="Forget a person", dependencies=admin, responses=responses(404))
+    def remove(request: Request, id: Id) -> None:  # noqa: A002
+        """Deliveries that wait for this id are parked as `bad_destination`. Role: `admin`."""
+        if not recipients.remove(id):
+            raise NotFound(f"no recipient {id!r}")
+        _note(request, "removed", id)
+
+    return routes
+
+
+def _note(request: Request, verb: str, identity: str) -> None:
+    # Not the id itself: shops use account names and other words that are personal.
+    logs.wide(_log, f"recipient.{verb}", id=recipient_key(identity), by=request.state.caller.name)
+
+
+def _id_is_address() -> HttpProblem:
+    return HttpProblem(
+        422,
+        "recipient_id",
+        "This cannot be a recipient's id",
+        "ids are stored in clear and an @ makes a rule take it for an address",
+        where="id",
+        do="use your own id of the person, such as user-4711",
+    )

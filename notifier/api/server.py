@@ -1,0 +1,69 @@
+"""``notifier api``: uvicorn with a graceful stop. Plain asyncio, never monkey-patched."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from notifier import logs
+from notifier.api.assembling import build_api
+from notifier.settings import Settings
+from notifier.wiring import configure_logs
+
+#: Connections one process serves at once; more are answered 503 by uvicorn instead of filling memory with bodies.
+MAX_CONNECTIONS = 1000
+
+_log = logs.get("api")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight may finish within the grace time."""
+    configure_logs()
+    app, close = build_api(settings)
+    try:
+        run(app, settings.http_host, settings.api_port, grace=settings.grace)
+    finally:
+        close()
+
+
+def run(app: FastAPI, host: str, port: int, *, grace: float, started: Callable[[int], object] | None = None) -> None:
+    """Serve ``app``; ``started`` hears the port, which matters for port 0. Exits with 1 when the port is taken."""
+    try:
+        listener = _listen(host, port)
+    except OSError as error:
+        sys.stderr.write(f"notifier: cannot listen on {host}:{port}: {error}\nSet NOTIFIER_API_PORT to a free port.\n")
+        raise SystemExit(1) from error
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # A peer that names itself by X-Forwarded-For would be believed.
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, int(grace)),
+        limit_concurrency=MAX_CONNECTIONS,
+        lifespan="off",
+        ws="none",
+    )
+    bound = int(listener.getsockname()[1])
+    logs.wide(_log, "api.listening", host=host, port=bound)
+    if started is not None:
+        started(bound)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
