@@ -26,7 +26,7 @@ _OWNED = {"broker_url": "NOTIFIER_BROKER_URL", "result_backend": "NOTIFIER_REDIS
 app = Celery("notifier", include=["notifier.worker.tasks"])
 
 
-@app.add_defaults  # type: ignore[untyped-decorator]
+@app.add_defaults
 def configuration() -> dict[str, Any]:
     """Celery's settings from ours, then from ``CELERY_*`` variables."""
     return {**from_settings(settings()), **from_environment(os.environ)}

@@ -25,6 +25,7 @@
     │   └── EngineStopped         the loop is not running, or ended meanwhile
     ├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
     ├── TopologyConflict          a queue exists with other arguments (AMQP 406)
+    ├── RuleMissing               a delivery names a rule that this process's templates/ does not have
     ├── ClaimLost                 another worker took the delivery over; this copy must not be sent
     └── NotFound                  no such event, delivery, endpoint or parked delivery
 """
@@ -173,6 +174,10 @@ class PublishRejected(NotifierError):
 
 class TopologyConflict(NotifierError):
     """An exchange or queue exists with other arguments than ours (AMQP 406 PRECONDITION_FAILED)."""
+
+
+class RuleMissing(NotifierError):
+    """A delivery or digest names a rule that templates/ does not have: it was deleted, or a newer release planned it."""
 
 
 class ClaimLost(NotifierError):

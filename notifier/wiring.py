@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +21,21 @@ from notifier.settings import Settings, entries, read_settings, split_list
 
 if TYPE_CHECKING:
     from celery import Celery
+    from fastapi import FastAPI
 
+    from notifier.api.events import Intake
     from notifier.channels.email.channel import EmailChannel
     from notifier.channels.webhook.channel import WebhookChannel
+    from notifier.channels.email.unsubscribe import UnsubscribeLinks
     from notifier.channels.webhook.guard import AddressGuard
+    from notifier.channels.webhook.transport import WebhookTransport
     from notifier.failures.operator import Operator
     from notifier.rules.content import Content
     from notifier.rules.live import Live
+    from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.endpoints import Endpoints
     from notifier.storage.ledger import Ledger
+    from notifier.storage.recipients import Recipients
     from notifier.storage.store import Store
     from notifier.worker.dispatch import Stores
     from notifier.worker.lifecycle import WorkerParts
@@ -45,7 +54,7 @@ def configure_logs() -> None:
     ours = settings()
     configure(ours.log_format, ours.log_level)
     chosen = {e.variable: e.value for e in entries(ours, os.environ) if e.origin != "default"}
-    wide(_log, "settings.read", **chosen)
+    wide(_log, "settings.read", settings=chosen)
 
 
 def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:
@@ -75,11 +84,42 @@ def build_store(ours: Settings, *, connections: int = 16) -> Store:
     return connect(ours.redis_url, ca_file=ours.redis_ca_file, connections=connections)
 
 
-def build_ledger(ours: Settings, store: Store) -> Ledger:
+def build_ledger(ours: Settings, store: Store | None = None) -> Ledger:
     """The ledger with the deployer's retention."""
     from notifier.storage.ledger import Ledger, Retention
 
-    return Ledger(store, Retention(ours.retention_sent, ours.retention_failed))
+    return Ledger(store or build_store(ours), Retention(ours.retention_sent, ours.retention_failed))
+
+
+def build_directory(ours: Settings, store: Store | None = None) -> SyncEndpointDirectory:
+    """Which endpoints want what, for planning outside the consumer."""
+    from notifier.storage.directory import SyncEndpointDirectory
+
+    return SyncEndpointDirectory(store or build_store(ours))
+
+
+def build_endpoints(ours: Settings, store: Store | None = None) -> Endpoints:
+    """Registered webhooks, their secrets encrypted with NOTIFIER_SECRET_KEY."""
+    from notifier.storage.cipher import Cipher
+    from notifier.storage.endpoints import Endpoints
+
+    return Endpoints(store or build_store(ours), Cipher(ours.secret_key))
+
+
+def build_recipients(ours: Settings, store: Store | None = None) -> Recipients:
+    """People known by id, encrypted likewise."""
+    from notifier.storage.cipher import Cipher
+    from notifier.storage.recipients import Recipients
+
+    return Recipients(store or build_store(ours), Cipher(ours.secret_key))
+
+
+def build_links(ours: Settings) -> UnsubscribeLinks | None:
+    """One-click unsubscribe links; None without a public address and a key to sign them."""
+    from notifier.channels.email.unsubscribe import UnsubscribeLinks
+
+    keys = split_list(ours.secret_key)
+    return UnsubscribeLinks(ours.public_url, keys) if ours.public_url and keys else None
 
 
 def build_content(ours: Settings) -> Live[Content]:
@@ -110,22 +150,18 @@ def build_guard(ours: Settings) -> AddressGuard:
 
 def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
     """The parts of Redis a worker uses."""
-    from notifier.storage.cipher import Cipher
-    from notifier.storage.endpoints import Endpoints
     from notifier.storage.parked import ParkedIndex
-    from notifier.storage.recipients import Recipients
     from notifier.storage.suppressions import Suppressions
     from notifier.worker.dispatch import Stores
 
-    cipher = Cipher(ours.secret_key)
-    return Stores(ledger, Endpoints(store, cipher), Recipients(store, cipher), Suppressions(store), ParkedIndex(store))
+    endpoints, recipients = build_endpoints(ours, store), build_recipients(ours, store)
+    return Stores(ledger, endpoints, recipients, Suppressions(store), ParkedIndex(store))
 
 
 def build_email(ours: Settings) -> EmailChannel:
     """The email channel with its relays, signing key and unsubscribe links."""
     from notifier.channels.email.channel import EmailChannel
     from notifier.channels.email.dkim import DkimSigner
-    from notifier.channels.email.unsubscribe import UnsubscribeLinks
     from notifier.engine.relays import SmtpRelays
 
     relays = SmtpRelays(
@@ -135,22 +171,20 @@ def build_email(ours: Settings) -> EmailChannel:
         timeout=ours.send_timeout,
         ca_file=ours.smtp_ca_file,
     )
-    keys = split_list(ours.secret_key)
-    links = UnsubscribeLinks(ours.public_url, keys) if ours.public_url and keys else None
     dkim = DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key) if ours.dkim_domain else None
     return EmailChannel(
-        relays, sender=ours.email_from, hostname=ours.email_hostname, unsubscribe=links, dkim=dkim
+        relays, sender=ours.email_from, hostname=ours.email_hostname, unsubscribe=build_links(ours), dkim=dkim
     )
 
 
-def build_webhook(ours: Settings) -> WebhookChannel:
-    """The webhook channel with its connections and address guard."""
+def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
+    """The webhook channel with its address guard, and its connections."""
     from notifier.channels.webhook.channel import WebhookChannel
-    from notifier.channels.webhook.transport import Transport
+    from notifier.channels.webhook.transport import WebhookTransport
 
     guard = build_guard(ours)
-    transport = Transport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
-    return WebhookChannel(transport, guard)
+    transport = WebhookTransport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
+    return WebhookChannel(transport, guard), transport
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
@@ -176,7 +210,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     stores = build_stores(ours, store, ledger)
     content = build_content(ours)
     engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
-    email, webhook = build_email(ours), build_webhook(ours)
+    email, (webhook, transport) = build_email(ours), build_webhook(ours)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
     sender = Sender(engine, email, webhook, recorder, Schedules(*schedules(ours)), worker=owner)
@@ -202,19 +236,80 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         grace=ours.grace,
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
         checks=checks,
-        channels=(email, webhook),
+        channels=(email, transport),
         close=store.close,
     )
 
 
-def build_operator(ours: Settings, app: Celery) -> Operator:
+def build_operator(ours: Settings, store: Store | None = None) -> Operator:
     """Failure queues for people: the CLI and the API."""
     from notifier.failures.operator import Operator
     from notifier.storage.parked import ParkedIndex
     from notifier.storage.suppressions import Suppressions
 
+    store = store or build_store(ours)
+    return Operator(celery_app(), build_ledger(ours, store), ParkedIndex(store), Suppressions(store))
+
+
+def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
+    """The API and how to close what it holds."""
+    from notifier.api.access import Tokens
+    from notifier.api.app import Services, create_app
+    from notifier.storage.suppressions import Suppressions
+
     store = build_store(ours)
-    return Operator(app, build_ledger(ours, store), ParkedIndex(store), Suppressions(store))
+    wait_for_storage(ours, store)
+    ledger, content, guard = build_ledger(ours, store), build_content(ours), build_guard(ours)
+    intake, broker_ready, close_intake = _build_intake(ours, store, ledger, content)
+    services = Services(
+        tokens=Tokens.parse(ours.api_tokens),
+        intake=intake,
+        validate=lambda event: content.current.catalog.validate(event),
+        ledger=ledger,
+        endpoints=build_endpoints(ours, store),
+        checked_url=lambda url: guard.check_url(url).url,
+        recipients=build_recipients(ours, store),
+        operator=build_operator(ours, store),
+        suppressions=Suppressions(store),
+        links=build_links(ours),
+        checks=ApiChecks(store, broker_ready),
+        event_bytes=ours.event_max_bytes,
+    )
+
+    def close() -> None:
+        close_intake()
+        store.close()
+
+    return create_app(services), close
+
+
+@dataclass(frozen=True, slots=True)
+class ApiChecks:
+    """Whether the API can take events and answer questions (`health.Checks`)."""
+
+    store: Store
+    broker: Callable[[], str | None]
+
+    def ready(self) -> dict[str, str | None]:
+        """Dependency → reason why it is not ready, or None."""
+        return {"redis": self.store.reachable(), "broker": self.broker()}
+
+
+def _build_intake(
+    ours: Settings, store: Store, ledger: Ledger, content: Live[Content]
+) -> tuple[Intake, Callable[[], str | None], Callable[[], None]]:
+    """Where the API's events go: to RabbitMQ, or in embedded mode through the planner in this process."""
+    if ours.embedded:
+        from notifier.worker.embedded import EmbeddedIntake
+        from notifier.worker.following import TaskPublisher
+
+        embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
+        return embedded, lambda: None, lambda: None
+    from notifier.api.intake import BrokerIntake
+    from notifier.client.publisher import Publisher
+
+    intake = BrokerIntake(Publisher(ours.broker_url, source="/notifier/api"), ours.broker_url)
+    return intake, intake.ready, intake.close
 
 
 def celery_app() -> Any:

@@ -18,9 +18,8 @@ def events(content: Content) -> list[dict[str, Any]]:
     """CloudEvents with fresh ids, so that every start of the demo is a new story."""
     story: list[dict[str, Any]] = []
     for folder in sorted({rule.template for rule in content.catalog.rules}):
-        samples = content.catalog.samples(folder)
-        for sample in samples[: max(1, len(samples))]:
-            story += [_fresh(sample) for _ in range(_repeats(content, sample))]
+        for sample in content.catalog.samples.get(folder, ()):
+            story += [_fresh(sample.event) for _ in range(_repeats(content, sample.event))]
     return story
 
 

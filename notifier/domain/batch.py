@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,7 +16,7 @@ MAX_DELIVERIES = 50
 #: Bytes of one task message before it is split (RabbitMQ 4 refuses 16 MiB; a worker holds prefetch × this).
 MAX_BYTES = 256 * 1024
 #: Version of the layout below; a worker reads this one and refuses later ones, so old workers never guess.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class Batch(BaseModel):

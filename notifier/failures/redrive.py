@@ -109,7 +109,8 @@ class Redrive:
 
     def _visit(self, publishing: Publishing, queue: str, entry: Entry, visitor: Visitor, seen: Walked) -> None:
         seen.messages += 1
-        chosen, kept = [], []
+        chosen: list[Parked] = []
+        kept: list[Parked] = []
         for parked in entry.message.parked:
             seen.entries.append(parked)
             (chosen if visitor.visit(parked) else kept).append(parked)
@@ -189,6 +190,7 @@ def _entries(channel: Any, queue: str, total: int) -> Iterator[Entry]:
 
 def _depth(connection: kombu.Connection, queue: str) -> int:
     """A fresh channel for each question: asking for a queue that is not there closes the channel (AMQP 404)."""
+    channel: Any
     with connection.channel() as channel:
         try:
             return int(channel.queue_declare(queue, passive=True).message_count)

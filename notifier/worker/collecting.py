@@ -17,7 +17,7 @@ from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel
-from notifier.errors import NotifierError
+from notifier.errors import RuleMissing
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
@@ -64,12 +64,20 @@ class Collector:
         """Turn every window that is due into its email; returns how many. Safe to run anywhere, any number of times."""
         due = hold(lambda: self._digests.due(now(), SWEEP_MOST), "look for due digests")
         for ref in due:
-            closed = hold(lambda r=ref: self._digests.close(r), "close a digest")  # type: ignore[misc]
-            if closed is not None:
-                self._send(ref, closed)
-            hold(lambda r=ref: self._digests.forget(r), "forget a digest window")  # type: ignore[misc]
+            self._close(ref)
         metrics.DIGEST_SWEPT.set(now())
         return len(due)
+
+    def _close(self, ref: WindowRef) -> None:
+        try:
+            closed = hold(lambda: self._digests.close(ref, now()), "close a digest")
+            if closed is not None:
+                self._send(closed)
+        except (RuleMissing, ValueError, KeyError) as error:
+            # One window nobody can send must not keep the others waiting.
+            wide(_log, "digest.stuck", level=logging.ERROR, window=ref.window, error=str(error))
+        else:
+            hold(lambda: self._digests.forget(ref), "forget a digest window")
 
     def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed]]) -> None:
         if not mine:
@@ -81,7 +89,7 @@ class Collector:
             assert rule is not None and rule.window is not None, "run() keeps only these"
             items.append(Item(delivery, batch.events[delivery.event], rule.window))
         collected = hold(lambda: self._digests.collect(items, now()), "collect digest items")
-        metrics.DIGEST_ITEMS.inc(len(collected))
+        metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
         records = [
             Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim in mine
         ]
@@ -114,27 +122,29 @@ class Collector:
             destination=masked(delivery.to),
         )
 
-    def _send(self, ref: WindowRef, closed: ClosedWindow) -> None:
+    def _send(self, closed: ClosedWindow) -> None:
         rule = self._content.current.catalog.rule(closed.rule)
         if rule is None:
-            # The window stays closed and is looked at again by every sweep: it goes out when the rule is back.
-            raise NotifierError(f"digest window {ref} belongs to rule {closed.rule!r}, which templates/ does not have")
+            # The window stays closed and every later sweep looks again: it goes out when the rule is back.
+            raise RuleMissing(f"window {closed.window} belongs to rule {closed.rule!r}, which templates/ does not have")
         delivery = Delivery(
             id=digest_id(closed.rule, closed.to.identity, closed.key, closed.window),
             event=0,
             rule=closed.rule,
             to=closed.to,
-            queued=now(),
+            queued=closed.closed,
             key=closed.key,
             digest=DigestItems(
                 items=list(range(len(closed.events))),
                 total=closed.total,
+                deliveries=list(closed.deliveries),
                 key=closed.key,
                 opened=closed.opened,
-                closed=now(),
+                closed=closed.closed,
             ),
         )
         batch = Batch(channel=Channel.EMAIL, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
         hold(lambda: self._publisher.send(batch), "queue a digest")
-        metrics.DIGEST_WINDOWS_CLOSED.labels("time").inc()
-        wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total)
+        by = "size" if rule.window and rule.window.at_most and closed.total >= rule.window.at_most else "time"
+        metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()
+        wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total, by=by)

@@ -214,8 +214,15 @@ class Dispatch:
             counts[status.value] = counts.get(status.value, 0) + 1
         for status_name, number in counts.items():
             metrics.DELIVERIES.labels(batch.channel, status_name).inc(number)
-        fields = {"queue": batch.queue, "deliveries": len(batch.deliveries), "already_done": claims.done}
-        wide(_log, "batch.delivered", **fields, later=len(claims.later), **counts)
+        wide(
+            _log,
+            "batch.delivered",
+            queue=batch.queue,
+            deliveries=len(batch.deliveries),
+            already_done=claims.done,
+            later=len(claims.later),
+            statuses=counts,
+        )
 
 
 def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:

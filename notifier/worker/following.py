@@ -28,6 +28,8 @@ class Publishes(Protocol):
 
     def park(self, queue: str, parked: ParkedBatch) -> None: ...
 
+    def publish_event(self, event: Mapping[str, Any]) -> None: ...
+
 
 class TaskPublisher:
     """Publishes batches, parks and events through Celery's producer pool; returns when the broker has confirmed.

@@ -140,7 +140,7 @@ def _leave(parts: WorkerParts) -> None:
         wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=LIVENESS_TTL_S)
 
 
-class QuietEventConnection(bootsteps.StartStopStep):  # type: ignore[misc]
+class QuietEventConnection(bootsteps.StartStopStep):
     """Takes AMQP heartbeats off the *event* connection only.
 
     Celery 5.7's `synloop` drains the event connection for 0.1 s after every message when heartbeats are on, which

@@ -125,9 +125,11 @@ class Sender:
         async def marked() -> None:
             loop = asyncio.get_running_loop()
             done: asyncio.Future[bool] = loop.create_future()
-            self._recorder.mark(
-                work.delivery.id, work.claim.fence, lambda held: loop.call_soon_threadsafe(_settle, done, held)
-            )
+
+            def tell(held: bool) -> None:
+                loop.call_soon_threadsafe(_settle, done, held)
+
+            self._recorder.mark(work.delivery.id, work.claim.fence, tell)
             if not await done:
                 raise ClaimLost(f"{work.delivery.id} was taken over by another worker; this copy is not sent")
 

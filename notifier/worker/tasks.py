@@ -10,25 +10,25 @@ from notifier.worker.guard import run_guarded
 from notifier.worker.lifecycle import current
 
 
-@shared_task(name="notifier.email")  # type: ignore[untyped-decorator]
+@shared_task(name="notifier.email")
 def email(batch: dict[str, Any]) -> None:
     """Render and send a batch of emails."""
     run_guarded(current().dispatch.run, batch)
 
 
-@shared_task(name="notifier.webhook")  # type: ignore[untyped-decorator]
+@shared_task(name="notifier.webhook")
 def webhook(batch: dict[str, Any]) -> None:
     """Render, sign and post a batch of webhooks."""
     run_guarded(current().dispatch.run, batch)
 
 
-@shared_task(name="notifier.digest")  # type: ignore[untyped-decorator]
+@shared_task(name="notifier.digest")
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
     run_guarded(current().collector.run, batch)
 
 
-@shared_task(name="notifier.sweep", ignore_result=True)  # type: ignore[untyped-decorator]
+@shared_task(name="notifier.sweep", ignore_result=True)
 def sweep() -> None:
     """Close the digest windows that are due; Beat asks every few seconds, and asking twice changes nothing."""
     current().collector.sweep()
