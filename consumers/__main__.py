@@ -9,10 +9,18 @@ import sys
 
 import uvloop
 
+from consumers.consumer import Consumer
+from consumers.intake import Intake, Limits
+from consumers.session import Pace
 from notifier import logs
 from notifier.errors import ConfigurationError, TopologyConflict
 from notifier.health import HealthServer
 from notifier.settings import Settings, read_settings
+from notifier.storage.connection import connect_async
+from notifier.storage.directory import EndpointDirectory
+from notifier.storage.ledger import AsyncLedger, Retention
+from notifier.storage.parked import ParkedIndex
+from notifier.wiring import build_content, build_store, check_storage
 
 log = logs.get("intake")
 
@@ -44,6 +52,30 @@ async def serve(settings: Settings) -> None:
         await consumer.run()
     finally:
         health.stop()
+
+
+def build_consumer(settings: Settings) -> Consumer:
+    """Everything the intake process holds, from its settings. Connects to nothing yet."""
+    content = build_content(settings)
+    store = connect_async(settings.redis_url, ca_file=settings.redis_ca_file)
+    # For the two calls that are rare and exist for threads only: the checks at start and the index of failures.
+    threads = build_store(settings, connections=2)
+    index = ParkedIndex(threads)
+    intake = Intake(
+        lambda: content.current.catalog,
+        EndpointDirectory(store),
+        AsyncLedger(store, Retention(settings.retention_sent, settings.retention_failed)),
+        index_parked=lambda entries: asyncio.to_thread(index.add, entries),
+        limits=Limits(settings.event_max_bytes, settings.batch_deliveries, settings.batch_bytes),
+    )
+    return Consumer(
+        settings.broker_url,
+        intake,
+        lambda: asyncio.to_thread(check_storage, settings, threads),
+        broker_ca_file=settings.broker_ca_file,
+        pace=Pace(settings.intake_prefetch, settings.intake_linger),
+        grace=settings.grace,
+    )
 
 
 if __name__ == "__main__":

@@ -44,8 +44,13 @@ class EventLedger(Protocol):
         """After every task of these events was confirmed."""
 
 
-#: The endpoints of some tenants, as planning asks for them.
-LoadDirectory = Callable[[Iterable[str]], Awaitable[Directory]]
+class EndpointDirectory(Directory, Protocol):
+    """Which endpoints exist, for planning: `storage.directory.EndpointDirectory`."""
+
+    async def refresh(self, tenants: Iterable[str]) -> None:
+        """Before planning events of these tenants."""
+
+
 #: Writes parked entries where operators look them up, after the parked messages were confirmed.
 IndexParked = Callable[[Sequence[Parked]], Awaitable[None]]
 
@@ -65,7 +70,7 @@ class Intake:
     def __init__(
         self,
         catalog: Callable[[], Catalog],
-        directory: LoadDirectory,
+        directory: EndpointDirectory,
         ledger: EventLedger,
         *,
         index_parked: IndexParked | None = None,
@@ -86,10 +91,10 @@ class Intake:
         for received in messages:
             if event := self._decode(group, received):
                 group.duplicates += events.setdefault(event.key, (received, event))[0] is not received
-        directory = await self._directory({event.tenant for _, event in events.values()})
+        await self._directory.refresh({event.tenant for _, event in events.values()})
         catalog = self._catalog()
         for received, event in events.values():
-            self._plan(group, received, event, catalog, directory)
+            self._plan(group, received, event, catalog)
         return group
 
     def _decode(self, group: Group, received: Received) -> Event | None:
@@ -99,9 +104,9 @@ class Intake:
             self._park(group, received, None, error)
             return None
 
-    def _plan(self, group: Group, received: Received, event: Event, catalog: Catalog, directory: Directory) -> None:
+    def _plan(self, group: Group, received: Received, event: Event, catalog: Catalog) -> None:
         try:
-            chunks = plan_chunks(event, catalog, directory, self._clock(), CHUNK)
+            chunks = plan_chunks(event, catalog, self._directory, self._clock(), CHUNK)
             first, second = next(chunks), next(chunks, None)
         except InvalidEvent as error:
             self._park(group, received, event, error)

@@ -5,5 +5,37 @@
     publisher = Publisher("amqp://user:password@host/vhost", source="/shop/orders")
     publisher.publish("order.placed", {"order": 17, "customer": "ann@example.org"})
 
-Reading order: `publisher` → `event` → `connection` → `parameters`; what can go wrong is in `errors`.
+`publish` returns when RabbitMQ has the event on disk and raises a `PublishError` when it has not. Events with your own
+stable ``id`` may be published again without harm. `publish_many` and `submit` do many at a time.
+
+Reading order: `publisher` → `event` → `link` (the connection's thread) → `parameters`; `errors` has what can go wrong.
 """
+
+from notifier.client.errors import (
+    BrokerBlocked,
+    BrokerUnreachable,
+    InvalidEvent,
+    NotConfirmed,
+    PublisherClosed,
+    PublishError,
+    Rejected,
+    SomeNotPublished,
+    Unroutable,
+)
+from notifier.client.event import Event
+from notifier.client.publisher import Publisher, Receipt
+
+__all__ = [
+    "BrokerBlocked",
+    "BrokerUnreachable",
+    "Event",
+    "InvalidEvent",
+    "NotConfirmed",
+    "PublishError",
+    "Publisher",
+    "PublisherClosed",
+    "Receipt",
+    "Rejected",
+    "SomeNotPublished",
+    "Unroutable",
+]

@@ -1,0 +1,358 @@
+"""`Link`: one daemon thread that owns the connection to RabbitMQ, and reconnects; callers wait on futures.
+
+pika's BlockingConnection confirms one message at a time (1,640 a second). Here messages are written as they come and
+confirms settle them, so many threads, or one with `publish_many`, share one connection at several times that rate.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pika
+from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
+
+from notifier.client.errors import (
+    BrokerBlocked,
+    BrokerUnreachable,
+    NotConfirmed,
+    PublisherClosed,
+    PublishError,
+    Rejected,
+    Unroutable,
+)
+from notifier.client.parameters import place
+from notifier.client.resolving import ResolvingServices
+
+log = logging.getLogger("notifier.client")
+
+#: Messages, and bytes, that are sent and not confirmed; more only fill buffers.
+MAX_UNCONFIRMED = 5000
+MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024
+#: Seconds between looks for messages whose time is over; also how late a timeout may be.
+TICK_S = 0.2
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 10.0
+_tokens = count(1)
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A message that is not settled yet."""
+
+    event_id: str
+    body: bytes
+    exchange: str
+    routing_key: str
+    content_type: str
+    deadline: float
+    """Monotonic seconds."""
+    receipt: Any
+    """What the future gives when the broker has the message."""
+    future: Future[Any] = field(default_factory=Future)
+    token: str = field(default_factory=lambda: str(next(_tokens)))
+    """Unique in this process; a returned message is recognised by it."""
+    sent: bool = False
+
+
+class Link:
+    """Everything named ``_on_…`` and `_serve` runs on the link's thread; the lock guards what callers share with it."""
+
+    def __init__(self, parameters: pika.ConnectionParameters) -> None:
+        self._parameters = parameters
+        self._where = place(parameters)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew with nothing pending: at the start, and in a forked child, where the thread does not exist."""
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+        self._queued: deque[Pending] = deque()
+        self._unconfirmed: dict[int, Pending] = {}
+        self._unconfirmed_bytes = 0
+        self._returned: dict[str, str] = {}
+        self._wake = threading.Event()
+        self._is_closing = False
+        self._pump_is_due = False
+        self._connection: Any = None
+        self._channel: Any = None
+        self._next_tag = 1
+        self._alarm = ""
+        self._trouble = "the connection is not open yet"
+
+    def submit(self, pending: Pending) -> None:
+        """Queue a message; its future is settled by the broker's answer or by its deadline."""
+        with self._lock:
+            if self._is_closing:
+                raise PublisherClosed("the publisher is closed", pending.event_id)
+            self._queued.append(pending)
+            self._ensure_thread()
+            self._ask_for_pump()
+
+    def close(self, timeout: float) -> None:
+        """Wait until everything is settled, at most ``timeout`` seconds; what is left fails with `PublisherClosed`."""
+        with self._lock:
+            self._is_closing = True
+            thread = self._thread
+            if thread is None:
+                return
+            self._idle.wait_for(lambda: not self._queued and not self._unconfirmed, timeout)
+            self._wake.set()
+            if self._connection is not None:
+                self._connection.ioloop.add_callback_threadsafe(self._say_goodbye)
+        thread.join(timeout + 5)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._serve, name="notifier-publisher", daemon=True)
+            self._thread.start()
+
+    def _ask_for_pump(self) -> None:
+        """One wake-up for all that is queued before the thread looks."""
+        if self._channel is not None and not self._pump_is_due:
+            self._pump_is_due = True
+            self._connection.ioloop.add_callback_threadsafe(self._pump)
+
+    def _serve(self) -> None:
+        try:
+            self._keep_connected()
+        except Exception as error:  # our own mistake; nobody may wait for ever because of it
+            log.exception("the publisher's thread failed")
+            self._trouble = f"the publisher's thread failed: {type(error).__name__}: {error}"
+            self._fail_all(self._unreachable)
+
+    def _keep_connected(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while not self._wake.is_set():
+            if self._connect_and_run():
+                pause = _FIRST_PAUSE_S
+            give_up = time.monotonic() + pause * random.uniform(0.5, 1)  # noqa: S311 (spreads load)
+            pause = min(_LONGEST_PAUSE_S, pause * 2)
+            while time.monotonic() < give_up and not self._wake.wait(TICK_S):
+                self._expire()
+            self._expire()
+        self._fail_all(lambda p: PublisherClosed(f"closed before it was confirmed ({self._trouble})", p.event_id))
+
+    def _connect_and_run(self) -> bool:
+        """One connection from its beginning to its end; whether it was ever usable."""
+        connection = pika.SelectConnection(
+            self._parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_open_error,
+            on_close_callback=self._on_close,
+            custom_ioloop=ResolvingServices(),
+        )
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        with self._lock:
+            self._connection = connection
+        self._was_usable = False
+        self._tick()
+        try:
+            connection.ioloop.start()
+        finally:
+            with self._lock:
+                self._connection = self._channel = None
+                self._pump_is_due = False
+            connection.ioloop.close()
+        return self._was_usable
+
+    def _on_open(self, connection: Any) -> None:
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Any) -> None:
+        channel.add_on_return_callback(self._on_return)
+        channel.add_on_close_callback(self._on_channel_closed)
+        channel.confirm_delivery(self._on_confirm, lambda _: self._on_usable(channel))
+
+    def _on_usable(self, channel: Any) -> None:
+        with self._lock:
+            self._channel = channel
+            self._next_tag = 1
+            self._trouble = self._alarm = ""
+        self._was_usable = True
+        if self._wake.is_set():
+            self._say_goodbye()
+        self._pump()
+
+    def _pump(self) -> None:
+        while pending := self._next_to_send():
+            properties = pika.BasicProperties(
+                content_type=pending.content_type,
+                delivery_mode=2,
+                message_id=pending.event_id[:255],
+                correlation_id=pending.token,
+            )
+            try:
+                self._channel.basic_publish(
+                    pending.exchange, pending.routing_key, pending.body, properties, mandatory=True
+                )
+            except AMQPError as error:
+                self._trouble = str(error) or type(error).__name__
+                return
+
+    def _next_to_send(self) -> Pending | None:
+        """Take the next message and count it as sent: from here on only a confirm or a lost connection settles it."""
+        with self._lock:
+            self._pump_is_due = False
+            while self._queued and self._channel is not None and self._channel.is_open and self._has_room():
+                pending = self._queued.popleft()
+                if pending.future.done():
+                    continue
+                pending.sent = True
+                self._unconfirmed[self._next_tag] = pending
+                self._unconfirmed_bytes += len(pending.body)
+                self._next_tag += 1
+                return pending
+            return None
+
+    def _has_room(self) -> bool:
+        return len(self._unconfirmed) < MAX_UNCONFIRMED and self._unconfirmed_bytes < MAX_UNCONFIRMED_BYTES
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        with self._lock:
+            settled = [self._unconfirmed.pop(tag) for tag in self._named(method)]
+            self._unconfirmed_bytes -= sum(len(pending.body) for pending in settled)
+        for pending in settled:
+            self._settle(pending, self._refusal(pending, isinstance(method, pika.spec.Basic.Nack)))
+        self._pump()
+        self._notify_if_idle()
+
+    def _named(self, method: Any) -> list[int]:
+        if not method.multiple:
+            return [method.delivery_tag] if method.delivery_tag in self._unconfirmed else []
+        named = []
+        for tag in self._unconfirmed:
+            if tag > method.delivery_tag:
+                break
+            named.append(tag)
+        return named
+
+    def _refusal(self, pending: Pending, is_nack: bool) -> PublishError | None:
+        if reason := self._returned.pop(pending.token, ""):
+            return Unroutable(f"no queue takes it ({reason}): run `notifier topology apply`", pending.event_id)
+        if is_nack:
+            return Rejected("RabbitMQ refused it (nack): its queue is full or has lost its majority", pending.event_id)
+        return None
+
+    def _on_return(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
+        self._returned[properties.correlation_id] = method.reply_text
+
+    def _on_blocked(self, _: Any, frame: Any) -> None:
+        self._alarm = str(frame.method.reason) or "alarm"
+        log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
+
+    def _on_unblocked(self, _: Any, __: Any) -> None:
+        self._alarm = ""
+
+    def _on_channel_closed(self, channel: Any, reason: Any) -> None:
+        """404 means the exchange is not there; nothing that is pending can go anywhere."""
+        with self._lock:
+            self._channel = None
+        if getattr(reason, "reply_code", 0) == 404:
+            self._fail_all(lambda p: Unroutable(f"{reason.reply_text}: run `notifier topology apply`", p.event_id))
+        if channel.connection.is_open:
+            channel.connection.close()
+
+    def _on_open_error(self, connection: Any, error: Any) -> None:
+        self._trouble = _words(error)
+        if isinstance(error, ProbableAuthenticationError | ProbableAccessDeniedError):
+            # Waiting does not mend a password; who publishes must hear of it at once.
+            self._trouble = f"the login or the vhost was refused: {_words(error)}"
+            self._fail_all(self._unreachable)
+        else:
+            log.warning("RabbitMQ at %s cannot be reached: %s", self._where, self._trouble)
+        connection.ioloop.stop()
+
+    def _on_close(self, connection: Any, error: Any) -> None:
+        """What was sent and not confirmed goes to the front of the queue and is sent again, with the same event id."""
+        with self._lock:
+            self._channel = None
+            self._trouble = _words(error)
+            self._queued.extendleft(reversed(self._unconfirmed.values()))
+            self._unconfirmed.clear()
+            self._unconfirmed_bytes = 0
+            self._returned.clear()
+        if not self._wake.is_set():
+            log.warning("the connection to RabbitMQ at %s was lost: %s", self._where, self._trouble)
+        connection.ioloop.stop()
+
+    def _say_goodbye(self) -> None:
+        if self._connection is None:
+            return
+        if self._connection.is_open:
+            self._connection.close()
+        # A blocked broker never answers a goodbye; the socket is closed all the same.
+        self._connection.ioloop.call_later(1, self._connection.ioloop.stop)
+
+    def _tick(self) -> None:
+        self._expire()
+        if self._connection is not None:
+            self._connection.ioloop.call_later(TICK_S, self._tick)
+
+    def _expire(self) -> None:
+        """Fail what has waited as long as its publisher allowed."""
+        now = time.monotonic()
+        with self._lock:
+            late = [p for p in (*self._queued, *self._unconfirmed.values()) if p.deadline <= now]
+            if late:
+                self._queued = deque(p for p in self._queued if p.deadline > now)
+        for pending in late:
+            self._settle(pending, self._overdue(pending))
+        if late:
+            self._notify_if_idle()
+
+    def _overdue(self, pending: Pending) -> PublishError:
+        if self._alarm:
+            return BrokerBlocked(f"RabbitMQ holds publishers back: {self._alarm}", pending.event_id)
+        if pending.sent:
+            return NotConfirmed("sent, but not confirmed in time; publish it again with the same id", pending.event_id)
+        return self._unreachable(pending)
+
+    def _unreachable(self, pending: Pending) -> PublishError:
+        return BrokerUnreachable(f"RabbitMQ at {self._where} cannot be reached: {self._trouble}", pending.event_id)
+
+    def _fail_all(self, error_of: Any) -> None:
+        with self._lock:
+            failed = [*self._unconfirmed.values(), *self._queued]
+            self._unconfirmed.clear()
+            self._queued.clear()
+            self._unconfirmed_bytes = 0
+        for pending in failed:
+            self._settle(pending, error_of(pending))
+        self._notify_if_idle()
+
+    def _settle(self, pending: Pending, error: PublishError | None) -> None:
+        if pending.future.done():
+            return
+        if error is None:
+            pending.future.set_result(pending.receipt)
+        else:
+            pending.future.set_exception(error)
+
+    def _notify_if_idle(self) -> None:
+        with self._lock:
+            if not self._queued and not self._unconfirmed:
+                self._idle.notify_all()
+
+
+def _words(error: Any) -> str:
+    """What a wrapped pika error says at its heart."""
+    while True:
+        inner = (getattr(error, "exceptions", None) or [getattr(error, "exception", None)])[-1]
+        if inner is None and isinstance(error, AMQPError) and error.args and isinstance(error.args[0], BaseException):
+            inner = error.args[0]
+        if inner is None:
+            break
+        error = inner
+    code = getattr(error, "reply_code", None)
+    return f"{code} {error.reply_text}" if code else str(error) or type(error).__name__

@@ -1,0 +1,265 @@
+"""The client against a real RabbitMQ: what is confirmed is there, and whatever is not there was raised."""
+
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import orjson
+import pika
+import pytest
+
+from consumers.topology import apply_topology
+from notifier.client import (
+    BrokerBlocked,
+    BrokerUnreachable,
+    Event,
+    InvalidEvent,
+    Publisher,
+    PublisherClosed,
+    Rejected,
+    SomeNotPublished,
+    Unroutable,
+)
+from tests.servers.rabbitmq import RabbitMQ
+
+
+@pytest.fixture
+def service_url(broker_url: str) -> str:
+    """A vhost where the service's topology was applied."""
+    apply_topology(broker_url)
+    return broker_url
+
+
+@pytest.fixture
+def publisher(service_url: str) -> Iterator[Publisher]:
+    with Publisher(service_url, source="/shop/orders") as publisher:
+        yield publisher
+
+
+def intake_ids(url: str) -> list[str]:
+    """The ids of every event in the intake queue, which is empty afterwards."""
+    return [orjson.loads(body)["id"] for body in taken(url, "notifier.intake")]
+
+
+def taken(url: str, queue: str) -> Iterator[bytes]:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        while True:
+            method, _, body = channel.basic_get(queue, auto_ack=True)
+            if method is None:
+                return
+            yield body
+
+
+def test_a_published_event_is_in_the_intake_queue(publisher: Publisher, service_url: str) -> None:
+    # When one event is published
+    receipt = publisher.publish("order.placed", {"order": 17}, subject="17")
+
+    # Then it is there as a structured CloudEvent
+    (body,) = taken(service_url, "notifier.intake")
+    assert orjson.loads(body) == {
+        "specversion": "1.0",
+        "id": receipt.id,
+        "source": "/shop/orders",
+        "type": "order.placed",
+        "subject": "17",
+        "data": {"order": 17},
+    }
+
+
+def test_many_events_arrive_in_their_order(publisher: Publisher, service_url: str) -> None:
+    receipts = publisher.publish_many(Event(type="order.placed", id=str(n)) for n in range(2500))
+    assert [receipt.id for receipt in receipts] == [str(n) for n in range(2500)]
+    assert intake_ids(service_url) == [str(n) for n in range(2500)]
+
+
+def test_many_threads_share_one_connection(publisher: Publisher, service_url: str, rabbitmq: RabbitMQ) -> None:
+    # Given twenty threads
+    before = rabbitmq.connection_count()
+    with ThreadPoolExecutor(20) as threads:
+        # When all of them publish
+        receipts = list(threads.map(lambda n: publisher.publish("a", id=str(n)), range(400)))
+
+    # Then everything is there once, over one connection
+    assert rabbitmq.connection_count() - before <= 1
+    assert sorted(receipt.id for receipt in receipts) == sorted(intake_ids(service_url))
+
+
+def test_one_wrong_event_does_not_stop_the_others(publisher: Publisher, service_url: str) -> None:
+    # Given three events, one of which JSON cannot say
+    events = [Event(type="a", id="1"), Event(type="a", id="2", data={"set": {1}}), Event(type="a", id="3")]
+
+    # When they are published together
+    with pytest.raises(SomeNotPublished) as failed:
+        publisher.publish_many(events)
+
+    # Then the wrong one is named and the others are there
+    assert [error.event_id for error in failed.value.errors] == ["2"]
+    assert isinstance(failed.value.errors[0], InvalidEvent)
+    assert intake_ids(service_url) == ["1", "3"]
+
+
+def test_without_the_exchange_it_says_what_to_do(broker_url: str) -> None:
+    # Given a broker on which nothing was declared
+    with Publisher(broker_url, source="/s") as publisher, pytest.raises(Unroutable, match="topology apply"):
+        publisher.publish("a")
+
+
+def test_without_a_queue_it_is_unroutable_and_the_next_one_is_not(service_url: str) -> None:
+    # Given an exchange that leads nowhere
+    with pika.BlockingConnection(pika.URLParameters(service_url)) as connection:
+        connection.channel().exchange_declare("nowhere", "topic", durable=True)
+
+    # When an event goes there, it raises
+    with Publisher(service_url, source="/s", exchange="nowhere") as lost, pytest.raises(Unroutable):
+        lost.publish("a")
+
+    # Then another publisher is none the worse
+    with Publisher(service_url, source="/s") as publisher:
+        publisher.publish("a", id="1")
+    assert intake_ids(service_url) == ["1"]
+
+
+def test_a_full_queue_is_a_rejection(service_url: str) -> None:
+    # Given a queue that takes two messages
+    with pika.BlockingConnection(pika.URLParameters(service_url)) as connection:
+        channel = connection.channel()
+        channel.exchange_declare("small", "topic", durable=True)
+        arguments = {"x-queue-type": "quorum", "x-max-length": 2, "x-overflow": "reject-publish"}
+        channel.queue_declare("small", durable=True, arguments=arguments)
+        channel.queue_bind("small", "small", "#")
+
+    # When more are published than it takes, the publisher hears of it
+    accepted: list[str] = []
+    with Publisher(service_url, source="/s", exchange="small") as publisher, pytest.raises(Rejected):
+        accepted.extend(publisher.publish("a").id for _ in range(50))
+
+    # Then what was accepted, and nothing else, is in the queue (RabbitMQ may take one more than the limit)
+    assert len(list(taken(service_url, "small"))) == len(accepted)
+
+
+def test_an_alarm_ends_in_an_error_within_the_time_given(publisher: Publisher, rabbitmq: RabbitMQ) -> None:
+    # Given a connected publisher and a broker whose disk is full
+    publisher.publish("a", id="before")
+    rabbitmq.set_disk_alarm()
+    try:
+        # When an event is published, then it raises instead of hanging
+        with pytest.raises(BrokerBlocked, match="disk"):
+            publisher.publish("a", id="during", timeout=1)
+    finally:
+        rabbitmq.clear_disk_alarm()
+
+    # And when the disk has room again, publishing goes on
+    assert publisher.publish("a", id="after", timeout=30).id == "after"
+
+
+def test_a_connection_closed_by_the_broker_is_made_again(
+    publisher: Publisher, service_url: str, rabbitmq: RabbitMQ
+) -> None:
+    publisher.publish("a", id="1")
+    rabbitmq.close_connections()
+    publisher.publish("a", id="2")
+    assert set(intake_ids(service_url)) == {"1", "2"}
+
+
+def test_nothing_confirmed_is_lost_while_the_broker_restarts(
+    publisher: Publisher, service_url: str, rabbitmq: RabbitMQ
+) -> None:
+    # Given threads that publish all the time
+    confirmed: list[str] = []
+    numbers, enough = count(), threading.Event()
+    begun = threading.Event()
+
+    def publish_on() -> None:
+        while not enough.is_set():
+            confirmed.append(publisher.publish("a", id=str(next(numbers)), timeout=60).id)
+            begun.set()
+
+    with ThreadPoolExecutor(4) as threads:
+        working = [threads.submit(publish_on) for _ in range(4)]
+        begun.wait()
+
+        # When the broker goes away and returns in the middle of it
+        rabbitmq.kill()
+        rabbitmq.start()
+        publisher.publish("a", id="after", timeout=60)
+        enough.set()
+
+        # Then no call failed, and everything confirmed is there (some twice, with the same id)
+        assert [work.result() for work in working] == [None] * 4
+    assert set(confirmed) | {"after"} == set(intake_ids(service_url))
+
+
+def test_a_broker_that_is_away_is_named_after_the_time_given() -> None:
+    with Publisher("amqp://127.0.0.1:1/", source="/s") as publisher, pytest.raises(BrokerUnreachable, match="refused"):
+        publisher.publish("a", timeout=0.5)
+
+
+def test_a_wrong_password_raises_without_waiting(broker_url: str) -> None:
+    url = broker_url.replace("guest:guest", "guest:wrong")
+    with Publisher(url, source="/s") as publisher, pytest.raises(BrokerUnreachable, match="login"):
+        publisher.publish("a", timeout=3600)
+
+
+def test_a_closed_publisher_says_so(service_url: str) -> None:
+    publisher = Publisher(service_url, source="/s")
+    publisher.publish("a")
+    publisher.close()
+    with pytest.raises(PublisherClosed):
+        publisher.publish("b")
+
+
+def test_closing_flushes_what_was_submitted(service_url: str) -> None:
+    # Given many events that nobody waits for
+    with Publisher(service_url, source="/s") as publisher:
+        for number in range(500):
+            publisher.submit(Event(type="a", id=str(number)))
+
+    # Then they were published before the publisher was closed
+    assert len(intake_ids(service_url)) == 500
+
+
+def test_the_end_of_a_process_flushes_too(service_url: str) -> None:
+    # Given a script that submits and simply ends
+    script = (
+        "import sys\nfrom notifier.client import Event, Publisher\n"
+        "publisher = Publisher(sys.argv[1], source='/script')\n"
+        "for n in range(200): publisher.submit(Event(type='a', id=str(n)))\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, service_url], check=True, timeout=60)
+    assert len(intake_ids(service_url)) == 200
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=work)
+    process.start()
+    process.join(30)
+    return process.exitcode if process.exitcode is not None else -1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_parent_and_child_both_publish_after_a_fork(publisher: Publisher, service_url: str) -> None:
+    # Given a publisher that is connected before the fork, as under gunicorn with preload
+    publisher.publish("a", id="parent-1")
+
+    # When the child publishes over it, and then the parent again
+    assert in_a_fork(lambda: publisher.publish("a", id="child", timeout=10) and None) == 0
+    publisher.publish("a", id="parent-2")
+
+    # Then all three are there
+    assert sorted(intake_ids(service_url)) == ["child", "parent-1", "parent-2"]
+
+
+def test_the_client_imports_nothing_but_pika_and_the_standard_library() -> None:
+    # Given what a publishing service has installed: pika, and not what the service itself needs
+    script = (
+        "import sys\nbefore = set(sys.modules)\nimport notifier.client\n"
+        "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    assert out.stdout.split() == ["notifier", "pika"]

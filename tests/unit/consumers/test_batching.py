@@ -1,0 +1,108 @@
+"""Batches: nothing is lost or doubled, no limit is passed, and what is assembled by hand is what `Batch` reads."""
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.batching import Batcher
+from notifier.domain.batch import Batch
+from notifier.domain.rule import Channel, Priority
+from notifier.rules.planner import Planned
+from tests.unit.consumers.factories import event, planned, rule
+
+CHANNELS = (Channel.EMAIL, Channel.WEBHOOK)
+LANES = [rule(f"order.placed/{c}-{p}", channel=c, priority=p) for c in CHANNELS for p in Priority]
+
+
+def decoded(batcher: Batcher) -> list[Batch]:
+    return [Batch.decode(orjson.loads(batch.body)) for batch in batcher.batches()]
+
+
+def test_one_delivery_is_a_batch_of_one() -> None:
+    # Given an idle system
+    batcher = Batcher()
+    placed = event(data={"total": 3})
+
+    # When one delivery is added
+    entry = planned(placed)
+    batcher.add(placed, [entry])
+
+    # Then the batch holds it and its event, exactly
+    (batch,) = decoded(batcher)
+    assert batch.events == [placed]
+    assert batch.deliveries == [entry.delivery]
+    assert list(batcher.batches()) == []
+
+
+def test_an_event_travels_once_for_all_its_deliveries() -> None:
+    # Given two events with three recipients each
+    batcher = Batcher()
+    for number in (1, 2):
+        placed = event(number)
+        batcher.add(placed, [planned(placed, f"{name}@example.org") for name in "abc"])
+
+    # When they are batched, then the batch carries two events, and deliveries point at theirs
+    (batch,) = decoded(batcher)
+    assert [e.id for e in batch.events] == ["1", "2"]
+    assert [d.event for d in batch.deliveries] == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_batch_is_cut_at_its_number_of_deliveries() -> None:
+    batcher = Batcher(max_deliveries=50)
+    placed = event()
+    batcher.add(placed, [planned(placed, f"p{n}@example.org") for n in range(101)])
+    assert [len(batch.deliveries) for batch in decoded(batcher)] == [50, 50, 1]
+
+
+def test_a_batch_is_cut_before_it_grows_over_its_bytes() -> None:
+    # Given events of about 30 kB, of which three fit
+    batcher = Batcher(max_bytes=100_000)
+    for number in range(7):
+        placed = event(number, data="x" * 30_000)
+        batcher.add(placed, [planned(placed)])
+
+    # When they are batched
+    batches = list(batcher.batches())
+
+    # Then no batch is larger than the limit
+    assert [batch.deliveries for batch in batches] == [3, 3, 1]
+    assert all(len(batch.body) <= 100_000 for batch in batches)
+
+
+def test_an_event_larger_than_the_limit_travels_alone() -> None:
+    batcher = Batcher(max_bytes=4096)
+    for number in (1, 2):
+        placed = event(number, data="x" * 10_000)
+        batcher.add(placed, [planned(placed)])
+    assert [batch.deliveries for batch in batcher.batches()] == [1, 1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.integers(0, 300)), max_size=60),
+    st.integers(1, 7),
+    st.integers(200, 5000),
+)
+def test_every_delivery_is_in_exactly_one_batch_of_its_lane(
+    wanted: list[tuple[int, int, int]], most: int, size: int
+) -> None:
+    # Given any mixture of lanes and events
+    batcher = Batcher(most, size)
+    entries: dict[str, Planned] = {}
+    for place, (lane, number, length) in enumerate(wanted):
+        placed = event(number, data="x" * length)
+        entry = planned(placed, f"p{place}@example.org", LANES[lane])
+        entries[entry.delivery.id] = entry
+        batcher.add(placed, [entry])
+
+    # When it is batched
+    batches = decoded(batcher)
+
+    # Then nothing is missing, doubled, in a wrong lane or with a wrong event, and batches are small enough
+    seen = [delivery.id for batch in batches for delivery in batch.deliveries]
+    assert sorted(seen) == sorted(entries)
+    for batch in batches:
+        assert len(batch.deliveries) <= most
+        for delivery in batch.deliveries:
+            lane_rule = entries[delivery.id].rule
+            assert (batch.channel, batch.priority) == (lane_rule.channel, lane_rule.priority)
+            assert delivery.id == planned(batch.events[delivery.event], delivery.to.address, lane_rule).delivery.id
