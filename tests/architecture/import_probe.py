@@ -16,42 +16,67 @@ from typing import Any
 OURS = ("notifier", "consumers")
 WATCHED = ("open", "socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.listdir")
 CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter")
+# Read by prometheus_client when its process collector is made: the time the machine was started, once.
+ALLOWED_FILES = ("/proc/stat",)
 
 violations: list[str] = []
 
 
-def blame() -> str | None:
-    """The line of ours whose import did this, or None when the import system or somebody else's import did."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return None
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in OURS:
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def is_ours(frame: FrameType) -> bool:
+    """Whether a frame runs code of ours."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in OURS
+
+
+def is_import_system(frame: FrameType) -> bool:
+    """Whether a frame loads modules or looks for installed plugins, as pydantic does before its first model."""
+    return "<frozen importlib" in frame.f_code.co_filename or str(frame.f_globals.get("__name__")).startswith(
+        "importlib."
+    )
+
+
+def caller(depth: int) -> FrameType | None:
+    """The line of ours that did this itself: what a library asks the environment or a clock is the library's affair."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None and frame.f_globals.get("__name__") == "os":
         frame = frame.f_back
-    return None
+    return frame if frame is not None and is_ours(frame) else None
 
 
-def record(what: str) -> None:
+def culprit(depth: int) -> FrameType | None:
+    """The line of ours that made this happen, through libraries too; None when the import system or a library did."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None and not is_ours(frame):
+        if is_import_system(frame):
+            return None
+        frame = frame.f_back
+    return frame
+
+
+def record(what: str, frame: FrameType | None) -> None:
     """Notes an act if code of ours is to blame for it."""
-    where = blame()
-    if where is not None:
-        violations.append(f"{where}: {what}")
+    if frame is not None:
+        violations.append(f"{frame.f_code.co_filename}:{frame.f_lineno}: {what}")
+
+
+def audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Python's own hook for files, sockets and processes."""
+    if event in WATCHED and arguments[0] not in ALLOWED_FILES:
+        record(f"{event} {arguments[0]!r}", culprit(2))
 
 
 class WatchedEnvironment(dict[str, str]):
     """Stands for `os.environ`, empty, and notes who reads it."""
 
     def __getitem__(self, key: str) -> str:
-        record(f"reads the environment variable {key}")
+        record(f"reads the environment variable {key}", caller(2))
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        record(f"reads the environment variable {key}")
+        record(f"reads the environment variable {key}", caller(2))
         return super().get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        record(f"looks for the environment variable {key}")
+        record(f"looks for the environment variable {key}", caller(2))
         return super().__contains__(key)
 
 
@@ -59,7 +84,7 @@ def watched(name: str, clock: Callable[[], Any]) -> Callable[[], Any]:
     """A clock that notes who reads it."""
 
     def read() -> Any:
-        record(f"reads the clock {name}")
+        record(f"reads the clock {name}", caller(2))
         return clock()
 
     return read
@@ -71,7 +96,7 @@ def main(modules: list[str]) -> None:
     os.environ = WatchedEnvironment()  # type: ignore[assignment]  # noqa: B003
     for name in CLOCKS:
         setattr(time, name, watched(name, getattr(time, name)))
-    sys.addaudithook(lambda event, arguments: record(f"{event} {arguments[0]!r}") if event in WATCHED else None)
+    sys.addaudithook(audit)
     for module in modules:
         importlib.import_module(module)
     loaded = sorted({name for name in sys.modules if not name.startswith("_")})

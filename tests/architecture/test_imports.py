@@ -22,11 +22,10 @@ def our_modules() -> tuple[str, ...]:
     return tuple(name.removesuffix(".__init__") for name in names)
 
 
-def probe(*modules: str) -> dict[str, list[str]]:
+def probe(*modules: str, root: Path = ROOT) -> dict[str, list[str]]:
     """Imports the modules in a fresh interpreter with an empty environment and warnings as errors."""
-    # `-c` instead of `-m`, so that the tests package itself is not among what was loaded.
     command = [sys.executable, "-W", "error", str(PROBE), *modules]
-    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report: dict[str, list[str]] = json.loads(done.stdout)
     return report
@@ -47,6 +46,27 @@ def test_importing_any_module_touches_no_file_socket_process_clock_or_environmen
 
     # Then importing did nothing else
     assert report["violations"] == []
+
+
+def test_the_probe_sees_what_it_is_there_for(tmp_path: Path) -> None:
+    # Given a module under our name that does all it must not
+    (tmp_path / "notifier.py").write_text(
+        "import os, socket, time\nfrom pathlib import Path\n"
+        "os.environ.get('A')\nos.getenv('B')\ntime.time()\nPath('/etc/hosts').read_text()\n"
+        "socket.socket().close()\nsocket.getaddrinfo('127.0.0.1', 80)\n"
+    )
+
+    # When it is imported
+    seen = [line.partition(": ")[2] for line in probe("notifier", root=tmp_path)["violations"]]
+
+    # Then each act is reported once
+    assert [" ".join(act.split()[:2]) for act in seen] == [
+        "reads the",
+        "reads the",
+        "reads the",
+        "open '/etc/hosts'",
+        "socket.getaddrinfo '127.0.0.1'",
+    ]
 
 
 def test_the_client_loads_pika_and_the_standard_library_only() -> None:
