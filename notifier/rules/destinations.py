@@ -13,6 +13,7 @@ MAX_ADDRESS = 320
 MAX_RECIPIENT = 256
 #: Names, locales and zones are for greeting and formatting; longer ones are cut, never refused.
 MAX_TEXT = 256
+_ID_BITS = 64
 _RECIPIENT_KEYS = ("recipient", "id")
 _ADDRESS_KEYS = ("email", "address")
 
@@ -36,7 +37,7 @@ def destinations(value: Any) -> Iterator[Destination | BadEntry]:
 
 
 def _each_once(entries: list[Any] | tuple[Any, ...]) -> Iterator[Destination | BadEntry]:
-    # Hashes instead of the identities themselves would save 10 MB per 100,000 and could drop a person: not worth it.
+    # Python hashes instead of identities would save 10 MB per 100,000 and could drop a person: not worth it.
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         found = _read(entry, index)
@@ -52,7 +53,7 @@ def _read(entry: Any, index: int) -> Destination | BadEntry:
         return _from_text(entry, index)
     if isinstance(entry, Mapping):
         return _from_object(entry, index)
-    return BadEntry(index, f"{_kind(entry)} names nobody: expected an address, a recipient id or an object")
+    return BadEntry(index, f"{_kind(entry)} names nobody: expected an address, an id or an object")
 
 
 def _from_text(text: str, index: int) -> Destination | BadEntry:
@@ -68,8 +69,7 @@ def _from_object(entry: Mapping[Any, Any], index: int) -> Destination | BadEntry
         reference = _first(entry, _RECIPIENT_KEYS)
         if reference is None:
             return BadEntry(index, "an object without email, address, recipient or id names nobody")
-        if isinstance(reference, int) and not isinstance(reference, bool):
-            reference = str(reference)
+        reference = _number_as_text(reference)
         if not isinstance(reference, str):
             return BadEntry(index, f"a recipient id must be text, not {_kind(reference)}")
         return _recipient(reference.strip(), index)
@@ -107,11 +107,14 @@ def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
 
 def _text(value: Any) -> str:
     """Optional text of a person; anything but text, a number or nothing is left out rather than guessed at."""
-    if isinstance(value, str):
-        return value[:MAX_TEXT] if _encodable(value) else ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
+    value = _number_as_text(value)
+    return value[:MAX_TEXT] if isinstance(value, str) and _encodable(value) else ""
+
+
+def _number_as_text(value: Any) -> Any:
+    """Ids are often numbers; one of more than 64 bits is none (and Python refuses to write out 4,300 digits)."""
+    is_id = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _ID_BITS
+    return str(value) if is_id else value
 
 
 def _encodable(text: str) -> bool:

@@ -82,7 +82,7 @@ class EntryReader:
             template=self._template(section),
             category=self._category(section, required=needs_category),
             transactional=transactional,
-            priority=section.choice("priority", Priority, Priority.NORMAL),
+            priority=self._priority(section, channel),
             to=to.source if to else "",
             when=when.source if when else "",
             expires=section.duration("expires"),
@@ -121,6 +121,10 @@ class EntryReader:
             section.wrong("id", f"{section.name} is here already, in line {self._seen[name]}", "give it another id")
         self._seen.setdefault(name, section.line_of("id"))
         return name
+
+    def _priority(self, section: Section, channel: Channel) -> Priority:
+        default = Priority.NORMAL
+        return default if channel is Channel.DIGEST else section.choice("priority", Priority, default)
 
     def _template(self, section: Section) -> str:
         return section.text("template").strip("/") or self.defaults.folder

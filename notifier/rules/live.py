@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from notifier.errors import ConfigurationError
+from notifier.rules.files import files_below
 
 T = TypeVar("T")
 
-#: Seconds between two looks at the files. A look costs one stat per file (0.2 ms for 100 files), and a second is what
+#: Seconds between two looks at the files. A look costs one stat per file (4 ms for 500 files), and a second is what
 #: an editor waits without noticing.
 LOOK_EVERY_S = 1.0
 
@@ -87,21 +88,18 @@ class Live(Generic[T]):
 
 
 def fingerprint(root: Path) -> Fingerprint:
-    """Path, time and size of every file below ``root``; hidden files (an editor's swap files) do not count."""
-    found: list[tuple[str, int, int]] = []
-    waiting = [str(root)]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        status = entry.stat()
-                        found.append((entry.path, status.st_mtime_ns, status.st_size))
-        except OSError:
-            # A file or folder that went away while we looked is a change that the next look sees whole.
-            continue
-    return tuple(sorted(found))
+    """Path, time and size of every file below ``root``; empty when there is no such folder."""
+    try:
+        return tuple(sorted(mark for entry in files_below(root) if (mark := _mark(entry)) is not None))
+    except OSError:
+        # Told by the load that follows, because this differs from the fingerprint of a folder that was there.
+        return ()
+
+
+def _mark(entry: os.DirEntry[str]) -> tuple[str, int, int] | None:
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        # Deleted while we looked, or a link to nothing: the next look sees it whole.
+        return None
+    return entry.path, status.st_mtime_ns, status.st_size

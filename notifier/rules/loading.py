@@ -31,10 +31,12 @@ FILE_KEYS = ("event", "category", "transactional", "rules")
 #: Bytes of one rules, schema or sample file; a sample is an event, and those are at most 256 kB by default.
 MAX_FILE_BYTES = 256 * 1024
 MAX_RULES = 500
+#: A folder and a file: folders inside an event type's folder hold its templates in other languages.
+_DEPTH = 2
 #: What a rule of each channel needs in its template folder, for the error that says so.
 _NEEDED = {
-    Channel.EMAIL: "email.subject.j2 and email.text.j2, email.html.j2 or email.mjml.j2",
-    Channel.DIGEST: "digest.subject.j2 and digest.text.j2, digest.html.j2 or digest.mjml.j2",
+    Channel.EMAIL: "email.subject.j2 and email.text.j2 or email.html.j2",
+    Channel.DIGEST: "digest.subject.j2 and digest.text.j2 or digest.html.j2",
 }
 
 
@@ -43,7 +45,7 @@ class Folder:
     """What one folder says."""
 
     name: str
-    """Its path below the templates folder, with ``/``."""
+    """Its name below the templates folder."""
     event: str
     """Event type or pattern; empty when it holds no rules.yaml."""
     rules: tuple[CompiledRule, ...]
@@ -54,11 +56,11 @@ class Folder:
 def load_folders(root: Path, renderer: Renderer, expressions: Expressions) -> tuple[list[Folder], list[Problem]]:
     """Every folder that says something, by name, and every mistake, by file and line."""
     try:
-        found = _folders(root)
+        found, problems = _folders(root)
     except OSError as error:
         what = f"the templates folder cannot be read: {error.strerror or error}"
         return [], [Problem(str(root), what, "set NOTIFIER_TEMPLATES to a folder that this process may read")]
-    folders, problems = [], []
+    folders = []
     for name in sorted(found):
         reader = _FolderReader(root, name, renderer, expressions)
         folders.append(reader.read(found[name]))
@@ -66,15 +68,26 @@ def load_folders(root: Path, renderer: Renderer, expressions: Expressions) -> tu
     return folders, problems
 
 
-def _folders(root: Path) -> dict[str, list[str]]:
-    """Folder → the names of its files that we read, for folders that have any."""
+def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
+    """Folder → the names of its files that we read; files that lie where they mean nothing are mistakes."""
     found: dict[str, list[str]] = {}
+    problems = []
+    top = root.resolve()
     for entry in files_below(root):
-        if entry.name in (RULES_FILE, SCHEMA_FILE) or sample_name(entry.name) is not None:
-            folder = PurePosixPath(Path(entry.path).relative_to(root).parent.as_posix())
-            if not any(part.startswith("_") for part in folder.parts):
-                found.setdefault(str(folder), []).append(entry.name)
-    return found
+        if entry.name not in (RULES_FILE, SCHEMA_FILE) and sample_name(entry.name) is None:
+            continue
+        path = PurePosixPath(Path(entry.path).relative_to(root).as_posix())
+        where = str(PurePosixPath(top.name, path))
+        if any(part.startswith("_") for part in path.parts):
+            continue
+        if len(path.parts) != _DEPTH:
+            fix = "move it into a folder directly below, one for each event type; folders in those are languages"
+            problems.append(Problem(where, "is not read here", fix))
+        elif not Path(entry.path).resolve().is_relative_to(top):
+            problems.append(Problem(where, "is a link out of the templates folder", "put a copy there"))
+        else:
+            found.setdefault(path.parts[0], []).append(entry.name)
+    return found, sorted(problems, key=lambda problem: problem.where)
 
 
 class _FolderReader:

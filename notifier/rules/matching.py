@@ -57,7 +57,8 @@ class CompiledRule:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             kind = "null" if value is None else type(value).__name__
             raise self._failure("key", f"({self.key.source}) gave {kind}, and a digest key must be text or a number")
-        text = str(value)
+        # Python refuses to write out integers of more than 4,300 digits.
+        text = str(value) if not isinstance(value, int) or value.bit_length() <= MAX_KEY else ""
         if not 1 <= len(text) <= MAX_KEY or not text.isprintable():
             raise self._failure(
                 "key",

@@ -56,16 +56,16 @@ class Section:
                 report.add(entry.line, f"{name} has an unknown key {shown(key)}", suggestion(key, known))
 
     def has(self, key: str) -> bool:
-        """Whether the key is written with a value."""
+        """Whether the key is written with a value; empty text is none."""
         entry = self._entries.get(key)
-        return entry is not None and entry.value is not None
+        return entry is not None and entry.value is not None and entry.value != ""
 
     def line_of(self, key: str) -> int:
         """The line of a key; of the section when it is not written."""
         return self._entries[key].line if key in self._entries else self.line
 
     def get(self, key: str) -> Located | None:
-        """A value of any type; None when it is missing or nothing."""
+        """A value of any type; None when it is missing, nothing or empty text."""
         return self._entries[key] if self.has(key) else None
 
     def wrong(self, key: str, what: str, fix: str = "") -> None:
@@ -125,7 +125,7 @@ class Section:
         value = seconds(entry.text)
         if value is None:
             what = shown(entry.text) if entry.text else entry.kind
-            fix = "a whole number and s, m, h or d, such as 90s, 15m, 6h or 2d; at least 1s, at most 366d"
+            fix = "a number and s, m, h or d, such as 90s, 15m, 6h or 2d; at least 1s, at most 366d"
             self.report.add(entry.line, f"{self.name}: {key} is {what}, not a duration", fix)
         return value
 

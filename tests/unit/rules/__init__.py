@@ -1,0 +1,1 @@
+"""Tests of `notifier.rules`; `trees` writes templates folders for them."""
