@@ -52,8 +52,12 @@ def build_intake(ours: Settings, content: Live[Content], store: Store) -> Closin
     """RabbitMQ; in embedded mode the API plans events itself."""
     if ours.embedded:
         return wiring.build_direct_intake(ours, content, store)
-    publisher = Publisher(ours.broker_url, ca_file=ours.broker_ca_file, name="notifier api")
-    return BrokerIntake(publisher, ours.broker_url)
+    return broker_intake(ours, "notifier api")
+
+
+def broker_intake(ours: Settings, name: str) -> BrokerIntake:
+    """Events to RabbitMQ; ``name`` shows in its management page."""
+    return BrokerIntake(Publisher(ours.broker_url, ca_file=ours.broker_ca_file, name=name), ours.broker_url)
 
 
 def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:

@@ -28,9 +28,9 @@ def router(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], st
 
     Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
     """
-    routes = APIRouter(prefix="/v1/endpoints", tags=["endpoints"], responses=_ERRORS)
-    routes.include_router(_looking(tokens, endpoints))
-    routes.include_router(_changing(tokens, endpoints, checked_url))
+    routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
+    routes.include_router(_looking(tokens, endpoints), prefix="/v1/endpoints")
+    routes.include_router(_changing(tokens, endpoints, checked_url), prefix="/v1/endpoints")
     return routes
 
 

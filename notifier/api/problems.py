@@ -134,7 +134,7 @@ async def _surprise(request: Request, error: Exception) -> Response:
     ).response()
 
 
-_MEANINGS = {
+MEANINGS = {
     400: "The request cannot be read; `where` names the attribute or field.",
     401: "No bearer token, or one that is not known.",
     403: "The token lacks the role that `detail` names.",
@@ -143,7 +143,7 @@ _MEANINGS = {
     413: "More bytes than this path takes.",
     415: "Not a content type this path reads.",
     422: "Readable but wrong: `where` names the field.",
-    503: "RabbitMQ or Redis is away or refuses; nothing was taken in. Send it again after `Retry-After` seconds.",
+    503: "RabbitMQ or Redis is away or refuses. Send it again after `Retry-After` seconds; nothing is doubled.",
 }
 
 
@@ -151,7 +151,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems a path may answer, for its OpenAPI description."""
     return {
         status: {
-            "description": _MEANINGS[status],
+            "description": MEANINGS[status],
             "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
         }
         for status in statuses

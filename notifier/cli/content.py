@@ -1,0 +1,142 @@
+"""``notifier explain`` and ``notifier templates``: what rules and templates would do, without sending anything."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from notifier.cli.documents import read_events
+from notifier.cli.exits import EXPLAINED, FAILED, SpeakingGroup, complain
+from notifier.cli.opening import opened_directory
+from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from notifier.rules.content import Content
+    from notifier.rules.explanation import ExplainedRule, Explanation
+
+templates = typer.Typer(
+    cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
+)
+
+
+def explain(
+    file: Annotated[str, typer.Argument(help="A CloudEvent as JSON; - is standard input.")],
+    endpoints: Annotated[bool, typer.Option(help="Ask Redis for the webhook endpoints of the tenant.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what would happen to an event and why: schema, rules, deliveries, what they say. Nothing is sent.
+
+    Example: notifier explain templates/order.shipped/sample.json
+    """
+    from notifier.rules.explanation import explain as explained
+
+    content = _load(_configured())
+    events = read_events(file, {})
+    with opened_directory() if endpoints else nullcontext(_Nobody()) as directory:
+        found = [explained(e, content.catalog, directory, content.renderer, time.time()) for e in events]
+    if as_json:
+        print_json([entry.as_dict() for entry in found] if len(found) > 1 else found[0].as_dict())
+    else:
+        for entry in found:
+            _print(entry)
+    if any(not entry.valid or any(rule.problems for rule in entry.rules) for entry in found):
+        raise typer.Exit(FAILED)
+
+
+class _Nobody:
+    """A directory without endpoints, for rules that are looked at away from any Redis."""
+
+    def endpoints(self, tenant: str, event_type: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
+        return ()
+
+
+def _print(found: Explanation) -> None:
+    print_fields([("Event", found.event), ("Type", found.type), ("Tenant", found.tenant), ("Schema", found.schema)])
+    if not found.rules:
+        near = f"; did you mean {' or '.join(found.near)}?" if found.near else ""
+        typer.echo(f"No rule is for this event type{near}")
+    for rule in found.rules:
+        _print_rule(rule)
+
+
+def _print_rule(rule: ExplainedRule) -> None:
+    typer.echo()
+    print_fields(
+        [
+            ("Rule", f"{rule.rule}  ({rule.source})"),
+            ("Sends", f"{rule.total} by {rule.channel}, queue {rule.queue}" if rule.sends else "nothing"),
+            ("Because", rule.reason),
+            ("Expires", moment(rule.expires) + (" (already)" if rule.expired else "")),
+            ("Retries after", ", ".join(f"{seconds:g} s" for seconds in rule.retries) if rule.sends else ""),
+        ]
+    )
+    for problem in rule.problems:
+        complain(f"{rule.rule}: {problem}")
+    for delivery in rule.deliveries:
+        typer.echo(f"  {delivery.id} → {plain(delivery.to)}")
+        if delivery.error:
+            complain(f"{delivery.id}: {delivery.error}")
+        elif delivery.subject:
+            typer.echo(f"    Subject: {plain(delivery.subject)}")
+    if rule.total > len(rule.deliveries):
+        typer.echo(f"  … and {rule.total - len(rule.deliveries)} more")
+
+
+@templates.command()
+def check(
+    folder: Annotated[Path | None, typer.Argument(help="Default: NOTIFIER_TEMPLATES.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load every rule, schema and template, render every sample, and list all mistakes.
+
+    Example: notifier templates check templates
+    """
+    from notifier.errors import ConfigurationError
+
+    root = folder or _configured()
+    try:
+        content = _load(root)
+    except ConfigurationError as error:
+        problems = [{"where": p.where, "what": p.what, "fix": p.fix} for p in error.problems]
+    else:
+        problems = _samples(content)
+    if as_json:
+        print_json({"folder": str(root), "problems": problems})
+    elif problems:
+        print_table("", ("Where", "What", "Do"), ((p["where"], p["what"], p["fix"]) for p in problems))
+    else:
+        typer.echo(f"{root}: no mistakes")
+    if problems:
+        raise typer.Exit(FAILED)
+
+
+def _configured() -> Path:
+    from notifier.wiring import settings
+
+    return settings().templates
+
+
+def _load(root: Path) -> Content:
+    from notifier.rules.content import Content
+
+    return Content.load(root)
+
+
+def _samples(content: Content) -> list[dict[str, str]]:
+    """What goes wrong when the samples are rendered: a template may compile and still name what no event has."""
+    from notifier.rules.explanation import explain as explained
+
+    problems: list[dict[str, str]] = []
+    for samples in content.catalog.samples.values():
+        for sample in samples:
+            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time())
+            if not found.valid:
+                problems.append({"where": sample.file, "what": found.schema, "fix": "correct the sample or schema"})
+            for rule in found.rules:
+                wrong = [*rule.problems, *(d.error for d in rule.deliveries if d.error)]
+                problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
+    return problems

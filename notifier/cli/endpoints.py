@@ -1,0 +1,174 @@
+"""``notifier endpoints``: webhook endpoints, on Redis directly, so that it works while the API is down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from notifier.cli.confirming import confirm
+from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
+from notifier.cli.opening import opened_stores
+from notifier.cli.printing import moment, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from notifier.domain.endpoint import Endpoint
+
+group = typer.Typer(cls=SpeakingGroup, help="Webhook endpoints.", epilog=EXPLAINED, no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="ep_…")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@group.command()
+def add(
+    url: Annotated[str, typer.Argument(help="https:// address that does not point inside.")],
+    tenant: Annotated[str, typer.Option(help="Whose events it gets.")] = "default",
+    event: Annotated[list[str] | None, typer.Option(help="Event type or pattern with *; may be repeated.")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="'Name: value' sent along; may be repeated.")] = None,
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Register an endpoint and print its signing secret, this once.
+
+    Example: notifier endpoints add https://example.org/hooks --tenant acme --event 'order.*'
+    """
+    from notifier import wiring
+    from notifier.channels.webhook.headers import check_headers
+
+    checked = wiring.build_guard(wiring.settings()).check_url(url).url
+    headers = check_headers([_header(text) for text in header or []])
+    with opened_stores() as stores:
+        made = stores.endpoints.add(
+            tenant, checked, event_types=event or ["*"], headers=headers, description=description
+        )
+    _print_secret(made, as_json)
+
+
+@group.command("list")
+def browse(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None, as_json: Json = False
+) -> None:
+    """List endpoints, oldest first.
+
+    Example: notifier endpoints list --tenant acme
+    """
+    with opened_stores() as stores:
+        found = stores.endpoints.list(tenant)
+    if as_json:
+        print_json([_as_dict(endpoint) for endpoint in found])
+        return
+    rows = ((e.id, e.tenant, e.state.value, " ".join(e.event_types), e.url, e.reason or e.description) for e in found)
+    print_table("", ("Endpoint", "Tenant", "State", "Events", "URL", "Note"), rows)
+
+
+@group.command()
+def show(identity: Id, as_json: Json = False) -> None:
+    """Show one endpoint, without its secret.
+
+    Example: notifier endpoints show ep_5t2v…
+    """
+    with opened_stores() as stores:
+        _print(stores.endpoints.get(identity), as_json)
+
+
+@group.command()
+def disable(
+    identity: Id,
+    reason: Annotated[str, typer.Option(help="Shown with every skipped delivery.")] = "disabled by an operator",
+    as_json: Json = False,
+) -> None:
+    """Stop sending to it; deliveries end as skipped.
+
+    Example: notifier endpoints disable ep_5t2v… --reason 'customer asked'
+    """
+    from notifier.domain.endpoint import EndpointState
+
+    with opened_stores() as stores:
+        _print(stores.endpoints.set_state(identity, EndpointState.DISABLED, reason), as_json)
+
+
+@group.command()
+def enable(identity: Id, as_json: Json = False) -> None:
+    """Send to it again; what was skipped meanwhile is not sent.
+
+    Example: notifier endpoints enable ep_5t2v…
+    """
+    from notifier.domain.endpoint import EndpointState
+
+    with opened_stores() as stores:
+        _print(stores.endpoints.set_state(identity, EndpointState.ENABLED), as_json)
+
+
+@group.command()
+def rotate(identity: Id, as_json: Json = False) -> None:
+    """Give it a new secret and print it; for a day the old one signs as well.
+
+    Example: notifier endpoints rotate ep_5t2v…
+    """
+    with opened_stores() as stores:
+        _print_secret(stores.endpoints.rotate(identity), as_json)
+
+
+@group.command()
+def remove(identity: Id, yes: Yes = False) -> None:
+    """Remove an endpoint for good.
+
+    Example: notifier endpoints remove ep_5t2v… --yes
+    """
+    with opened_stores() as stores:
+        found = stores.endpoints.get(identity)
+        confirm(f"remove {found.id} ({found.url}, tenant {found.tenant})", yes)
+        stores.endpoints.remove(identity)
+    typer.echo(f"removed {identity}")
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition(":")
+    if not separator:
+        raise fail(f"--header {name[:40]!r}: write 'Name: value'", USAGE)
+    return name.strip(), value.strip()
+
+
+def _as_dict(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "id": endpoint.id,
+        "tenant": endpoint.tenant,
+        "url": endpoint.url,
+        "event_types": list(endpoint.event_types),
+        "header_names": [name for name, _ in endpoint.headers],
+        "state": endpoint.state.value,
+        "reason": endpoint.reason,
+        "description": endpoint.description,
+        "created": endpoint.created,
+        "rotated": endpoint.rotated,
+    }
+
+
+def _print(endpoint: Endpoint, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_dict(endpoint))
+        return
+    print_fields(
+        [
+            ("Endpoint", endpoint.id),
+            ("Tenant", endpoint.tenant),
+            ("URL", endpoint.url),
+            ("Events", " ".join(endpoint.event_types)),
+            ("Headers", ", ".join(name for name, _ in endpoint.headers)),
+            ("State", endpoint.state.value),
+            ("Reason", endpoint.reason),
+            ("Description", endpoint.description),
+            ("Created", moment(endpoint.created)),
+            ("Rotated", moment(endpoint.rotated)),
+        ]
+    )
+
+
+def _print_secret(endpoint: Endpoint, as_json: bool) -> None:
+    if as_json:
+        print_json({**_as_dict(endpoint), "secret": endpoint.secrets[0]})
+        return
+    _print(endpoint, as_json=False)
+    typer.echo(f"\nSigning secret, shown this once:\n{endpoint.secrets[0]}")

@@ -1,0 +1,60 @@
+"""What verbs work on: parts of the service as `wiring` builds them, closed again when the verb ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from notifier.failures.operator import Operator
+    from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.ledger import Ledger
+    from notifier.worker.dispatch import Stores
+
+
+@contextmanager
+def opened_ledger() -> Iterator[Ledger]:
+    """The ledger."""
+    from notifier import wiring
+
+    ours = wiring.settings()
+    store = wiring.build_store(ours, connections=2)
+    try:
+        yield wiring.build_ledger(ours, store)
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened_stores() -> Iterator[Stores]:
+    """Endpoints, recipients and the rest of what is kept in Redis."""
+    from notifier import wiring
+
+    ours = wiring.settings()
+    store = wiring.build_store(ours, connections=2)
+    try:
+        yield wiring.build_stores(ours, store, wiring.build_ledger(ours, store))
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened_directory() -> Iterator[SyncEndpointDirectory]:
+    """Which endpoints subscribed to what."""
+    from notifier import wiring
+    from notifier.storage.directory import SyncEndpointDirectory
+
+    ours = wiring.settings()
+    store = wiring.build_store(ours, connections=2)
+    try:
+        yield SyncEndpointDirectory(store)
+    finally:
+        store.close()
+
+
+def opened_operator() -> Operator:
+    """Failure queues; its connections end with the process."""
+    from notifier import wiring
+
+    return wiring.build_operator(wiring.settings(), wiring.celery_app())

@@ -1,0 +1,61 @@
+"""``notifier publish``: events from a file or standard input to the broker, confirmed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from notifier.cli.documents import read_events
+from notifier.cli.exits import USAGE, fail
+from notifier.cli.printing import print_json, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from notifier.domain.event import Event
+
+#: Events published before the bar moves; their confirms are awaited together.
+_TOGETHER = 500
+
+
+def publish(
+    file: Annotated[str, typer.Argument(help="One event, a JSON array, or one object a line; - is standard input.")],
+    event_type: Annotated[str, typer.Option("--type", help="Type of every event; needed for bare data.")] = "",
+    source: Annotated[str, typer.Option(help="Source of every event; needed for bare data.")] = "",
+    identity: Annotated[str, typer.Option("--id", help="Id of the event; default: its own, or a new one.")] = "",
+    tenant: Annotated[str, typer.Option(help="Tenant of every event.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the keys as JSON.")] = False,
+) -> None:
+    """Publish events and wait until RabbitMQ has confirmed each of them. Nothing leaves if one cannot be read.
+
+    Example: echo '{"order": 17}' | notifier publish - --type order.placed --source /shop/orders
+    """
+    events = read_events(file, {"type": event_type, "source": source, "id": identity, "tenant": tenant})
+    if identity and len(events) > 1:
+        raise fail("--id names one event, and there are several", USAGE)
+    _send(events)
+    told: list[dict[str, Any]] = [{"id": e.id, "source": e.source, "key": e.key} for e in events]
+    if as_json:
+        print_json({"accepted": told})
+    elif len(events) == 1:
+        typer.echo(f"published {events[0].key}\nWhat became of it: notifier show {events[0].key}")
+    else:
+        typer.echo(f"published {len(events)} events")
+
+
+def _send(events: Sequence[Event]) -> None:
+    from notifier import wiring
+    from notifier.api.assembling import broker_intake
+
+    ours = wiring.settings()
+    if ours.embedded:
+        raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API's /v1/events", USAGE)
+    intake = broker_intake(ours, "notifier publish")
+    try:
+        with progress("Publishing", len(events)) as moved:
+            for start in range(0, len(events), _TOGETHER):
+                intake.accept(events[start : start + _TOGETHER])
+                moved(min(start + _TOGETHER, len(events)), len(events))
+    finally:
+        intake.close()

@@ -1,0 +1,70 @@
+"""``notifier recipients``: people known by an id, so that events can name them without their address."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from notifier.cli.confirming import confirm
+from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
+from notifier.cli.opening import opened_stores
+from notifier.cli.printing import print_fields, print_json
+from notifier.errors import NotFound
+
+group = typer.Typer(cls=SpeakingGroup, help="People known by an id.", epilog=EXPLAINED, no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Your id of the person, such as user-4711; not an address.")]
+
+
+@group.command("set")
+def put(
+    identity: Id,
+    email: Annotated[str, typer.Option(help="Address.")],
+    name: Annotated[str, typer.Option(help="Shown in the To header.")] = "",
+    locale: Annotated[str, typer.Option(help="Which translation: de, pt-BR.")] = "",
+    timezone: Annotated[str, typer.Option(help="For times and digests: Europe/Vienna.")] = "",
+) -> None:
+    """Add or replace a person.
+
+    Example: notifier recipients set user-4711 --email kim@example.org --locale de
+    """
+    from notifier.channels.email.addresses import parse_address
+    from notifier.domain.recipient import Recipient
+
+    if "@" in identity:
+        raise fail("an id with an @ would be taken for an address; use your own id of the person", USAGE)
+    parse_address(email)
+    with opened_stores() as stores:
+        stores.recipients.put([Recipient(identity, email, name, locale, timezone)])
+    typer.echo(f"stored {identity}")
+
+
+@group.command()
+def show(identity: Id, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show a person, with the address in clear.
+
+    Example: notifier recipients show user-4711
+    """
+    with opened_stores() as stores:
+        found = stores.recipients.get_many([identity]).get(identity)
+    if found is None:
+        raise NotFound(f"no recipient {identity!r}")
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        print_fields((name.capitalize(), value) for name, value in dataclasses.asdict(found).items())
+
+
+@group.command()
+def remove(identity: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Forget a person; deliveries that wait for this id are parked.
+
+    Example: notifier recipients remove user-4711 --yes
+    """
+    confirm(f"forget {identity}", yes)
+    with opened_stores() as stores:
+        if not stores.recipients.remove(identity):
+            raise NotFound(f"no recipient {identity!r}")
+    typer.echo(f"forgot {identity}")

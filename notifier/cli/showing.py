@@ -1,0 +1,111 @@
+"""``notifier show``: what became of an event or a delivery."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from notifier.cli.opening import opened_ledger
+from notifier.cli.printing import moment, print_fields, print_json, print_table
+from notifier.errors import NotFound
+
+if TYPE_CHECKING:
+    from notifier.domain.delivery import DeliveryRecord
+    from notifier.storage.ledger import EventRecord, Ledger
+
+
+def show(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="dlv_…, evt_…, or a CloudEvent's id with --source.")],
+    source: Annotated[str, typer.Option(help="The CloudEvent's source, when ID is its id.")] = "",
+    page: Annotated[int, typer.Option(min=0, help="Page of an event with very many deliveries.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show an event with its deliveries, or a delivery with every attempt.
+
+    Example: notifier show 1234 --source /shop/orders
+    """
+    from notifier.domain.ids import event_key
+
+    with opened_ledger() as ledger:
+        if identity.startswith("dlv_") and not source:
+            _show_delivery(ledger, identity, as_json)
+        else:
+            _show_event(ledger, event_key(source, identity) if source else identity, page, as_json)
+
+
+def _show_delivery(ledger: Ledger, identity: str, as_json: bool) -> None:
+    (record,) = ledger.deliveries([identity])
+    if record is None:
+        raise NotFound(f"no delivery {identity} is known; records expire some days after a delivery has ended")
+    if as_json:
+        print_json(_as_dict(record))
+    else:
+        _print_delivery(record)
+
+
+def _show_event(ledger: Ledger, key: str, page: int, as_json: bool) -> None:
+    found = ledger.event(key, page)
+    if found is None:
+        hint = "" if key.startswith("evt_") else "; for a CloudEvent's id, name its --source as well"
+        raise NotFound(f"no event {key} is known{hint}")
+    records = [record for record in ledger.deliveries(found.deliveries) if record is not None]
+    if as_json:
+        print_json({**dataclasses.asdict(found), "deliveries": [_as_dict(record) for record in records]})
+    else:
+        _print_event(found, records)
+
+
+def _as_dict(record: DeliveryRecord) -> dict[str, Any]:
+    return dataclasses.asdict(record)
+
+
+def _print_event(event: EventRecord, records: Sequence[DeliveryRecord]) -> None:
+    print_fields(
+        [
+            ("Event", event.key),
+            ("Id", event.id),
+            ("Source", event.source),
+            ("Type", event.type),
+            ("Tenant", event.tenant),
+            ("Received", moment(event.received)),
+            ("Planned", "yes" if event.planned else "not yet: its tasks are being published"),
+        ]
+    )
+    if not records:
+        typer.echo("\nNo deliveries. `notifier explain` tells why a rule does not match.")
+        return
+    typer.echo()
+    rows = ((r.id, r.rule, r.destination, r.status.value, r.tries, r.reason) for r in records)
+    print_table("", ("Delivery", "Rule", "Destination", "Status", "Tries", "Reason"), rows)
+    if event.next_page is not None:
+        typer.echo(f"More: --page {event.next_page}")
+
+
+def _print_delivery(record: DeliveryRecord) -> None:
+    print_fields(
+        [
+            ("Delivery", record.id),
+            ("Event", record.event),
+            ("Rule", record.rule),
+            ("Channel", record.channel.value),
+            ("Destination", record.destination),
+            ("Status", record.status.value),
+            ("Reason", record.reason),
+            ("Queued", moment(record.queued)),
+            ("Updated", moment(record.updated)),
+            ("Next try", moment(record.next_try)),
+            ("Template", record.template),
+        ]
+    )
+    if not record.attempts:
+        typer.echo("\nNot tried yet.")
+        return
+    typer.echo()
+    rows = (
+        (a.number, moment(a.started), f"{a.duration:.3f} s", a.outcome, a.code, a.reply, a.worker)
+        for a in record.attempts
+    )
+    print_table("", ("Try", "Started", "Took", "Outcome", "Code", "Reply", "Worker"), rows)
