@@ -1,0 +1,1 @@
+"""Tests of `notifier.storage` against a real server; `making` builds their values."""
