@@ -12,10 +12,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2.runtime import Context as JinjaContext
-from jinja2.utils import pass_context
-
-from notifier.rendering.meter import RefusedError
+from notifier.rendering.meter import RefusedError, current
 from notifier.rendering.registry import deep
 from notifier.rendering.values import describe
 
@@ -29,10 +26,9 @@ _WHOLE = frozenset({"JPY", "KRW", "CLP", "VND", "ISK", "HUF"})
 _NBSP = "\u00a0"
 
 
-def language(context: JinjaContext) -> str:
-    """``de`` for ``de-AT``; English where nothing is said."""
-    locale = context.resolve_or_missing("locale")
-    return locale.replace("_", "-").split("-")[0].lower() if isinstance(locale, str) and locale else "en"
+def language() -> str:
+    """The language of the texts being rendered: ``de`` for ``de-AT``, English for the default."""
+    return current().locale.split("-")[0] or "en"
 
 
 def _decimal(value: Any) -> Decimal:
@@ -62,17 +58,15 @@ _WIDE = Context(prec=60)
 
 
 @deep("number")
-@pass_context
-def _number(context: JinjaContext, value: Any, decimals: int | None = None) -> str:
+def _number(value: Any, decimals: int | None = None) -> str:
     """``1,234.5`` (de: ``1.234,5``); ``decimals`` rounds half up."""
-    return _grouped(value, decimals, language(context))
+    return _grouped(value, decimals, language())
 
 
 @deep("money")
-@pass_context
-def _money(context: JinjaContext, value: Any, currency: str = "") -> str:
+def _money(value: Any, currency: str = "") -> str:
     """``€1,234.50`` (de: ``1.234,50 €``) from an amount in whole units; unknown currencies keep their code."""
-    tongue = language(context)
+    tongue = language()
     if not isinstance(currency, str) or len(currency) > 8:
         raise RefusedError("money needs a currency code such as 'EUR'")
     amount = _grouped(value, 0 if currency in _WHOLE else 2, tongue)
@@ -86,25 +80,22 @@ def _money(context: JinjaContext, value: Any, currency: str = "") -> str:
 
 
 @deep("date")
-@pass_context
-def _date(context: JinjaContext, value: Any, tz: str = "") -> str:
+def _date(value: Any, tz: str = "") -> str:
     """``21 November 2026`` (de: ``21. November 2026``, others: ``2026-11-21``)."""
-    return _day(_moment(context, value, tz), language(context))
+    return _day(_moment(value, tz), language())
 
 
 @deep("time")
-@pass_context
-def _time(context: JinjaContext, value: Any, tz: str = "") -> str:
+def _time(value: Any, tz: str = "") -> str:
     """``16:05``."""
-    return f"{_moment(context, value, tz):%H:%M}"
+    return f"{_moment(value, tz):%H:%M}"
 
 
 @deep("datetime")
-@pass_context
-def _datetime(context: JinjaContext, value: Any, tz: str = "") -> str:
+def _datetime(value: Any, tz: str = "") -> str:
     """``21 November 2026, 16:05 CET``: always with its zone, because a mail is read anywhere."""
-    moment = _moment(context, value, tz)
-    return f"{_day(moment, language(context))}, {moment:%H:%M %Z}".rstrip()
+    moment = _moment(value, tz)
+    return f"{_day(moment, language())}, {moment:%H:%M %Z}".rstrip()
 
 
 def _day(moment: datetime, tongue: str) -> str:
@@ -114,7 +105,7 @@ def _day(moment: datetime, tongue: str) -> str:
     return f"{moment.day}{'.' if tongue == 'de' else ''} {months.split()[moment.month - 1]} {moment.year}"
 
 
-def _moment(context: JinjaContext, value: Any, tz: str) -> datetime:
+def _moment(value: Any, tz: str) -> datetime:
     if isinstance(value, str):
         moment = _parsed(value)
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**37:
@@ -124,7 +115,7 @@ def _moment(context: JinjaContext, value: Any, tz: str) -> datetime:
     if moment.tzinfo is None:
         return moment
     try:
-        return moment.astimezone(_zone(tz) if tz else _recipient_zone(context))
+        return moment.astimezone(_zone(tz) if tz else _recipient_zone())
     except OverflowError:
         return moment
 
@@ -136,12 +127,10 @@ def _parsed(value: str) -> datetime:
         raise RefusedError("expected an ISO 8601 date such as 2026-11-21T16:05:00Z, not another text") from None
 
 
-def _recipient_zone(context: JinjaContext) -> tzinfo:
+def _recipient_zone() -> tzinfo:
     """The recipient's own zone; a wrong one is data, not a template's mistake, so the mail goes out in UTC."""
-    recipient = context.resolve_or_missing("recipient")
-    name = recipient.get("timezone") if isinstance(recipient, dict) else None
     try:
-        return _zone(name or "UTC")
+        return _zone(current().timezone or "UTC")
     except RefusedError:
         return _zone("UTC")
 

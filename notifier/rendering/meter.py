@@ -32,14 +32,17 @@ class RefusedError(Exception):
 class Meter:
     """What one render has left. ``with Meter(names):`` makes it the current one."""
 
-    __slots__ = ("characters", "depth", "names", "steps", "token")
+    __slots__ = ("characters", "depth", "locale", "names", "steps", "timezone", "token")
 
-    def __init__(self, names: Collection[str] = (), steps: int = STEPS, characters: int = CHARACTERS) -> None:
-        self.steps = steps
-        self.characters = characters
+    def __init__(self, names: Collection[str] = (), *, locale: str = "", timezone: str = "") -> None:
+        self.steps = STEPS
+        self.characters = CHARACTERS
         self.depth = 0
         self.names = names
         """Names the template may use, for the suggestion when it uses another."""
+        self.locale = locale
+        """Language of the texts. Here and not in Jinja's context, which imported macros do not have."""
+        self.timezone = timezone
         self.token: Token[Meter] | None = None
 
     def __enter__(self) -> Meter:

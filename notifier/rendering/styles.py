@@ -22,7 +22,8 @@ _IGNORE = 'data-css-inline="ignore"'
 
 def wants_inlining(source: str) -> bool:
     """Whether a template has a ``<style>`` that is to be inlined."""
-    return any(_IGNORE not in tag.split(">", 1)[0] for tag in source.split("<style")[1:])
+    written = "".join(part.split("#}", 1)[-1] for part in source.split("{#"))
+    return any(_IGNORE not in tag.split(">", 1)[0] for tag in written.split("<style")[1:])
 
 
 class StyleInliner:
