@@ -375,8 +375,10 @@ def test_a_templates_folder_that_is_not_there_is_told(tree: Tree) -> None:
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
 KEYS = st.sampled_from(
-    "event rules id channel to when key window every retry expires attachments name content category transactional "
-    "template from priority uncertain cron".split()
+    [
+        *("event", "rules", "id", "channel", "to", "when", "key", "window", "every", "retry", "expires", "attachments"),
+        *("name", "content", "category", "transactional", "template", "from", "priority", "uncertain", "cron"),
+    ]
 )
 WORDS = st.sampled_from(["email", "webhook", "digest", "data.a", "1h", "order.shipped", "data.a b", "{{"])
 YAMLISH = st.recursive(
