@@ -12,7 +12,7 @@ from notifier.channels.webhook.answers import Answer
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.headers import check_headers, is_sendable
 from notifier.channels.webhook.outcomes import classify
-from notifier.channels.webhook.signing import read_secret, sign, signing_secrets
+from notifier.channels.webhook.signing import check_secrets, sign, signing_secrets
 from notifier.domain.delivery import Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
@@ -52,8 +52,7 @@ class WebhookChannel:
     def prepare(self, delivery: Delivery, event: Event, endpoint: Endpoint, message: WebhookMessage) -> OutgoingWebhook:
         """All that can be done before sending. Raises `InvalidDestination` for an endpoint nothing can be sent to."""
         target = self._guard.check_url(endpoint.url)
-        for secret in endpoint.secrets:
-            read_secret(secret)
+        check_secrets(endpoint.secrets)
         headers = dict(check_headers(endpoint.headers))
         headers["content-type"] = message.content_type
         headers["user-agent"] = USER_AGENT

@@ -44,13 +44,16 @@ def read_failure(error: BaseException, *, written: bool) -> Failure:
     """What an exception of one exchange means; ``written``: the whole request had been handed to the connection."""
     for kind, code, only_before in _TABLE:
         if isinstance(error, kind):
-            return Failure(code, _describe(error, code), uncertain=written and not only_before)
+            return Failure(code, _describe(error, code, written), uncertain=written and not only_before)
     raise TypeError(f"{type(error).__name__} is not an error of an exchange") from error
 
 
-def _describe(error: BaseException, code: FailureCode) -> str:
+def _describe(error: BaseException, code: FailureCode, written: bool) -> str:
+    if code == "timeout":
+        return "no reply came within the deadline" if written else "no connection was made within the deadline"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate of {error.host} is not trusted: {error.certificate_error}"
+        cause = error.certificate_error
+        return f"the certificate of {error.host} is not trusted: {getattr(cause, 'verify_message', '') or cause}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"{error.host} could not be resolved: {error.os_error.strerror or error.os_error}"
     if isinstance(error, aiohttp.ClientResponseError):

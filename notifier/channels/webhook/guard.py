@@ -73,6 +73,7 @@ URL_LIMIT = 2048
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 #: Controls, space, surrogates, and the backslash that browsers read as a slash: parsers disagree about all of them.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\\]")
+_BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
@@ -155,6 +156,8 @@ class AddressGuard:
 
     def _check_host(self, netloc: str, written: str) -> str:
         if netloc.startswith("["):
+            if not _BRACKETED.fullmatch(netloc):
+                raise ForbiddenTarget(f"not a URL: something stands beside the brackets of {netloc[:80]!r}")
             address = self.check_address(written)
             return f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else str(address)
         host = _ascii_host(written)

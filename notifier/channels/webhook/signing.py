@@ -7,7 +7,6 @@ datetime and so signs wrongly outside UTC (DESIGN §9.4). Tests compare the two.
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hmac
 import secrets as random
@@ -41,13 +40,21 @@ def read_secret(secret: str) -> bytes:
         raise InvalidDestination("a webhook secret starts with 'whsec_' followed by base64; this one does not")
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidDestination(f"what follows 'whsec_' in this webhook secret is not base64: {error}") from error
     if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
         raise InvalidDestination(
             f"this webhook secret has {len(key)} bytes; Standard Webhooks asks for {KEY_BYTES_MIN} to {KEY_BYTES_MAX}"
         )
     return key
+
+
+def check_secrets(secrets: Sequence[str]) -> None:
+    """Raises `InvalidDestination` when an endpoint's secrets cannot sign: at registration and before each send."""
+    if not secrets:
+        raise InvalidDestination("the endpoint has no secret to sign with; rotate its secret to give it one")
+    for secret in secrets:
+        read_secret(secret)
 
 
 def signing_secrets(endpoint: Endpoint, now: float) -> tuple[str, ...]:
@@ -63,7 +70,7 @@ def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -
     ``timestamp`` is in unix seconds and an ``int`` on purpose: it is written into the signed bytes as it is sent.
     """
     if not secrets:
-        raise InvalidDestination("the endpoint has no secret to sign with; rotate its secret to give it one")
+        raise ValueError("at least one secret must sign")
     if "." in message_id:
         raise ValueError(f"webhook-id {message_id!r} has a dot, which separates the signed parts")
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)

@@ -25,6 +25,11 @@ class Slots:
         self._per_origin = per_origin
         self._gates: dict[str, _Gate] = {}
 
+    @property
+    def origins(self) -> int:
+        """How many origins are in use or waited for."""
+        return len(self._gates)
+
     async def acquire(self, origin: str, patience: float) -> bool:
         """Whether a slot came free within ``patience`` seconds. What is acquired must be released."""
         gate = self._gates.get(origin)
