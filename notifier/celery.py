@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.app.defaults import NAMESPACES, flatten
 from kombu import Exchange, Queue
 
@@ -30,6 +30,14 @@ app = Celery("notifier", include=["notifier.worker.tasks"])
 def configuration() -> dict[str, Any]:
     """Celery's settings from ours, then from ``CELERY_*`` variables."""
     return {**from_settings(settings()), **from_environment(os.environ)}
+
+
+@signals.celeryd_init.connect
+def _install_worker(**_: Any) -> None:
+    """Only a worker needs the engine, the channels and gevent: beat, Flower and the API never import them."""
+    from notifier.worker.lifecycle import install
+
+    install(app)
 
 
 def from_settings(ours: Settings) -> dict[str, Any]:
@@ -84,7 +92,11 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "redbeat_key_prefix": "ntf:beat:",
         "beat_schedule": {
             # A sweep that waited longer than the next one is due is dropped; the next one does the same.
-            "notifier.sweep": {"task": "notifier.sweep", "schedule": 2.0, "options": {"queue": "digest", "expires": 10}},
+            "notifier.sweep": {
+                "task": "notifier.sweep",
+                "schedule": 2.0,
+                "options": {"queue": "digest", "expires": 10},
+            },
         },
         "timezone": "UTC",
     }

@@ -1,33 +1,33 @@
 """Every error this service raises, and what each one makes happen next.
 
-    NotifierError
-    ├── ConfigurationError        the process does not start; lists every mistake at once
-    │   ├── SettingsError         a NOTIFIER_* variable
-    │   ├── RulesError            a rules.yaml, schema.json or sample.json
-    │   └── TemplateError         a template that does not compile
-    ├── InvalidEvent              the event is parked in failed-intake (API: 400), never requeued
-    │   ├── MalformedEvent        not a CloudEvent
-    │   ├── EventTooLarge         more bytes than NOTIFIER_EVENT_MAX_BYTES (API: 413)
-    │   ├── SchemaMismatch        data breaks the schema.json of its type
-    │   └── PlanningError         a rule's expression failed or named a destination that cannot exist
-    ├── InvalidBatch              a task message nobody can read; dead-lettered
-    ├── RenderError               attempt recorded as render_failed, parked, no retry
-    │   ├── RenderBudgetExceeded  the template took too many steps or made too many bytes
-    │   └── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
-    ├── InvalidDestination        this destination can never be sent to; refused and parked
-    │   ├── InvalidAddress        not an email address
-    │   └── ForbiddenTarget       a webhook URL that points inside
-    ├── Unavailable               a dependency is away; wait and try again, nothing is lost
-    │   ├── BrokerUnavailable
-    │   └── StorageUnavailable
-    ├── EngineError               the bridge to the asyncio loop could not run a coroutine
-    │   ├── DeadlineExceeded      it was not done in time; it was cancelled and has ended
-    │   └── EngineStopped         the loop is not running, or ended meanwhile
-    ├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
-    ├── TopologyConflict          a queue exists with other arguments (AMQP 406)
-    ├── RuleMissing               a delivery names a rule that this process's templates/ does not have
-    ├── ClaimLost                 another worker took the delivery over; this copy must not be sent
-    └── NotFound                  no such event, delivery, endpoint or parked delivery
+NotifierError
+├── ConfigurationError        the process does not start; lists every mistake at once
+│   ├── SettingsError         a NOTIFIER_* variable
+│   ├── RulesError            a rules.yaml, schema.json or sample.json
+│   └── TemplateError         a template that does not compile
+├── InvalidEvent              the event is parked in failed-intake (API: 400), never requeued
+│   ├── MalformedEvent        not a CloudEvent
+│   ├── EventTooLarge         more bytes than NOTIFIER_EVENT_MAX_BYTES (API: 413)
+│   ├── SchemaMismatch        data breaks the schema.json of its type
+│   └── PlanningError         a rule's expression failed or named a destination that cannot exist
+├── InvalidBatch              a task message nobody can read; dead-lettered
+├── RenderError               attempt recorded as render_failed, parked, no retry
+│   ├── RenderBudgetExceeded  the template took too many steps or made too many bytes
+│   └── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
+├── InvalidDestination        this destination can never be sent to; refused and parked
+│   ├── InvalidAddress        not an email address
+│   └── ForbiddenTarget       a webhook URL that points inside
+├── Unavailable               a dependency is away; wait and try again, nothing is lost
+│   ├── BrokerUnavailable
+│   └── StorageUnavailable
+├── EngineError               the bridge to the asyncio loop could not run a coroutine
+│   ├── DeadlineExceeded      it was not done in time; it was cancelled and has ended
+│   └── EngineStopped         the loop is not running, or ended meanwhile
+├── PublishRejected           the broker said no (nack, unroutable, blocked): the publisher still has it
+├── TopologyConflict          a queue exists with other arguments (AMQP 406)
+├── RuleMissing               a delivery names a rule that this process's templates/ does not have
+├── ClaimLost                 another worker took the delivery over; this copy must not be sent
+└── NotFound                  no such event, delivery, endpoint or parked delivery
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class ConfigurationError(NotifierError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        super().__init__("\n".join([f"{count} mistake{'' if count == 1 else 's'}:", *(f"  {p}" for p in self.problems)]))
+        super().__init__(
+            "\n".join([f"{count} mistake{'' if count == 1 else 's'}:", *(f"  {p}" for p in self.problems)])
+        )
 
 
 class SettingsError(ConfigurationError):
@@ -177,7 +179,7 @@ class TopologyConflict(NotifierError):
 
 
 class RuleMissing(NotifierError):
-    """A delivery or digest names a rule that templates/ does not have: it was deleted, or a newer release planned it."""
+    """A delivery or digest names a rule that templates/ does not have: deleted, or planned by a newer release."""
 
 
 class ClaimLost(NotifierError):

@@ -17,7 +17,11 @@ from typing import Any, Literal, TextIO
 #: Fields that are masked whatever they hold, because their names promise what a log must not have.
 _PRIVATE_FIELDS = frozenset({"address", "body", "data", "email", "password", "secret", "token", "to", "authorization"})
 #: Libraries whose own lines repeat what ours say, and the least level at which they say something new.
-_QUIETER = {"pika": logging.ERROR, "aiosmtplib": logging.WARNING, "uvicorn.access": logging.WARNING}
+_QUIETER = {
+    # Two lines a task that say less than our one line a batch.
+    "celery.app.trace": logging.WARNING,
+    "celery.worker.strategy": logging.WARNING,
+    "pika": logging.ERROR, "aiosmtplib": logging.WARNING, "uvicorn.access": logging.WARNING}
 _MASK = "****"
 
 #: Each pattern begins where a run of its characters begins and is bounded, so a hostile text costs linear time.

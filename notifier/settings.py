@@ -32,7 +32,7 @@ class Settings(BaseModel):
 
     # servers
     broker_url: str = _secret(
-        "RabbitMQ: amqp://user:password@host:5672/vhost, or amqps:// for TLS. redis:// runs embedded, without RabbitMQ.",
+        "RabbitMQ: amqp://user:password@host:5672/vhost; amqps:// for TLS. redis:// runs embedded, without RabbitMQ.",
         "amqp://guest:guest@127.0.0.1:5672/",
     )
     broker_ca_file: Path | None = Field(None, description="CA certificates that sign the broker's (amqps).")
@@ -42,7 +42,8 @@ class Settings(BaseModel):
     )
     redis_ca_file: Path | None = Field(None, description="CA certificates that sign Redis's (rediss).")
     redis_check: bool = Field(
-        True, description="Refuse to start on a Redis that evicts keys or keeps nothing on disk; warn when it cannot say."
+        True,
+        description="Refuse to start on a Redis that evicts keys or keeps nothing on disk; warn when it cannot say.",
     )
     smtp_url: str = _secret(
         "Mail relay: smtp://user:password@host:587 (STARTTLS required), smtps:// (implicit TLS), or smtp+plain:// "
@@ -52,8 +53,12 @@ class Settings(BaseModel):
     smtp_ca_file: Path | None = Field(None, description="CA certificates that sign the relay's.")
     # content
     templates: Path = Field(Path("templates"), description="Folder with one folder per event type.")
-    email_from: str = Field("Notifier <notifier@localhost>", description="From address of mails whose rule names none.")
-    public_url: str = Field("", description="https:// address of the API as recipients reach it; makes unsubscribe links.")
+    email_from: str = Field(
+        "Notifier <notifier@localhost.localdomain>", description="From address of mails whose rule names none."
+    )
+    public_url: str = Field(
+        "", description="https:// address of the API as recipients reach it; makes unsubscribe links."
+    )
     email_hostname: str = Field(
         "localhost", description="Our name in EHLO and the right side of Message-IDs; a domain of yours."
     )
@@ -95,7 +100,9 @@ class Settings(BaseModel):
     retention_failed: float = Field(30 * 86400, ge=60, description="How long it keeps any other ended delivery.")
     # processes
     http_host: str = Field("127.0.0.1", description="Address health, metrics and the API listen on.")
-    http_port: int = Field(9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 is any free port.")
+    http_port: int = Field(
+        9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 is any free port."
+    )
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
@@ -245,9 +252,7 @@ def _may_be_file(name: str) -> bool:
     return is_secret(Settings.model_fields[name])
 
 
-def _read_file(
-    key: str, path: str, name: str, values: dict[str, tuple[str, str]], problems: list[Problem]
-) -> None:
+def _read_file(key: str, path: str, name: str, values: dict[str, tuple[str, str]], problems: list[Problem]) -> None:
     if values.get(name, ("", ""))[0]:
         problems.append(Problem(key, f"{variable(name)} is set as well", "set one of the two"))
         return
@@ -271,7 +276,7 @@ def _with_scheme(url: str, schemes: tuple[str, ...]) -> Annotated[str, "the same
     if not separator or scheme not in schemes or not rest:
         raise ValueError("expected " + " or ".join(f"{s}://…" for s in schemes))
     try:
-        _ = urlsplit(url.split(",")[0]).port
+        _ = urlsplit(url.split(",", maxsplit=1)[0]).port
     except ValueError as error:
         raise ValueError(f"the port is not a number between 0 and 65535 ({error})") from error
     return url

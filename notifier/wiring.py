@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from notifier.api.events import Intake
     from notifier.channels.email.channel import EmailChannel
-    from notifier.channels.webhook.channel import WebhookChannel
     from notifier.channels.email.unsubscribe import UnsubscribeLinks
+    from notifier.channels.webhook.channel import WebhookChannel
     from notifier.channels.webhook.guard import AddressGuard
     from notifier.channels.webhook.transport import WebhookTransport
     from notifier.failures.operator import Operator
@@ -45,7 +45,7 @@ _log = get("start")
 
 @cache
 def settings() -> Settings:
-    """This process's settings, read from its environment once. Raises `SettingsError` naming every mistake."""
+    """The settings of this process, read from its environment once. Raises `SettingsError` naming every mistake."""
     return read_settings(os.environ)
 
 
@@ -213,7 +213,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     email, (webhook, transport) = build_email(ours), build_webhook(ours)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
-    sender = Sender(engine, email, webhook, recorder, Schedules(*schedules(ours)), worker=owner)
+    sender = Sender(engine, email, webhook, recorder, schedules=Schedules(*schedules(ours)), worker=owner)
     dispatch = Dispatch(
         content=content,
         stores=stores,
@@ -264,7 +264,7 @@ def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
     services = Services(
         tokens=Tokens.parse(ours.api_tokens),
         intake=intake,
-        validate=lambda event: content.current.catalog.validate(event),
+        validate=lambda event: content.current.catalog.validate(event),  # noqa: PLW0108 - the newest catalog
         ledger=ledger,
         endpoints=build_endpoints(ours, store),
         checked_url=lambda url: guard.check_url(url).url,

@@ -65,7 +65,9 @@ class Demo:
             "says": self.says,
             "events": self.look(),
             "mails": [{"subject": m.subject, "to": m.to, "delivery": m.delivery} for m in self.stage.inbox.mails],
-            "calls": [{"delivery": c.delivery, "verified": c.verified, "body": c.body} for c in self.stage.catcher.calls],
+            "calls": [
+                {"delivery": c.delivery, "verified": c.verified, "body": c.body} for c in self.stage.catcher.calls
+            ],
         }
 
     def mail(self, number: int) -> str | None:
@@ -87,7 +89,7 @@ def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], No
     console = console or Console()
     began = time.monotonic()
     console.print("[bold]Notifier demo[/] (embedded: Redis as broker, no RabbitMQ; loopback only)")
-    demo = Demo(console, Stage(shop_templates(), lambda line: demo.say(line)), [])
+    demo = Demo(console, Stage(shop_templates(), lambda line: demo.say(line)), [])  # noqa: PLW0108 - demo does not exist yet
     page: Page | None = None
     try:
         demo.stage.start()
@@ -99,12 +101,13 @@ def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], No
             page = Page(demo.state, demo.mail)
             console.print(f"\n  Look at it: [bold]{page.start()}[/]   (Ctrl-C ends the demo)")
             (wait or _forever)()
-        return 0 if is_right else 1
     except KeyboardInterrupt:
         return 0
     except NotifierError as error:
         console.print(f"[red]The demo failed:[/] {error}", highlight=False)
         return 1
+    else:
+        return 0 if is_right else 1
     finally:
         if page is not None:
             page.stop()

@@ -53,7 +53,7 @@ class Inbox:
             return list(self._mails)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802, ARG002 - aiosmtpd's name
-        """aiosmtpd's hook for a whole mail."""
+        """Aiosmtpd's hook for a whole mail."""
         mail = read_mail(envelope.content)
         with self._lock:
             self._mails.append(mail)
@@ -63,7 +63,6 @@ class Inbox:
 def read_mail(content: bytes) -> Mail:
     """Parse a mail."""
     message = email.message_from_bytes(content, policy=email.policy.default)
-    assert isinstance(message, EmailMessage), "the default policy makes EmailMessage"
     return Mail(
         delivery=str(message["Message-ID"] or "").strip("<>").partition("@")[0],
         sender=str(message["From"] or ""),

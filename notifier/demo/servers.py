@@ -41,7 +41,8 @@ def start_valkey(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         "logfile": str(folder / "valkey.log"),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    process = subprocess.Popen([server_binary(), *arguments], stdin=subprocess.DEVNULL, start_new_session=True)
+    command = [server_binary(), *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own words
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         if _answers(port):

@@ -52,7 +52,14 @@ class Stage:
         celery = [sys.executable, "-m", "celery", "-A", "notifier"]
         health = free_port()
         self._start("api", [sys.executable, "-m", "notifier.cli", "api"], environment)
-        worker_options = ["-P", "gevent", "-n", f"demo-{secrets.token_hex(3)}@%h", "--without-gossip", "--without-mingle"]
+        worker_options = [
+            "-P",
+            "gevent",
+            "-n",
+            f"demo-{secrets.token_hex(3)}@%h",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         self._start("worker", [*celery, "worker", *worker_options], {**environment, "NOTIFIER_HTTP_PORT": str(health)})
         self._start("beat", [*celery, "beat"], environment)
         self._wait("api", port)
@@ -102,7 +109,7 @@ class Stage:
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
+            self.processes[name] = subprocess.Popen(  # noqa: S603 - our own words
                 command,
                 env=environment,
                 cwd=self.folder,

@@ -48,9 +48,7 @@ def is_over(events: Sequence[dict[str, Any]]) -> bool:
     return all(event["deliveries"] and all(d["status"] in _ENDED for d in event["deliveries"]) for event in events)
 
 
-def _row(
-    key: tuple[str, str, str], deliveries: list[dict[str, Any]], arrived: set[str], digests: int
-) -> Row:
+def _row(key: tuple[str, str, str], deliveries: list[dict[str, Any]], arrived: set[str], digests: int) -> Row:
     event_type, rule, channel = key
     sent = [delivery["id"] for delivery in deliveries if delivery["status"] == "sent"]
     if channel == "digest":

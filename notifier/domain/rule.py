@@ -1,4 +1,4 @@
-"""`Rule`: which events concern whom, by which channel, with which template. Values only; `notifier.rules` loads them."""
+"""`Rule`: which events concern whom, by which channel, with which template. Values; `notifier.rules` loads them."""
 
 from __future__ import annotations
 

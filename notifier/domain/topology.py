@@ -44,8 +44,8 @@ def _work_arguments(failure_queue: str) -> dict[str, str | int]:
         "x-queue-type": "quorum",
         "x-dead-letter-exchange": FAILURES_EXCHANGE,
         "x-dead-letter-routing-key": failure_queue,
-        # At-least-once dead lettering needs reject-publish (rabbitmq.com/docs/quorum-queues); without it a dead-lettered
-        # message may vanish between the two queues.
+        # At-least-once dead lettering needs reject-publish (rabbitmq.com/docs/quorum-queues); without it a
+        # dead-lettered message may vanish between the two queues.
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
         "x-delivery-limit": DELIVERY_LIMIT,
@@ -54,7 +54,7 @@ def _work_arguments(failure_queue: str) -> dict[str, str | int]:
 
 def failure_queue(work_queue: str) -> str:
     """Where a work queue's failures are parked: ``email-high`` → ``failed-email``."""
-    return "failed-" + work_queue.split("-")[0]
+    return "failed-" + work_queue.split("-", maxsplit=1)[0]
 
 
 EXCHANGES: tuple[Exchange, ...] = (

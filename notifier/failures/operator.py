@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from celery import Celery
 
 from notifier import metrics
-from notifier.logs import get, wide
 from notifier.domain import topology
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.ids import recipient_key
@@ -18,6 +16,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
 from notifier.failures.redrive import Publishing, Redrive
+from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
 from notifier.storage.suppressions import Suppressions
@@ -121,7 +120,7 @@ class Operator:
 class Keep:
     """A visitor that takes nothing: every message goes to the tail."""
 
-    def visit(self, parked: Parked) -> bool:
+    def visit(self, parked: Parked) -> bool:  # noqa: ARG002 - the visitor's signature
         """Nothing is chosen."""
         return False
 
@@ -143,7 +142,7 @@ class Discard:
         """Chosen by id."""
         return parked.id in self.ids
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:  # noqa: ARG002
         """Nothing follows: the message is acknowledged."""
         self.done += len(message.parked)
         metrics.DISCARDED.labels(message.parked[0].queue).inc(len(message.parked))
@@ -200,7 +199,6 @@ class Replay:
             self._lift(message, again)
             self._publisher.send(message.batch.narrowed(again))
             self.done += len(again)
-
 
     def _lift(self, message: ParkedBatch, again: Sequence[Delivery]) -> None:
         bounced = {entry.id for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Sequence
 
 from notifier import metrics
-from notifier.logs import get, wide
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DigestItems, Status
 from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
-from notifier.domain.rule import Channel
+from notifier.domain.rule import Channel, Window
 from notifier.errors import RuleMissing
+from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
@@ -54,8 +54,9 @@ class Collector:
         )
         mine = [(d, a) for d, a in zip(batch.deliveries, answers, strict=True) if isinstance(a, Claimed)]
         catalog = self._content.current.catalog
-        known = [(d, a) for d, a in mine if (rule := catalog.rule(d.rule)) is not None and rule.window is not None]
-        unknown = [(d, a) for d, a in mine if all(d.id != k.id for k, _ in known)]
+        windows = {d.rule: rule.window for d, _ in mine if (rule := catalog.rule(d.rule)) is not None}
+        known = [(d, a, window) for d, a in mine if (window := windows.get(d.rule)) is not None]
+        unknown = [(d, a) for d, a in mine if windows.get(d.rule) is None]
         self._collect(batch, known)
         self._park(batch, unknown)
         wide(_log, "digest.collected", items=len(known), already_done=len(answers) - len(mine))
@@ -79,29 +80,20 @@ class Collector:
         else:
             hold(lambda: self._digests.forget(ref), "forget a digest window")
 
-    def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed]]) -> None:
+    def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed, Window]]) -> None:
         if not mine:
             return
-        catalog = self._content.current.catalog
-        items = []
-        for delivery, _ in mine:
-            rule = catalog.rule(delivery.rule)
-            assert rule is not None and rule.window is not None, "run() keeps only these"
-            items.append(Item(delivery, batch.events[delivery.event], rule.window))
+        items = [Item(delivery, batch.events[delivery.event], window) for delivery, _, window in mine]
         collected = hold(lambda: self._digests.collect(items, now()), "collect digest items")
         metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
-        records = [
-            Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim in mine
-        ]
+        records = [Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim, _ in mine]
         hold(lambda: self._stores.ledger.record(records), "record digest items")
 
     def _park(self, batch: Batch, unknown: Sequence[tuple[Delivery, Claimed]]) -> None:
         if not unknown:
             return
         parks = [(delivery, self._missing_rule(batch, delivery)) for delivery, _ in unknown]
-        records = [
-            Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown
-        ]
+        records = [Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown]
         hold(lambda: self._stores.ledger.record(records), "record items without a rule")
         for queue, group in by_queue(batch, parks):
             hold(lambda q=queue, g=group: self._publisher.park(q, g), "park items")  # type: ignore[misc]

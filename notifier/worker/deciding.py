@@ -78,9 +78,7 @@ def decide(outcome: Outcome, this: Try) -> Decision:
 
 
 def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision:
-    retry = decide_retry(
-        this.schedule, this.number, outcome, now=this.ended, expires=this.expires, spread=this.spread
-    )
+    retry = decide_retry(this.schedule, this.number, outcome, now=this.ended, expires=this.expires, spread=this.spread)
     match retry:
         case RetryIn(seconds=seconds):
             return Decision(

@@ -6,13 +6,11 @@ before the task returns, and only then does Celery acknowledge the batch.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from notifier import metrics
-from notifier.logs import get, wide
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Mailbox, RecipientRef, Status
 from notifier.domain.endpoint import EndpointState
@@ -20,6 +18,7 @@ from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Rule
+from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.endpoints import Endpoints
@@ -193,9 +192,7 @@ class Dispatch:
 
     def _disable_endpoint(self, work: Work, endpoint: str, decision: Decision) -> None:
         reason = f"answered {decision.attempt.code if decision.attempt else 'gone'}"
-        hold(
-            lambda: self._stores.endpoints.set_state(endpoint, EndpointState.DISABLED, reason), "disable an endpoint"
-        )
+        hold(lambda: self._stores.endpoints.set_state(endpoint, EndpointState.DISABLED, reason), "disable an endpoint")
         event = {
             "specversion": "1.0",
             "id": f"{work.delivery.id}-disabled",
@@ -206,14 +203,26 @@ class Dispatch:
         }
         hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
 
-    def _report(
-        self, batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: Sequence[Withheld]
-    ) -> None:
+    def _report(self, batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: Sequence[Withheld]) -> None:
         counts: dict[str, int] = {}
         for status in [s.decision.status for s in settled] + [w.status for w in withheld]:
             counts[status.value] = counts.get(status.value, 0) + 1
         for status_name, number in counts.items():
             metrics.DELIVERIES.labels(batch.channel, status_name).inc(number)
+        for one in settled:
+            if one.decision.status is not Status.SENT and one.decision.attempt is not None:
+                attempt = one.decision.attempt
+                wide(
+                    _log,
+                    "delivery.attempted",
+                    delivery=one.work.delivery.id,
+                    rule=one.work.rule.id,
+                    status=one.decision.status,
+                    attempt=attempt.number,
+                    code=attempt.code,
+                    seconds=round(attempt.duration, 3),
+                    next_try=one.decision.next_try,
+                )
         wide(
             _log,
             "batch.delivered",
@@ -226,6 +235,7 @@ class Dispatch:
 
 
 def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
+    """What the ledger must know to claim one delivery of a batch."""
     event = batch.events[delivery.event]
     return ClaimRequest(
         delivery=delivery,
@@ -261,7 +271,9 @@ def _withheld_record(one: Withheld, worker: str) -> Record:
 def _parked(work: Work, park: Park, template: str, *, tries: int) -> Parked:
     return Parked(
         id=work.delivery.id,
-        queue="failed-digest" if work.delivery.digest else f"failed-{'webhook' if isinstance(work.delivery.to, EndpointRef) else 'email'}",
+        queue="failed-digest"
+        if work.delivery.digest
+        else f"failed-{'webhook' if isinstance(work.delivery.to, EndpointRef) else 'email'}",
         cause=park.cause,
         reason=clip(park.reason)[:300],
         parked_at=now(),

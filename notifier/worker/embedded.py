@@ -27,15 +27,15 @@ _log = get("intake")
 class KnownEndpoints(Directory, Protocol):
     """The planner's directory, asked to look again before each event."""
 
-    def refresh(self, tenants: Sequence[str]) -> None: ...
+    def refresh(self, tenants: Sequence[str]) -> None:
+        """Look again if the last look at these tenants is too old."""
+        ...
 
 
 class EmbeddedIntake:
     """Takes events in within the API's process; raises `InvalidEvent` or `Unavailable` and then has taken nothing."""
 
-    def __init__(
-        self, content: Live[Content], directory: KnownEndpoints, ledger: Ledger, publisher: Publishes
-    ) -> None:
+    def __init__(self, content: Live[Content], directory: KnownEndpoints, ledger: Ledger, publisher: Publishes) -> None:
         self._content = content
         self._directory = directory
         self._ledger = ledger
@@ -64,7 +64,5 @@ class EmbeddedIntake:
         for (channel, priority), deliveries in lanes.items():
             for start in range(0, len(deliveries), MAX_DELIVERIES):
                 part = deliveries[start : start + MAX_DELIVERIES]
-                self._publisher.send(
-                    Batch(channel=channel, priority=priority, events=[planned.event], deliveries=part)
-                )
+                self._publisher.send(Batch(channel=channel, priority=priority, events=[planned.event], deliveries=part))
         wide(_log, "event.received", event=planned.event.key, type=planned.event.type, planned=len(planned.planned))

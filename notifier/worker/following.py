@@ -24,11 +24,17 @@ CONFIRM_TIMEOUT_S = 30.0
 class Publishes(Protocol):
     """The broker as the worker sees it."""
 
-    def send(self, batch: Batch, *, after: int = 0) -> None: ...
+    def send(self, batch: Batch, *, after: int = 0) -> None:
+        """Queue a batch, after some whole seconds."""
+        ...
 
-    def park(self, queue: str, parked: ParkedBatch) -> None: ...
+    def park(self, queue: str, parked: ParkedBatch) -> None:
+        """Put deliveries into a failure queue."""
+        ...
 
-    def publish_event(self, event: Mapping[str, Any]) -> None: ...
+    def publish_event(self, event: Mapping[str, Any]) -> None:
+        """Publish an event of our own."""
+        ...
 
 
 class TaskPublisher:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from celery.exceptions import Reject
 
 from notifier import metrics
-from notifier.logs import get, wide
 from notifier.domain.batch import Batch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable
+from notifier.logs import get, wide
 
 _log = get("worker")
 

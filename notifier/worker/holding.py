@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import gevent
 
-from notifier.logs import get, wide
 from notifier.errors import Unavailable
+from notifier.logs import get, wide
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ _log = get("worker")
 
 #: Seconds between tries; the last repeats. Short at first: a Redis restart takes about a second.
 _STEPS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-#: How long a batch holds its place before the broker gets it back. Far below RabbitMQ's consumer_timeout (30 min), which
-#: would close the channel and start every other running batch a second time (trap T4).
+#: How long a batch holds its place before the broker gets it back. Far below RabbitMQ's consumer_timeout (30 min),
+#: which would close the channel and start every other running batch a second time (trap T4).
 HOLD_LIMIT_S = 300.0
 
 

@@ -18,10 +18,10 @@ from celery import bootsteps, signals
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.events import Events
 
-from notifier.logs import get, wide
 from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
 from notifier.health import HealthServer
+from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.collecting import Collector
@@ -40,7 +40,9 @@ _log = get("worker")
 class Closes(Protocol):
     """A channel's connections, closed inside the engine's loop."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close them."""
+        ...
 
 
 class WorkerChecks:
@@ -96,7 +98,7 @@ def current() -> WorkerParts:
 
 def start(parts: WorkerParts) -> None:
     """Make ``parts`` the ones tasks use, and give signs of life from now on."""
-    global _current
+    global _current  # noqa: PLW0603 - Celery gives tasks nothing to hang this on but the process
     parts.engine.start()
     _current = parts
     _beat_once(parts)

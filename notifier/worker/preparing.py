@@ -106,7 +106,9 @@ class Preparer:
         render = content.renderer.digest if rule.channel is Channel.DIGEST else content.renderer.email
         message = render(rule.template, context, to.locale)
         files = attachments(rule, event, content)
-        return Ready(work, self._email.compose(delivery, to, rule, message, now=now, attachments=files), message.template)
+        return Ready(
+            work, self._email.compose(delivery, to, rule, message, now=now, attachments=files), message.template
+        )
 
     def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Ready | Withheld:
         if endpoint is None:
@@ -156,6 +158,4 @@ def _digest_context(work: Work) -> dict[str, Any] | None:
     digest = work.delivery.digest
     if digest is None:
         return None
-    return digest_context(
-        work.items, total=digest.total, key=digest.key, opened=digest.opened, closed=digest.closed
-    )
+    return digest_context(work.items, total=digest.total, key=digest.key, opened=digest.opened, closed=digest.closed)

@@ -26,9 +26,13 @@ FLUSH_MOST = 500
 class RecordsLedger(Protocol):
     """What the recorder needs of the ledger."""
 
-    def record(self, records: Sequence[Record]) -> list[bool]: ...
+    def record(self, records: Sequence[Record]) -> list[bool]:
+        """Write outcomes."""
+        ...
 
-    def mark_leaving(self, held: Sequence[tuple[str, int]]) -> list[bool]: ...
+    def mark_leaving(self, held: Sequence[tuple[str, int]]) -> list[bool]:
+        """Write that mails are about to leave."""
+        ...
 
 
 class Receipt:

@@ -59,6 +59,7 @@ class Sender:
         email: EmailChannel,
         webhook: WebhookChannel,
         recorder: Recorder,
+        *,
         schedules: Schedules,
         worker: str,
     ) -> None:
@@ -73,7 +74,7 @@ class Sender:
         """Send all of them at once; returns when each has ended, in the same order."""
         if not ready:
             return []
-        spread = random.uniform(-1, 1)
+        spread = random.uniform(-1, 1)  # noqa: S311 - jitter, not a secret
 
         async def send_all() -> list[Settled]:
             return await asyncio.gather(*(self._send_one(one, receipt, spread) for one in ready))

@@ -16,7 +16,8 @@ def service(
 ) -> Iterator[Service]:
     """The service's environment with the topology applied; a test starts the roles it needs."""
     running = Service(
-        tmp_path, environment(broker_url=broker_url, redis_url=redis_url, smtp_url=f"smtp+plain://127.0.0.1:{smtp_sink.port}")
+        tmp_path,
+        environment(broker_url=broker_url, redis_url=redis_url, smtp_url=f"smtp+plain://127.0.0.1:{smtp_sink.port}"),
     )
     applied = running.run("topology", "apply")
     assert applied.returncode == 0, applied.stderr

@@ -108,9 +108,7 @@ class Service:
         variable = "NOTIFIER_API_PORT" if role == "api" else "NOTIFIER_HTTP_PORT"
         process = Process(role, start(command, log, {**self.environment, variable: str(port)}), log, port)
         self.processes.append(process)
-        wait_until(
-            (lambda: ready(process)) if ready else (lambda: is_ready(port)), process.popen, log, timeout=60
-        )
+        wait_until((lambda: ready(process)) if ready else (lambda: is_ready(port)), process.popen, log, timeout=60)
         return process
 
 

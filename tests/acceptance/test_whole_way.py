@@ -6,7 +6,7 @@ import pytest
 
 from notifier.client import Publisher
 from tests.acceptance import shop
-from tests.acceptance.service import Service, ask, poll
+from tests.acceptance.service import Service, poll
 from tests.servers.http import HttpSink
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.smtp import SmtpSink
@@ -63,5 +63,3 @@ def test_ten_thousand_events_arrive_exactly_once_and_the_ledger_says_so(
     assert shop.arrived_webhooks(http_sink) == dict.fromkeys(wanted.webhooks, 1)
     # And the ledger says so
     assert statuses(service, wanted.mails | wanted.webhooks) == {"sent": len(wanted.mails) + len(wanted.webhooks)}
-
-

@@ -4,8 +4,6 @@ import json
 import threading
 from collections.abc import Callable
 
-import pytest
-
 from notifier.client import Publisher
 from tests.acceptance import shop
 from tests.acceptance.service import Service, poll
@@ -23,7 +21,12 @@ IN_FLIGHT = 24 * 50
 
 
 def run_with(
-    fault: Callable[[Service], None], service: Service, broker_url: str, smtp: SmtpSink, http: HttpSink, rabbit: RabbitMQ
+    fault: Callable[[Service], None],
+    service: Service,
+    broker_url: str,
+    smtp: SmtpSink,
+    http: HttpSink,
+    rabbit: RabbitMQ,
 ) -> tuple[int, shop.Expected]:
     """Publish, break something once a third has arrived, wait until all is done; (duplicates, expected)."""
     endpoint, _ = add_endpoint(service, http)
@@ -91,9 +94,7 @@ def test_a_restart_of_rabbitmq_loses_nothing(
     service.consumer()
     service.worker("-n", "one@%h")
 
-    duplicates, _ = run_with(
-        lambda _: rabbitmq.restart(), service, broker_url, smtp_sink, http_sink, rabbitmq
-    )
+    duplicates, _ = run_with(lambda _: rabbitmq.restart(), service, broker_url, smtp_sink, http_sink, rabbitmq)
 
     assert duplicates <= IN_FLIGHT
 
@@ -110,9 +111,7 @@ def test_a_restart_of_redis_loses_nothing(
     service.consumer()
     service.worker("-n", "one@%h")
 
-    duplicates, _ = run_with(
-        lambda _: redis_server.restart(), service, broker_url, smtp_sink, http_sink, rabbitmq
-    )
+    duplicates, _ = run_with(lambda _: redis_server.restart(), service, broker_url, smtp_sink, http_sink, rabbitmq)
 
     assert duplicates <= IN_FLIGHT
 
