@@ -59,27 +59,35 @@ class Group:
     batches: int = 0
 
     @property
+    def elsewhere(self) -> set[int]:
+        """Tags of messages that end with another group: fan-outs, with their last chunk."""
+        return {fanout.received.tag for fanout in self.fanouts}
+
+    @property
     def settled(self) -> list[int]:
-        """Tags of the messages that are done when this group ends well."""
-        others = {fanout.received.tag for fanout in self.fanouts} | {received.tag for received in self.oversized}
+        """Tags of the messages to acknowledge when this group ends well."""
+        others = self.elsewhere | {received.tag for received in self.oversized}
         return [received.tag for received in self.messages if received.tag not in others]
 
 
 def report(group: Group, now: float) -> None:
-    """One wide line and the numbers of a group that ended well."""
-    metrics.EVENTS_RECEIVED.labels("amqp").inc(len(group.messages))
+    """One wide line and the numbers of a group that ended well; a fan-out counts with its last chunk."""
+    settled = [received for received in group.messages if received.tag not in group.elsewhere]
+    metrics.EVENTS_RECEIVED.labels("amqp").inc(len(settled))
     metrics.EVENTS_DUPLICATE.inc(group.duplicates)
     metrics.EVENTS_UNMATCHED.inc(group.unmatched)
     metrics.DELIVERIES_KNOWN.inc(group.known)
-    for received in group.messages:
+    for received in settled:
         metrics.INTAKE_SECONDS.observe(now - received.at)
     causes = [parked.parked[0].cause.value for parked in group.parked]
     for cause in causes:
         metrics.EVENTS_PARKED.labels(cause).inc()
+    if not settled and not group.plans:
+        return
     logs.wide(
         log,
-        "event.received",
-        events=len(group.messages),
+        "event.received" if settled else "event.chunk",
+        events=len(settled),
         deliveries=group.deliveries,
         batches=group.batches,
         duplicates=group.duplicates,
@@ -88,5 +96,5 @@ def report(group: Group, now: float) -> None:
         causes=sorted(set(causes)),
         ids=[plan.event.key for plan in group.plans[:_NAMED]],
         types=sorted({plan.event.type for plan in group.plans})[:_NAMED],
-        seconds=max((now - received.at for received in group.messages), default=0.0),
+        seconds=max((now - received.at for received in settled), default=0.0),
     )

@@ -44,10 +44,10 @@ def app() -> Celery:
     app = Celery("contract", set_as_current=False)
     app.conf.update(from_settings(Settings()))
 
-    @app.task(name="notifier.email")  # type: ignore[untyped-decorator]
     def email(batch: Any) -> Any:
         return batch
 
+    app.task(email, name="notifier.email", shared=False)
     return app
 
 

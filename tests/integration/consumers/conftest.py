@@ -1,0 +1,175 @@
+"""The real intake process, `python -m consumers`, against real servers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pika
+import pytest
+
+from consumers.topology import apply_topology
+from notifier.domain.batch import Batch
+from notifier.domain.parked import ParkedEvent, decode_parked
+from tests.servers.ports import free_port
+from tests.servers.rabbitmq import RabbitMQ
+
+RULES = """\
+event: order.placed
+category: orders
+rules:
+  - id: customer
+    channel: email
+    to: data.customer
+"""
+SCHEMA = {"type": "object", "properties": {"total": {"type": "number"}}}
+ROOT = Path(__file__).parents[3]
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    folder = tmp_path / "templates" / "order.placed"
+    folder.mkdir(parents=True)
+    (folder / "rules.yaml").write_text(RULES)
+    (folder / "schema.json").write_bytes(orjson.dumps(SCHEMA))
+    (folder / "email.subject.j2").write_text("Your order")
+    (folder / "email.text.j2").write_text("Thank you.")
+    return folder.parent
+
+
+@dataclass
+class Broker:
+    """The service's side of one virtual host, as a test looks at it."""
+
+    url: str
+    server: RabbitMQ
+
+    def connect(self) -> pika.BlockingConnection:
+        return pika.BlockingConnection(pika.URLParameters(self.url))
+
+    def depths(self) -> dict[str, int]:
+        found = self.server.queue_depths(self.url)
+        return {name: count for name, count in found.items() if count and not name.startswith("celery_delayed")}
+
+    def until(self, is_so: Callable[[dict[str, int]], bool]) -> dict[str, int]:
+        """The depths, as soon as they are as wanted; each look is a round trip to the queues themselves."""
+        end = time.monotonic() + DEADLINE_S
+        while not is_so(depths := self.depths()):
+            assert time.monotonic() < end, f"still {depths} after {DEADLINE_S} s"
+        return depths
+
+    def until_taken_in(self) -> dict[str, int]:
+        return self.until(lambda depths: "notifier.intake" not in depths)
+
+    def bodies(self, queue: str) -> Iterator[bytes]:
+        """Everything in a queue, which is empty afterwards."""
+        with self.connect() as connection:
+            channel = connection.channel()
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                yield got[2]
+
+    def delivered(self, queue: str = "email-normal") -> list[str]:
+        """``<event id>/<address>`` of every delivery in a work queue, copies included."""
+        found = []
+        for body in self.bodies(queue):
+            batch = Batch.decode(orjson.loads(body)[0][0])
+            found += [f"{batch.events[d.event].id}/{d.to.address}" for d in batch.deliveries]  # type: ignore[union-attr]
+        return found
+
+    def parked(self) -> list[ParkedEvent]:
+        found = [decode_parked(body) for body in self.bodies("failed-intake")]
+        assert all(isinstance(entry, ParkedEvent) for entry in found)
+        return found  # type: ignore[return-value]
+
+    def publish(self, *messages: tuple[pika.BasicProperties, bytes]) -> None:
+        with self.connect() as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for properties, body in messages:
+                channel.basic_publish("notifier.events", "order.placed", body, properties, mandatory=True)
+
+
+class Process:
+    """One `python -m consumers`."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.log = log
+        environment = {**os.environ, **environment, "NOTIFIER_HTTP_PORT": str(self.port)}
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "consumers"], cwd=ROOT, env=environment, stderr=output, stdout=output
+            )
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code."""
+        self._process.send_signal(with_signal)
+        return self._process.wait(DEADLINE_S)
+
+    def wait(self) -> int:
+        return self._process.wait(DEADLINE_S)
+
+    def metric(self, name: str) -> float:
+        page = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics").read().decode()
+        return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
+
+    def readiness(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
+                found: dict[str, Any] = orjson.loads(answer.read())
+        except urllib.error.HTTPError as answer:
+            found = orjson.loads(answer.read())
+        return found
+
+    def until(self, is_so: Callable[["Process"], bool]) -> None:
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                if is_so(self):
+                    return
+            except urllib.error.URLError:
+                assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+StartConsumer = Callable[..., Process]
+
+
+@pytest.fixture
+def broker(broker_url: str, rabbitmq: RabbitMQ) -> Broker:
+    """A virtual host where the topology was applied."""
+    apply_topology(broker_url)
+    return Broker(broker_url, rabbitmq)
+
+
+@pytest.fixture
+def start_consumer(broker_url: str, redis_url: str, templates: Path, tmp_path: Path) -> Iterator[StartConsumer]:
+    """Starts intake processes that are gone after the test."""
+    started: list[Process] = []
+
+    def start(**settings: str) -> Process:
+        environment = {
+            "NOTIFIER_BROKER_URL": broker_url,
+            "NOTIFIER_REDIS_URL": redis_url,
+            "NOTIFIER_TEMPLATES": str(templates),
+            **settings,
+        }
+        started.append(Process(environment, tmp_path / "consumer.log"))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
