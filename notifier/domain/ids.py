@@ -6,16 +6,24 @@ safe in a Message-ID, a URL, a Redis key and a routing header.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 #: Unit separator; sources, ids and rule names cannot contain it (CloudEvents forbids control characters).
 _SEPARATOR = "\x1f"
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+#: RFC 4648 base32 ten bits at a time: half the time of `base64.b32encode`, which was a tenth of planning an event.
+_PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
 
 
 def _digest(*parts: str) -> str:
     raw = hashlib.blake2b(_SEPARATOR.join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return base64.b32encode(raw)[:26].decode("ascii").lower()
+    return _base32(raw)
+
+
+def _base32(raw: bytes) -> str:
+    """16 bytes in 26 characters; two zero bits fill the last one."""
+    number = int.from_bytes(raw, "big") << 2
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def event_key(source: str, event_id: str) -> str:
