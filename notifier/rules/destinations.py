@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def _each_once(entries: list[Any] | tuple[Any, ...]) -> Iterator[Destination | B
 def _read(entry: Any, index: int) -> Destination | BadEntry:
     if isinstance(entry, str):
         return _from_text(entry, index)
-    if isinstance(entry, Mapping):
+    if isinstance(entry, dict):
         return _from_object(entry, index)
     return BadEntry(index, f"{_kind(entry)} names nobody: expected an address, an id or an object")
 
@@ -63,7 +63,7 @@ def _from_text(text: str, index: int) -> Destination | BadEntry:
     return _recipient(text, index)
 
 
-def _from_object(entry: Mapping[Any, Any], index: int) -> Destination | BadEntry:
+def _from_object(entry: dict[Any, Any], index: int) -> Destination | BadEntry:
     address = _first(entry, _ADDRESS_KEYS)
     if address is None:
         reference = _first(entry, _RECIPIENT_KEYS)
@@ -78,7 +78,7 @@ def _from_object(entry: Mapping[Any, Any], index: int) -> Destination | BadEntry
     return _mailbox(address.strip(), entry, index)
 
 
-def _mailbox(address: str, entry: Mapping[Any, Any], index: int) -> Destination | BadEntry:
+def _mailbox(address: str, entry: dict[Any, Any], index: int) -> Destination | BadEntry:
     """A malformed address is kept: the channel refuses that delivery, so that it is seen under its own id."""
     if not 3 <= len(address) <= MAX_ADDRESS:
         return BadEntry(index, f"an address has 3 to {MAX_ADDRESS} characters, this one {len(address)}")
@@ -101,8 +101,11 @@ def _recipient(reference: str, index: int) -> Destination | BadEntry:
     return RecipientRef(recipient=reference)
 
 
-def _first(entry: Mapping[Any, Any], keys: tuple[str, ...]) -> Any:
-    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+def _first(entry: dict[Any, Any], keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if (value := entry.get(key)) is not None:
+            return value
+    return None
 
 
 def _text(value: Any) -> str:
@@ -138,6 +141,6 @@ def _kind(value: Any) -> str:
         return "a number"
     if isinstance(value, str):
         return "text"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "an object"
     return "a list" if isinstance(value, list | tuple) else f"a {type(value).__name__}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,4 +77,4 @@ class CompiledRule:
 
 def is_nobody(value: Any) -> bool:
     """Whether `to` names no one: null, an empty list, an empty object or empty text."""
-    return value is None or (isinstance(value, str | list | tuple | Mapping) and not value)
+    return value is None or (isinstance(value, str | list | tuple | dict) and not value)
