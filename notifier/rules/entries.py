@@ -68,7 +68,8 @@ class EntryReader:
         named = node.value.get("id")
         section = Section(self.report, node, f"rule {shown(named.text) if named else number}", RULE_KEYS)
         channel = section.choice("channel", Channel, Channel.EMAIL, required=True)
-        if is_known := section.text("channel") in set(Channel):
+        written = section.get("channel")
+        if is_known := written is not None and written.text in set(Channel):
             self._check_channel(section, channel)
         to, when, key = (self._expression(section, name) for name in ("to", "when", "key"))
         attachments = self._attachments(section)

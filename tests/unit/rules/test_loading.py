@@ -188,6 +188,7 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(tree: Tree, keys: str, l
     problems = [str(problem) for problem in tree.problems()]
 
     # Then
+    assert len(set(problems)) == len(problems)
     assert any(p.startswith(f"templates/order.shipped/rules.yaml:{line}: ") and told in p for p in problems), problems
 
 
