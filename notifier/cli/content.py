@@ -64,6 +64,8 @@ def _print(found: Explanation) -> None:
 
 
 def _print_rule(rule: ExplainedRule) -> None:
+    from notifier.rules.durations import written
+
     typer.echo()
     print_fields(
         [
@@ -71,7 +73,7 @@ def _print_rule(rule: ExplainedRule) -> None:
             ("Sends", f"{rule.total} by {rule.channel}, queue {rule.queue}" if rule.sends else "nothing"),
             ("Because", rule.reason),
             ("Expires", moment(rule.expires) + (" (already)" if rule.expired else "")),
-            ("Retries after", ", ".join(f"{seconds:g} s" for seconds in rule.retries) if rule.sends else ""),
+            ("Retries after", ", ".join(written(after) for after in rule.retries) if rule.sends else ""),
         ]
     )
     for problem in rule.problems:
