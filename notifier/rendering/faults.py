@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jinja2 import TemplateNotFound, UndefinedError
+from jinja2 import TemplateNotFound, TemplateRuntimeError
 from jinja2.environment import Template
 
 from notifier.errors import RenderBudgetExceeded, RenderError
 from notifier.rendering.meter import ExhaustedError, RefusedError
 
 #: Python's own words for these name kinds of values, never the values: an error is logged, and data may be private.
-_OWN_WORDS = (TypeError, ZeroDivisionError, UndefinedError, RefusedError, ExhaustedError)
+_OWN_WORDS = (TypeError, ZeroDivisionError, TemplateRuntimeError, RefusedError, ExhaustedError)
 
 
 def rendering_fault(error: Exception, template: str) -> RenderError:

@@ -139,7 +139,7 @@ def _recipient_zone() -> tzinfo:
 def _zone(name: Any) -> tzinfo:
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError, TypeError):
+    except (KeyError, ValueError, OSError, TypeError):
         raise RefusedError(f"there is no time zone {str(name)[:40]!r}; use a name such as Europe/Vienna") from None
 
 

@@ -49,12 +49,13 @@ class Library:
         self._references = self._compile(problems)
         self._check_references(problems)
         parts = self._parts(problems)
-        self.sets = {key: self._text_set(key[2], found) for key, found in _with_fallbacks(parts).items()}
-        problems.extend(self._incomplete())
+        sets = _with_fallbacks(parts)
+        problems.extend(self._incomplete({key: frozenset(found) for key, found in sets.items()}))
         if not problems:
             problems.extend(self._fill_caches())
         if problems:
             raise TemplateError(problems)
+        self.sets = {key: self._text_set(key[2], found) for key, found in sets.items()}
         self.folders = {part.folder: self._folder(part.folder) for part in parts}
 
     def find(self, folder: str, kind: str, locale: str) -> TextSet:
@@ -104,17 +105,16 @@ class Library:
         return parts
 
     def _text_set(self, locale: str, parts: dict[str, Part]) -> TextSet:
-        compiled = self.sandbox.compiled
-        return TextSet(locale, **{role: compiled[p.name] for role, p in parts.items() if p.name in compiled})
+        return TextSet(locale, **{role: self.sandbox.compiled[part.name] for role, part in parts.items()})
 
-    def _incomplete(self) -> Iterator[Problem]:
-        for (folder, kind, locale), texts in self.sets.items():
+    def _incomplete(self, sets: dict[tuple[str, str, str], frozenset[str]]) -> Iterator[Problem]:
+        for (folder, kind, locale), roles in sets.items():
             where = str(self._root / folder / locale)
-            if kind != "webhook" and texts.subject is None:
+            if kind != "webhook" and "subject" not in roles:
                 yield Problem(where, f"has no {kind}.subject.j2", "every language needs its own subject")
-            if kind != "webhook" and texts.text is None and texts.html is None:
+            if kind != "webhook" and not roles & {"text", "html"}:
                 yield Problem(where, f"has neither {kind}.text.j2 nor {kind}.html.j2", "a message needs one of them")
-            if (folder, kind, "") not in self.sets:
+            if (folder, kind, "") not in sets:
                 yield Problem(where, f"has {kind} templates but {folder} itself has none", "add the default language")
 
     def _fill_caches(self) -> Iterator[Problem]:

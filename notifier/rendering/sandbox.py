@@ -62,12 +62,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Compile a template and return what it refers to. Raises `CompileError`."""
         if len(source) > SOURCE:
             raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most a template may have")])
-        tree = _compiling(lambda: self.parse(source, name, name))
+        return _compiling(lambda: self._define(name, source))
+
+    def _define(self, name: str, source: str) -> list[Reference]:
+        tree = self.parse(source, name, name)
         if mistakes := forbidden(tree):
             raise CompileError(mistakes)
-        code = _compiling(lambda: self.compile(tree, name, name))
-        self.compiled[name] = Template.from_code(self, code, self.globals)
-        return references(tree)
+        found = references(tree)
+        self.compiled[name] = Template.from_code(self, self.compile(tree, name, name), self.globals)
+        return found
 
     def expression(self, source: str) -> Template:
         """Compile one expression into a template that sets ``result``. Raises `CompileError`."""

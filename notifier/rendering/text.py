@@ -84,6 +84,7 @@ class _Writer:
         if name == "br":
             self._newline()
         elif name == "hr":
+            self._newline_if_any()
             self._lines.extend(["", "-" * 20, ""])
         elif name == "pre":
             self._pre = True
