@@ -28,14 +28,15 @@ def router(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], st
 
     Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
     """
+    # The prefix stands in the inner routers: metrics name a route by its own path, which knows no outer prefix.
     routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
-    routes.include_router(_looking(tokens, endpoints), prefix="/v1/endpoints")
-    routes.include_router(_changing(tokens, endpoints, checked_url), prefix="/v1/endpoints")
+    routes.include_router(_looking(tokens, endpoints))
+    routes.include_router(_changing(tokens, endpoints, checked_url))
     return routes
 
 
 def _looking(tokens: Tokens, endpoints: Endpoints) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(needs(tokens, Role.OPERATE))])
+    routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
     @routes.get("", summary="All endpoints, oldest first")
     def browse(tenant: Annotated[str | None, Query(max_length=256)] = None) -> list[EndpointBody]:
@@ -62,7 +63,7 @@ def _looking(tokens: Tokens, endpoints: Endpoints) -> APIRouter:
 
 
 def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str]) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(needs(tokens, Role.ADMIN))])
+    routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.ADMIN))])
 
     @routes.post("", status_code=201, summary="Register an endpoint", responses=responses(422))
     def add(request: Request, new: NewEndpoint) -> EndpointWithSecret:

@@ -118,7 +118,7 @@ async def _validation(_: Request, error: Exception) -> Response:
     mistakes: list[Any] = list(error.errors()) if isinstance(error, RequestValidationError) else []
     first = mistakes[0] if mistakes else {"loc": (), "msg": "not readable"}
     where = ".".join(str(part) for part in first["loc"])
-    is_unreadable = first.get("type") in ("json_invalid", "model_attributes_type", "missing") and len(first["loc"]) <= 2
+    is_unreadable = first.get("type") == "json_invalid" or len(first["loc"]) <= 1
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     what = "The request cannot be read" if is_unreadable else "The request has a wrong field"
     why = str(first["msg"]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
@@ -10,10 +11,11 @@ from starlette.requests import Request
 from notifier import logs
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import RecipientBody, RecipientChange
-from notifier.api.problems import HttpProblem, responses
+from notifier.api.problems import responses
+from notifier.channels.email.addresses import parse_address
 from notifier.domain.ids import recipient_key
 from notifier.domain.recipient import Recipient
-from notifier.errors import NotFound
+from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
 
 _log = logs.get("api")
@@ -31,9 +33,9 @@ def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
     @routes.put("/{id}", summary="Add or replace a person", dependencies=admin)
     def put(request: Request, id: Id, change: RecipientChange) -> RecipientBody:  # noqa: A002
         """Deliveries that wait go to the new address. Role: `admin`."""
-        if "@" in id:
-            raise _id_is_address()
-        recipients.put([Recipient(id=id, **change.model_dump())])
+        person = Recipient(id=id, **change.model_dump())
+        check_person(person)
+        recipients.put([person])
         _note(request, "put", id)
         return RecipientBody(id=id, **change.model_dump())
 
@@ -60,12 +62,20 @@ def _note(request: Request, verb: str, identity: str) -> None:
     logs.wide(_log, f"recipient.{verb}", id=recipient_key(identity), by=request.state.caller.name)
 
 
-def _id_is_address() -> HttpProblem:
-    return HttpProblem(
-        422,
-        "recipient_id",
-        "This cannot be a recipient's id",
-        "ids are stored in clear and an @ makes a rule take it for an address",
-        where="id",
-        do="use your own id of the person, such as user-4711",
-    )
+def check_person(person: Recipient) -> None:
+    """Raises `InvalidDestination` when this person could not be found by a rule, or not be written to."""
+    if "@" in person.id:
+        raise InvalidDestination(
+            f"id {person.id[:80]!r}: ids are stored in clear, and a rule takes one with an @ for an address"
+        )
+    parse_address(person.email)
+    if person.timezone and not _is_zone(person.timezone):
+        raise InvalidDestination(f"timezone {person.timezone!r} is not in the tz database; one is Europe/Vienna")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # KeyError: not known; the others: a path, a folder, not a zone file
+        return False
+    return True

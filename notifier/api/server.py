@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
 from notifier import logs
-from notifier.api.assembling import build_api
 from notifier.settings import Settings
-from notifier.wiring import configure_logs
+from notifier.wiring import build_api, configure_logs
 
 #: Connections one process serves at once; more are answered 503 by uvicorn instead of filling memory with bodies.
 MAX_CONNECTIONS = 1000
@@ -53,7 +55,24 @@ def run(app: FastAPI, host: str, port: int, *, grace: float, started: Callable[[
     logs.wide(_log, "api.listening", host=host, port=bound)
     if started is not None:
         started(bound)
-    uvicorn.Server(config).run(sockets=[listener])
+    with _signals_that_only_stop():
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextmanager
+def _signals_that_only_stop() -> Iterator[None]:
+    """After its graceful stop uvicorn raises the signal again for the handler from before, whose default kills the
+    process at once: with connections open, and an exit status that looks like a crash.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -57,4 +57,4 @@ def opened_operator() -> Operator:
     """Failure queues; its connections end with the process."""
     from notifier import wiring
 
-    return wiring.build_operator(wiring.settings(), wiring.celery_app())
+    return wiring.build_operator(wiring.settings())

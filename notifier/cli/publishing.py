@@ -46,12 +46,11 @@ def publish(
 
 def _send(events: Sequence[Event]) -> None:
     from notifier import wiring
-    from notifier.api.assembling import broker_intake
 
     ours = wiring.settings()
     if ours.embedded:
         raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API's /v1/events", USAGE)
-    intake = broker_intake(ours, "notifier publish")
+    intake = wiring.build_broker_intake(ours, "notifier publish")
     try:
         with progress("Publishing", len(events)) as moved:
             for start in range(0, len(events), _TOGETHER):

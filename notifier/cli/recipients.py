@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from notifier.cli.confirming import confirm
-from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
+from notifier.cli.exits import EXPLAINED, SpeakingGroup
 from notifier.cli.opening import opened_stores
 from notifier.cli.printing import print_fields, print_json
 from notifier.errors import NotFound
@@ -30,14 +30,13 @@ def put(
 
     Example: notifier recipients set user-4711 --email kim@example.org --locale de
     """
-    from notifier.channels.email.addresses import parse_address
+    from notifier.api.recipients import check_person
     from notifier.domain.recipient import Recipient
 
-    if "@" in identity:
-        raise fail("an id with an @ would be taken for an address; use your own id of the person", USAGE)
-    parse_address(email)
+    person = Recipient(identity, email, name, locale, timezone)
+    check_person(person)
     with opened_stores() as stores:
-        stores.recipients.put([Recipient(identity, email, name, locale, timezone)])
+        stores.recipients.put([person])
     typer.echo(f"stored {identity}")
 
 

@@ -1,0 +1,351 @@
+"""Events, deliveries, endpoints, recipients, failures and unsubscribe links over HTTP, on a real Redis."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from notifier import wiring
+from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.event import Event
+from notifier.domain.ids import delivery_id, recipient_key
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.domain.rule import Channel, Rule
+from notifier.settings import Settings
+from notifier.storage.ledger import Registration
+from notifier.storage.parked import ParkedIndex
+from notifier.storage.store import Store
+from notifier.storage.suppressions import Suppressions
+from tests.integration.api.conftest import TOKENS
+from tests.servers.redis import RedisServer
+
+ADMIN = {"Authorization": f"Bearer {TOKENS['admin']}"}
+pytestmark = pytest.mark.usefixtures("fresh")
+
+
+@pytest.fixture
+def store(api_settings: Settings) -> Any:
+    store = wiring.build_store(api_settings)
+    yield store
+    store.close()
+
+
+def _planned(api_settings: Settings, store: Store) -> tuple[Event, Delivery]:
+    """An event with one delivery in the ledger."""
+    event = Event(id="or/der 1", source="/shop/orders", type="order.placed", tenant="acme")
+    rule = Rule("order.placed/mail", "order.placed", Channel.EMAIL, "order.placed", "orders", transactional=True)
+    to = Mailbox(address="kim@example.org")
+    delivery = Delivery(
+        id=delivery_id(event.source, event.id, rule.id, to.identity), event=0, rule=rule.id, to=to, queued=time.time()
+    )
+    wiring.build_ledger(api_settings, store).register([Registration(event, ((delivery, rule),))])
+    return event, delivery
+
+
+def test_an_event_shows_its_deliveries_with_masked_addresses(
+    client: TestClient, api_settings: Settings, store: Store
+) -> None:
+    # Given
+    event, delivery = _planned(api_settings, store)
+
+    # When
+    answer = client.get(f"/v1/events/{event.key}", headers=ADMIN)
+
+    # Then
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["id"], body["source"], body["tenant"]) == ("or/der 1", "/shop/orders", "acme")
+    (shown,) = body["deliveries"]
+    assert (shown["id"], shown["status"], shown["tries"]) == (delivery.id, "queued", 0)
+    assert "kim@example.org" not in answer.text
+
+
+def test_an_event_is_found_by_its_own_id_and_source(client: TestClient, api_settings: Settings, store: Store) -> None:
+    event, _ = _planned(api_settings, store)
+
+    answer = client.get("/v1/events/or%2Fder%201", params={"source": "/shop/orders"}, headers=ADMIN)
+
+    assert answer.json()["key"] == event.key
+
+
+def test_a_delivery_is_found_by_its_id(client: TestClient, api_settings: Settings, store: Store) -> None:
+    event, delivery = _planned(api_settings, store)
+
+    body = client.get(f"/v1/deliveries/{delivery.id}", headers=ADMIN).json()
+
+    assert (body["event"], body["rule"], body["channel"]) == (event.key, "order.placed/mail", "email")
+    assert body["attempts"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/events/evt_x", "/v1/events/17", "/v1/deliveries/dlv_x", "/v1/nothing", "/x"])
+def test_what_is_not_there_is_a_404_that_says_what_to_do(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers=ADMIN)
+
+    assert answer.status_code == 404
+    assert answer.json()["do"]
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def _add(client: TestClient, **fields: Any) -> Any:
+    body = {"url": "https://example.com/hooks", "tenant": "acme", **fields}
+    return client.post("/v1/endpoints", json=body, headers=ADMIN)
+
+
+def test_an_endpoints_life(client: TestClient) -> None:
+    # Given a registered endpoint, whose secret is shown
+    made = _add(client, event_types=["order.*"], headers={"X-Team": "blue"}, description="orders")
+    assert made.status_code == 201, made.text
+    identity, first = made.json()["id"], made.json()["secret"]
+    assert first.startswith("whsec_")
+
+    # Then it is listed without its secret and without the values of its headers
+    (listed,) = client.get("/v1/endpoints", params={"tenant": "acme"}, headers=ADMIN).json()
+    assert (listed["id"], listed["state"], listed["header_names"]) == (identity, "enabled", ["x-team"])
+    assert "secret" not in listed
+    assert client.get("/v1/endpoints", params={"tenant": "other"}, headers=ADMIN).json() == []
+
+    # When it is changed, rotated, switched off and on
+    changed = client.patch(f"/v1/endpoints/{identity}", json={"event_types": ["*"]}, headers=ADMIN).json()
+    assert (changed["event_types"], changed["url"]) == (["*"], "https://example.com/hooks")
+    rotated = client.post(f"/v1/endpoints/{identity}/rotate", headers=ADMIN).json()
+    assert rotated["secret"] not in ("", first)
+    disabled = client.post(f"/v1/endpoints/{identity}/disable", json={"reason": "asked"}, headers=ADMIN).json()
+    assert (disabled["state"], disabled["reason"]) == ("disabled", "asked")
+    enabled = client.post(f"/v1/endpoints/{identity}/enable", headers=ADMIN).json()
+    assert (enabled["state"], enabled["reason"]) == ("enabled", "")
+
+    # And removed
+    assert client.delete(f"/v1/endpoints/{identity}", headers=ADMIN).status_code == 204
+    assert client.get(f"/v1/endpoints/{identity}", headers=ADMIN).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/",
+        "https://example.com:22/",
+        "ftp://example.com/",
+        "https://user:pass@example.com/",
+        "https://2130706433/",
+        "not a url at all",
+    ],
+)
+def test_a_url_that_webhooks_may_not_reach_is_refused_at_registration(client: TestClient, url: str) -> None:
+    answer = _add(client, url=url)
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["type"] == "urn:notifier:problem:forbidden_target"
+    assert client.get("/v1/endpoints", headers=ADMIN).json() == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"Host": "inside"}},
+        {"headers": {"X-A": "b\r\nX-Injected: 1"}},
+        {"description": "two\nlines"},
+        {"event_types": []},
+        {"event_types": ["x" * 300]},
+        {"unknown": 1},
+        {"tenant": ""},
+        {"url": 5},
+    ],
+)
+def test_wrong_fields_of_an_endpoint_are_422_and_store_nothing(client: TestClient, fields: dict[str, Any]) -> None:
+    answer = _add(client, **fields)
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"]
+    assert client.get("/v1/endpoints", headers=ADMIN).json() == []
+
+
+def test_a_recipient_is_stored_shown_and_forgotten(client: TestClient) -> None:
+    person = {"email": "kim@example.org", "name": "Kim", "locale": "de-AT", "timezone": "Europe/Vienna"}
+
+    assert client.put("/v1/recipients/user-1", json=person, headers=ADMIN).json() == {"id": "user-1", **person}
+    assert client.get("/v1/recipients/user-1", headers=ADMIN).json() == {"id": "user-1", **person}
+    assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 204
+    assert client.get("/v1/recipients/user-1", headers=ADMIN).status_code == 404
+    assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("identity", "person"),
+    [
+        ("kim@example.org", {"email": "kim@example.org"}),
+        ("user-1", {"email": "not an address"}),
+        ("user-1", {"email": "kim@example.org\r\nBcc: all@example.org"}),
+        ("user-1", {"email": "kim@example.org", "name": "a\nb"}),
+        ("user-1", {}),
+        ("user-1", {"email": "kim@example.org", "timezone": "Mars/Olympus"}),
+    ],
+)
+def test_a_person_who_could_not_be_written_to_is_refused(client: TestClient, identity: str, person: Any) -> None:
+    answer = client.put(f"/v1/recipients/{identity}", json=person, headers=ADMIN)
+
+    assert answer.status_code == 422, answer.text
+
+
+def _parked(number: int, **fields: Any) -> Parked:
+    standard: dict[str, Any] = {
+        "queue": "failed-email",
+        "cause": Cause.EXHAUSTED,
+        "reason": "450 later",
+        "rule": "order.placed/mail",
+        "tenant": "acme",
+    }
+    return Parked(id=f"dlv_{number}", parked_at=time.time() - number, **{**standard, **fields})
+
+
+def test_failures_are_listed_newest_first_with_counts_and_pages(client: TestClient, store: Store) -> None:
+    # Given
+    index = ParkedIndex(store)
+    index.add([_parked(number) for number in range(5)])
+    index.add([_parked(9, queue="failed-webhook", cause=Cause.REFUSED)])
+
+    # When
+    first = client.get("/v1/failures", params={"queue": "failed-email", "limit": 3}, headers=ADMIN).json()
+    second = client.get(
+        "/v1/failures", params={"queue": "failed-email", "limit": 3, "after": first["next"]}, headers=ADMIN
+    ).json()
+
+    # Then
+    assert [entry["id"] for entry in first["entries"] + second["entries"]] == [f"dlv_{n}" for n in range(5)]
+    assert first["counts"] == {"failed-email": {"exhausted": 5}, "failed-webhook": {"refused": 1}}
+    assert client.get("/v1/failures/dlv_9", headers=ADMIN).json()["cause"] == "refused"
+    assert client.get("/v1/failures/dlv_77", headers=ADMIN).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("chosen", "count"),
+    [
+        ({"queue": "failed-email"}, 3),
+        ({"cause": "refused"}, 1),
+        ({"ids": ["dlv_0", "dlv_77"]}, 1),
+        ({"tenant": "other"}, 0),
+        ({"older_than": 3600}, 0),
+        ({"newer_than": 3600}, 4),
+    ],
+)
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_a_dry_run_counts_and_changes_nothing(
+    client: TestClient, store: Store, verb: str, chosen: dict[str, Any], count: int
+) -> None:
+    index = ParkedIndex(store)
+    index.add([*(_parked(n) for n in range(3)), _parked(9, queue="failed-webhook", cause=Cause.REFUSED)])
+
+    answer = client.post(f"/v1/failures/{verb}", json={**chosen, "dry_run": True}, headers=ADMIN)
+
+    assert answer.json() == {"chosen": count, "done": 0, "already_sent": 0, "missing": 0}
+    assert sum(index.counts().values()) == 4
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_a_filter_that_names_nothing_is_refused(client: TestClient, verb: str) -> None:
+    answer = client.post(f"/v1/failures/{verb}", json={}, headers=ADMIN)
+
+    assert answer.status_code == 422
+    assert "everything" in answer.json()["detail"]
+
+
+def _link(api_settings: Settings, category: str = "orders") -> str:
+    links = wiring.build_links(api_settings)
+    assert links is not None
+    url = links.url(recipient_key("kim@example.org"), category)
+    return url.removeprefix(api_settings.public_url)
+
+
+def test_looking_at_an_unsubscribe_link_changes_nothing(
+    client: TestClient, api_settings: Settings, store: Store
+) -> None:
+    answer = client.get(_link(api_settings))
+
+    assert answer.status_code == 200
+    assert '<form method="post">' in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert Suppressions(store).get(recipient_key("kim@example.org")) is None
+
+
+def test_one_click_switches_a_category_off_and_a_second_category_is_added(
+    client: TestClient, api_settings: Settings, store: Store
+) -> None:
+    # When mail programs POST what RFC 8058 says
+    for category in ("orders", "news", "orders"):
+        answer = client.post(_link(api_settings, category), data={"List-Unsubscribe": "One-Click"})
+        assert answer.status_code == 200
+
+    # Then
+    found = Suppressions(store).get(recipient_key("kim@example.org"))
+    assert found is not None
+    assert found.reason == "unsubscribed:orders,news"
+
+
+def test_a_bounced_address_stays_bounced(client: TestClient, api_settings: Settings, store: Store) -> None:
+    Suppressions(store).add(recipient_key("kim@example.org"), "bounced: smtp_550", time.time())
+
+    assert client.post(_link(api_settings)).status_code == 200
+
+    found = Suppressions(store).get(recipient_key("kim@example.org"))
+    assert found is not None
+    assert found.reason == "bounced: smtp_550"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_forged_link_does_nothing(client: TestClient, api_settings: Settings, store: Store, method: str) -> None:
+    link = _link(api_settings)
+
+    for forged in (link[:-4], link + "AAAA", "/unsubscribe/x", link[:-4] + "AAAA", "/unsubscribe/%ff%00"):
+        assert client.request(method, forged).status_code in (404, 422), forged
+
+    assert Suppressions(store).count() == 0
+
+
+def test_a_category_cannot_bring_its_own_html(client: TestClient, api_settings: Settings) -> None:
+    answer = client.get(_link(api_settings, "<script>alert(1)</script>"))
+
+    assert "<script>" not in answer.text
+
+
+def test_without_a_secret_key_storing_a_recipient_is_explained(api_settings: Settings) -> None:
+    app, close = wiring.build_api(api_settings.model_copy(update={"secret_key": ""}))
+
+    answer = TestClient(app).put("/v1/recipients/u", json={"email": "kim@example.org"}, headers=ADMIN)
+
+    close()
+    assert answer.status_code == 503
+    assert "NOTIFIER_SECRET_KEY" in answer.json()["detail"]
+
+
+def test_a_redis_that_is_away_is_503_and_the_health_page_still_answers(
+    api_settings: Settings, redis_server: RedisServer
+) -> None:
+    # Given an API whose Redis goes away after the start
+    app, close = wiring.build_api(api_settings)
+    client = TestClient(app)
+    redis_server.stop()
+    try:
+        # When
+        answer = client.get("/v1/deliveries/dlv_x", headers=ADMIN)
+        readiness = client.get("/readyz")
+        health = client.get("/healthz")
+    finally:
+        redis_server.start()
+    after = client.get("/readyz")
+    close()
+
+    # Then
+    assert answer.status_code == 503
+    assert answer.json()["type"] == "urn:notifier:problem:storage_away"
+    assert int(answer.headers["retry-after"]) > 0
+    assert readiness.status_code == 503
+    assert readiness.json()["checks"]["redis"] != "ok"
+    assert health.status_code == 200
+    assert after.status_code == 200
