@@ -16,8 +16,8 @@ from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import encode_head, milliseconds, stamp
 
-#: Deliveries remembered per person; a person who gets more sees the newest.
-RECIPIENT_INDEX_LIMIT = 1000
+#: Bytes of delivery ids kept per person, 27 each: the newest thousand.
+RECIPIENT_INDEX_BYTES = 27_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def claim(
     calls = [attempt(request) for request in requests]
     if people:
         calls.append(command("HMGET", keys.suppressions(), *people))
-        calls += _index(requests, now, index_for)
+        calls += _index(requests, index_for)
     replies = yield calls
     claims = [_parse_claim(reply) for reply in replies[: len(requests)]]
     busy = {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}
@@ -129,15 +129,14 @@ def claim(
     return [_with_suppression(c, reasons.get(r.recipient_key or "")) for c, r in zip(claims, requests, strict=True)]
 
 
-def _index(requests: Sequence[ClaimRequest], now: float, keep: float) -> list[Call]:
-    by_person: dict[str, list[str | int]] = {}
+def _index(requests: Sequence[ClaimRequest], keep: float) -> list[Call]:
+    by_person: dict[str, list[str]] = {}
     for request in requests:
         if request.recipient_key:
-            queued = milliseconds(request.delivery.queued or now)
-            by_person.setdefault(request.recipient_key, []).extend([queued, keys.short(request.delivery.id, "dlv_")])
+            by_person.setdefault(request.recipient_key, []).append(keys.short(request.delivery.id, "dlv_"))
     return [
-        run_script("index", [keys.recipient_index(person)], milliseconds(keep), RECIPIENT_INDEX_LIMIT, *entries)
-        for person, entries in by_person.items()
+        run_script("index", [keys.recipient_index(person)], milliseconds(keep), RECIPIENT_INDEX_BYTES, *ids)
+        for person, ids in by_person.items()
     ]
 
 

@@ -40,7 +40,7 @@ def alive(owner: str) -> str:
 
 
 def recipient_index(recipient_key: str) -> str:
-    """The newest deliveries to one person, by time."""
+    """The newest deliveries to one person, in the order they were first claimed."""
     return f"{PREFIX}r:{{{short(recipient_key, 'rcp_')}}}"
 
 

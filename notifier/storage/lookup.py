@@ -61,6 +61,7 @@ def deliveries(ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
 
 
 def of_recipient(recipient_key: str, limit: int) -> Operation[list[str]]:
-    """Delivery ids to one person, newest first."""
-    (found,) = yield [command("ZREVRANGE", keys.recipient_index(recipient_key), 0, limit - 1)]
-    return [keys.full(i, "dlv_") for i in found]
+    """Delivery ids to one person, the last claimed first."""
+    (text,) = yield [command("GET", keys.recipient_index(recipient_key))]
+    found = [keys.full(i, "dlv_") for i in (text or "").split(",") if i]
+    return found[::-1][:limit]

@@ -30,8 +30,9 @@ if not written then
   fields[TRIES] = tostring(tonumber(fields[TRIES]) + 1)
   local _, parts = string.gsub(rest, RS, RS)
   if parts - 1 > tonumber(ARGV[10]) then
-    local first = string.find(rest, RS, 2, true)
-    rest = string.sub(rest, 1, first - 1) .. string.sub(rest, string.find(rest, RS, first + 1, true))
+    local oldest = string.find(rest, RS, 2, true)
+    local second = string.find(rest, RS, oldest + 1, true)
+    rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, second)
   end
 end
 fields[STATUS], fields[UPDATED], fields[NEXT], fields[REASON], fields[LEFT] = status, ARGV[3], ARGV[4], ARGV[6], ''

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from notifier.domain import ids
 from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Mailbox, Status
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Rule, Window
+from notifier.storage.connection import connect
 from notifier.storage.digests import Item
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record, Registration
 from notifier.storage.records import masked
+from tests.servers.redis import RedisServer
 
-#: Near the real time, because servers expire keys by their own clock.
 OWNER = "worker-1"
 RULE = Rule("order.shipped/customer", "order.shipped", Channel.EMAIL, "order.shipped", "orders", transactional=False)
 
@@ -82,3 +84,20 @@ def bring_to(ledger: Ledger, wanted: ClaimRequest, status: Status) -> int:
 def item(number: int, window: Window, to: str = "jane@example.org", key: str = "") -> Item:
     of = event(number, data={"note": f"confidential {number}"})
     return Item(delivery(of, to, key=key), of, window)
+
+
+def raw_dump(server: RedisServer) -> str:
+    """Every key and value as stored."""
+    store = connect(server.url)
+    found = []
+    for name in store.client.scan_iter():
+        kind = store.client.type(name)
+        read: dict[Any, Callable[[Any], Any]] = {
+            "string": store.client.get,
+            "hash": store.client.hgetall,
+            "list": lambda n: store.client.lrange(n, 0, -1),
+            "zset": lambda n: store.client.zrange(n, 0, -1),
+        }
+        found.append(f"{name!r} {read[kind](name)!r}")
+    store.close()
+    return "\n".join(found)

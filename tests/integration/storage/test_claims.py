@@ -181,7 +181,9 @@ def test_a_released_delivery_is_as_it_was_before_the_claim(ledger: Ledger, statu
     # Then it is as before and can be claimed at once
     (after,) = ledger.deliveries([identity])
     assert released == [[True], [True]]
-    assert before and after and (after.status, after.tries) == (status, before.tries)
+    assert before
+    assert after
+    assert (after.status, after.tries) == (status, before.tries)
     assert claim(ledger, request(), owner="worker-3").fence == held.fence + 1
 
 
@@ -219,9 +221,23 @@ def test_a_suppressed_address_is_named_in_the_same_round_trip(ledger: Ledger, st
 
 
 def test_deliveries_to_a_person_are_found_newest_first(ledger: Ledger) -> None:
-    # Given three deliveries to one person and one to another
-    mine = [request(event(i), queued=1_799_999_000.0 + i) for i in range(3)]
-    ledger.claim([*mine, request(event(9), to="other@example.org")], owner="worker-1", lease=90)
-    # Then the person's are listed by time
+    # Given three deliveries to one person, the first of them claimed twice, and one to another
+    mine = [request(event(i)) for i in range(3)]
+    for wanted in [*mine, mine[0], request(event(9), to="other@example.org")]:
+        ledger.claim([wanted], owner="worker-1", lease=90)
+    # Then the person's are listed, the last one first
     assert mine[0].recipient_key
     assert ledger.of_recipient(mine[0].recipient_key, 2) == [mine[2].delivery.id, mine[1].delivery.id]
+    assert len(ledger.of_recipient(mine[0].recipient_key)) == 3
+
+
+def test_a_person_who_gets_very_many_keeps_the_newest_thousand(ledger: Ledger) -> None:
+    # Given more deliveries to one person than are kept
+    many = [request(event(i)) for i in range(1250)]
+    for start in range(0, 1250, 50):
+        ledger.claim(many[start : start + 50], owner="worker-1", lease=90)
+    # Then the newest are there, at least a thousand of them
+    assert many[0].recipient_key
+    found = ledger.of_recipient(many[0].recipient_key, 9999)
+    assert 1000 <= len(found) <= 1100
+    assert found == [wanted.delivery.id for wanted in many[::-1]][: len(found)]

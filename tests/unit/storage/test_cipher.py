@@ -25,11 +25,11 @@ def test_a_new_key_in_front_still_reads_what_the_old_one_wrote() -> None:
 
 
 def test_a_key_that_was_taken_away_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="NOTIFIER_SECRET_KEY.*put the key that was used before"):
+    with pytest.raises(ConfigurationError, match=r"NOTIFIER_SECRET_KEY.*put the key that was used before"):
         Cipher(NEW).decrypt(Cipher(OLD).encrypt("secret"))
 
 
 def test_nothing_is_stored_without_a_key() -> None:
     assert not Cipher("").ready
-    with pytest.raises(ConfigurationError, match="NOTIFIER_SECRET_KEY: is empty.*openssl rand"):
+    with pytest.raises(ConfigurationError, match=r"NOTIFIER_SECRET_KEY: is empty.*openssl rand"):
         Cipher("").encrypt("secret")

@@ -1,0 +1,202 @@
+"""The registry of webhook endpoints, and what planning sees of it."""
+
+import asyncio
+import base64
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from notifier.domain.endpoint import EndpointState
+from notifier.errors import ConfigurationError, NotFound, StorageUnavailable
+from notifier.storage.cipher import Cipher
+from notifier.storage.connection import connect_async
+from notifier.storage.directory import EndpointDirectory, SyncEndpointDirectory
+from notifier.storage.endpoints import MAX_SECRETS, Endpoints
+from notifier.storage.store import Store
+from tests.integration.storage.making import Clock, raw_dump
+from tests.servers.redis import RedisServer
+
+KEY = "k" * 32
+URL = "https://shop.example/hooks/token-in-url"
+DAY = 86400.0
+
+
+@pytest.fixture
+def endpoints(store: Store, clock: Clock) -> Endpoints:
+    return Endpoints(store, Cipher(KEY), clock)
+
+
+def test_an_added_endpoint_is_read_back(endpoints: Endpoints, clock: Clock) -> None:
+    # Given a new endpoint
+    added = endpoints.add("acme", URL, event_types=["order.*"], headers=[("X-Shop", "1")], description="ERP")
+    # Then all of it is kept, with an id and a Standard Webhooks secret of 32 bytes
+    assert endpoints.get(added.id) == added
+    assert added.id.startswith("ep_")
+    assert len(added.id) == 29
+    (secret,) = added.secrets
+    assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+    assert (added.created, added.state) == (clock.now, EndpointState.ENABLED)
+
+
+def test_nothing_secret_is_readable_in_redis(endpoints: Endpoints, redis_server: RedisServer) -> None:
+    # Given an endpoint with a secret, a token in its URL and a secret header
+    added = endpoints.add("acme", URL, headers=[("Authorization", "Bearer top-s3cret")])
+    # Then a dump of every key shows none of them
+    dump = raw_dump(redis_server)
+    assert added.id in dump
+    for secret in (*added.secrets, added.secrets[0].removeprefix("whsec_"), "token-in-url", "top-s3cret"):
+        assert secret not in dump
+
+
+def test_adding_without_a_key_says_what_to_set(store: Store) -> None:
+    with pytest.raises(ConfigurationError, match="NOTIFIER_SECRET_KEY"):
+        Endpoints(store, Cipher("")).add("acme", URL)
+
+
+def test_endpoints_are_listed_by_tenant_or_all_oldest_first(endpoints: Endpoints, clock: Clock) -> None:
+    # Given endpoints of two tenants
+    made = []
+    for tenant in ("b", "a", "b"):
+        made.append(endpoints.add(tenant, URL).id)
+        clock.now += 1
+    # Then they are listed in the order they were added
+    assert [e.id for e in endpoints.list()] == made
+    assert [e.id for e in endpoints.list("b")] == [made[0], made[2]]
+    assert endpoints.list("nobody") == []
+
+
+def test_many_are_read_in_one_round_trip(endpoints: Endpoints, store: Store) -> None:
+    made = [endpoints.add("acme", URL).id for _ in range(3)]
+    before = store.round_trips
+    assert set(endpoints.get_many([*made, "ep_none"])) == set(made)
+    assert endpoints.get_many([]) == {}
+    assert store.round_trips - before == 1
+
+
+def test_state_and_fields_change_and_the_rest_stays(endpoints: Endpoints) -> None:
+    # Given an endpoint
+    added = endpoints.add("acme", URL)
+    # When it is disabled and changed
+    endpoints.set_state(added.id, EndpointState.DISABLED, "answered 410")
+    changed = endpoints.update(added.id, url="https://new.example/", event_types=["a", "b"], description="new")
+    # Then everything else is as it was
+    assert endpoints.get(added.id) == changed
+    assert (changed.url, changed.event_types, changed.description) == ("https://new.example/", ("a", "b"), "new")
+    assert (changed.state, changed.reason, changed.secrets) == (EndpointState.DISABLED, "answered 410", added.secrets)
+
+
+def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoints: Endpoints, clock: Clock) -> None:
+    # Given an endpoint whose secret is rotated
+    (old,) = endpoints.add("acme", URL).secrets
+    identity = endpoints.list()[0].id
+    rotated = endpoints.rotate(identity)
+    # Then both sign, the new one first
+    assert rotated.secrets[1:] == (old,)
+    assert (rotated.secrets[0] != old, rotated.rotated) == (True, clock.now)
+    # Until the overlap ends
+    clock.now += DAY - 1
+    assert len(endpoints.get(identity).secrets) == 2
+    clock.now += 1
+    assert endpoints.get(identity).secrets == rotated.secrets[:1]
+
+
+def test_secrets_are_at_most_ten_however_often_they_are_rotated(endpoints: Endpoints) -> None:
+    identity = endpoints.add("acme", URL).id
+    for _ in range(MAX_SECRETS + 3):
+        endpoints.rotate(identity)
+    assert len(endpoints.get(identity).secrets) == MAX_SECRETS
+
+
+def test_a_rotation_with_a_given_secret_repeats_without_another(endpoints: Endpoints) -> None:
+    identity = endpoints.add("acme", URL).id
+    first = endpoints.rotate(identity, secret="whsec_bmV3")
+    assert endpoints.rotate(identity, secret="whsec_bmV3") == first
+
+
+def test_changes_at_the_same_time_lose_nothing(endpoints: Endpoints) -> None:
+    # Given an endpoint
+    identity = endpoints.add("acme", URL).id
+    # When a worker disables it while operators rotate and describe it
+    with ThreadPoolExecutor(3) as pool:
+        work = [
+            pool.submit(endpoints.set_state, identity, EndpointState.DISABLED, "410"),
+            pool.submit(endpoints.rotate, identity),
+            pool.submit(endpoints.update, identity, description="ERP"),
+        ]
+        for one in work:
+            one.result()
+    # Then every change is there
+    found = endpoints.get(identity)
+    assert (found.state, found.description, len(found.secrets)) == (EndpointState.DISABLED, "ERP", 2)
+
+
+def test_a_removed_endpoint_is_gone_everywhere(endpoints: Endpoints, store: Store) -> None:
+    identity = endpoints.add("acme", URL).id
+    endpoints.remove(identity)
+    assert endpoints.list("acme") == []
+    assert SyncEndpointDirectory(store).endpoints("acme", "order.shipped") == []
+    for change in (endpoints.get, endpoints.rotate, endpoints.remove, endpoints.update):
+        with pytest.raises(NotFound, match=identity):
+            change(identity)
+
+
+def test_planning_sees_enabled_endpoints_that_subscribed(endpoints: Endpoints, store: Store) -> None:
+    # Given endpoints that differ in tenant, subscription and state
+    wanted = endpoints.add("acme", URL, event_types=["order.*"]).id
+    endpoints.add("acme", URL, event_types=["invoice.paid"])
+    endpoints.add("other", URL)
+    disabled = endpoints.add("acme", URL).id
+    endpoints.set_state(disabled, EndpointState.DISABLED)
+    # Then only the one that fits is found
+    directory = SyncEndpointDirectory(store)
+    assert directory.endpoints("acme", "order.shipped") == [wanted]
+    assert directory.endpoints("nobody", "order.shipped") == []
+
+
+def test_a_tenants_endpoints_are_fetched_once_a_second(endpoints: Endpoints, store: Store) -> None:
+    # Given a directory that knows two tenants
+    clock = Clock()
+    directory = SyncEndpointDirectory(store, clock)
+    directory.refresh(["acme", "other"])
+    added = endpoints.add("acme", URL).id
+    before = store.round_trips
+    # When planning asks within a second
+    assert directory.endpoints("acme", "x") == []
+    assert store.round_trips == before
+    # Then after it the new one is found, in one round trip for both
+    clock.now += 1
+    directory.refresh(["acme", "other", "acme"])
+    assert directory.endpoints("acme", "x") == [added]
+    assert store.round_trips - before == 1
+
+
+def test_asyncio_planning_uses_what_was_refreshed(endpoints: Endpoints, redis_url: str) -> None:
+    added = endpoints.add("acme", URL, event_types=["order.*"]).id
+
+    async def scenario() -> tuple[list[str], int]:
+        store = connect_async(redis_url)
+        directory = EndpointDirectory(store)
+        await directory.refresh(["acme"])
+        await directory.refresh(["acme"])
+        found = list(directory.endpoints("acme", "order.paid"))
+        await store.close()
+        return found, store.round_trips
+
+    assert asyncio.run(scenario()) == ([added], 1)
+
+
+def test_planning_stops_rather_than_use_old_endpoints(
+    endpoints: Endpoints, store: Store, redis_server: RedisServer
+) -> None:
+    # Given a directory that has seen a tenant
+    clock = Clock()
+    directory = SyncEndpointDirectory(store, clock)
+    directory.refresh(["acme"])
+    # When Redis is away and a second has passed
+    clock.now += 1
+    redis_server.stop()
+    try:
+        with pytest.raises(StorageUnavailable):
+            directory.endpoints("acme", "x")
+    finally:
+        redis_server.start()
