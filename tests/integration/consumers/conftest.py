@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,8 @@ class Broker:
         """``<event id>/<address>`` of every delivery in a work queue, copies included."""
         found = []
         for body in self.bodies(queue):
-            batch = Batch.decode(orjson.loads(body)[0][0])
+            plain = body if body.startswith(b"[") else zlib.decompress(body)
+            batch = Batch.decode(orjson.loads(plain)[0][0])
             found += [f"{batch.events[d.event].id}/{d.to.address}" for d in batch.deliveries]  # type: ignore[union-attr]
         return found
 

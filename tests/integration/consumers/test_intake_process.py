@@ -89,7 +89,7 @@ def test_whatever_is_no_event_is_parked_with_its_reason(broker: Broker, start_co
     ("message", "cause"),
     [
         (structured(1, data={"customer": "a@example.org", "total": "ten"}), Cause.SCHEMA),
-        (structured(1, data={"customer": "nobody@"}), Cause.PLANNING),
+        (structured(1, data={"customer": 5}), Cause.PLANNING),
         (structured(1, data={}), Cause.PLANNING),
         (structured(1, data={"text": "x" * 300_000}), Cause.TOO_LARGE),
     ],
@@ -118,7 +118,7 @@ def test_a_message_too_large_to_copy_is_moved_by_the_broker(broker: Broker, star
 
 def test_one_wrong_recipient_does_not_cost_the_others_theirs(broker: Broker, start_consumer: StartConsumer) -> None:
     # Given an event to two people, one of whom cannot be reached
-    broker.publish(structured("a", data={"customer": ["ann@example.org", "nobody@"]}))
+    broker.publish(structured("a", data={"customer": ["ann@example.org", 5]}))
 
     # When intake runs
     start_consumer()
