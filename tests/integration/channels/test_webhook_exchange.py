@@ -210,7 +210,7 @@ def test_an_endpoint_that_takes_no_connection_times_out_and_cannot_have_acted(wo
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
 
-        outcome = workshop.make(timeout=SHORT).send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        outcome = workshop.make(connect_timeout=SHORT).send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
 
     assert isinstance(outcome, Deferred)
     assert (outcome.code, outcome.uncertain) == ("timeout", False)
