@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from notifier.api.events import Intake
+    from notifier.api.intake import BrokerIntake
     from notifier.channels.email.channel import EmailChannel
     from notifier.channels.email.unsubscribe import UnsubscribeLinks
     from notifier.channels.webhook.channel import WebhookChannel
@@ -305,11 +306,16 @@ def _build_intake(
 
         embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
         return embedded, lambda: None, lambda: None
+    intake = build_broker_intake(ours, "notifier api")
+    return intake, intake.ready, intake.close
+
+
+def build_broker_intake(ours: Settings, name: str) -> BrokerIntake:
+    """Events to RabbitMQ with confirms; ``name`` shows in its management page."""
     from notifier.api.intake import BrokerIntake
     from notifier.client.publisher import Publisher
 
-    intake = BrokerIntake(Publisher(ours.broker_url, source="/notifier/api"), ours.broker_url)
-    return intake, intake.ready, intake.close
+    return BrokerIntake(Publisher(ours.broker_url, ca_file=ours.broker_ca_file, name=name), ours.broker_url)
 
 
 def celery_app() -> Any:

@@ -61,8 +61,10 @@ def run(app: FastAPI, host: str, port: int, *, grace: float, started: Callable[[
 
 @contextmanager
 def _signals_that_only_stop() -> Iterator[None]:
-    """After its graceful stop uvicorn raises the signal again for the handler from before, whose default kills the
-    process at once: with connections open, and an exit status that looks like a crash.
+    """Makes SIGTERM and SIGINT end in a return.
+
+    After its graceful stop uvicorn raises the signal again for the handler from before, whose default kills the process
+    at once: with connections open, and an exit status that looks like a crash.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

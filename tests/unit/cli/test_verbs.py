@@ -1,0 +1,234 @@
+"""Verbs that need no server: config, docs, version, templates, explain, topology show, and every --help."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from notifier import __version__, wiring
+from notifier.cli.application import application
+from notifier.cli.reference import pages
+from notifier.domain.topology import QUEUES
+
+ROOT = Path(__file__).parents[3]
+TEMPLATES = ROOT / "templates"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        if name.startswith("NOTIFIER_"):
+            monkeypatch.delenv(name)
+    wiring.settings.cache_clear()
+    yield
+    wiring.settings.cache_clear()
+
+
+def _run(*arguments: str, stdin: str = "", **environment: str) -> Any:
+    wiring.settings.cache_clear()
+    return CliRunner().invoke(application, list(arguments), input=stdin, env=environment)
+
+
+def _verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _verbs(child, (*path, name))
+
+
+ALL_VERBS = list(_verbs(typer.main.get_command(application)))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in ALL_VERBS])
+def test_every_verb_has_help(path: tuple[str, ...]) -> None:
+    done = _run(*path, "--help")
+
+    assert done.exit_code == 0
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize("path", [path for path, command in ALL_VERBS if not hasattr(command, "commands")])
+def test_every_verb_has_an_example_that_names_it_and_all_options_are_explained(path: tuple[str, ...]) -> None:
+    command = dict(ALL_VERBS)[path]
+
+    assert f"notifier {' '.join(path)}" in command.help.partition("Example:")[2]
+    assert all(getattr(parameter, "help", None) or parameter.name == "identity" for parameter in command.params)
+
+
+def test_help_answers_at_once_because_nothing_heavy_is_imported() -> None:
+    # Not a timing: what makes it slow is what it imports.
+    code = (
+        "import sys; from notifier.cli.application import application; "
+        "heavy = {'celery', 'fastapi', 'redis', 'jinja2', 'gevent', 'pydantic', 'pika', 'rich'} & set(sys.modules); "
+        "sys.exit(', '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_the_service_extra_the_person_is_told_what_to_install(tmp_path: Path) -> None:
+    # Given an interpreter that finds no typer
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "notifier.cli", "config"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "pip install 'notifier[service]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version_is_printed_by_the_verb_and_by_the_option() -> None:
+    assert _run("version").stdout == _run("--version").stdout == f"{__version__}\n"
+
+
+def test_an_unknown_verb_or_option_is_a_mistake_of_usage() -> None:
+    assert _run("frobnicate").exit_code == 2
+    assert _run("config", "--frobnicate").exit_code == 2
+
+
+def test_config_masks_secrets_and_says_where_values_come_from(tmp_path: Path) -> None:
+    # Given
+    secret = tmp_path / "key"
+    secret.write_text("k" * 40)
+
+    # When
+    done = _run(
+        "config",
+        "--json",
+        NOTIFIER_BROKER_URL="amqp://user:hunter2@broker/",
+        NOTIFIER_SECRET_KEY_FILE=str(secret),
+    )
+
+    # Then
+    assert done.exit_code == 0, done.stderr
+    found = {entry["variable"]: entry for entry in json.loads(done.stdout)}
+    assert found["NOTIFIER_BROKER_URL"]["value"] == "amqp://user:****@broker/"
+    assert found["NOTIFIER_SECRET_KEY"]["origin"] == str(secret)
+    assert found["NOTIFIER_GRACE"]["origin"] == "default"
+    assert "hunter2" not in done.stdout
+    assert "k" * 40 not in done.stdout
+
+
+def test_config_shows_only_what_was_changed_when_asked() -> None:
+    done = _run("config", "--changed", NOTIFIER_GRACE="7")
+
+    assert "NOTIFIER_GRACE" in done.stdout
+    assert "NOTIFIER_REDIS_URL" not in done.stdout
+
+
+def test_wrong_settings_are_all_named_without_a_traceback() -> None:
+    done = _run("config", NOTIFIER_GRACE="-1", NOTIFIER_HTTP_PORT="http", NOTIFIER_TYPO="1")
+
+    assert done.exit_code == 2
+    assert all(name in done.stderr for name in ("NOTIFIER_GRACE", "NOTIFIER_HTTP_PORT", "NOTIFIER_TYPO"))
+    assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("name", ["settings.md", "cli.md", "http-api.md"])
+def test_the_reference_pages_are_what_the_code_says(name: str) -> None:
+    written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+
+    assert written == pages()[name], f"docs/reference/{name} is out of date; run `notifier config docs`"
+
+
+def test_docs_are_written_and_checked(tmp_path: Path) -> None:
+    assert _run("config", "docs", "--folder", str(tmp_path), "--check").exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+    assert _run("config", "docs", "--folder", str(tmp_path)).exit_code == 0
+    assert _run("config", "docs", "--folder", str(tmp_path), "--check").exit_code == 0
+
+
+def test_topology_show_names_every_queue() -> None:
+    listed = _run("topology", "show").stdout
+    described = json.loads(_run("topology", "show", "--json").stdout)
+
+    assert all(queue.name in listed for queue in QUEUES)
+    assert {queue.name for queue in QUEUES} <= {queue["name"] for queue in described["queues"]}
+
+
+def test_in_embedded_mode_the_verbs_that_need_rabbitmq_say_what_to_do_instead() -> None:
+    for verb in (("consume",), ("topology", "apply")):
+        done = _run(*verb, NOTIFIER_BROKER_URL="redis://127.0.0.1/1")
+        assert done.exit_code == 2
+        assert "embedded" in done.stderr
+
+
+def test_the_shops_templates_have_no_mistakes() -> None:
+    done = _run("templates", "check", str(TEMPLATES))
+
+    assert (done.exit_code, "no mistakes" in done.stdout) == (0, True), done.output
+
+
+def test_mistakes_in_templates_are_all_listed(tmp_path: Path) -> None:
+    # Given a template that does not compile and a rule that is not one
+    folder = tmp_path / "order.placed"
+    folder.mkdir()
+    (folder / "rules.yaml").write_text(
+        "event: order.placed\ncategory: orders\nrules:\n  - id: a\n    channel: pigeon\n"
+    )
+    (folder / "email.subject.j2").write_text("{{ broken")
+
+    # When
+    done = _run("templates", "check", str(tmp_path), "--json")
+
+    # Then
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["problems"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = _run("templates", "check", str(tmp_path / "nowhere"))
+
+    assert done.exit_code == 1
+    assert "nowhere" in done.stdout
+
+
+def _samples() -> list[Path]:
+    return sorted(TEMPLATES.glob("*/sample*.json"))
+
+
+@pytest.mark.parametrize("sample", _samples(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_explain_tells_what_each_sample_would_send(sample: Path) -> None:
+    arguments = ("explain", str(sample), "--no-endpoints")
+    done = _run(*arguments, NOTIFIER_TEMPLATES=str(TEMPLATES))
+    as_json = _run(*arguments, "--json", NOTIFIER_TEMPLATES=str(TEMPLATES))
+
+    assert done.exit_code == 0, done.output
+    assert "Because" in done.stdout
+    assert json.loads(as_json.stdout)["valid"] is True
+
+
+def test_explain_says_why_an_event_would_go_nowhere() -> None:
+    event = json.dumps({"specversion": "1.0", "type": "order.shiped", "source": "/t", "id": "1"})
+
+    done = _run("explain", "-", "--no-endpoints", stdin=event, NOTIFIER_TEMPLATES=str(TEMPLATES))
+
+    assert "No rule is for this event type; did you mean order.shipped" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"a": 1}\n{broken', '"text"', "[1]"])
+def test_what_is_not_an_event_is_named_by_its_place(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.json"
+    file.write_text(text)
+
+    done = _run("explain", str(file), "--no-endpoints", NOTIFIER_TEMPLATES=str(TEMPLATES))
+
+    assert done.exit_code == 1
+    assert "events.json" in done.stderr
+    assert "Traceback" not in done.output
