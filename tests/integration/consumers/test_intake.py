@@ -1,0 +1,197 @@
+"""`Intake` on a real ledger: what is wrong with one event stays with it, and a crash repeats no more than it must."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+
+from consumers.group import Group
+from consumers.intake import Intake
+from notifier.domain.batch import Batch
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.errors import StorageUnavailable
+from notifier.rules.content import Content
+from notifier.storage.connection import connect_async
+from notifier.storage.ledger import AsyncLedger
+from tests.servers.redis import RedisServer
+from tests.unit.consumers.factories import received, structured
+
+T = TypeVar("T")
+RULES = """\
+event: order.placed
+category: orders
+rules:
+  - id: customer
+    channel: email
+    to: data.customer
+  - id: partners
+    channel: webhook
+"""
+
+
+class Endpoints:
+    """A directory that knows one endpoint of every tenant, and breaks for the tenant `cursed`."""
+
+    async def refresh(self, tenants: Iterable[str]) -> None:
+        self.refreshed = set(tenants)
+
+    def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
+        if tenant == "cursed":
+            raise RuntimeError("nobody foresaw this")
+        return ["ep_1"]
+
+
+def wire(number: int | str, **changes: Any) -> dict[str, Any]:
+    data = {"customer": f"{number}@example.org"}
+    return {"specversion": "1.0", "id": str(number), "source": "/s", "type": "order.placed", "data": data, **changes}
+
+
+def deliveries(outgoing: Iterable[Any]) -> list[tuple[str, str]]:
+    """(event id, rule) of every delivery in the task messages."""
+    found = []
+    for message in outgoing:
+        if message.exchange == "notifier.tasks":
+            batch = Batch.decode(orjson.loads(message.body)[0][0])
+            found += [(batch.events[d.event].id, d.rule) for d in batch.deliveries]
+    return sorted(found)
+
+
+RunIntake = Callable[[Callable[[Intake], Awaitable[T]]], T]
+
+
+@pytest.fixture
+def indexed() -> list[Parked]:
+    return []
+
+
+@pytest.fixture
+def run_intake(tmp_path: Path, redis_url: str, indexed: list[Parked]) -> RunIntake[Any]:
+    """Runs a coroutine with an intake on its own event loop."""
+    folder = tmp_path / "order.placed"
+    folder.mkdir()
+    (folder / "rules.yaml").write_text(RULES)
+    (folder / "email.subject.j2").write_text("Hello")
+    (folder / "email.text.j2").write_text("Hello")
+    catalog = Content.load(tmp_path).catalog
+
+    async def index(entries: Sequence[Parked]) -> None:
+        indexed.extend(entries)
+
+    def run(work: Callable[[Intake], Awaitable[Any]]) -> Any:
+        async def main() -> Any:
+            store = connect_async(redis_url)
+            try:
+                return await work(Intake(lambda: catalog, Endpoints(), AsyncLedger(store), index_parked=index))
+            finally:
+                await store.close()
+
+        return asyncio.run(main())
+
+    return run
+
+
+async def take_in(intake: Intake, *wires: Any, confirmed: bool = True) -> tuple[Group, list[tuple[str, str]]]:
+    """One group from its bytes to its tasks; ``confirmed=False`` stops where a crash before the confirms would."""
+    group = await intake.plan([received(*structured(w), tag=tag) for tag, w in enumerate(wires, start=1)])
+    outgoing = await intake.register(group)
+    if confirmed:
+        await intake.finish(group)
+    return group, deliveries(outgoing)
+
+
+BOTH = ("order.placed/customer", "order.placed/partners")
+
+
+def test_a_group_becomes_one_task_per_lane(run_intake: RunIntake[Any]) -> None:
+    # When three events are taken in together
+    group, planned = run_intake(lambda intake: take_in(intake, wire(1), wire(2), wire(3)))
+
+    # Then their emails share a task and their webhooks another
+    assert planned == [(str(n), rule) for n in (1, 2, 3) for rule in BOTH]
+    assert (group.batches, group.deliveries, group.settled) == (2, 6, [1, 2, 3])
+
+
+def test_an_event_nobody_foresaw_is_parked_alone(
+    run_intake: RunIntake[Any], indexed: list[Parked], caplog: pytest.LogCaptureFixture
+) -> None:
+    # When an event whose planning breaks comes between two good ones
+    group, planned = run_intake(lambda intake: take_in(intake, wire(1), wire(2, tenant="cursed"), wire(3)))
+
+    # Then it is parked as poison with a traceback in the log, and the others are planned
+    assert [(entry.cause, entry.tenant) for entry in indexed] == [(Cause.POISON, "cursed")]
+    assert "nobody foresaw this" in indexed[0].reason
+    assert "RuntimeError" in caplog.text
+    assert planned == [(str(n), rule) for n in (1, 3) for rule in BOTH]
+    assert group.settled == [1, 2, 3]
+
+
+def test_an_event_that_was_confirmed_is_a_duplicate(run_intake: RunIntake[Any]) -> None:
+    run_intake(lambda intake: take_in(intake, wire(1)))
+    group, planned = run_intake(lambda intake: take_in(intake, wire(1), wire(1)))
+    assert (planned, group.duplicates, group.known, group.settled) == ([], 2, 2, [1, 2])
+
+
+def test_an_event_that_was_not_confirmed_is_published_again(run_intake: RunIntake[Any]) -> None:
+    # Given a crash after the deliveries were written down and before their tasks were confirmed
+    run_intake(lambda intake: take_in(intake, wire(1), confirmed=False))
+
+    # When the event comes again, then its tasks are published again: workers know the deliveries by their ids
+    group, planned = run_intake(lambda intake: take_in(intake, wire(1)))
+    assert planned == [("1", rule) for rule in BOTH]
+    assert group.duplicates == 0
+
+
+def test_after_a_mistake_is_mended_the_same_event_plans_what_was_missing(
+    run_intake: RunIntake[Any], indexed: list[Parked]
+) -> None:
+    # Given an event with one recipient that cannot be
+    first = wire(1, data={"customer": ["a@example.org", 5]})
+    _, planned = run_intake(lambda intake: take_in(intake, first))
+    assert planned == [("1", rule) for rule in BOTH]
+    assert [entry.cause for entry in indexed] == [Cause.PLANNING]
+
+    # When it is replayed with that recipient mended
+    mended = wire(1, data={"customer": ["a@example.org", "b@example.org"]})
+    _, planned = run_intake(lambda intake: take_in(intake, mended))
+
+    # Then the missing one is planned, beside those no worker has begun yet
+    assert planned.count(("1", "order.placed/customer")) == 2
+
+    # And from now on it is a duplicate
+    group, planned = run_intake(lambda intake: take_in(intake, mended))
+    assert (planned, group.duplicates) == ([], 1)
+
+
+def test_a_fan_out_is_left_to_its_own_chunks(run_intake: RunIntake[Any]) -> None:
+    # Given an event to 1,200 people beside a small one
+    people = [f"p{n}@example.org" for n in range(1200)]
+
+    async def work(intake: Intake) -> tuple[Group, list[Group], list[tuple[str, str]]]:
+        group, planned = await take_in(intake, wire("big", data={"customer": people}), wire(2))
+        chunks = list(intake.chunks(group.fanouts[0]))
+        for chunk in chunks:
+            planned += deliveries(await intake.register(chunk))
+        return group, chunks, planned
+
+    # When the group and then the chunks are planned
+    group, chunks, planned = run_intake(work)
+
+    # Then the small event ends with the group, and the large one with its last chunk, complete
+    assert group.settled == [2]
+    assert [chunk.settled for chunk in chunks] == [[], [], [1]]
+    assert planned.count(("big", "order.placed/customer")) == 1200
+
+
+def test_without_redis_it_says_so_and_plans_later(run_intake: RunIntake[Any], redis_server: RedisServer) -> None:
+    redis_server.stop()
+    try:
+        with pytest.raises(StorageUnavailable):
+            run_intake(lambda intake: take_in(intake, wire(1)))
+    finally:
+        redis_server.start()
+    _, planned = run_intake(lambda intake: take_in(intake, wire(1)))
+    assert planned == [("1", rule) for rule in BOTH]
