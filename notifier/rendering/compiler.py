@@ -20,7 +20,8 @@ _PAYING = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
 _WRITERS: dict[Kind, str] = {"html": "html", "json": "json_text", "text": "text_of"}
 _IMPORTS = (
     "from notifier.rendering.meter import spend",
-    "from notifier.rendering.operators import COMPARISONS, compare_all, concatenate, html, json_text, mapping, text_of",
+    "from notifier.rendering.operators import COMPARISONS, compare_all, concatenate, mapping",
+    "from notifier.rendering.operators import html, json_concat, json_text, text_of",
     "from notifier.rendering.values import attribute, cut, item, iterate",
 )
 #: What running a block costs besides its nodes; starting a macro or an included template takes about 2 µs.
@@ -63,12 +64,19 @@ class Reference:
     line: int
     cached: bool
     """Rendered once without a context and kept: imports, and includes ``without context``."""
+    written: bool
+    """Its output becomes output of the referring template: includes and extends, not imports."""
 
 
 def references(tree: nodes.Template) -> list[Reference]:
     """The templates this one includes, imports or extends."""
     return [
-        Reference(node.template.value, node.lineno, not getattr(node, "with_context", True))
+        Reference(
+            node.template.value,
+            node.lineno,
+            cached=not getattr(node, "with_context", True),
+            written=isinstance(node, nodes.Include | nodes.Extends),
+        )
         for node in _referring(tree)
         if isinstance(node.template, nodes.Const)
     ]
@@ -100,6 +108,12 @@ class MeteredCodeGenerator(CodeGenerator):
         for line in _IMPORTS:
             self.writeline(line)
         super().visit_Template(node, frame)
+
+    def write_commons(self) -> None:
+        """What a JSON template captures (macros, ``set`` blocks) is JSON already."""
+        super().write_commons()
+        if kind_of(self.name) == "json":
+            self.writeline("concat = json_concat")
 
     def blockvisit(self, nodes: Iterable[nodes.Node], frame: Frame) -> None:
         """A body that runs by itself pays when it starts."""

@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Template
 from jinja2.runtime import Context as JinjaContext
 from jinja2.runtime import Undefined
-from markupsafe import Markup
 
 from notifier.domain.event import Event
 from notifier.rendering.context import event_attributes
@@ -74,7 +73,7 @@ class Expression:
 def _plain(value: Any, depth: int) -> Any:
     if type(value) in _SCALARS:
         return value
-    if isinstance(value, Markup):
+    if isinstance(value, str):
         return str(value)
     if depth == 0:
         raise RefusedError(f"the result is nested more than {NESTING} levels deep")

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Template
 
 from notifier.errors import Problem, RenderError, TemplateError
-from notifier.rendering.compiler import Reference
+from notifier.rendering.compiler import Reference, kind_of
 from notifier.rendering.faults import rendering_fault
 from notifier.rendering.files import Part, candidates, is_partial, misnamed, read_part, read_sources
 from notifier.rendering.meter import Meter
@@ -80,6 +80,9 @@ class Library:
                 where = f"{self._root / name}:{reference.line}"
                 if reference.name not in self._sources:
                     problems.append(Problem(where, f"there is no {reference.name!r}", "names start at the root"))
+                elif reference.written and kind_of(reference.name) != kind_of(name):
+                    what = f"{reference.name!r} is {kind_of(reference.name)}, this file is {kind_of(name)}"
+                    problems.append(Problem(where, what, "include the same kind: another one is escaped differently"))
                 elif name in self._closure([reference.name]):
                     problems.append(Problem(where, f"{reference.name!r} refers back to this file", "break the circle"))
 

@@ -11,7 +11,7 @@ from jinja2.runtime import Undefined
 from markupsafe import Markup, escape
 
 from notifier.rendering.meter import ExhaustedError, RefusedError, current, spend, spend_characters, weigh
-from notifier.rendering.values import describe
+from notifier.rendering.values import Json, describe
 
 #: Bits a computed number may have. JSON data may bring larger ones (Python reads up to 4,300 digits); they may be
 #: compared and printed, but `*` and `**` make nothing larger than this.
@@ -37,7 +37,7 @@ def text_of(value: Any) -> str:
         if len(value) > 64:
             spend(len(value) >> 6)
         # Safe text was made of clean text; looking again at what macros gave would double the cost of a page.
-        return value if isinstance(value, Markup) or value.isprintable() else clean(value)
+        return value if isinstance(value, Markup | Json) or value.isprintable() else clean(value)
     if isinstance(value, Undefined) or type(value) in _NUMBERS:
         return str(value)
     if value is None:
@@ -54,21 +54,25 @@ def html(value: Any) -> str:
 
 def json_text(value: Any) -> str:
     """``{{ value }}`` in a JSON template: the inside of a string, so data can never end it; `tojson` makes the rest."""
-    if isinstance(value, Markup):
+    if type(value) is Json:
         return value
     if value is None or value is True or value is False:
         return json.dumps(value)
-    return Markup(json.dumps(text_of(value), ensure_ascii=False)[1:-1])  # noqa: S704 - escaped for its context
+    return json.dumps(text_of(value), ensure_ascii=False)[1:-1]
 
 
 def concatenate(write: Callable[[Any], str], values: Iterable[Any]) -> str:
     """``a ~ b``: safe text stays safe, and what joins it is escaped for the kind of template."""
     parts = [text_of(value) for value in values]
-    safe = any(isinstance(part, Markup) for part in parts)
-    if safe:
-        parts = [write(part) for part in parts]
-    joined = concat(parts)
-    return Markup(joined) if safe else joined  # noqa: S704 - every part is escaped
+    safe = _SAFE[write]
+    if any(type(part) is safe for part in parts):
+        return safe(concat([write(part) for part in parts]))
+    return concat(parts)
+
+
+def json_concat(chunks: Iterable[str]) -> Json:
+    """`concat` in a JSON template, where all chunks were written as JSON."""
+    return Json(concat(chunks))
 
 
 def concat(chunks: Iterable[str]) -> str:
@@ -82,6 +86,10 @@ def concat(chunks: Iterable[str]) -> str:
         parts.append(chunk)
     spend_characters(current().characters - left)
     return "".join(parts)
+
+
+#: Writer of a kind of template → the type of text that it leaves as it is.
+_SAFE: dict[Callable[[Any], str], type[str]] = {html: Markup, json_text: Json, text_of: Json}
 
 
 def binary(symbol: str, left: Any, right: Any) -> Any:

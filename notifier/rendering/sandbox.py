@@ -44,7 +44,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(
             undefined=Missing,
-            autoescape=lambda name: kind_of(name) != "text",
+            autoescape=lambda name: kind_of(name) == "html",
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from notifier.rendering.meter import RefusedError, spend_characters, weigh
 from notifier.rendering.operators import COMPARISONS, clean, text_of
 from notifier.rendering.registry import deep, shallow, test
-from notifier.rendering.values import describe, need_text, replace
+from notifier.rendering.values import Json, describe, need_text, replace
 
 
 @shallow("default", "d")
@@ -64,6 +64,15 @@ def _escape(value: Any) -> Markup:
     return escape(text_of(value))
 
 
+@deep("url")
+def _url(value: Any) -> str:
+    """An address for ``href``: escaping does not stop ``javascript:``, this does."""
+    text = text_of(value).strip()
+    if text.lower().startswith(("https://", "http://", "mailto:", "tel:")):
+        return text
+    raise RefusedError("a link begins with https://, http://, mailto: or tel:")
+
+
 @deep("urlencode")
 def _urlencode(value: Any) -> str:
     """A text as one part of a path or query; an object as a whole query."""
@@ -77,16 +86,14 @@ def _quote(value: Any) -> str:
 
 
 @deep("tojson")
-def _tojson(value: Any) -> Markup:
-    r"""JSON that is also safe inside HTML: ``<``, ``>``, ``&`` and ``'`` are written as ``\u…``."""
+def _tojson(value: Any) -> Json:
+    """A value as JSON. HTML escapes it like any other text, so it may stand in an attribute too."""
     spend_characters(weigh(value))
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_no_json)
     except ValueError:
         raise RefusedError("a number that is not finite has no JSON") from None
-    for character in "<>&'":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(clean(text))  # noqa: S704 - escaped just above
+    return Json(clean(text))
 
 
 def _no_json(value: Any) -> Any:

@@ -33,6 +33,15 @@ class Missing(StrictUndefined):
         return f"{describe(owner)} has no {name!r}{_nearest(name, keys)}"
 
 
+class Json(str):
+    """Text that is JSON already: what `tojson` gives and what a JSON template has written. HTML escapes it as any text.
+
+    Not `Markup`: that only says safe for HTML, and a backslash is.
+    """
+
+    __slots__ = ()
+
+
 def describe(value: Any) -> str:
     """What kind of value this is, in the words of someone who writes templates and knows JSON."""
     if isinstance(value, Undefined):
@@ -229,9 +238,12 @@ def call(context: JinjaContext, function: Any, /, *args: Any, **kwargs: Any) -> 
     meter = enter()
     try:
         if isinstance(function, Macro):
-            return function(context.eval_ctx, *args, **kwargs)
-        if isinstance(function, BlockReference):
+            # Without the caller's context, which Jinja passes: a macro escapes as the file it is written in does, so
+            # what it gives is safe HTML only when that file is HTML.
             return function(*args, **kwargs)
+        if isinstance(function, BlockReference):
+            written = function(*args, **kwargs)
+            return Json(written) if context.name is not None and context.name.endswith(".json.j2") else written
         if isinstance(function, LoopContext) and len(args) == 1:
             return function(iterate(args[0]))
     finally:

@@ -288,3 +288,42 @@ def test_only_render_errors_leave_and_what_is_rendered_can_be_sent(shelf: Shelf,
             continue
         for part in ("subject", "text", "html"):
             getattr(message, part, "").encode()
+
+
+def test_json_in_html_is_escaped_like_any_text(shelf: Shelf) -> None:
+    assert shelf.html('<a title="{{ data | tojson }}">', {"v": "<'"}) == '<a title="{&#34;v&#34;:&#34;&lt;&#39;&#34;}">'
+
+
+def test_a_macro_of_a_text_file_is_escaped_in_html(shelf: Shelf) -> None:
+    shelf.file("_parts.text.j2", "{% macro shown(x) %}{{ x }}{% endmacro %}")
+    source = "{% from '_parts.text.j2' import shown %}{{ shown(data.v) }}{{ shown(data.v) ~ '>' }}"
+    assert shelf.html(source, {"v": "<b>"}) == "&lt;b&gt;&lt;b&gt;&gt;"
+
+
+@pytest.mark.parametrize("reference", ["{% include '_p.text.j2' %}", "{% extends '_p.text.j2' %}"])
+def test_a_template_of_another_kind_cannot_be_included(shelf: Shelf, reference: str) -> None:
+    shelf.file("_p.text.j2", "{{ data.v }}")
+    with pytest.raises(TemplateError, match="is text, this file is html"):
+        shelf.html(reference, {"v": "<b>"})
+
+
+_JSON_EVERYWHERE = (
+    '{% macro m(x) %}"{{ x }}"{% endmacro %}{% set s %}{"s": "{{ data.v }}"}{% endset %}'
+    '{"a": {{ m(data.v) }}, "b": {{ s }}, "c": "{{ data.v | e }}", "d": {{ [data.v, m(data.v)] | join | tojson }},'
+    '"e": "{{ m(data.v) | replace("x", data.v) }}", "f": {{ m(1 ~ data.v) }}, "g": "{{ data.v ~ (1 | tojson) }}"}'
+)
+
+
+@ANYTHING
+@given(value=st.text(st.characters()))
+def test_macros_filters_and_captured_output_keep_json_whole(shelf: Shelf, value: str) -> None:
+    read = json.loads(shelf.webhook(_JSON_EVERYWHERE, {"v": value}).body)
+    assert list(read) == ["a", "b", "c", "d", "e", "f", "g"]
+    assert read["b"] == {"s": read["a"]}
+    assert read["f"] == "1" + read["a"]
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", " JavaScript:x", "data:text/html,x", "//x.example", ""])
+def test_a_link_leads_to_the_web_or_to_a_person(shelf: Shelf, address: str) -> None:
+    with pytest.raises(RenderError, match="a link begins with https://"):
+        shelf.html('<a href="{{ data.u | url }}">', {"u": address})
