@@ -91,15 +91,16 @@ class Dialogue(SMTPProtocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         self._buffer.extend(data)
+        if len(self._buffer) > MAX_RESPONSE_LENGTH:
+            self._lose("protocol", f"a reply of more than {MAX_RESPONSE_LENGTH} bytes")
+            return
         try:
             while self._buffer and (reply := self._read_response_from_buffer()) is not None:
                 self._replies.append(reply)
         except SMTPResponseException as error:
             self._lose("protocol", error.message)
             return
-        if len(self._buffer) > MAX_RESPONSE_LENGTH:
-            self._lose("protocol", f"a reply of more than {MAX_RESPONSE_LENGTH} bytes")
-        elif self._waiter is None:
+        if self._waiter is None:
             # Relays announce so that they close an idle connection; such words must not answer our next command.
             self._lose("connection", " ".join(f"{code} {text}" for code, text in self._replies) or "unasked words")
         elif len(self._replies) >= self._wanted:
