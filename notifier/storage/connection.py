@@ -31,17 +31,14 @@ VARIABLE = "NOTIFIER_REDIS_URL"
 
 def connect(url: str, *, ca_file: Path | None = None, connections: int = 16) -> Store:
     """A store for threads and greenlets, which share at most ``connections`` connections. Connects at first use."""
-    options = {
-        **_options(url, ca_file),
-        "retry": Retry(NoBackoff(), 1, (redis_errors.ConnectionError,)),
-        "command_packer": CommandPacker(),
-    }
+    options = {**_options(url, ca_file), "retry": Retry(NoBackoff(), 1, (redis_errors.ConnectionError,))}
+    packer = {"command_packer": CommandPacker()}
     if sentinels := _sentinels(url):
         found: Any = Sentinel(  # type: ignore[no-untyped-call]
-            sentinels.addresses, sentinel_kwargs=sentinels.sentinel_options(options), **options
+            sentinels.addresses, sentinel_kwargs=options, **options
         )
-        return Store(found.master_for(sentinels.service, **sentinels.server_options()), connections)
-    return Store(redis.Redis.from_url(url, **options), connections)
+        return Store(found.master_for(sentinels.service, **sentinels.server_options(), **packer), connections)
+    return Store(redis.Redis.from_url(url, **options, **packer), connections)
 
 
 def connect_async(url: str, *, ca_file: Path | None = None, connections: int = 16) -> AsyncStore:
@@ -49,7 +46,7 @@ def connect_async(url: str, *, ca_file: Path | None = None, connections: int = 1
     options = {**_options(url, ca_file), "retry": AsyncRetry(NoBackoff(), 1, (redis_errors.ConnectionError,))}
     if sentinels := _sentinels(url):
         found: Any = AsyncSentinel(  # type: ignore[no-untyped-call]
-            sentinels.addresses, sentinel_kwargs=sentinels.sentinel_options(options), **options
+            sentinels.addresses, sentinel_kwargs=options, **options
         )
         return AsyncStore(found.master_for(sentinels.service, **sentinels.server_options()), connections)
     return AsyncStore(redis.asyncio.Redis.from_url(url, **options), connections)
@@ -110,9 +107,6 @@ class _Sentinels:
 
     def server_options(self) -> dict[str, Any]:
         return {"db": self.db, "username": self.username, "password": self.password}
-
-    def sentinel_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in options.items() if name not in ("retry", "command_packer")}
 
 
 def _sentinels(url: str) -> _Sentinels | None:
