@@ -75,9 +75,7 @@ class Batcher:
         delivery = encode_delivery(planned.delivery, len(batch.events) if place is None else place)
         grows = len(delivery) + (len(event) if place is None else 0)
         # A batch of one may be larger than the limit: an event is never cut.
-        if batch.deliveries and (
-            len(batch.deliveries) >= self._max_deliveries or batch.size + grows > self._max_bytes
-        ):
+        if batch.deliveries and (len(batch.deliveries) >= self._max_deliveries or batch.size + grows > self._max_bytes):
             self._close(lane)
             self._place(key, event, planned)
             return

@@ -86,8 +86,10 @@ class ConfirmedPublisher:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        rejected = None if isinstance(method, Basic.Ack) else PublishRejected(
-            "RabbitMQ refused the message (nack): a queue is full or has lost its majority"
+        rejected = (
+            None
+            if isinstance(method, Basic.Ack)
+            else PublishRejected("RabbitMQ refused the message (nack): a queue is full or has lost its majority")
         )
         for tag in self._named(method.delivery_tag, method.multiple):
             message_id, future = self._unconfirmed.pop(tag)

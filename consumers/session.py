@@ -111,14 +111,22 @@ class Session:
         self._channel = channel = await connection.channel()
         connection.lost.add_done_callback(lambda lost: self._end(lost.result()))
         channel.add_on_close_callback(lambda _, reason: self._end(translated(reason, connection.where)))
-        channel.add_on_cancel_callback(lambda _: self._end(BrokerUnavailable(
-            f"RabbitMQ cancelled our consumer: queue {INTAKE_QUEUE} was deleted or moved")))
+        channel.add_on_cancel_callback(
+            lambda _: self._end(
+                BrokerUnavailable(f"RabbitMQ cancelled our consumer: queue {INTAKE_QUEUE} was deleted or moved")
+            )
+        )
         limited: asyncio.Future[Any] = self._loop.create_future()
-        await connection.call(limited, lambda: channel.basic_qos(
-            prefetch_count=self._pace.prefetch, callback=limited.set_result))
+        await connection.call(
+            limited, lambda: channel.basic_qos(prefetch_count=self._pace.prefetch, callback=limited.set_result)
+        )
         subscribed: asyncio.Future[Any] = self._loop.create_future()
-        await self._or_end(connection.call(subscribed, lambda: channel.basic_consume(
-            INTAKE_QUEUE, self._on_message, callback=subscribed.set_result)))
+        await self._or_end(
+            connection.call(
+                subscribed,
+                lambda: channel.basic_consume(INTAKE_QUEUE, self._on_message, callback=subscribed.set_result),
+            )
+        )
         self._consumer_tag = subscribed.result().method.consumer_tag
 
     async def _or_end(self, answer: Awaitable[T]) -> T:
@@ -238,8 +246,9 @@ class Session:
     async def _drain(self, grace: float) -> None:
         """No more deliveries; finish those that are here."""
         cancelled: asyncio.Future[Any] = self._loop.create_future()
-        ask = self._connection.call(cancelled, lambda: self._channel.basic_cancel(
-            self._consumer_tag, callback=cancelled.set_result))
+        ask = self._connection.call(
+            cancelled, lambda: self._channel.basic_cancel(self._consumer_tag, callback=cancelled.set_result)
+        )
         try:
             async with asyncio.timeout(grace):
                 await self._or_end(ask)

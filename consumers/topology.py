@@ -31,8 +31,11 @@ DELIVERY_EXCHANGE = "celery_delayed_delivery"
 #: First version whose quorum queues have a delivery limit (20) without being asked.
 _LIMITS_BY_DEFAULT = 4
 #: "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'a' in vhost '/': received the value '20' of …"
-_INEQUIVALENT = re.compile(r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
-                           r"[^:]*: (?P<difference>.*)", re.DOTALL)
+_INEQUIVALENT = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
+    r"[^:]*: (?P<difference>.*)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,24 @@ MAX_BYTES = 256 * 1024
 CONTENT_TYPE = "application/cloudevents+json"
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1024}")
 _NAME = re.compile(r"[a-z0-9]{1,40}")
-_RESERVED = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema",
-                       "data", "data_base64", "tenant", "expirytime", "traceparent", "partitionkey"})
+_RESERVED = frozenset(
+    {
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "subject",
+        "time",
+        "datacontenttype",
+        "dataschema",
+        "data",
+        "data_base64",
+        "tenant",
+        "expirytime",
+        "traceparent",
+        "partitionkey",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +83,9 @@ def encode(event: Event) -> bytes:
 
 def _written(event: Event, wire: dict[str, Any]) -> bytes:
     try:
-        body = json.dumps(
-            wire, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text
-        ).encode("utf-8")
+        body = json.dumps(wire, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_text).encode(
+            "utf-8"
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEvent(f"data cannot be written as JSON: {error}", event.id) from error
     if len(body) > MAX_BYTES:

@@ -89,8 +89,13 @@ def test_a_stock_worker_reads_the_batch(app: Celery, broker_url: str, size: int)
 
     # When kombu receives it and Celery makes a request of it
     with Connection(broker_url) as connection:
-        message = connection.SimpleQueue("email-normal", queue_args=None, no_ack=True, queue_opts={
-            "no_declare": True}, exchange_opts={"no_declare": True}).get(timeout=10)
+        message = connection.SimpleQueue(
+            "email-normal",
+            queue_args=None,
+            no_ack=True,
+            queue_opts={"no_declare": True},
+            exchange_opts={"no_declare": True},
+        ).get(timeout=10)
         request = Request(message, app=app, decoded=False)
 
     # Then it is the task with the batch as its only argument

@@ -274,9 +274,7 @@ def test_sigterm_ends_a_process_that_waits_for_its_broker(start_consumer: StartC
     assert process.stop() == 0
 
 
-def test_kill_between_confirm_and_acknowledgement_loses_nothing(
-    broker: Broker, start_consumer: StartConsumer
-) -> None:
+def test_kill_between_confirm_and_acknowledgement_loses_nothing(broker: Broker, start_consumer: StartConsumer) -> None:
     # Given an intake that is killed, again and again, as soon as tasks of it are confirmed
     broker.publish(*(structured(n) for n in range(600)))
     seen: list[str] = []

@@ -79,8 +79,13 @@ def test_attributes_count_towards_the_size() -> None:
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.datetimes()
 field_values = scalars | st.lists(scalars)
-headers = st.dictionaries(st.sampled_from(["ce-", "cloudEvents:", "", "cloudEvents_"]).flatmap(
-    lambda prefix: st.text(max_size=10).map(lambda name: prefix + name)), field_values, max_size=6)
+headers = st.dictionaries(
+    st.sampled_from(["ce-", "cloudEvents:", "", "cloudEvents_"]).flatmap(
+        lambda prefix: st.text(max_size=10).map(lambda name: prefix + name)
+    ),
+    field_values,
+    max_size=6,
+)
 
 
 @given(headers, st.none() | st.text(max_size=40), st.none() | st.sampled_from(["gzip", "utf-8", ""]), st.binary())
