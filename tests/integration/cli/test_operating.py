@@ -1,0 +1,345 @@
+"""The verbs operators use, as real processes against real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pika
+import pytest
+
+from consumers.topology import apply_topology
+from notifier import wiring
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Attempt, Delivery, Mailbox, Status
+from notifier.domain.event import Event
+from notifier.domain.ids import delivery_id
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked, ParkedBatch
+from notifier.domain.rule import Channel, Priority, Rule
+from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE
+from notifier.settings import Settings
+from notifier.storage.ledger import Claimed, ClaimRequest, Record, Registration
+from notifier.storage.parked import ParkedIndex
+from tests.servers.rabbitmq import RabbitMQ
+
+TEMPLATES = Path(__file__).parents[3] / "templates"
+SECRET_KEY = "a-secret-key-for-tests-of-more-than-32-characters"
+RULE = Rule("order.placed/mail", "order.placed", Channel.EMAIL, "order.placed", "orders", transactional=True)
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def vhost(rabbitmq: RabbitMQ) -> Iterator[str]:
+    url = rabbitmq.new_vhost()
+    apply_topology(url)
+    yield url
+    rabbitmq.delete_vhost(url)
+
+
+@pytest.fixture
+def settings(vhost: str, redis_url: str) -> Settings:
+    return Settings(broker_url=vhost, redis_url=redis_url, templates=TEMPLATES, secret_key=SECRET_KEY)
+
+
+@pytest.fixture
+def run(settings: Settings) -> Run:
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "NOTIFIER_BROKER_URL": settings.broker_url,
+        "NOTIFIER_REDIS_URL": settings.redis_url,
+        "NOTIFIER_TEMPLATES": str(TEMPLATES),
+        "NOTIFIER_SECRET_KEY": SECRET_KEY,
+    }
+
+    def run(*arguments: str, stdin: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:notifier", "-m", "notifier.cli", *arguments],
+            input=stdin,
+            env={**environment, **changed},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+def _depth(url: str, queue: str) -> int:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+    finally:
+        connection.close()
+
+
+def _purge(url: str, *queues: str) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    for queue in queues:
+        connection.channel().queue_purge(queue)
+    connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty_queues(vhost: str) -> None:
+    _purge(vhost, INTAKE_QUEUE, "failed-email", "email-normal")
+
+
+def _park(settings: Settings, count: int) -> list[str]:
+    """Deliveries that were refused, as a worker leaves them: in the ledger, the queue and the index."""
+    event = Event(id="17", source="/shop/orders", type="order.placed", tenant="acme")
+    deliveries = []
+    for number in range(count):
+        to = Mailbox(address=f"kim{number}@example.org")
+        identity = delivery_id(event.source, event.id, RULE.id, to.identity)
+        deliveries.append(Delivery(id=identity, event=0, rule=RULE.id, to=to, queued=time.time()))
+    store = wiring.build_store(settings)
+    ledger = wiring.build_ledger(settings, store)
+    ledger.register([Registration(event, tuple((delivery, RULE) for delivery in deliveries))])
+    _refuse(settings, event, deliveries)
+    entries = tuple(_entry(event, delivery) for delivery in deliveries)
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=deliveries)
+    connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
+    channel.basic_publish(FAILURES_EXCHANGE, "failed-email", ParkedBatch(batch, entries).encode(), properties)
+    connection.close()
+    ParkedIndex(store).add(entries)
+    store.close()
+    return [delivery.id for delivery in deliveries]
+
+
+def _refuse(settings: Settings, event: Event, deliveries: list[Delivery]) -> None:
+    store = wiring.build_store(settings)
+    ledger = wiring.build_ledger(settings, store)
+    requests = [ClaimRequest(delivery, Channel.EMAIL, event.key, "k…@example.org") for delivery in deliveries]
+    claims = ledger.claim(requests, owner="test", lease=60)
+    moment = time.time()
+    records = []
+    for delivery, claim in zip(deliveries, claims, strict=True):
+        assert isinstance(claim, Claimed)
+        attempt = Attempt(1, moment, 0.2, "refused", "smtp_554", "554 \x1b[31mno", "worker-1")
+        records.append(Record(delivery.id, claim.fence, Status.REFUSED, "554 no", attempt))
+    assert all(ledger.record(records))
+    store.close()
+
+
+def _entry(event: Event, delivery: Delivery) -> Parked:
+    return Parked(
+        id=delivery.id,
+        queue="failed-email",
+        cause=Cause.REFUSED,
+        reason="554 no",
+        parked_at=time.time(),
+        event=event.key,
+        event_type=event.type,
+        tenant=event.tenant,
+        rule=delivery.rule,
+        destination="k…@example.org",
+        code="smtp_554",
+        attempts=1,
+    )
+
+
+def test_topology_apply_declares_everything_and_may_be_repeated(run: Run) -> None:
+    first = run("topology", "apply")
+    second = run("topology", "apply", "--json")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert "exchanges" in first.stdout
+    assert {entry["kind"] for entry in json.loads(second.stdout)} == {"exchange", "queue", "binding"}
+
+
+def test_publish_waits_for_the_confirm_and_prints_the_key(run: Run, vhost: str) -> None:
+    done = run("publish", "-", "--type", "order.placed", "--source", "/shop", "--json", stdin='{"order": 17}')
+
+    assert done.returncode == 0, done.stderr
+    (accepted,) = json.loads(done.stdout)["accepted"]
+    assert accepted["key"].startswith("evt_")
+    assert _depth(vhost, INTAKE_QUEUE) == 1
+
+
+def test_publish_takes_a_file_of_lines(run: Run, vhost: str, tmp_path: Path) -> None:
+    lines = tmp_path / "events.jsonl"
+    event = {"specversion": "1.0", "type": "nobody.listens", "source": "/t"}
+    lines.write_text("\n".join(json.dumps({**event, "id": str(number)}) for number in range(1200)))
+
+    done = run("publish", str(lines))
+
+    assert done.stdout == "published 1200 events\n", done.stderr
+    assert _depth(vhost, INTAKE_QUEUE) == 1200
+
+
+def test_nothing_is_published_when_one_line_cannot_be_read(run: Run, vhost: str) -> None:
+    good = '{"specversion":"1.0","type":"t","source":"/t","id":"1"}'
+
+    done = run("publish", "-", stdin=f"{good}\n{{broken\n")
+
+    assert done.returncode == 1
+    assert "-:2" in done.stderr
+    assert _depth(vhost, INTAKE_QUEUE) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "url"),
+    [
+        (("publish", "-", "--type", "t", "--source", "/t"), "NOTIFIER_BROKER_URL", "amqp://guest:guest@127.0.0.1:1/"),
+        (("topology", "apply"), "NOTIFIER_BROKER_URL", "amqp://guest:guest@127.0.0.1:1/"),
+        (("failures", "list"), "NOTIFIER_REDIS_URL", "redis://127.0.0.1:1/0"),
+        (("show", "dlv_x"), "NOTIFIER_REDIS_URL", "redis://127.0.0.1:1/0"),
+        (("endpoints", "list"), "NOTIFIER_REDIS_URL", "redis://127.0.0.1:1/0"),
+    ],
+)
+def test_a_dependency_that_is_away_is_exit_code_3_and_names_its_setting(
+    run: Run, arguments: tuple[str, ...], variable: str, url: str
+) -> None:
+    done = run(*arguments, stdin="{}", **{variable: url})
+
+    assert done.returncode == 3, done.stderr
+    assert variable in done.stderr
+
+
+def test_show_tells_an_event_and_every_attempt_of_a_delivery(run: Run, settings: Settings) -> None:
+    # Given
+    (delivery,) = _park(settings, 1)
+
+    # When
+    event = run("show", "17", "--source", "/shop/orders")
+    shown = run("show", delivery)
+    as_json = run("show", delivery, "--json")
+
+    # Then
+    assert delivery in event.stdout, event.stderr
+    assert "refused" in event.stdout
+    assert "smtp_554" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert json.loads(as_json.stdout)["attempts"][0]["code"] == "smtp_554"
+    assert "kim0@example.org" not in event.stdout + shown.stdout + as_json.stdout
+
+
+@pytest.mark.parametrize("identity", ["dlv_none", "evt_none", "17"])
+def test_what_is_not_known_is_exit_code_1(run: Run, identity: str) -> None:
+    done = run("show", identity)
+
+    assert done.returncode == 1
+    assert "known" in done.stderr
+
+
+def test_an_endpoints_life(run: Run) -> None:
+    # Given
+    added = run("endpoints", "add", "https://example.com/hooks", "--tenant", "acme", "--event", "order.*", "--json")
+    assert added.returncode == 0, added.stderr
+    made = json.loads(added.stdout)
+    assert made["secret"].startswith("whsec_")
+
+    # Then
+    identity = made["id"]
+    assert identity in run("endpoints", "list", "--tenant", "acme").stdout
+    assert made["secret"] not in run("endpoints", "show", identity, "--json").stdout
+    assert json.loads(run("endpoints", "disable", identity, "--reason", "asked", "--json").stdout)["reason"] == "asked"
+    assert json.loads(run("endpoints", "enable", identity, "--json").stdout)["state"] == "enabled"
+    assert json.loads(run("endpoints", "rotate", identity, "--json").stdout)["secret"] != made["secret"]
+    assert run("endpoints", "remove", identity).returncode == 2
+    assert run("endpoints", "remove", identity, "--yes").returncode == 0
+    assert run("endpoints", "show", identity).returncode == 1
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/", "http://example.com/"])
+def test_an_endpoint_that_points_inside_is_refused(run: Run, url: str) -> None:
+    done = run("endpoints", "add", url)
+
+    assert done.returncode == 1
+    assert json.loads(run("endpoints", "list", "--json").stdout) == []
+
+
+def test_a_recipient_is_stored_shown_and_forgotten(run: Run) -> None:
+    assert run("recipients", "set", "user-1", "--email", "kim@example.org", "--locale", "de").returncode == 0
+    assert json.loads(run("recipients", "show", "user-1", "--json").stdout)["email"] == "kim@example.org"
+    assert run("recipients", "set", "a@b", "--email", "kim@example.org").returncode == 1
+    assert run("recipients", "set", "user-2", "--email", "nonsense").returncode == 1
+    assert run("recipients", "remove", "user-1").returncode == 2
+    assert run("recipients", "remove", "user-1", "--yes").returncode == 0
+    assert run("recipients", "show", "user-1").returncode == 1
+
+
+def test_failures_are_listed_by_cause(run: Run, settings: Settings) -> None:
+    ids = _park(settings, 3)
+
+    listed = run("failures", "list", "--channel", "email", "--cause", "refused", "--newer-than", "1h")
+    as_json = json.loads(run("failures", "list", "--tenant", "other", "--json").stdout)
+
+    assert all(identity in listed.stdout for identity in ids), listed.stderr
+    assert (as_json["entries"], as_json["counts"]) == ([], {"failed-email refused": 3})
+    assert "smtp_554" in run("failures", "show", ids[0]).stdout
+    assert run("failures", "show", "dlv_none").returncode == 1
+
+
+def test_replay_counts_first_and_does_nothing_without_a_yes(run: Run, settings: Settings, vhost: str) -> None:
+    _park(settings, 3)
+
+    counted = run("failures", "replay", "--cause", "refused", "--dry-run", "--json")
+    unanswered = run("failures", "replay", "--cause", "refused")
+    unnamed = run("failures", "replay", "--yes")
+
+    assert json.loads(counted.stdout)["chosen"] == 3
+    assert (unanswered.returncode, "--yes" in unanswered.stderr) == (2, True)
+    assert (unnamed.returncode, "--all" in unnamed.stderr) == (2, True)
+    assert (_depth(vhost, "failed-email"), _depth(vhost, "email-normal")) == (1, 0)
+
+
+def test_replay_sends_the_chosen_entries_back_and_keeps_the_others(run: Run, settings: Settings, vhost: str) -> None:
+    # Given three deliveries in one parked message
+    chosen, *others = _park(settings, 3)
+
+    # When
+    done = run("failures", "replay", chosen, "--yes", "--rate", "100", "--json")
+
+    # Then
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"chosen": 1, "done": 1, "already_sent": 0, "missing": 0}
+    assert (_depth(vhost, "failed-email"), _depth(vhost, "email-normal")) == (1, 1)
+    assert json.loads(run("show", chosen, "--json").stdout)["status"] == "queued"
+    assert {e["id"] for e in json.loads(run("failures", "list", "--json").stdout)["entries"]} == set(others)
+
+
+def test_discard_drops_for_good(run: Run, settings: Settings, vhost: str) -> None:
+    _park(settings, 2)
+
+    done = run("failures", "discard", "--channel", "email", "--yes")
+
+    assert done.stdout == "2 of 2 dropped\n", done.stderr
+    assert _depth(vhost, "failed-email") == 0
+    assert run("failures", "list").stdout == "Nothing is parked.\n"
+
+
+def test_the_index_is_rebuilt_from_the_queues(run: Run, settings: Settings) -> None:
+    # Given queues with entries that Redis has forgotten
+    ids = _park(settings, 2)
+    store = wiring.build_store(settings)
+    ParkedIndex(store).remove(ids)
+    store.close()
+
+    done = run("failures", "reindex")
+
+    assert done.stdout == "found 2 entries\n", done.stderr
+    assert len(json.loads(run("failures", "list", "--json").stdout)["entries"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--channel", "pigeon"), ("--cause", "boredom"), ("--older-than", "yesterday")]
+)
+def test_a_filter_that_cannot_match_is_a_mistake_of_usage(run: Run, option: str, value: str) -> None:
+    done = run("failures", "list", option, value)
+
+    assert done.returncode == 2
+    assert option in done.stderr
