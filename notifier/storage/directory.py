@@ -19,8 +19,9 @@ from notifier.storage.store import AsyncStore, Store
 
 #: Seconds a tenant's endpoints are trusted.
 FRESH_S = 1.0
-#: Tenants kept; when there are more, those not fresh go.
+#: Tenants kept; when there are more, those go that were fetched longer ago than any fan-out takes to plan.
 TENANTS_KEPT = 10_000
+UNUSED_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class _Cache:
     def stale(self, tenants: Iterable[str]) -> list[str]:
         now = self._clock()
         if len(self._tenants) > TENANTS_KEPT:
-            self._tenants = {t: s for t, s in self._tenants.items() if now - s.taken < FRESH_S}
+            self._tenants = {t: s for t, s in self._tenants.items() if now - s.taken < UNUSED_S}
         return [t for t in dict.fromkeys(tenants) if t not in self._tenants or now - self._tenants[t].taken >= FRESH_S]
 
     def put(self, found: dict[str, tuple[tuple[str, tuple[str, ...]], ...]]) -> None:

@@ -1,0 +1,15 @@
+-- uses prelude
+-- KEYS record → 1 when its destination, its reason and what others replied are gone, 0 unknown
+local text = redis.call('GET', KEYS[1])
+if not text then return 0 end
+local fields, rest = parse(text)
+local parts = {}
+for part in string.gmatch(string.sub(rest, 2) .. RS, '([^\30]*)\30') do parts[#parts + 1] = part end
+parts[1] = string.gsub(parts[1], '^([^\31]*\31[^\31]*\31[^\31]*\31)[^\31]*', '%1forgotten')
+for i = 2, #parts do
+  -- The first six fields of an attempt; the seventh is the reply, which often quotes the address.
+  parts[i] = string.match(parts[i], '^[^\31]*\31[^\31]*\31[^\31]*\31[^\31]*\31[^\31]*\31[^\31]*') or parts[i]
+end
+if fields[REASON] ~= '' then fields[REASON] = 'forgotten' end
+redis.call('SET', KEYS[1], format(fields, RS .. table.concat(parts, RS)), 'KEEPTTL')
+return 1
