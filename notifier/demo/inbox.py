@@ -11,6 +11,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from notifier.demo.servers import free_port
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -33,14 +35,14 @@ class Inbox:
     def __init__(self) -> None:
         self._mails: list[Mail] = []
         self._lock = threading.Lock()
-        # Several kilobytes of template are several lines; 1,000 octets a line is RFC 5321's own limit.
-        self._controller = Controller(self, hostname="127.0.0.1", port=0, enable_SMTPUTF8=True)
+        # Not port 0: aiosmtpd greets itself on the port it was given before it says that it runs.
+        self._port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self._port, enable_SMTPUTF8=True)
 
     def start(self) -> int:
         """Listens from now on; returns the port."""
         self._controller.start()
-        server: Any = self._controller.server
-        return int(server.sockets[0].getsockname()[1])
+        return self._port
 
     def stop(self) -> None:
         """Stops listening."""

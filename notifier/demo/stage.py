@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,11 +41,14 @@ class Stage:
     catcher: Catcher = field(default_factory=Catcher)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     api: Api = field(default_factory=lambda: Api("", ""))
+    _closing: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
         """Returns when everything is ready and the webhook endpoint is registered."""
         smtp = self.inbox.start()
+        self._closing.callback(self.inbox.stop)
         webhooks = self.catcher.start()
+        self._closing.callback(self.catcher.stop)
         self.processes["valkey"], redis = start_valkey(self.folder)
         self.said(f"inbox on port {smtp}, webhook receiver on {webhooks}, Valkey on {redis}")
         port, token = free_port(), secrets.token_urlsafe(24)
@@ -77,8 +81,7 @@ class Stage:
             _end(self.processes.get(name))
         _signal(self.processes.get("valkey"), signal.SIGTERM)
         _end(self.processes.get("valkey"))
-        self.catcher.stop()
-        self.inbox.stop()
+        self._closing.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self, name: str, characters: int = 3000) -> str:
