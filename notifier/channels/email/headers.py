@@ -27,7 +27,7 @@ def clean(text: str) -> str:
     """One line of real characters: no control characters or line ends, no lone surrogates, no doubled spaces."""
     if not text.isprintable() or "  " in text:
         text = _SURROGATES.sub("\ufffd", _BLANKS.sub(" ", text))
-    return text.strip(" ")
+    return text.strip()
 
 
 def unstructured(name: str, text: str) -> str:
@@ -45,8 +45,11 @@ def unstructured(name: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def mailbox(name: str, display: str, address: str) -> str:
-    """A field with one mailbox, such as To: ``display <address>``, with its line end."""
-    phrase = _phrase(clean(display), len(name) + 2)
+    """A field with one mailbox, such as To: ``display <address>``, with its line end.
+
+    In a name every white space is one space: readers fold them differently, and a name pads nothing.
+    """
+    phrase = _phrase(" ".join(clean(display).split()), len(name) + 2)
     if not phrase:
         return f"{name}: {address}\r\n"
     last_line = len(phrase) - phrase.rfind("\n") - 1 + (0 if "\n" in phrase else len(name) + 2)
