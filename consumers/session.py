@@ -39,6 +39,8 @@ FANOUTS_IN_FLIGHT = 2
 #: broker. Well below RabbitMQ's consumer_timeout (30 min), and long, because every return counts towards the limit of
 #: 20 after which the broker parks a message.
 HOLD_S = 600.0
+#: Longest pause between two tries of a held group: workers empty a full queue within seconds of starting.
+HELD_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ class Session:
             return await self._hold(step, error)
 
     async def _hold(self, step: Callable[[], Awaitable[T]], error: NotifierError) -> T:
-        backoff, held = Backoff(), object()
+        backoff, held = Backoff(longest=HELD_RETRY_S), object()
         give_up = self._loop.time() + self._pace.hold
         try:
             while self._loop.time() < give_up:

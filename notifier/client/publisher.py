@@ -198,4 +198,5 @@ def _at_the_end_of(publisher: Publisher) -> None:
 
     atexit.register(flush)
     os.register_at_fork(after_in_child=begin_anew)
-    weakref.finalize(publisher, link.close, TICK_S)
+    # At exit `flush` must come first: a finalizer's own end would cut it short.
+    weakref.finalize(publisher, link.close, TICK_S).atexit = False

@@ -124,6 +124,13 @@ class RabbitMQ:
         rows = (line.split("\t") for line in lines.splitlines())
         return {name: int(count) for name, count in rows}
 
+    def limit_queue(self, url: str, queue: str, messages: int) -> None:
+        """Makes a queue refuse more than about this many messages; it goes on when some are taken out."""
+        self._control.run(f"""
+            ok = rabbit_policy:parse_set(<<"{vhost_of(url)}">>, <<"{queue}">>, <<"^{queue}$">>,
+                <<"{{\\"max-length\\":{messages}}}">>, 0, <<"queues">>, <<"{_USER}">>)
+        """)
+
     def connection_count(self) -> int:
         """How many clients are connected to the node."""
         return int(self._control.run("length(rabbit_networking:connections())"))

@@ -234,6 +234,21 @@ def test_the_end_of_a_process_flushes_too(service_url: str) -> None:
     assert len(intake_ids(service_url)) == 200
 
 
+def test_it_works_in_a_process_that_gevent_patched(service_url: str) -> None:
+    # Given a service on gevent, where threads are greenlets
+    script = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import gevent, sys\nfrom notifier.client import Publisher\n"
+        "publisher = Publisher(sys.argv[1], source='/gevent')\n"
+        "jobs = [gevent.spawn(publisher.publish, 'a', id=str(n)) for n in range(50)]\n"
+        "print(len({job.get().id for job in jobs}))\npublisher.close()\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, service_url]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert out.stdout.split() == ["50"]
+    assert len(intake_ids(service_url)) == 50
+
+
 def in_a_fork(work: Callable[[], None]) -> int:
     context = multiprocessing.get_context("fork")
     process = context.Process(target=work)

@@ -233,6 +233,38 @@ def test_a_deleted_intake_queue_is_declared_and_read_again(broker: Broker, start
     broker.until(lambda depths: depths == {"email-normal": 1})
 
 
+def test_a_full_work_queue_holds_events_and_loses_none(
+    broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
+) -> None:
+    # Given a work queue that takes two tasks, and one delivery per task
+    rabbitmq.limit_queue(broker.url, "email-normal", 2)
+    broker.publish(*(structured(n) for n in range(30)))
+    process = start_consumer(NOTIFIER_BATCH_DELIVERIES="1", NOTIFIER_INTAKE_PREFETCH="5")
+    process.until(lambda p: "nack" in str(p.readiness()))
+
+    # When workers take tasks out again
+    taken: list[str] = []
+    while "notifier.intake" in broker.depths():
+        taken += broker.delivered()
+    taken += broker.delivered()
+
+    # Then every event was planned, and what the queue had accepted was not published again
+    assert sorted(taken) == sorted(f"{n}/ann@example.org" for n in range(30))
+
+
+def test_a_deleted_work_queue_is_declared_again(broker: Broker, start_consumer: StartConsumer) -> None:
+    # Given a running intake whose work queue is gone
+    process = start_consumer()
+    process.until(lambda p: p.readiness()["status"] == "ok")
+    with broker.connect() as connection:
+        connection.channel().queue_delete("email-normal")
+
+    # When an event comes, then its task is returned, the queue declared and the task published again
+    broker.publish(structured("a"))
+    process.until(lambda p: p.metric("notifier_events_received_total") == 1)
+    assert broker.delivered() == ["a/ann@example.org"]
+
+
 def test_a_disk_alarm_makes_it_wait_and_go_on(
     broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
 ) -> None:
