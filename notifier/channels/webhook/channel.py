@@ -12,7 +12,7 @@ from notifier.channels.webhook.answers import Answer
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.headers import check_headers, is_sendable
 from notifier.channels.webhook.outcomes import classify
-from notifier.channels.webhook.signing import check_secrets, sign, signing_secrets
+from notifier.channels.webhook.signing import check_secrets, sign
 from notifier.domain.delivery import Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
@@ -39,7 +39,8 @@ class OutgoingWebhook:
     target: Target
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    endpoint: Endpoint
+    secrets: tuple[str, ...] = field(repr=False)
+    """Those that sign now; storage leaves out the ones whose rotation overlap has passed."""
 
 
 class WebhookChannel:
@@ -59,16 +60,15 @@ class WebhookChannel:
         headers["webhook-id"] = delivery.id
         if event.traceparent is not None and is_sendable(event.traceparent):
             headers["traceparent"] = event.traceparent
-        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint)
+        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint.secrets)
 
     async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome:
         """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does."""
         moment = time.time() if now is None else now
         timestamp = int(moment)
-        secrets = signing_secrets(outgoing.endpoint, moment)
         headers = {
             **outgoing.headers,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(secrets, outgoing.id, timestamp, outgoing.body),
+            "webhook-signature": sign(outgoing.secrets, outgoing.id, timestamp, outgoing.body),
         }
         return classify(await self._transport.post(outgoing.target, headers, outgoing.body), moment)

@@ -10,23 +10,13 @@ import base64
 import binascii
 import functools
 import hmac
-import secrets as random
 from collections.abc import Sequence
 
-from notifier.domain.endpoint import Endpoint
 from notifier.errors import InvalidDestination
 
 PREFIX = "whsec_"
 #: Standard Webhooks asks for 24 to 64 random bytes.
 KEY_BYTES_MIN, KEY_BYTES_MAX = 24, 64
-NEW_KEY_BYTES = 32
-#: Seconds the older secrets of an endpoint still sign after a rotation: a day to deploy the new one.
-ROTATION_OVERLAP_S = 86400.0
-
-
-def new_secret() -> str:
-    """A fresh random secret, as the endpoint's owner is shown it."""
-    return PREFIX + base64.b64encode(random.token_bytes(NEW_KEY_BYTES)).decode("ascii")
 
 
 def read_secret(secret: str) -> bytes:
@@ -55,13 +45,6 @@ def check_secrets(secrets: Sequence[str]) -> None:
         raise InvalidDestination("the endpoint has no secret to sign with; rotate its secret to give it one")
     for secret in secrets:
         _keyed(secret)
-
-
-def signing_secrets(endpoint: Endpoint, now: float) -> tuple[str, ...]:
-    """The secrets that sign at this moment: the newest, and during the rotation overlap the older ones too."""
-    if now < endpoint.rotated + ROTATION_OVERLAP_S:
-        return endpoint.secrets
-    return endpoint.secrets[:1]
 
 
 def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:

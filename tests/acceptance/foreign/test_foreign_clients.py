@@ -13,12 +13,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 from consumers.envelope import decode
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.guard import AddressGuard, read_networks
-from notifier.channels.webhook.signing import new_secret
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.message import WebhookMessage
+from notifier.storage.endpoints import new_secret
 from tests.acceptance.foreign.runner import (
     EXCHANGE,
     ForeignClientFailed,
@@ -125,7 +125,7 @@ def test_webhooks_are_genuine_to_the_javascript_library_and_forgeries_are_not(ht
     # Given webhooks sent during a rotation, one of them two hours ago
     old, new, other = new_secret(), new_secret(), new_secret()
     guard = AddressGuard(read_networks("127.0.0.1"), http=True)
-    endpoint = Endpoint("ep_a", "acme", f"{http_sink.url}/hook", (new, old), rotated=time.time())
+    endpoint = Endpoint("ep_a", "acme", f"{http_sink.url}/hook", (new, old))
     message = WebhookMessage(json.dumps(SHIPPED, ensure_ascii=False).encode(), "application/cloudevents+json", "abc")
 
     async def send_all() -> None:

@@ -15,7 +15,6 @@ from standardwebhooks import Webhook
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.guard import AddressGuard, read_networks
 from notifier.channels.webhook.resolver import look_up
-from notifier.channels.webhook.signing import new_secret
 from notifier.channels.webhook.transport import KEEPALIVE_S, REPLY_BYTES, WebhookTransport
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
@@ -23,6 +22,7 @@ from notifier.domain.event import Event
 from notifier.domain.message import WebhookMessage
 from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, Outcome, Refused, Sent
 from notifier.engine.bridge import Engine
+from notifier.storage.endpoints import new_secret
 from tests.servers.certificates import Certificate
 from tests.servers.http import HttpSink
 
@@ -40,12 +40,12 @@ class Sending:
         self.engine = engine
         self._channel = WebhookChannel(transport, guard)
 
-    def send(self, url: str, *, secrets: tuple[str, ...] = (SECRET,), rotated: float = 0.0) -> Outcome:
+    def send(self, url: str, *, secrets: tuple[str, ...] = (SECRET,)) -> Outcome:
         """One try."""
         outgoing = self._channel.prepare(
             Delivery(id="dlv_abc", event=0, rule="r", to=EndpointRef(endpoint="ep_a")),
             Event(id="1", source="/shop", type="order.shipped"),
-            Endpoint("ep_a", "acme", url, secrets, rotated=rotated),
+            Endpoint("ep_a", "acme", url, secrets),
             WebhookMessage(BODY, "application/cloudevents+json; charset=utf-8", "abc"),
         )
         return self.engine.run(lambda: self._channel.send(outgoing), LONG)
@@ -134,7 +134,7 @@ def test_receivers_with_the_old_and_the_new_secret_both_verify_during_a_rotation
 ) -> None:
     old, new = new_secret(), new_secret()
 
-    sending.send(f"{http_sink.url}/hook", secrets=(new, old), rotated=time.time())
+    sending.send(f"{http_sink.url}/hook", secrets=(new, old))
 
     request = http_sink.wait_for(1)[0]
     for secret in (old, new):

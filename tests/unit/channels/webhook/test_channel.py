@@ -11,13 +11,14 @@ from notifier import __version__
 from notifier.channels.webhook.answers import Answer, Reply
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.guard import AddressGuard, Target
-from notifier.channels.webhook.signing import new_secret, sign
+from notifier.channels.webhook.signing import sign
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.message import WebhookMessage
 from notifier.domain.outcome import Cause, Refused, Sent
 from notifier.errors import ForbiddenTarget, InvalidDestination
+from notifier.storage.endpoints import new_secret
 
 SECRET = new_secret()
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -48,9 +49,8 @@ def endpoint(
     url: str = "https://partner.example/hook",
     secrets: tuple[str, ...] = (SECRET,),
     headers: tuple[tuple[str, str], ...] = (),
-    rotated: float = 0.0,
 ) -> Endpoint:
-    return Endpoint("ep_a", "acme", url, secrets, headers=headers, rotated=rotated)
+    return Endpoint("ep_a", "acme", url, secrets, headers=headers)
 
 
 MESSAGE = WebhookMessage(b'{"type":"order.shipped"}', "application/cloudevents+json", "abc")
@@ -105,16 +105,16 @@ def test_the_present_time_is_signed_when_none_is_given() -> None:
     assert Webhook(SECRET).verify(body, dict(headers)) == {"type": "order.shipped"}
 
 
-def test_a_rotated_endpoint_signs_with_both_secrets_for_a_day() -> None:
-    recorder = Recorder()
+def test_every_secret_of_the_endpoint_signs_newest_first() -> None:
+    recorder, new = Recorder(), new_secret()
     channel = WebhookChannel(recorder, AddressGuard())
-    rotated = endpoint(secrets=(SECRET, new_secret()), rotated=NOW)
-    outgoing = channel.prepare(delivery(), event(), rotated, MESSAGE)
+    outgoing = channel.prepare(delivery(), event(), endpoint(secrets=(new, SECRET)), MESSAGE)
 
-    asyncio.run(channel.send(outgoing, NOW + 86_399))
-    asyncio.run(channel.send(outgoing, NOW + 86_400))
+    asyncio.run(channel.send(outgoing, NOW))
 
-    assert [len(headers["webhook-signature"].split(" ")) for _, headers, _ in recorder.posts] == [2, 1]
+    _, headers, body = recorder.posts[0]
+    signatures = [sign([secret], "dlv_abc", int(NOW), body) for secret in (new, SECRET)]
+    assert headers["webhook-signature"].split(" ") == signatures
 
 
 def test_the_answer_becomes_the_outcome() -> None:

@@ -7,23 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from notifier.channels.webhook.signing import (
-    ROTATION_OVERLAP_S,
-    check_secrets,
-    new_secret,
-    read_secret,
-    sign,
-    signing_secrets,
-)
-from notifier.domain.endpoint import Endpoint
+from notifier.channels.webhook.signing import check_secrets, read_secret, sign
 from notifier.errors import InvalidDestination
+from notifier.storage.endpoints import new_secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TIMESTAMP = 1614265330
-
-
-def endpoint(*secrets: str, rotated: float = 0.0) -> Endpoint:
-    return Endpoint("ep_a", "acme", "https://example.com/", secrets, rotated=rotated)
 
 
 def test_the_specifications_known_answer_comes_out() -> None:
@@ -68,7 +57,7 @@ def test_each_secret_signs_during_a_rotation_and_each_receiver_finds_its_own() -
     assert len(value.split(" ")) == 2
 
 
-def test_a_new_secret_is_readable_random_and_long_enough() -> None:
+def test_the_secrets_that_storage_makes_are_readable_random_and_long_enough() -> None:
     secrets = {new_secret() for _ in range(20)}
 
     assert len(secrets) == 20
@@ -107,20 +96,6 @@ def test_signing_without_a_secret_is_refused() -> None:
 def test_an_id_with_a_dot_is_refused_because_it_would_move_the_signed_parts() -> None:
     with pytest.raises(ValueError, match="dot"):
         sign([SECRET], "dlv.a", TIMESTAMP, b"")
-
-
-@pytest.mark.parametrize(
-    ("age", "expected"),
-    [(0.0, ("new", "old")), (ROTATION_OVERLAP_S - 1, ("new", "old")), (ROTATION_OVERLAP_S, ("new",))],
-)
-def test_the_older_secret_signs_until_the_rotation_overlap_has_passed(age: float, expected: tuple[str, ...]) -> None:
-    rotated = endpoint("new", "old", rotated=1000.0)
-
-    assert signing_secrets(rotated, 1000.0 + age) == expected
-
-
-def test_an_endpoint_that_was_never_rotated_signs_with_its_newest_secret() -> None:
-    assert signing_secrets(endpoint("only"), 1_700_000_000.0) == ("only",)
 
 
 def _encoded(key: bytes) -> str:
