@@ -10,10 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections import deque
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable
 from typing import Any
 
 import pika
@@ -28,38 +25,20 @@ from notifier.client.errors import (
     Rejected,
     Unroutable,
 )
+from notifier.client.outbox import Outbox, Pending
 from notifier.client.parameters import place
 from notifier.client.resolving import ResolvingServices
 
 log = logging.getLogger("notifier.client")
 
-#: Messages, and bytes, that are sent and not confirmed; more only fill buffers.
-MAX_UNCONFIRMED = 5000
-MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024
 #: Seconds between looks for messages whose time is over; also how late a timeout may be.
 TICK_S = 0.2
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
-_tokens = count(1)
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A message that is not settled yet."""
-
-    event_id: str
-    body: bytes
-    exchange: str
-    routing_key: str
-    content_type: str
-    deadline: float
-    """Monotonic seconds."""
-    receipt: Any
-    """What the future gives when the broker has the message."""
-    future: Future[Any] = field(default_factory=Future)
-    token: str = field(default_factory=lambda: str(next(_tokens)))
-    """Unique in this process; a returned message is recognised by it."""
-    sent: bool = False
+#: A blocked broker never answers a goodbye; the socket is closed after this time all the same.
+_GOODBYE_S = 1.0
+#: Bytes of an AMQP property, and characters that surely fit.
+_SHORT_STRING = 60
 
 
 class Link:
@@ -73,42 +52,40 @@ class Link:
     def reset(self) -> None:
         """Begin anew with nothing pending: at the start, and in a forked child, where the thread does not exist."""
         self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
+        self._outbox = Outbox()
         self._thread: threading.Thread | None = None
-        self._queued: deque[Pending] = deque()
-        self._unconfirmed: dict[int, Pending] = {}
-        self._unconfirmed_bytes = 0
         self._returned: dict[str, str] = {}
-        self._wake = threading.Event()
-        self._is_closing = False
+        self._stopping = threading.Event()
+        self._is_closed = False
         self._pump_is_due = False
         self._connection: Any = None
         self._channel: Any = None
-        self._next_tag = 1
+        self._was_usable = False
         self._alarm = ""
         self._trouble = "the connection is not open yet"
 
     def submit(self, pending: Pending) -> None:
         """Queue a message; its future is settled by the broker's answer or by its deadline."""
         with self._lock:
-            if self._is_closing:
+            if self._is_closed:
                 raise PublisherClosed("the publisher is closed", pending.event_id)
-            self._queued.append(pending)
+            self._outbox.put(pending)
             self._ensure_thread()
             self._ask_for_pump()
 
     def close(self, timeout: float) -> None:
         """Wait until everything is settled, at most ``timeout`` seconds; what is left fails with `PublisherClosed`."""
         with self._lock:
-            self._is_closing = True
+            self._is_closed = True
             thread = self._thread
-            if thread is None:
-                return
-            self._idle.wait_for(lambda: not self._queued and not self._unconfirmed, timeout)
-            self._wake.set()
+        if thread is None:
+            return
+        self._outbox.wait_until_settled(timeout)
+        with self._lock:
+            self._stopping.set()
             if self._connection is not None:
                 self._connection.ioloop.add_callback_threadsafe(self._say_goodbye)
-        thread.join(timeout + 5)
+        thread.join(timeout + _GOODBYE_S)
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -131,12 +108,10 @@ class Link:
 
     def _keep_connected(self) -> None:
         pause = _FIRST_PAUSE_S
-        while not self._wake.is_set():
-            if self._connect_and_run():
-                pause = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            pause = _FIRST_PAUSE_S if self._connect_and_run() else min(_LONGEST_PAUSE_S, pause * 2)
             give_up = time.monotonic() + pause * random.uniform(0.5, 1)  # noqa: S311 (spreads load)
-            pause = min(_LONGEST_PAUSE_S, pause * 2)
-            while time.monotonic() < give_up and not self._wake.wait(TICK_S):
+            while time.monotonic() < give_up and not self._stopping.wait(TICK_S):
                 self._expire()
             self._expire()
         self._fail_all(lambda p: PublisherClosed(f"closed before it was confirmed ({self._trouble})", p.event_id))
@@ -174,21 +149,22 @@ class Link:
         channel.confirm_delivery(self._on_confirm, lambda _: self._on_usable(channel))
 
     def _on_usable(self, channel: Any) -> None:
+        self._trouble = self._alarm = ""
+        self._was_usable = True
         with self._lock:
             self._channel = channel
-            self._next_tag = 1
-            self._trouble = self._alarm = ""
-        self._was_usable = True
-        if self._wake.is_set():
+        if self._stopping.is_set():
             self._say_goodbye()
         self._pump()
 
     def _pump(self) -> None:
-        while pending := self._next_to_send():
+        with self._lock:
+            self._pump_is_due = False
+        while self._channel is not None and self._channel.is_open and (pending := self._outbox.take()):
             properties = pika.BasicProperties(
                 content_type=pending.content_type,
                 delivery_mode=2,
-                message_id=pending.event_id[:255],
+                message_id=pending.event_id[:_SHORT_STRING],
                 correlation_id=pending.token,
             )
             try:
@@ -196,46 +172,15 @@ class Link:
                     pending.exchange, pending.routing_key, pending.body, properties, mandatory=True
                 )
             except AMQPError as error:
-                self._trouble = str(error) or type(error).__name__
+                self._trouble = _words(error)
                 return
-
-    def _next_to_send(self) -> Pending | None:
-        """Take the next message and count it as sent: from here on only a confirm or a lost connection settles it."""
-        with self._lock:
-            self._pump_is_due = False
-            while self._queued and self._channel is not None and self._channel.is_open and self._has_room():
-                pending = self._queued.popleft()
-                if pending.future.done():
-                    continue
-                pending.sent = True
-                self._unconfirmed[self._next_tag] = pending
-                self._unconfirmed_bytes += len(pending.body)
-                self._next_tag += 1
-                return pending
-            return None
-
-    def _has_room(self) -> bool:
-        return len(self._unconfirmed) < MAX_UNCONFIRMED and self._unconfirmed_bytes < MAX_UNCONFIRMED_BYTES
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        with self._lock:
-            settled = [self._unconfirmed.pop(tag) for tag in self._named(method)]
-            self._unconfirmed_bytes -= sum(len(pending.body) for pending in settled)
-        for pending in settled:
-            self._settle(pending, self._refusal(pending, isinstance(method, pika.spec.Basic.Nack)))
+        is_nack = isinstance(method, pika.spec.Basic.Nack)
+        for pending in self._outbox.confirmed(method.delivery_tag, multiple=method.multiple):
+            pending.settle(self._refusal(pending, is_nack))
         self._pump()
-        self._notify_if_idle()
-
-    def _named(self, method: Any) -> list[int]:
-        if not method.multiple:
-            return [method.delivery_tag] if method.delivery_tag in self._unconfirmed else []
-        named = []
-        for tag in self._unconfirmed:
-            if tag > method.delivery_tag:
-                break
-            named.append(tag)
-        return named
 
     def _refusal(self, pending: Pending, is_nack: bool) -> PublishError | None:
         if reason := self._returned.pop(pending.token, ""):
@@ -274,15 +219,11 @@ class Link:
         connection.ioloop.stop()
 
     def _on_close(self, connection: Any, error: Any) -> None:
-        """What was sent and not confirmed goes to the front of the queue and is sent again, with the same event id."""
-        with self._lock:
-            self._channel = None
-            self._trouble = _words(error)
-            self._queued.extendleft(reversed(self._unconfirmed.values()))
-            self._unconfirmed.clear()
-            self._unconfirmed_bytes = 0
-            self._returned.clear()
-        if not self._wake.is_set():
+        """What was sent and not confirmed is sent again, with the same event id, when there is a connection again."""
+        self._trouble = _words(error)
+        self._returned.clear()
+        self._outbox.begin_again()
+        if not self._stopping.is_set():
             log.warning("the connection to RabbitMQ at %s was lost: %s", self._where, self._trouble)
         connection.ioloop.stop()
 
@@ -291,8 +232,7 @@ class Link:
             return
         if self._connection.is_open:
             self._connection.close()
-        # A blocked broker never answers a goodbye; the socket is closed all the same.
-        self._connection.ioloop.call_later(1, self._connection.ioloop.stop)
+        self._connection.ioloop.call_later(_GOODBYE_S, self._connection.ioloop.stop)
 
     def _tick(self) -> None:
         self._expire()
@@ -301,15 +241,8 @@ class Link:
 
     def _expire(self) -> None:
         """Fail what has waited as long as its publisher allowed."""
-        now = time.monotonic()
-        with self._lock:
-            late = [p for p in (*self._queued, *self._unconfirmed.values()) if p.deadline <= now]
-            if late:
-                self._queued = deque(p for p in self._queued if p.deadline > now)
-        for pending in late:
-            self._settle(pending, self._overdue(pending))
-        if late:
-            self._notify_if_idle()
+        for pending in self._outbox.overdue(time.monotonic()):
+            pending.settle(self._overdue(pending))
 
     def _overdue(self, pending: Pending) -> PublishError:
         if self._alarm:
@@ -321,28 +254,9 @@ class Link:
     def _unreachable(self, pending: Pending) -> PublishError:
         return BrokerUnreachable(f"RabbitMQ at {self._where} cannot be reached: {self._trouble}", pending.event_id)
 
-    def _fail_all(self, error_of: Any) -> None:
-        with self._lock:
-            failed = [*self._unconfirmed.values(), *self._queued]
-            self._unconfirmed.clear()
-            self._queued.clear()
-            self._unconfirmed_bytes = 0
-        for pending in failed:
-            self._settle(pending, error_of(pending))
-        self._notify_if_idle()
-
-    def _settle(self, pending: Pending, error: PublishError | None) -> None:
-        if pending.future.done():
-            return
-        if error is None:
-            pending.future.set_result(pending.receipt)
-        else:
-            pending.future.set_exception(error)
-
-    def _notify_if_idle(self) -> None:
-        with self._lock:
-            if not self._queued and not self._unconfirmed:
-                self._idle.notify_all()
+    def _fail_all(self, error_of: Callable[[Pending], PublishError]) -> None:
+        for pending in self._outbox.clear():
+            pending.settle(error_of(pending))
 
 
 def _words(error: Any) -> str:

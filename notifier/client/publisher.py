@@ -18,7 +18,8 @@ from uuid import uuid4
 
 from notifier.client.errors import InvalidEvent, PublishError, SomeNotPublished
 from notifier.client.event import CONTENT_TYPE, Event, encode
-from notifier.client.link import TICK_S, Link, Pending
+from notifier.client.link import TICK_S, Link
+from notifier.client.outbox import Pending
 from notifier.client.parameters import connection_parameters
 
 #: Where the service listens.
