@@ -48,9 +48,10 @@ def main(count: int, ca_file: Path, urls: list[str]) -> None:
     ticker.kill()
     engine.run(transport.close, 5.0)
     after = _open_files()
+    threads = len(list(Path("/proc/self/task").iterdir()))
     engine.stop(grace=1.0)
     counts = {url: {answer: answers.count(answer) for answer in set(answers)} for url, answers in results.items()}
-    sys.stdout.write(json.dumps({"answers": counts, "left_open": after - before, "ticks": ticks}))
+    sys.stdout.write(json.dumps({"answers": counts, "left_open": after - before, "ticks": ticks, "threads": threads}))
 
 
 main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from notifier.engine.bridge import LIBUV_THREADS
 from tests.servers.certificates import Certificate
 from tests.servers.http import HttpSink
 
@@ -42,3 +43,6 @@ def test_greenlets_send_webhooks_and_no_connection_is_left_open(
     assert report["left_open"] <= 0
     assert report["ticks"] > 1
     assert "Traceback" not in done.stderr
+
+    # And the loop had threads enough that a few names with silent servers do not stall every other look-up
+    assert report["threads"] > LIBUV_THREADS
