@@ -214,9 +214,11 @@ class Engine:
             # Waking comes before closing: an error while closing must not leave anybody waiting.
             for call in list(self._calls):
                 call.fail(EngineStopped("the engine's loop ended while this ran; what it did is unknown"))
-            loop.close()
-            if self._farewell is not None:
-                self._farewell.wake()
+            try:
+                loop.close()
+            finally:
+                if self._farewell is not None:
+                    self._farewell.wake()
 
     def _pulse(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beat = time.monotonic()

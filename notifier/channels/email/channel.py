@@ -18,6 +18,7 @@ from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import Outcome
 from notifier.domain.rule import Rule
 from notifier.engine.relays import SmtpRelays
+from notifier.engine.smtp_pool import RelayState
 from notifier.errors import InvalidAddress, Problem, SettingsError
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -112,6 +113,15 @@ class EmailChannel:
             before_final_dot=before_final_dot,
         )
         return classify(transaction)
+
+    @property
+    def longest_send(self) -> float:
+        """Seconds `send` can take, its wait for a free connection included; leases and batches must allow for more."""
+        return self._relays.longest_delivery
+
+    def relay_states(self) -> tuple[RelayState, ...]:
+        """Which relays are up, and why not; from any thread."""
+        return self._relays.states()
 
     async def close(self) -> None:
         """Say goodbye to the relays; in the engine's loop."""

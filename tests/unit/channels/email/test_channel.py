@@ -148,6 +148,17 @@ def test_files_that_are_too_large_are_refused(channel: EmailChannel) -> None:
         channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW, attachments=files)
 
 
+def test_a_channel_tells_how_its_relays_are_and_how_long_it_may_take(
+    engine: Engine, channel: EmailChannel, smtp_sink: SmtpSink
+) -> None:
+    assert [state.up for state in channel.relay_states()] == [True]
+    smtp_sink.reply("CONNECT", "421 4.3.2 not now")
+    mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
+    engine.run(lambda: channel.send(mail), timeout=30)
+    assert [state.reason for state in channel.relay_states()] == ["connect: 421 4.3.2 not now"]
+    assert channel.longest_send == 40
+
+
 def test_a_mail_does_not_show_its_words_in_logs(channel: EmailChannel) -> None:
     assert "Hello" not in repr(channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW))
 
