@@ -104,6 +104,8 @@ def _named(table: dict[str, Filter], context: JinjaContext, name: Any) -> Filter
 def _select(wanted: bool, by_attribute: bool) -> Filter:
     @pass_context
     def select(context: JinjaContext, value: Any, *args: Any) -> list[Any]:
+        if by_attribute and not args:
+            raise RefusedError("selectattr and rejectattr need the name of an attribute")
         get: Filter = _getter(args[0]) if by_attribute else _same
         rest = args[1:] if by_attribute else args
         passes = _named(TESTS, context, rest[0]) if rest else bool

@@ -35,7 +35,7 @@ def text_of(value: Any) -> str:
     """A value as text: what ``{{ value }}`` shows, and ``~`` joins."""
     if isinstance(value, str):
         if len(value) > 64:
-            spend(len(value) >> 6)
+            spend_characters(len(value))
         # Safe text was made of clean text; looking again at what macros gave would double the cost of a page.
         return value if isinstance(value, Markup | Json) or value.isprintable() else clean(value)
     if isinstance(value, Undefined) or type(value) in _NUMBERS:
@@ -49,7 +49,7 @@ def html(value: Any) -> str:
     """``{{ value }}`` in an HTML template."""
     if type(value) is Markup:
         return value
-    return escape(text_of(value))
+    return _grown(escape(text_of(value)))
 
 
 def json_text(value: Any) -> str:
@@ -58,7 +58,14 @@ def json_text(value: Any) -> str:
         return value
     if value is None or value is True or value is False:
         return json.dumps(value)
-    return json.dumps(text_of(value), ensure_ascii=False)[1:-1]
+    return _grown(json.dumps(text_of(value), ensure_ascii=False)[1:-1])
+
+
+def _grown(text: str) -> str:
+    """Escaping makes a text up to 6 times as long, and captured output waits in lists before anything joins it."""
+    if len(text) > 64:
+        spend_characters(len(text))
+    return text
 
 
 def concatenate(write: Callable[[Any], str], values: Iterable[Any]) -> str:
@@ -142,11 +149,15 @@ def _guarded(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def _contains(element: Any, container: Any) -> bool:
+    if isinstance(container, Undefined):
+        container._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
+    if not isinstance(container, list | tuple | dict | str):
+        raise RefusedError(f"{describe(container)} has nothing in it")
     return element in container
 
 
 def _lacks(element: Any, container: Any) -> bool:
-    return element not in container
+    return not _contains(element, container)
 
 
 #: Jinja's names of the comparisons → what they do.

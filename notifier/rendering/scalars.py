@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 from urllib.parse import quote
 
@@ -20,8 +22,15 @@ def _default(value: Any, otherwise: Any = "", falsy: bool = False) -> Any:
     return otherwise if isinstance(value, Undefined) or (falsy and not value) else value
 
 
-for _name in ("upper", "lower", "title", "capitalize"):
-    deep(_name)(lambda value, _name=_name: getattr(text_of(value), _name)())
+def _case(change: Callable[[str], str]) -> Callable[[Any], str]:
+    # One parameter and no more: a default argument that holds the method's name could be overwritten by a template.
+    return lambda value: change(text_of(value))
+
+
+deep("upper")(_case(methodcaller("upper")))
+deep("lower")(_case(methodcaller("lower")))
+deep("title")(_case(methodcaller("title")))
+deep("capitalize")(_case(methodcaller("capitalize")))
 
 
 @deep("trim")

@@ -202,10 +202,13 @@ def item(value: Any, key: Any) -> Any:
 
 def cut(value: Any, start: Any, stop: Any, step: Any) -> Any:
     """``value[start:stop:step]`` of a template."""
-    if isinstance(value, str):
-        spend_characters(len(value))
-    else:
-        spend(size(value))
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
+    if not isinstance(value, list | tuple | str):
+        raise RefusedError(f"{describe(value)} has no parts to cut out")
+    if any(type(bound) not in (int, type(None)) for bound in (start, stop, step)) or step == 0:
+        raise RefusedError("the bounds of a part are whole numbers, and its step is not 0")
+    (spend_characters if isinstance(value, str) else spend)(len(value))
     return value[start:stop:step]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -327,3 +328,16 @@ def test_macros_filters_and_captured_output_keep_json_whole(shelf: Shelf, value:
 def test_a_link_leads_to_the_web_or_to_a_person(shelf: Shelf, address: str) -> None:
     with pytest.raises(RenderError, match="a link begins with https://"):
         shelf.html('<a href="{{ data.u | url }}">', {"u": address})
+
+
+def test_renders_in_other_threads_have_their_own_budget_and_names(shelf: Shelf) -> None:
+    # Given a template that takes most of a budget, rendered by eight threads at once
+    renderer = shelf.write(
+        email_subject="{{ data.n }}",
+        email_text="{% for a in range(9999) %}{% for b in range(4) %}{% endfor %}{% endfor %}{{ data.n }}",
+    ).load()
+    with ThreadPoolExecutor(8) as threads:
+        # When they work side by side
+        messages = list(threads.map(lambda n: renderer.email(FOLDER, context({"n": n})), range(8)))
+    # Then none used another's steps or saw another's data
+    assert [(message.subject, message.text) for message in messages] == [(str(n), str(n)) for n in range(8)]
