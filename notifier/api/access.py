@@ -70,15 +70,21 @@ def needs(tokens: Tokens, role: Role) -> Callable[[Request], None]:
 
     # FastAPI calls this one with the request; async, because a sync one would cost a thread of the pool.
     async def check(request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        caller = tokens.caller(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
-        if caller is None:
-            raise _unknown(given=bool(token))
+        caller = identify(tokens, request.headers.get("authorization", ""))
         if role not in caller.roles:
             raise _forbidden(role, caller)
         request.state.caller = caller
 
     return check  # type: ignore[return-value]
+
+
+def identify(tokens: Tokens, authorization: str) -> Caller:
+    """Who sent this ``Authorization`` header. Raises a 401 problem for nobody we know."""
+    scheme, _, token = authorization.partition(" ")
+    caller = tokens.caller(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
+    if caller is None:
+        raise _unknown(given=bool(token))
+    return caller
 
 
 def _hash(token: str) -> bytes:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
+from starlette.types import Scope
 
 from notifier import __version__
 from notifier.api import deliveries, endpoints, events, failures, monitoring, problems, recipients, unsubscribing
-from notifier.api.access import Tokens
+from notifier.api.access import Tokens, identify
 from notifier.api.edge import Edge
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.cloudevents import MAX_BYTES
@@ -26,6 +28,8 @@ from notifier.storage.suppressions import Suppressions
 
 #: Bytes of any body but events: a filter with 10,000 ids has 300 kB.
 MAX_BODY_BYTES = 512 * 1024
+#: Bytes of a body on a path that is open to everybody; mail programs POST 26 of them to an unsubscribe link.
+MAX_OPEN_BODY_BYTES = 4096
 #: A batch may have as many bytes as this many of the largest events.
 BATCH_FACTOR = 16
 
@@ -59,7 +63,8 @@ class Services:
 
 def create_app(services: Services) -> FastAPI:
     """The application."""
-    app = FastAPI(title="Notifier", version=__version__, description=_ABOUT, redoc_url=None, docs_url="/docs")
+    # No /docs: that page loads its scripts from a stranger's server. docs/reference/http-api.md says the same.
+    app = FastAPI(title="Notifier", version=__version__, description=_ABOUT, redoc_url=None, docs_url=None)
     batch_bytes = services.event_bytes * BATCH_FACTOR
     parts = (
         events.router(
@@ -80,9 +85,21 @@ def create_app(services: Services) -> FastAPI:
     if services.links is not None:
         app.include_router(unsubscribing.router(services.links, services.suppressions))
     problems.install(app)
-    app.add_middleware(Edge, limit=lambda path: batch_bytes if path == "/v1/events" else MAX_BODY_BYTES)
-    app.openapi = lambda: _description(app.routes)  # type: ignore[method-assign]
+    app.add_middleware(Edge, limit=_limit(services.tokens, batch_bytes))
+    # Made once: the page is open, and making it costs tens of milliseconds.
+    app.openapi = cache(lambda: _description(app.routes))  # type: ignore[method-assign]
     return app
+
+
+def _limit(tokens: Tokens, batch_bytes: int) -> Callable[[Scope], int]:
+    def limit(scope: Scope) -> int:
+        if not scope["path"].startswith("/v1/"):
+            return MAX_OPEN_BODY_BYTES
+        authorization: bytes = dict(scope["headers"]).get(b"authorization", b"")
+        identify(tokens, authorization.decode("latin-1"))
+        return batch_bytes if scope["path"] == "/v1/events" else MAX_BODY_BYTES
+
+    return limit
 
 
 def describe() -> dict[str, Any]:

@@ -28,9 +28,13 @@ _log = logs.get("api")
 
 
 class Edge:
-    """Wraps the application; ``limit`` says how many bytes a path's body may have."""
+    """Wraps the application.
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str], int], deadline: float = BODY_DEADLINE_S) -> None:
+    ``limit`` says how many bytes a request's body may have, or raises the `HttpProblem` that refuses it unread: without
+    a token nobody may make us hold megabytes.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int], deadline: float = BODY_DEADLINE_S) -> None:
         self._app = app
         self._limit = limit
         self._deadline = deadline
@@ -59,7 +63,7 @@ class Edge:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with asyncio.timeout(self._deadline):
-                body = await _read(scope, receive, self._limit(scope["path"]))
+                body = await _read(scope, receive, self._limit(scope))
         except HttpProblem as problem:
             await problem.response()(scope, receive, send)
             return

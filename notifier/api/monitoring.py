@@ -24,4 +24,5 @@ def router(checks: Checks) -> APIRouter:
         ("/metrics", "Metrics for Prometheus"),
     ):
         routes.add_api_route(path, monitor, methods=["GET"], summary=summary, response_class=Response)
+        routes.add_api_route(path, monitor, methods=["HEAD"], include_in_schema=False)
     return routes

@@ -106,7 +106,11 @@ async def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     what, why, do = {
-        404: ("There is no such page", f"nothing is served at {request.url.path[:200]}", "see /docs for all paths"),
+        404: (
+            "There is no such page",
+            f"nothing is served at {request.url.path[:200]}",
+            "see /openapi.json for all paths",
+        ),
         405: ("This path has other methods", f"{request.method} is not among them", "see header Allow"),
         400: ("The request cannot be read", str(getattr(error, "detail", "")), "send a JSON body"),
     }.get(status, ("The request failed", str(getattr(error, "detail", "")), ""))
@@ -123,7 +127,7 @@ async def _validation(_: Request, error: Exception) -> Response:
     what = "The request cannot be read" if is_unreadable else "The request has a wrong field"
     why = str(first["msg"]) + more
     return HttpProblem(
-        400 if is_unreadable else 422, "request", what, why, where=where, do="see /docs for this path's fields"
+        400 if is_unreadable else 422, "request", what, why, where=where, do="see /openapi.json for this path's fields"
     ).response()
 
 

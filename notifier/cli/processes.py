@@ -51,9 +51,9 @@ def beat(ctx: typer.Context) -> None:
 
     Example: notifier beat
     """
-    _settings()
+    ours = _settings()
     # A schedule file would be a second truth beside redbeat's, and a read-only image could not write it.
-    _become_celery(["beat", "--pidfile=", *ctx.args])
+    _become_celery(["beat", "--pidfile=", "-l", ours.log_level, *ctx.args])
 
 
 def consume(ctx: typer.Context) -> None:

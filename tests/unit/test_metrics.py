@@ -7,8 +7,8 @@ import pytest
 from notifier import metrics
 
 _CLOSED = {
-    "via", "reason", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method", "route",
-    "status",
+    "via", "reason", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method",
+    "route", "status",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -105,3 +106,15 @@ def test_only_the_bearer_scheme_is_read(client: TestClient, scheme: str) -> None
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_health_and_metrics_are_open(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 200
+    assert client.head(path).status_code == 200
+
+
+def test_a_stranger_is_refused_before_the_body_is_read(client: TestClient) -> None:
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(1000):
+            yield b"x" * 1000
+
+    answer = client.post("/v1/events", content=endless(), headers={"Content-Type": "application/cloudevents+json"})
+
+    assert answer.status_code == 401

@@ -65,7 +65,9 @@ def test_it_serves_explains_itself_and_leaves_on_sigterm(api: _Api) -> None:
     assert api.ask("GET", "/healthz")[0] == 200
     status, body = api.ask("GET", "/v1/endpoints", Authorization=f"Bearer {TOKENS['admin']}")
     assert (status, json.loads(body)) == (200, [])
-    assert api.ask("POST", "/v1/endpoints", b"x" * 2_000_000, Content_Type="application/json")[0] == 413
+    token = f"Bearer {TOKENS['admin']}"
+    assert api.ask("POST", "/v1/endpoints", b"x" * 600_000, Authorization=token)[0] == 413
+    assert api.ask("POST", "/v1/endpoints", b"x" * 600_000)[0] == 401
     with socket.create_connection(("127.0.0.1", api.port), timeout=30) as broken:
         broken.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nce-id: a\x00b\r\nContent-Length: zz\r\n\r\n")
         assert broken.recv(4096).startswith(b"HTTP/1.1 400")

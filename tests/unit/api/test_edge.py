@@ -76,7 +76,7 @@ def _ask(edge: Edge, scope: Scope, receive: Receive) -> tuple[int, dict[bytes, b
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=10))
 def test_a_body_arrives_whole_or_not_at_all(parts: list[bytes]) -> None:
     echo = _Echo()
-    edge = Edge(echo, limit=lambda path: 100)
+    edge = Edge(echo, limit=lambda scope: 100)
 
     status, _, body = _ask(edge, _scope(), _receiving(parts))
 
@@ -87,7 +87,7 @@ def test_a_body_arrives_whole_or_not_at_all(parts: list[bytes]) -> None:
 def test_an_endless_body_is_cut_off_at_the_first_byte_too_many() -> None:
     client = _Endless()
 
-    status, headers, body = _ask(Edge(_Echo(), limit=lambda path: 5000), _scope(), client)
+    status, headers, body = _ask(Edge(_Echo(), limit=lambda scope: 5000), _scope(), client)
 
     assert status == 413
     assert client.asked == 6
@@ -98,14 +98,14 @@ def test_an_endless_body_is_cut_off_at_the_first_byte_too_many() -> None:
 def test_a_body_that_announces_too_much_is_not_read_at_all() -> None:
     client = _Endless()
 
-    status, _, _ = _ask(Edge(_Echo(), limit=lambda path: 5000), _scope(content_length="5001"), client)
+    status, _, _ = _ask(Edge(_Echo(), limit=lambda scope: 5000), _scope(content_length="5001"), client)
 
     assert (status, client.asked) == (413, 0)
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "", "1" * 5000])
 def test_a_nonsense_content_length_is_not_believed(length: str) -> None:
-    status, _, _ = _ask(Edge(_Echo(), limit=lambda path: 10), _scope(content_length=length), _receiving([b"fine"]))
+    status, _, _ = _ask(Edge(_Echo(), limit=lambda scope: 10), _scope(content_length=length), _receiving([b"fine"]))
 
     assert status in (200, 413)
 
@@ -113,7 +113,7 @@ def test_a_nonsense_content_length_is_not_believed(length: str) -> None:
 def test_a_client_that_leaves_half_way_reaches_no_route() -> None:
     echo = _Echo()
 
-    assert _ask(Edge(echo, limit=lambda path: 10), _scope(), _receiving([b"ha"], leaves=True))[0] == 0
+    assert _ask(Edge(echo, limit=lambda scope: 10), _scope(), _receiving([b"ha"], leaves=True))[0] == 0
     assert echo.calls == 0
 
 
@@ -122,14 +122,14 @@ def test_a_body_that_never_ends_is_given_up() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    status, _, body = _ask(Edge(_Echo(), limit=lambda path: 10, deadline=0.01), _scope(), silent)
+    status, _, body = _ask(Edge(_Echo(), limit=lambda scope: 10, deadline=0.01), _scope(), silent)
 
     assert status == 408
     assert json.loads(body)["do"]
 
 
 def test_answers_carry_headers_that_keep_browsers_from_guessing() -> None:
-    _, headers, _ = _ask(Edge(_Echo(), limit=lambda path: 10), _scope(), _receiving([b""]))
+    _, headers, _ = _ask(Edge(_Echo(), limit=lambda scope: 10), _scope(), _receiving([b""]))
 
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert headers[b"cache-control"] == b"no-store"
