@@ -23,7 +23,7 @@ from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
-from notifier.worker.dispatch import LEASE_S, Stores, claim_request
+from notifier.worker.dispatch import Stores, claim, claim_request
 from notifier.worker.following import Publishes, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
@@ -49,9 +49,7 @@ class Collector:
     def run(self, batch: Batch) -> None:
         """Collect a batch of items. Returns when they are in Redis and recorded as held."""
         requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
-        answers = hold(
-            lambda: self._stores.ledger.claim(requests, owner=self._owner, lease=LEASE_S, now=now()), "claim items"
-        )
+        answers = claim(self._stores.ledger, requests, self._owner)
         mine = [(d, a) for d, a in zip(batch.deliveries, answers, strict=True) if isinstance(a, Claimed)]
         catalog = self._content.current.catalog
         windows = {d.rule: rule.window for d, _ in mine if (rule := catalog.rule(d.rule)) is not None}

@@ -7,6 +7,7 @@ before the task returns, and only then does Celery acknowledge the batch.
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Rule
+from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -90,6 +92,13 @@ class Dispatch:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
         content = self._content.current
         claims = self._claim(batch, content)
+        try:
+            self._run_claimed(batch, content, claims)
+        except BaseException:
+            self._release(claims.work)
+            raise
+
+    def _run_claimed(self, batch: Batch, content: Content, claims: Claims) -> None:
         directory = self._directory(claims.work)
         ready, withheld = self._prepare(claims.work, content, directory)
         receipt = Receipt(len(ready) + len(withheld))
@@ -98,14 +107,20 @@ class Dispatch:
         settled = self._sender.send(ready, receipt)
         receipt.wait()
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
+        withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
         self._follow(batch, settled, withheld, claims.later)
         self._report(batch, claims, settled, withheld)
 
+    def _release(self, work: Sequence[Work]) -> None:
+        """Give claims up with the batch, so that whoever gets it next need not wait for the lease to end."""
+        try:
+            self._stores.ledger.release([(one.delivery.id, one.claim.fence) for one in work])
+        except StorageUnavailable as error:
+            wide(_log, "claims.kept", level=logging.WARNING, error=str(error), until_s=LEASE_S)
+
     def _claim(self, batch: Batch, content: Content) -> Claims:
         requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
-        answers = hold(
-            lambda: self._stores.ledger.claim(requests, owner=self._owner, lease=LEASE_S, now=now()), "claim deliveries"
-        )
+        answers = claim(self._stores.ledger, requests, self._owner)
         claims = Claims()
         for request, answer in zip(requests, answers, strict=True):
             self._sort(batch, request, answer, content, claims)
@@ -232,6 +247,12 @@ class Dispatch:
             later=len(claims.later),
             statuses=counts,
         )
+
+
+def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str) -> list[Claim]:
+    """Claim deliveries for this worker, waiting for Redis; one nonce for all tries, or a lost reply would look Busy."""
+    nonce = secrets.token_hex(4)
+    return hold(lambda: ledger.claim(requests, owner=owner, lease=LEASE_S, now=now(), nonce=nonce), "claim deliveries")
 
 
 def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:

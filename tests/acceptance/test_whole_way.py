@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from notifier.client import Publisher
 from tests.acceptance import shop
 from tests.acceptance.service import Service, poll
 from tests.servers.http import HttpSink
@@ -18,12 +17,6 @@ def add_endpoint(service: Service, sink: HttpSink, path: str = "/hook") -> tuple
     assert added.returncode == 0, added.stderr
     endpoint = json.loads(added.stdout)
     return endpoint["id"], endpoint["secret"]
-
-
-def publish(broker_url: str, events: list[dict[str, object]]) -> None:
-    """Publish with the client other services use."""
-    with Publisher(broker_url, source="/shop") as publisher:
-        publisher.publish_many(events)
 
 
 def statuses(service: Service, ids: set[str]) -> dict[str, int]:
@@ -53,7 +46,7 @@ def test_ten_thousand_events_arrive_exactly_once_and_the_ledger_says_so(
     wanted = shop.expected(events, [endpoint])
 
     # When ten thousand events are published
-    publish(broker_url, events)
+    shop.publish(broker_url, events)
 
     # Then every planned delivery arrives, exactly once
     smtp_sink.wait_for(len(wanted.mails), timeout=120)

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Callable
 
-from notifier.client import Publisher
 from tests.acceptance import shop
 from tests.acceptance.service import Service, poll
 from tests.acceptance.test_whole_way import add_endpoint, statuses
@@ -32,7 +31,7 @@ def run_with(
     endpoint, _ = add_endpoint(service, http)
     events = shop.events(EVENTS)
     wanted = shop.expected(events, [endpoint])
-    publishing = threading.Thread(target=publish, args=(broker_url, events))
+    publishing = threading.Thread(target=shop.publish, args=(broker_url, events))
     publishing.start()
     smtp.wait_for(len(wanted.mails) // 3, timeout=60)
     fault(service)
@@ -46,11 +45,6 @@ def run_with(
     duplicates = mails.total() - len(mails) + hooks.total() - len(hooks)
     assert statuses(service, wanted.mails | wanted.webhooks) == {"sent": len(wanted.mails) + len(wanted.webhooks)}
     return duplicates, wanted
-
-
-def publish(broker_url: str, events: list[dict[str, object]]) -> None:
-    with Publisher(broker_url, source="/shop", confirm_timeout=60) as publisher:
-        publisher.publish_many(events)
 
 
 def test_a_worker_that_is_killed_loses_nothing(
@@ -128,7 +122,7 @@ def test_what_a_relay_refuses_waits_in_the_failure_queue_and_goes_out_after_a_re
     wanted = shop.expected(events, []).mails
 
     # When a thousand events are published
-    publish(broker_url, events)
+    shop.publish(broker_url, events)
 
     def settled() -> bool:
         parked = json.loads(service.run("failures", "list", "--json", "--limit", "1000").stdout)["entries"]
