@@ -17,14 +17,14 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 
 from consumers.acknowledging import Acknowledgements
-from consumers.backoff import Backoff
 from consumers.connection import Connection, first, translated
 from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
+from consumers.patience import Patience
 from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
 from notifier import logs, metrics
 from notifier.domain.topology import INTAKE_QUEUE
-from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected, StorageUnavailable
+from notifier.errors import BrokerUnavailable, NotifierError
 
 log = logs.get("intake")
 T = TypeVar("T")
@@ -39,8 +39,6 @@ FANOUTS_IN_FLIGHT = 2
 #: broker. Well below RabbitMQ's consumer_timeout (30 min), and long, because every return counts towards the limit of
 #: 20 after which the broker parks a message.
 HOLD_S = 600.0
-#: Longest pause between two tries of a held group: workers empty a full queue within seconds of starting.
-HELD_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +70,7 @@ class Session:
         self._intake = intake
         self._pace = pace
         self._restore = restore
-        self._on_hold = on_hold
-        self._held: dict[object, str] = {}
+        self._patience = Patience(pace.hold, on_hold)
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
         self._publisher: ConfirmedPublisher
@@ -182,7 +179,7 @@ class Session:
 
     async def _run_group(self, messages: Sequence[Received]) -> None:
         try:
-            group = await self._insist(lambda: self._intake.plan(messages))
+            group = await self._patience.insist(lambda: self._intake.plan(messages))
             await self._carry_out(group)
         finally:
             self._groups.release()
@@ -195,9 +192,9 @@ class Session:
                 await self._carry_out(group)
 
     async def _carry_out(self, group: Group) -> None:
-        outgoing = await self._insist(lambda: self._intake.register(group))
-        await self._insist(lambda: self._publish(outgoing))
-        await self._insist(lambda: self._intake.finish(group))
+        outgoing = await self._patience.insist(lambda: self._intake.register(group))
+        await self._patience.insist(lambda: self._publish(outgoing))
+        await self._patience.insist(lambda: self._intake.finish(group))
         self._settle(group)
         report(group, self._loop.time())
 
@@ -209,31 +206,6 @@ class Session:
             await self._restore()
         if rejected:
             raise rejected[0].error
-
-    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step, and hold its messages while Redis is away or a queue is full."""
-        try:
-            return await step()
-        except (StorageUnavailable, PublishRejected) as error:
-            return await self._hold(step, error)
-
-    async def _hold(self, step: Callable[[], Awaitable[T]], error: NotifierError) -> T:
-        backoff, held = Backoff(longest=HELD_RETRY_S), object()
-        give_up = self._loop.time() + self._pace.hold
-        try:
-            while self._loop.time() < give_up:
-                self._held[held] = str(error)
-                self._on_hold(str(error))
-                await asyncio.sleep(backoff.seconds())
-                try:
-                    return await step()
-                except (StorageUnavailable, PublishRejected) as again:
-                    error = again
-            raise error
-        finally:
-            del self._held[held]
-            if not self._held:
-                self._on_hold(None)
 
     def _settle(self, group: Group) -> None:
         try:
@@ -254,12 +226,8 @@ class Session:
         try:
             async with asyncio.timeout(grace):
                 await self._or_end(ask)
-                while self._waiting or self._tasks:
-                    await first(*self._tasks, self._ended)
-                    if self._ended.done():
-                        return
-                    # A finished task lets `_gather` start the next one; give it its turn.
-                    await asyncio.sleep(0)
+                while (self._waiting or self._tasks) and not self._ended.done():
+                    await first(*self._tasks, self._ended, asyncio.ensure_future(asyncio.sleep(self._pace.linger)))
         except TimeoutError:
             logs.wide(log, "intake.cut_off", unacknowledged=len(self._owed), grace=grace)
 

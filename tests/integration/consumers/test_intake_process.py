@@ -306,6 +306,29 @@ def test_sigterm_ends_a_process_that_waits_for_its_broker(start_consumer: StartC
     assert process.stop() == 0
 
 
+def test_wrong_settings_end_it_as_a_configuration_error(start_consumer: StartConsumer) -> None:
+    process = start_consumer(NOTIFIER_INTAKE_PREFETCH="many")
+    assert process.wait() == 78
+    assert "NOTIFIER_INTAKE_PREFETCH" in process.log.read_text()
+
+
+def test_it_waits_for_a_redis_that_is_away_at_the_start(
+    broker: Broker, start_consumer: StartConsumer, redis_server: RedisServer
+) -> None:
+    # Given events, and Redis not started yet
+    broker.publish(structured("a"))
+    redis_server.stop()
+    try:
+        process = start_consumer()
+        process.until(lambda p: "connection" in str(p.readiness()) and p.readiness()["status"] != "ok")
+        assert broker.depths() == {"notifier.intake": 1}
+    finally:
+        redis_server.start()
+
+    # When it is there, then intake begins
+    broker.until(lambda depths: depths == {"email-normal": 1})
+
+
 def test_kill_between_confirm_and_acknowledgement_loses_nothing(broker: Broker, start_consumer: StartConsumer) -> None:
     # Given an intake that is killed, again and again, as soon as tasks of it are confirmed
     broker.publish(*(structured(n) for n in range(600)))

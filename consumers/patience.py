@@ -1,0 +1,58 @@
+"""`Patience`: do a step, and hold on to its messages while Redis is away or a queue is full."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from consumers.backoff import Backoff
+from notifier import metrics
+from notifier.errors import NotifierError, PublishRejected, StorageUnavailable
+
+T = TypeVar("T")
+
+#: What passes by itself while the connection to the broker is fine.
+_PASSES = (StorageUnavailable, PublishRejected)
+#: Longest pause between two tries: workers empty a full queue within seconds of starting.
+RETRY_S = 2.0
+
+
+class Patience:
+    """Shared by all groups of a session, so that "held" begins with the first one that waits and ends with the last."""
+
+    def __init__(self, hold: float, on_hold: Callable[[str | None], None]) -> None:
+        """``hold`` is how many seconds a step may be tried; ``on_hold`` hears why messages wait, or None."""
+        self._hold = hold
+        self._on_hold = on_hold
+        self._waiting = 0
+
+    async def insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """The step's result. Raises its last `StorageUnavailable` or `PublishRejected` when patience ends."""
+        try:
+            return await step()
+        except _PASSES as error:
+            return await self._again(step, error)
+
+    async def _again(self, step: Callable[[], Awaitable[T]], error: NotifierError) -> T:
+        backoff = Backoff(longest=RETRY_S)
+        give_up = asyncio.get_running_loop().time() + self._hold
+        self._waiting += 1
+        try:
+            while asyncio.get_running_loop().time() < give_up:
+                self._report(error)
+                await asyncio.sleep(backoff.seconds())
+                try:
+                    return await step()
+                except _PASSES as again:
+                    error = again
+            raise error
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._on_hold(None)
+
+    def _report(self, error: NotifierError) -> None:
+        if isinstance(error, StorageUnavailable):
+            metrics.REDIS_RECONNECTS.inc()
+        self._on_hold(str(error))
