@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from notifier.domain.event import Event
@@ -19,15 +20,20 @@ def event_attributes(event: Event) -> dict[str, Any]:
         "source": event.source,
         "type": event.type,
         "subject": event.subject,
-        "time": event.time.isoformat() if event.time is not None else None,
+        "time": _written(event.time),
         "tenant": event.tenant,
         "datacontenttype": event.datacontenttype,
         "dataschema": event.dataschema,
-        "expirytime": event.expirytime.isoformat() if event.expirytime is not None else None,
+        "expirytime": _written(event.expirytime),
         "traceparent": event.traceparent,
         "partitionkey": event.partitionkey,
         "data": event.data,
     }
+
+
+def _written(moment: datetime | None) -> str | None:
+    """As the CloudEvent itself writes it: RFC 3339 with ``Z``."""
+    return moment.isoformat().replace("+00:00", "Z") if moment is not None else None
 
 
 def event_context(
