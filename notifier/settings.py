@@ -84,7 +84,7 @@ class Settings(BaseModel):
     batch_bytes: int = Field(256 * 1024, ge=4096, le=8 * 1024 * 1024, description="Most bytes in one task.")
     # workers
     worker_concurrency: int = Field(24, ge=1, le=1000, description="Batches one worker process runs at once.")
-    send_timeout: float = Field(60, gt=0, le=600, description="Deadline of one email transaction, connect included.")
+    send_timeout: float = Field(60, gt=0, le=300, description="Deadline of one email transaction, connect included.")
     webhook_timeout: float = Field(15, gt=0, le=120, description="Deadline of one webhook exchange, DNS included.")
     smtp_connections: int = Field(10, ge=1, le=500, description="Connections one worker process keeps to a relay.")
     webhook_connections: int = Field(100, ge=1, le=5000, description="Webhook connections of one worker process.")

@@ -214,7 +214,15 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     email, (webhook, transport) = build_email(ours), build_webhook(ours)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
-    sender = Sender(engine, email, webhook, recorder, schedules=Schedules(*schedules(ours)), worker=owner)
+    sender = Sender(
+        engine,
+        email,
+        webhook,
+        recorder,
+        schedules=Schedules(*schedules(ours)),
+        worker=owner,
+        longest_send=max(email.longest_send, ours.webhook_timeout),
+    )
     dispatch = Dispatch(
         content=content,
         stores=stores,

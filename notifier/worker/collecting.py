@@ -28,6 +28,8 @@ from notifier.worker.following import Publishes, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 
+#: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
+COLLECT_LEASE_S = 60.0
 #: Windows one sweep closes before it lets other tasks run.
 SWEEP_MOST = 500
 
@@ -49,7 +51,7 @@ class Collector:
     def run(self, batch: Batch) -> None:
         """Collect a batch of items. Returns when they are in Redis and recorded as held."""
         requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
-        answers = claim(self._stores.ledger, requests, self._owner)
+        answers = claim(self._stores.ledger, requests, self._owner, COLLECT_LEASE_S)
         mine = [(d, a) for d, a in zip(batch.deliveries, answers, strict=True) if isinstance(a, Claimed)]
         catalog = self._content.current.catalog
         windows = {d.rule: rule.window for d, _ in mine if (rule := catalog.rule(d.rule)) is not None}

@@ -6,6 +6,7 @@ before the task returns, and only then does Celery acknowledge the batch.
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 from collections.abc import Sequence
@@ -34,11 +35,11 @@ from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
-from notifier.worker.sending import BATCH_DEADLINE_S, Sender, Settled
+from notifier.worker.sending import Sender, Settled
 
-#: Seconds a claim is ours. Longer than the longest batch, so that nobody takes over what is still being sent; a worker
-#: that dies gives its claims up earlier, when its liveness key is gone.
-LEASE_S = BATCH_DEADLINE_S + 60
+#: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
+#: its claims up earlier, when its liveness key is gone.
+LEASE_SLACK_S = 60.0
 #: Seconds between looks at a delivery somebody else is sending, at the most.
 BUSY_LOOK_S = 30
 
@@ -87,6 +88,7 @@ class Dispatch:
         self._recorder = recorder
         self._publisher = publisher
         self._owner = owner
+        self._lease = sender.longest_batch + LEASE_SLACK_S
 
     def run(self, batch: Batch) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
@@ -116,11 +118,11 @@ class Dispatch:
         try:
             self._stores.ledger.release([(one.delivery.id, one.claim.fence) for one in work])
         except StorageUnavailable as error:
-            wide(_log, "claims.kept", level=logging.WARNING, error=str(error), until_s=LEASE_S)
+            wide(_log, "claims.kept", level=logging.WARNING, error=str(error), until_s=self._lease)
 
     def _claim(self, batch: Batch, content: Content) -> Claims:
         requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
-        answers = claim(self._stores.ledger, requests, self._owner)
+        answers = claim(self._stores.ledger, requests, self._owner, self._lease)
         claims = Claims()
         for request, answer in zip(requests, answers, strict=True):
             self._sort(batch, request, answer, content, claims)
@@ -249,10 +251,10 @@ class Dispatch:
         )
 
 
-def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str) -> list[Claim]:
+def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, lease: float) -> list[Claim]:
     """Claim deliveries for this worker, waiting for Redis; one nonce for all tries, or a lost reply would look Busy."""
     nonce = secrets.token_hex(4)
-    return hold(lambda: ledger.claim(requests, owner=owner, lease=LEASE_S, now=now(), nonce=nonce), "claim deliveries")
+    return hold(lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries")
 
 
 def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:

@@ -23,8 +23,8 @@ from notifier.worker.recorder import Receipt, Recorder, now
 
 _log = get("worker")
 
-#: Seconds a whole batch may take in the engine. The claim's lease is longer, so nobody takes over what still runs.
-BATCH_DEADLINE_S = 240.0
+#: Seconds beyond the channels' own deadlines before a send is given up: they end by themselves, and know better how.
+DEADLINE_SLACK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Sender:
         *,
         schedules: Schedules,
         worker: str,
+        longest_send: float,
     ) -> None:
         self._engine = engine
         self._email = email
@@ -69,6 +70,12 @@ class Sender:
         self._recorder = recorder
         self._schedules = schedules
         self._worker = worker
+        self._deadline = longest_send + DEADLINE_SLACK_S
+
+    @property
+    def longest_batch(self) -> float:
+        """Seconds after which every batch has ended; a claim's lease is longer, so nobody takes over what runs."""
+        return self._deadline + DEADLINE_SLACK_S
 
     def send(self, ready: Sequence[Ready], receipt: Receipt) -> list[Settled]:
         """Send all of them at once; returns when each has ended, in the same order."""
@@ -79,7 +86,7 @@ class Sender:
         async def send_all() -> list[Settled]:
             return await asyncio.gather(*(self._send_one(one, receipt, spread) for one in ready))
 
-        return self._engine.run(send_all, BATCH_DEADLINE_S + 10)
+        return self._engine.run(send_all, self.longest_batch)
 
     async def _send_one(self, ready: Ready, receipt: Receipt, spread: float) -> Settled:
         started = now()
@@ -107,7 +114,7 @@ class Sender:
 
     async def _outcome(self, ready: Ready) -> Outcome:
         try:
-            async with asyncio.timeout(BATCH_DEADLINE_S):
+            async with asyncio.timeout(self._deadline):
                 if isinstance(ready.outgoing, OutgoingEmail):
                     mark = self._mark(ready.work) if ready.work.rule.uncertain == "park" else None
                     return await self._email.send(ready.outgoing, before_final_dot=mark)
@@ -116,7 +123,7 @@ class Sender:
             # Recording this is refused by its stale fence, so the other worker's outcome stands.
             return Deferred("claim_lost", str(error))
         except TimeoutError:
-            return Deferred("timeout", f"not finished within {BATCH_DEADLINE_S:.0f} s")
+            return Deferred("timeout", f"not finished within {self._deadline:.0f} s", uncertain=True)
         except Exception as error:
             # A bug in a channel: the delivery is tried again and its neighbours go on; the log has the trace.
             _log.exception("delivery.crashed", extra={"fields": {"delivery": ready.work.delivery.id}})
