@@ -51,6 +51,7 @@ class Consumer:
         self._away: str | None = "not connected yet"
         self._alarm: str | None = None
         self._held: str | None = None
+        self._told: set[str] = set()
         self._clock: Callable[[], float] | None = None
         self._beat = 0.0
 
@@ -99,7 +100,10 @@ class Consumer:
             await connection.close()
 
     async def _declare(self) -> None:
-        await topology.apply(self._url, self._ca_file)
+        declared = await topology.apply(self._url, self._ca_file)
+        for note in {entry.note for entry in declared if entry.note} - self._told:
+            logs.wide(log, "topology.advice", level=WARNING, advice=note)
+            self._told.add(note)
 
     def _pause(self, error: Exception) -> None:
         self._away = str(error)
