@@ -40,6 +40,13 @@ def _install_worker(**_: Any) -> None:
     install(app)
 
 
+@signals.beat_init.connect
+def _install_beat(**options: Any) -> None:
+    from notifier.worker.beat import serve_health
+
+    serve_health(**options)
+
+
 def from_settings(ours: Settings) -> dict[str, Any]:
     """The settings of every process that runs this app."""
     return {

@@ -63,9 +63,9 @@ class Service:
         return self._start("worker", celery)
 
     def beat(self) -> Process:
-        """The scheduler; it has no health port of its own to wait for."""
+        """The scheduler."""
         celery = [sys.executable, "-m", "celery", "-A", "notifier", "beat"]
-        return self._start("beat", celery, ready=lambda p: "beat: Starting" in p.output())
+        return self._start("beat", celery)
 
     def api(self) -> Process:
         """The HTTP API."""
@@ -102,13 +102,13 @@ class Service:
             if process.popen.poll() is None:
                 stop_group(process.popen, signal.SIGKILL)
 
-    def _start(self, role: str, command: list[str], ready: Any = None) -> Process:
+    def _start(self, role: str, command: list[str]) -> Process:
         port = free_port()
         log = self.directory / f"{role}-{len(self.processes)}.log"
         variable = "NOTIFIER_API_PORT" if role == "api" else "NOTIFIER_HTTP_PORT"
         process = Process(role, start(command, log, {**self.environment, variable: str(port)}), log, port)
         self.processes.append(process)
-        wait_until((lambda: ready(process)) if ready else (lambda: is_ready(port)), process.popen, log, timeout=60)
+        wait_until(lambda: is_ready(port), process.popen, log, timeout=60)
         return process
 
 
