@@ -78,7 +78,7 @@ def create_app(services: Services) -> FastAPI:
         endpoints.router(services.tokens, services.endpoints, services.checked_url),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, services.operator),
-        monitoring.router(services.checks),
+        monitoring.router(services.checks, services.operator),
     )
     for part in parts:
         app.include_router(part)

@@ -6,15 +6,24 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from notifier import metrics
+from notifier.domain.topology import FAILURE_QUEUES
+from notifier.errors import StorageUnavailable
+from notifier.failures.operator import Operator
 from notifier.health import Checks, answer
 
 
-def router(checks: Checks) -> APIRouter:
-    """Open to everybody who reaches the port: they carry no personal data, and probes have no tokens."""
+def router(checks: Checks, operator: Operator) -> APIRouter:
+    """Open to everybody who reaches the port: they carry no personal data, and probes have no tokens.
+
+    The size of the failure queues is told here and by no other role, so nothing is told twice.
+    """
     routes = APIRouter(tags=["monitoring"])
 
     # Not async: `ready` asks Redis and RabbitMQ, so it belongs on a thread.
     def monitor(request: Request) -> Response:
+        if request.url.path == "/metrics":
+            _measure(operator)
         reply = answer(request.url.path, checks, request.headers.get("accept", ""))
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
@@ -26,3 +35,16 @@ def router(checks: Checks) -> APIRouter:
         routes.add_api_route(path, monitor, methods=["GET"], summary=summary, response_class=Response)
         routes.add_api_route(path, monitor, methods=["HEAD"], include_in_schema=False)
     return routes
+
+
+def _measure(operator: Operator) -> None:
+    sizes = dict.fromkeys(FAILURE_QUEUES, 0)
+    try:
+        for (queue, _), count in operator.counts().items():
+            sizes[queue] = sizes.get(queue, 0) + count
+    except StorageUnavailable:
+        # No sample instead of an old one: an alert on absence is right, one that sleeps on a stale number is not.
+        metrics.PARKED_NOW.clear()
+        return
+    for queue, size in sizes.items():
+        metrics.PARKED_NOW.labels(queue).set(size)

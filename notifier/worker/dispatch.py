@@ -33,6 +33,7 @@ from notifier.storage.suppressions import Suppressions
 from notifier.worker.deciding import Decision, Park, Retry
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
+from notifier.worker.observing import observe
 from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.sending import Sender, Settled
@@ -221,6 +222,7 @@ class Dispatch:
         hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
 
     def _report(self, batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: Sequence[Withheld]) -> None:
+        observe(batch, settled, withheld)
         counts: dict[str, int] = {}
         for status in [s.decision.status for s in settled] + [w.status for w in withheld]:
             counts[status.value] = counts.get(status.value, 0) + 1

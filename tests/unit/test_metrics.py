@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from notifier import metrics
@@ -49,3 +52,36 @@ def test_openmetrics_is_given_to_scrapers_that_ask_for_it() -> None:
 
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
+
+
+_HAMMER = """
+import sys
+from gevent import monkey
+monkey.patch_all()
+sys.setswitchinterval(1e-5)
+import gevent
+from notifier import metrics
+
+ended = []
+
+def engine():
+    for _ in range(30000):
+        metrics.DELIVERIES.labels("email", "sent").inc()
+        metrics.ATTEMPT_SECONDS.labels("email", "sent").observe(0.1)
+    ended.append(True)
+
+monkey.get_original("_thread", "start_new_thread")(engine, ())
+while not ended:
+    for _ in range(100):
+        metrics.DELIVERIES.labels("email", "sent").inc()
+    metrics.exposition()
+    gevent.sleep(0)
+print("ended")
+"""
+
+
+def test_counting_in_a_native_thread_beside_greenlets_never_stops_it() -> None:
+    # With gevent's locks the native thread stops for ever within a second; the test's time limit is the assertion.
+    done = subprocess.run([sys.executable, "-c", _HAMMER], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout.strip() == "ended", done.stderr

@@ -224,6 +224,15 @@ def test_failures_are_listed_newest_first_with_counts_and_pages(client: TestClie
     assert client.get("/v1/failures/dlv_77", headers=ADMIN).status_code == 404
 
 
+def test_the_metrics_page_tells_the_size_of_every_failure_queue(client: TestClient, store: Store) -> None:
+    ParkedIndex(store).add([_parked(number) for number in range(3)])
+
+    page = client.get("/metrics").text
+
+    assert 'notifier_failure_queue_size{queue="failed-email"} 3.0' in page
+    assert 'notifier_failure_queue_size{queue="failed-intake"} 0.0' in page
+
+
 @pytest.mark.parametrize(
     ("chosen", "count"),
     [
