@@ -78,7 +78,8 @@ class Publishing:
             exchange=kombu.Exchange(exchange, type="topic", durable=True),
             routing_key=routing_key,
             content_type=content_type,
-            content_encoding="utf-8" if content_type == "application/json" else "binary",
+            # "binary", kombu's word for bytes, is an encoding that intake refuses; these are the bytes as they came.
+            content_encoding="utf-8" if content_type == "application/json" else "identity",
             headers=headers,
             delivery_mode=2,
         )
