@@ -10,22 +10,51 @@ const make = (tag, className, text) => {
 };
 let shown = { events: "", mails: 0, calls: 0 };
 
+// A story with a hundred comments must not bury the rest: of a type, the first few are shown and the others fold.
+const SHOWN_OF_A_TYPE = 2;
+
 function drawEvents(events) {
   const key = JSON.stringify(events);
   if (key === shown.events) return;
   shown.events = key;
-  byId("events").replaceChildren(...events.map((event) => {
-    const item = make("li", "event");
-    item.append(make("strong", "", event.type), " ", make("code", "", event.key));
-    for (const delivery of event.deliveries) {
-      const line = make("div", "delivery");
-      line.append(make("span", `tag ${delivery.status}`, delivery.status), make("span", "", delivery.rule.split("/").pop()),
-        make("code", "", `${delivery.channel} → ${delivery.destination}`));
-      if (delivery.reason) line.append(make("code", "", delivery.reason));
-      item.append(line);
-    }
-    return item;
+  const open = new Set([...byId("events").querySelectorAll("details[open]")].map((details) => details.dataset.type));
+  const types = groupByType(events);
+  byId("events").replaceChildren(...[...types].flatMap(([type, group]) => {
+    const items = group.slice(0, SHOWN_OF_A_TYPE).map(drawEvent);
+    if (group.length > SHOWN_OF_A_TYPE) items.push(drawRest(type, group.slice(SHOWN_OF_A_TYPE), open.has(type)));
+    return items;
   }));
+}
+
+function groupByType(events) {
+  const types = new Map();
+  for (const event of events) types.set(event.type, [...(types.get(event.type) || []), event]);
+  return types;
+}
+
+function drawRest(type, events, isOpen) {
+  const item = make("li", "event");
+  const details = make("details");
+  const list = make("ul");
+  details.dataset.type = type;
+  details.open = isOpen;
+  list.append(...events.map(drawEvent));
+  details.append(make("summary", "", `${events.length} more ${type}`), list);
+  item.append(details);
+  return item;
+}
+
+function drawEvent(event) {
+  const item = make("li", "event");
+  item.append(make("strong", "", event.type), " ", make("code", "", event.key));
+  for (const delivery of event.deliveries) {
+    const line = make("div", "delivery");
+    line.append(make("span", `tag ${delivery.status}`, delivery.status), make("span", "", delivery.rule.split("/").pop()),
+      make("code", "", `${delivery.channel} → ${delivery.destination}`));
+    if (delivery.reason) line.append(make("code", "", delivery.reason));
+    item.append(line);
+  }
+  return item;
 }
 
 function drawMails(mails) {
