@@ -21,7 +21,10 @@ _QUIETER = {
     # Two lines a task that say less than our one line a batch.
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
-    "pika": logging.ERROR, "aiosmtplib": logging.WARNING, "uvicorn.access": logging.WARNING}
+    "pika": logging.ERROR,
+    "aiosmtplib": logging.WARNING,
+    "uvicorn.access": logging.WARNING,
+}
 _MASK = "****"
 
 #: Each pattern begins where a run of its characters begins and is bounded, so a hostile text costs linear time.
