@@ -46,10 +46,11 @@ def publish(broker_url: str, published: list[dict[str, Any]]) -> None:
         while waiting:
             try:
                 publisher.publish_many(waiting)
-                return
             except SomeNotPublished as error:
                 failed = {one.id for one in error.errors}
                 waiting = [event for event in waiting if event.id in failed]
+            else:
+                return
 
 
 def _client_event(wire: dict[str, Any]) -> PublishedEvent:
@@ -71,6 +72,10 @@ class _Endpoints:
 
     def endpoints(self, tenant: str, event_type: str) -> tuple[str, ...]:
         return self.ids
+
+
+#: A directory without endpoints.
+NOBODY = _Endpoints(())
 
 
 def expected(published: Iterable[dict[str, Any]], endpoints: Iterable[str], templates: Path = SHOP) -> Expected:

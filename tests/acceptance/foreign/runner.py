@@ -18,7 +18,7 @@ from tests.servers.processes import ServerMissing, find_binary
 
 HERE = Path(__file__).parent
 EXCHANGE = "notifier.events"
-#: Seconds; an installation downloads 48 small packages once, and a run publishes thousands of events.
+#: Seconds; an installation downloads 49 small packages once, and a run publishes thousands of events.
 INSTALL_TIMEOUT, RUN_TIMEOUT = 300, 120
 
 JavaScriptMode = Literal["structured", "binary:colon", "binary:underscore"]
@@ -38,6 +38,19 @@ class Verification:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ReadMail:
+    """What a reader sees of a mail. A person is (name, address), a file (name, media type, content)."""
+
+    subject: str
+    sender: tuple[str, str]
+    to: tuple[tuple[str, str], ...]
+    message_id: str
+    text: str
+    html: str
+    files: tuple[tuple[str, str, bytes], ...] = ()
+
+
 def publish_with_javascript(
     url: str, events: Iterable[Mapping[str, Any]], mode: JavaScriptMode = "structured", exchange: str = EXCHANGE
 ) -> int:
@@ -54,6 +67,11 @@ def verify_with_javascript(requests: Iterable[Request], secret: str) -> Verifica
     """Verify captured webhooks with the official library for JavaScript."""
     found = json.loads(_node("verify.mjs", secret, input_="".join(_as_line(request) for request in requests)))
     return Verification(found["ok"], found["failed"], tuple(found["reasons"]))
+
+
+def read_with_javascript(mails: Iterable[bytes]) -> list[ReadMail]:
+    """Read mails with the npm package postal-mime."""
+    return [_as_mail(found) for found in json.loads(_node("readmail.mjs", input_=_as_lines(mails)))]
 
 
 def publish_with_amqp_publish(
@@ -117,3 +135,20 @@ def _run(command: Sequence[str], *, input_: str = "", cwd: Path | None = None, t
 def _as_line(request: Request) -> str:
     headers = {name.lower(): value for name, value in request.headers}
     return json.dumps({"headers": headers, "body": base64.b64encode(request.body).decode()}) + "\n"
+
+
+def _as_lines(contents: Iterable[bytes]) -> str:
+    return "".join(base64.b64encode(content).decode() + "\n" for content in contents)
+
+
+def _as_mail(found: Mapping[str, Any]) -> ReadMail:
+    name, address = found["sender"]
+    return ReadMail(
+        found["subject"],
+        (name, address),
+        tuple((name, address) for name, address in found["to"]),
+        found["message_id"],
+        found["text"],
+        found["html"],
+        tuple((name, kind, base64.b64decode(content)) for name, kind, content in found["files"]),
+    )
