@@ -26,6 +26,12 @@ class RedisServer:
         self.start()
 
     @property
+    def pid(self) -> int:
+        """The process, for whoever measures it."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """The address of database 0."""
         return f"redis://127.0.0.1:{self.port}/0"

@@ -1,0 +1,100 @@
+"""``python -m tests.bench [--quick] [--only NAME …] [--runs 3] [--json FILE]``: prints one Markdown table.
+
+Runs are interleaved: each goes through all scenarios, so that a busy minute of the machine spoils one run of each and
+not all runs of one. A run that would not end within the time limit is not begun.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench import report
+from tests.bench.scenarios import Figure, Round, Sizes
+from tests.bench.sinks import INSTALL
+from tests.bench.stage import Stage
+from tests.servers.processes import ServerMissing
+
+#: Seconds after which no further run is begun that would end later.
+LIMIT_S, QUICK_LIMIT_S = 360.0, 60.0
+
+
+def main() -> int:
+    """The exit code."""
+    options = _parse()
+    about = report.machine()
+    try:
+        figures = _measure(options)
+    except ServerMissing as missing:
+        sys.stderr.write(f"{missing}\n")
+        return 1
+    if not figures:
+        sys.stderr.write(f"no scenario's name contains {' or '.join(options.only)}\n")
+        return 2
+    print(report.table(figures))
+    slow = sorted({f.sink for f in figures if f.sink.startswith("Python") and not f.latency_ms})
+    if slow:
+        print(f"\nSent to a {' and a '.join(slow)}, which takes CPU from the workers: {INSTALL} installs faster ones.")
+    if options.json:
+        Path(options.json).write_text(report.document(figures, about) + "\n")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures the service on this machine.")
+    parser.add_argument("--quick", action="store_true", help="one run with small counts, under a minute")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="scenarios whose name contains one of these"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="runs through all scenarios (3)")
+    parser.add_argument("--json", metavar="FILE", help="write every figure of every run there")
+    return parser.parse_args()
+
+
+def _measure(options: argparse.Namespace) -> list[Figure]:
+    sizes = Sizes.quick() if options.quick else Sizes()
+    runs, limit = (1, QUICK_LIMIT_S) if options.quick else (options.runs, LIMIT_S)
+    figures: list[Figure] = []
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="notifier-bench-") as directory:
+        _say("starting RabbitMQ, Redis and the sinks")
+        stage = Stage(Path(directory))
+        try:
+            for number in range(1, runs + 1):
+                started = time.monotonic()
+                figures += _run(stage, sizes, options.only, f"run {number} of {runs}")
+                took = time.monotonic() - started
+                if number < runs and time.monotonic() - began + took > limit:
+                    _say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
+                    break
+        finally:
+            stage.close()
+    _say(f"done in {time.monotonic() - began:.0f} s")
+    return figures
+
+
+def _run(stage: Stage, sizes: Sizes, only: list[str], title: str) -> list[Figure]:
+    def wanted(name: str) -> bool:
+        return not only or any(part in name for part in only)
+
+    figures = []
+    for figure in Round(stage, sizes, wanted, lambda what: _say(f"{title}: {what}")).figures():
+        _say(f"{title}: {figure.name}: {_short(figure)}")
+        figures.append(figure)
+    return figures
+
+
+def _short(figure: Figure) -> str:
+    if figure.latency_ms:
+        return f"p50 {report.percentile(figure.latency_ms, 50):.1f} ms"
+    return f"{figure.rate:,.0f}/s"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Servers and processes of one bench: private RabbitMQ and Redis, sinks, and the service started as users start it."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pika
+
+from consumers.topology import apply_topology
+from notifier.domain import topology
+from notifier.domain.cloudevents import STRUCTURED
+from notifier.settings import read_settings
+from notifier.storage.ledger import Ledger
+from notifier.wiring import build_endpoints, build_ledger, build_store
+from tests.acceptance.service import Process, Service, environment
+from tests.bench import gauges, plain, workload
+from tests.bench.sinks import PythonSink, Sink, http_sink, smtp_sink
+from tests.servers.processes import start, wait_until
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import RedisServer
+
+ROOT = Path(__file__).parents[2]
+#: Longest wait for anything; a bench that hangs must say so and end.
+PATIENCE_S = 90.0
+
+
+class BenchFailed(RuntimeError):
+    """Something did not happen in time, or what arrived is not what was sent; the message says what."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds used so far by each role."""
+
+    seconds: Mapping[str, float]
+
+    def since(self, before: "Usage") -> dict[str, float]:
+        """What was used between two looks."""
+        return {role: used - before.seconds.get(role, 0.0) for role, used in self.seconds.items()}
+
+
+class Stage:
+    """Everything a bench runs on. `close` ends what was started here and nothing else."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.rabbit = RabbitMQ(_made(directory / "rabbitmq"))
+        self.redis = RedisServer(_made(directory / "redis"))
+        self.mails: Sink = smtp_sink(directory)
+        self.hooks: Sink = http_sink(directory)
+        self.stamping = PythonSink("smtp", _made(directory / "stamping"))
+        self.broker_url = self.rabbit.new_vhost()
+        apply_topology(self.broker_url)
+        self.publisher = workload.Publisher(self.broker_url)
+        self.publisher.declare(plain.QUEUE)
+        self.services: list[Service] = []
+        self._others: list[Process] = []
+        self._store = build_store(read_settings(self._notifier(self.mails)))
+
+    def consumer(self, batch: int) -> Process:
+        """``python -m consumers``, making batches of at most this many deliveries."""
+        return self._service(self.mails, NOTIFIER_BATCH_DELIVERIES=str(batch)).consumer()
+
+    def worker(self, number: int = 1, *, stamping: bool = False) -> Process:
+        """``celery -A notifier worker -P gevent``; sends to the C sinks, or to the one that writes down the time."""
+        service = self._service(self.stamping if stamping else self.mails)
+        return service.worker("-n", f"bench{number}@%h", "-l", "warning")
+
+    def plain_worker(self, *, stamping: bool = False) -> Process:
+        """A worker of `tests.bench.plain` with the flags that tutorials give."""
+        mails = self.stamping if stamping else self.mails
+        log = self._directory / f"plain-{len(self._others)}.log"
+        command = [sys.executable, "-m", "celery", "-A", "tests.bench.plain", "worker", "-l", "warning", *plain.FLAGS]
+        inherited = self._notifier(mails)
+        variables = {
+            "PYTHONPATH": str(ROOT),
+            "PLAIN_BROKER_URL": self.broker_url,
+            "PLAIN_REDIS_URL": self.redis.url,
+            "PLAIN_SMTP_PORT": str(mails.port),
+            "PLAIN_HTTP_PORT": str(self.hooks.port),
+        }
+        process = Process("plain", start(command, log, {**inherited, **variables}), log, 0)
+        self._others.append(process)
+        wait_until(lambda: self.publisher.consumers(plain.QUEUE) > 0, process.popen, log, timeout=60)
+        return process
+
+    def end(self, process: Process) -> None:
+        """SIGTERM, as an orchestrator does."""
+        process.terminate(PATIENCE_S)
+
+    def new_endpoint(self) -> str:
+        """Register the webhook sink for every event type; its id."""
+        url = f"http://127.0.0.1:{self.hooks.port}/hook"
+        return build_endpoints(read_settings(self._notifier(self.mails)), self._store).add("default", url).id
+
+    def ledger(self) -> Ledger:
+        """The ledger the service writes."""
+        return build_ledger(read_settings(self._notifier(self.mails)), self._store)
+
+    def publish_events(self, kind: workload.Kind, count: int, run: str) -> None:
+        """Put events in front of the intake queue's consumers; returns when the broker has them all."""
+        bodies = (workload.event(kind, number, run) for number in range(count))
+        properties = pika.BasicProperties(content_type=STRUCTURED, delivery_mode=2)
+        self.publisher.publish(topology.EVENTS_EXCHANGE, kind.event_type, bodies, properties)
+        until(lambda: self.depth(topology.INTAKE_QUEUE) >= count, f"{count} events wait in the intake queue")
+
+    def depth(self, queue: str) -> int:
+        """Messages in a queue, those that consumers hold among them."""
+        return self.rabbit.queue_depths(self.broker_url).get(queue, 0)
+
+    def empty(self) -> bool:
+        """Whether no queue holds anything."""
+        return not any(self.rabbit.queue_depths(self.broker_url).values())
+
+    def usage(self, **roles: list[Process]) -> Usage:
+        """CPU seconds of the roles named, and of the servers beside them."""
+        pids = {role: [process.popen.pid for process in processes] for role, processes in roles.items()}
+        servers = {
+            "broker": gauges.session_of(self.rabbit.pid),
+            "redis": gauges.session_of(self.redis.pid),
+            "sink": [*gauges.session_of(self.mails.process.pid), *gauges.session_of(self.hooks.process.pid)],
+        }
+        return Usage({role: gauges.cpu_seconds(found) for role, found in {**pids, **servers}.items()})
+
+    def close(self) -> None:
+        """End everything."""
+        for service in self.services:
+            service.close()
+        for process in self._others:
+            if process.popen.poll() is None:
+                process.popen.send_signal(signal.SIGCONT)
+                process.kill()
+        self._store.close()
+        self.publisher.close()
+        for sink in (self.mails, self.hooks, self.stamping):
+            sink.close()
+        self.redis.close()
+        self.rabbit.close()
+
+    def _service(self, mails: Sink, **more: str) -> Service:
+        service = Service(_made(self._directory / f"service-{len(self.services)}"), {**self._notifier(mails), **more})
+        self.services.append(service)
+        return service
+
+    def _notifier(self, mails: Sink) -> dict[str, str]:
+        return environment(
+            broker_url=self.broker_url,
+            redis_url=self.redis.url,
+            smtp_url=f"smtp+plain://127.0.0.1:{mails.port}",
+            templates=workload.TEMPLATES,
+            NOTIFIER_LOG_LEVEL="warning",
+        )
+
+
+def until(condition: Callable[[], bool], what: str, *, every: float = 0.005, timeout: float = PATIENCE_S) -> float:
+    """Wait for something the outside can see; returns the moment (monotonic) at which it was seen."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"after {timeout:.0f} s still not: {what}")
+        time.sleep(every)
+    return time.monotonic()
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

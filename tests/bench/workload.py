@@ -1,0 +1,128 @@
+"""What the bench sends through: events of about 600 bytes of data, one delivery each, and how they get into a queue.
+
+The rules and templates are the bench's own (`templates/` beside this file), so that its figures do not move when the
+shop's do: one email of subject, text and HTML with five order lines, about 2 kB, or one webhook of about 600 bytes.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from notifier.domain.ids import delivery_id
+
+TEMPLATES = Path(__file__).parent / "templates"
+SOURCE = "/bench"
+
+_LINES = (
+    ("Aran wool jumper, oatmeal", 1, 129.0),
+    ("Merino hiking socks, moss", 3, 16.5),
+    ("Enamel mug", 2, 14.0),
+    ("Beeswax candle, small", 4, 6.25),
+    ("Linen tea towel", 2, 11.9),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of delivery: the event type that causes it and the rule it comes from."""
+
+    event_type: str
+    rule: str
+    channel: str
+
+    @property
+    def queue(self) -> str:
+        """The work queue its tasks wait in."""
+        return f"{self.channel}-normal"
+
+
+EMAIL = Kind("bench.mail", "bench.mail/mail", "email")
+CHECKED_EMAIL = Kind("bench.checked", "bench.checked/checked", "email")
+WEBHOOK = Kind("bench.hook", "bench.hook/hook", "webhook")
+
+
+def address(number: int) -> str:
+    """The recipient of one event; every event has another, as in life."""
+    return f"customer.{number}@shop.example.com"
+
+
+def data(number: int) -> dict[str, Any]:
+    """About 600 bytes of JSON."""
+    return {
+        "number": f"FH-{number:06}",
+        "customer": {"email": address(number), "name": f"Customer {number}"},
+        "currency": "EUR",
+        "carrier": "Northern Parcel",
+        "lines": [{"name": name, "quantity": quantity, "price": price} for name, quantity, price in _LINES],
+        "total": 254.3,
+        "url": f"https://shop.example.com/orders/FH-{number:06}?view=parcel",
+    }
+
+
+def event(kind: Kind, number: int, run: str) -> bytes:
+    """A structured CloudEvent as a publisher writes it."""
+    return json.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"{run}-{number}",
+            "source": SOURCE,
+            "type": kind.event_type,
+            "time": "2026-11-20T15:04:12Z",
+            "datacontenttype": "application/json",
+            "data": data(number),
+        }
+    ).encode()
+
+
+def deliveries(kind: Kind, count: int, run: str, endpoint: str) -> list[str]:
+    """The ids the ledger must know as sent."""
+    return [
+        delivery_id(
+            SOURCE,
+            f"{run}-{number}",
+            kind.rule,
+            f"endpoint:{endpoint}" if kind.channel == "webhook" else f"mailto:{address(number)}",
+        )
+        for number in range(count)
+    ]
+
+
+class Publisher:
+    """Puts messages into the broker as fast as one connection can, and asks how many wait."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        self._channel: BlockingChannel = self._connection.channel()
+
+    def publish(
+        self, exchange: str, routing_key: str, bodies: Iterable[bytes], properties: pika.BasicProperties
+    ) -> None:
+        """Durable messages without confirms; the caller looks whether all have come."""
+        for body in bodies:
+            self._channel.basic_publish(exchange, routing_key, body, properties)
+
+    def send(self, queue: str, messages: Iterable[tuple[bytes, pika.BasicProperties]]) -> None:
+        """Messages with properties of their own, straight into a queue."""
+        for body, properties in messages:
+            self._channel.basic_publish("", queue, body, properties)
+
+    def ready(self, queue: str) -> int:
+        """Messages that no consumer has been given yet; 0.1 ms, exact on quorum queues."""
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def consumers(self, queue: str) -> int:
+        """Consumers subscribed to a queue."""
+        return int(self._channel.queue_declare(queue, passive=True).method.consumer_count)
+
+    def declare(self, queue: str) -> None:
+        """A durable quorum queue."""
+        self._channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self._connection.close()
