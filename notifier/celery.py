@@ -12,13 +12,14 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.app.defaults import NAMESPACES, flatten
+from celery.utils.nodenames import default_nodename
 from kombu import Exchange, Queue
 
 from notifier.domain import topology
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
-from notifier.wiring import settings
+from notifier.wiring import node_name, settings
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {"broker_url": "NOTIFIER_BROKER_URL", "result_backend": "NOTIFIER_REDIS_URL"}
@@ -33,11 +34,23 @@ def configuration() -> dict[str, Any]:
 
 
 @signals.celeryd_init.connect
-def _install_worker(**_: Any) -> None:
+def _install_worker(instance: Any, **_: Any) -> None:
     """Only a worker needs the engine, the channels and gevent: beat, Flower and the API never import them."""
     from notifier.worker.lifecycle import install
 
+    if instance.hostname == default_nodename(""):
+        # Celery names every worker of a host alike: the second one could not be inspected, and on RabbitMQ may be
+        # locked out of the first one's control queue (trap T7). A name given with `-n` is kept.
+        instance.hostname = node_name("worker")
     install(app)
+
+
+@signals.setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    """Worker, beat and Flower log like the other roles, instead of in Celery's format."""
+    from notifier.wiring import configure_logs
+
+    configure_logs()
 
 
 @signals.beat_init.connect
@@ -85,8 +98,9 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # After a reconnect the broker redelivers what was running; without this both copies run in one worker.
-        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        # What runs when the connection is lost finishes and is recorded; the copy the broker redelivers finds that in
+        # the ledger. Cancelling it would cut mails between their last byte and the relay's answer.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         # None waits for ever for a pooled connection while the broker is away.
         "broker_pool_acquire_timeout": 5,
         "broker_pool_limit": max(10, ours.worker_concurrency),

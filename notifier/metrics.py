@@ -16,7 +16,6 @@ import prometheus_client.values
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Enum,
     Gauge,
     Histogram,
     Info,
@@ -81,21 +80,11 @@ ATTEMPTS = _counter("attempts_total", "Tries by the class of the answer (`code_c
 ATTEMPT_SECONDS = _histogram("attempt_seconds", "One try, from send to answer.", _SHORT, "channel", "outcome")
 QUEUE_SECONDS = _histogram("queue_seconds", "From planning to the first claim.", _LONG, "channel", "priority")
 LATENCY_SECONDS = _histogram("latency_seconds", "From planning to sent, with retries.", _LONG, "channel", "priority")
-RATE_LIMITED = _counter("rate_limited_total", "Deliveries that had to wait for a rate limit.", "channel")
-BREAKERS_OPEN = _gauge("breakers_open", "Endpoints whose circuit breaker is open, as this worker sees them.")
 IN_FLIGHT = _gauge("in_flight", "Deliveries this worker is sending.", "channel")
 BATCHES_REJECTED = _counter("batches_rejected_total", "Batches a task gave back or dead-lettered.", "reason")
-RENDER_SECONDS = _histogram("render_seconds", "Rendering one delivery.", _SHORT, "channel")
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
-RELAY_STATE = Enum(
-    "notifier_relay",
-    "State of each mail relay: throttled sends slower than asked, paused waits for a mended login or policy.",
-    ["relay"],
-    states=["ok", "throttled", "paused", "down"],
-    registry=REGISTRY,
-)
+RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")
 DIGEST_ITEMS = _counter("digest_items_total", "Items collected in digest windows.")
-DIGEST_WINDOWS_OPENED = _counter("digest_windows_opened_total", "Digest windows opened by a first item.")
 DIGEST_WINDOWS_CLOSED = _counter("digest_windows_closed_total", "Digest windows closed; by is time or size.", "by")
 DIGEST_SWEPT = _gauge("digest_swept_timestamp_seconds", "When the last sweep for due digest windows ended; 0 is never.")
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from notifier.storage.ledger import Ledger
     from notifier.storage.recipients import Recipients
     from notifier.storage.store import Store
-    from notifier.worker.dispatch import Stores
+    from notifier.worker.claiming import Stores
     from notifier.worker.lifecycle import WorkerParts
 
 _log = get("start")
@@ -153,7 +153,7 @@ def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
     """The parts of Redis a worker uses."""
     from notifier.storage.parked import ParkedIndex
     from notifier.storage.suppressions import Suppressions
-    from notifier.worker.dispatch import Stores
+    from notifier.worker.claiming import Stores
 
     endpoints, recipients = build_endpoints(ours, store), build_recipients(ours, store)
     return Stores(ledger, endpoints, recipients, Suppressions(store), ParkedIndex(store))
@@ -197,6 +197,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     from notifier.storage.cipher import Cipher
     from notifier.storage.digests import Digests
     from notifier.worker.collecting import Collector
+    from notifier.worker.consequences import Consequences
     from notifier.worker.dispatch import Dispatch
     from notifier.worker.following import TaskPublisher
     from notifier.worker.lifecycle import WorkerChecks, WorkerParts
@@ -229,7 +230,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         preparer=Preparer(email, webhook),
         sender=sender,
         recorder=recorder,
-        publisher=publisher,
+        consequences=Consequences(stores, publisher),
         owner=owner,
     )
     digests = Digests(store, Cipher(ours.secret_key))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from notifier.failures.operator import Operator
     from notifier.storage.directory import SyncEndpointDirectory
     from notifier.storage.ledger import Ledger
-    from notifier.worker.dispatch import Stores
+    from notifier.worker.claiming import Stores
 
 
 @contextmanager

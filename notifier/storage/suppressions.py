@@ -5,6 +5,7 @@ A claim reads them in its own round trip (`claims.claim`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifier.storage import keys
@@ -50,6 +51,10 @@ class Suppressions:
         """Why an address is on the list."""
         return self._run(_get(recipient_key))
 
+    def get_many(self, recipient_keys: Sequence[str]) -> dict[str, Suppression]:
+        """Those of several people, in one round trip."""
+        return self._run(_get_many(recipient_keys))
+
     def list(self, limit: int = 100, cursor: str = "") -> SuppressionPage:
         """About ``limit`` entries."""
         return self._run(_list(limit, cursor))
@@ -79,6 +84,14 @@ def _remove(recipient_key: str) -> Operation[bool]:
 def _get(recipient_key: str) -> Operation[Suppression | None]:
     (stored,) = yield [command("HGET", keys.suppressions(), recipient_key)]
     return None if stored is None else parse_suppression(recipient_key, stored)
+
+
+def _get_many(recipient_keys: Sequence[str]) -> Operation[dict[str, Suppression]]:
+    if not recipient_keys:
+        return {}
+    (stored,) = yield [command("HMGET", keys.suppressions(), *recipient_keys)]
+    found = zip(recipient_keys, stored, strict=True)
+    return {key: parse_suppression(key, text) for key, text in found if text is not None}
 
 
 def _list(limit: int, cursor: str) -> Operation[SuppressionPage]:

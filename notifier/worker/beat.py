@@ -23,11 +23,10 @@ class BeatChecks:
 
 
 def serve_health(**_: Any) -> None:
-    """First act of beat: logs, a look at Redis, the page; leaves by `SystemExit` when it cannot (see `lifecycle`)."""
-    from notifier.wiring import build_store, configure_logs, settings, wait_for_storage
+    """First act of beat: a look at Redis, and the page; leaves by `SystemExit` when it cannot (see `lifecycle`)."""
+    from notifier.wiring import build_store, settings, wait_for_storage
 
     try:
-        configure_logs()
         ours = settings()
         store = build_store(ours, connections=2)
         wait_for_storage(ours, store)

@@ -23,7 +23,7 @@ from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
-from notifier.worker.dispatch import Stores, claim, claim_request
+from notifier.worker.claiming import Stores, claim, claim_request
 from notifier.worker.following import Publishes, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now

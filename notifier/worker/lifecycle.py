@@ -174,13 +174,6 @@ def install(app: Any) -> None:
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
     signals.worker_shutdown.connect(_on_shutdown, weak=False)
-    signals.setup_logging.connect(_on_logging, weak=False)
-
-
-def _on_logging(**_: Any) -> None:
-    from notifier.wiring import configure_logs
-
-    configure_logs()
 
 
 def _on_init(sender: Any = None, **_: Any) -> None:

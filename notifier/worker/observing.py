@@ -1,29 +1,65 @@
-"""Waiting times and parks of a finished batch, for Prometheus."""
+"""What a finished batch tells: metrics for Prometheus, one wide log line, and one for each try that was not sent."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
+from notifier.logs import get, wide
+from notifier.worker.claiming import Claims
 from notifier.worker.deciding import Park
 from notifier.worker.preparing import Withheld
 from notifier.worker.sending import Settled
 
+_log = get("worker")
 
-def observe(batch: Batch, settled: Sequence[Settled], withheld: Sequence[Withheld]) -> None:
-    """Called after everything is recorded and published, so that what is counted has happened."""
+
+def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: Sequence[Withheld]) -> None:
+    """Called after everything is recorded and published, so that what is told has happened."""
+    counts = Counter([one.decision.status for one in settled] + [one.status for one in withheld])
+    for status, number in counts.items():
+        metrics.DELIVERIES.labels(batch.channel, status).inc(number)
     for one in settled:
         _observe_times(batch, one)
+        _tell_attempt(one)
         if isinstance(one.decision.follow, Park):
             metrics.PARKED.labels(batch.channel, one.decision.follow.cause).inc()
     for refused in withheld:
-        if refused.cause is not None:
-            metrics.PARKED.labels(batch.channel, refused.cause).inc()
-        if refused.cause is Cause.RENDER_FAILED:
-            metrics.RENDER_FAILURES.labels(batch.channel).inc()
+        if refused.park is not None:
+            metrics.PARKED.labels(batch.channel, refused.park.cause).inc()
+            if refused.park.cause is Cause.RENDER_FAILED:
+                metrics.RENDER_FAILURES.labels(batch.channel).inc()
+    wide(
+        _log,
+        "batch.delivered",
+        queue=batch.queue,
+        deliveries=len(batch.deliveries),
+        already_done=claims.done,
+        later=len(claims.later),
+        statuses=dict(counts),
+    )
+
+
+def _tell_attempt(one: Settled) -> None:
+    """One line for each try that was not sent; those that were are counted in the batch's line."""
+    attempt = one.decision.attempt
+    if attempt is None or one.decision.status is Status.SENT:
+        return
+    wide(
+        _log,
+        "delivery.attempted",
+        delivery=one.work.delivery.id,
+        rule=one.work.rule.id,
+        status=one.decision.status,
+        attempt=attempt.number,
+        code=attempt.code,
+        seconds=round(attempt.duration, 3),
+        next_try=one.decision.next_try,
+    )
 
 
 def _observe_times(batch: Batch, one: Settled) -> None:

@@ -12,6 +12,7 @@ from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
+from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Rule
@@ -19,6 +20,7 @@ from notifier.errors import InvalidDestination, RenderError
 from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
+from notifier.worker.deciding import Park
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,18 @@ class Ready:
     work: Work
     outgoing: OutgoingEmail | OutgoingWebhook
     template: str
+    address: str = ""
+    """Where a mail goes, as rules and recipients spell it; suppressions are kept under its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Not sent, on purpose or because it cannot be: the status to record and why; a cause means it is parked too."""
+    """Not sent, on purpose or because it cannot be: the status to record and why, and where it is parked, if it is."""
 
     work: Work
     status: Status
     reason: str
-    cause: Cause | None = None
-    code: str = ""
+    park: Park | None = None
     template: str = ""
 
 
@@ -65,6 +68,8 @@ class Directory:
 
     endpoints: Mapping[str, Endpoint]
     recipients: Mapping[str, Recipient]
+    suppressed: Mapping[str, str]
+    """Recipient key → why these recipients are suppressed; for addresses in the batch itself the claims say it."""
 
 
 class Preparer:
@@ -79,20 +84,20 @@ class Preparer:
         delivery = work.delivery
         if delivery.expires is not None and now >= delivery.expires:
             return Withheld(work, Status.EXPIRED, f"expired {now - delivery.expires:.0f} s before it could be sent")
-        if reason := suppression(work.claim.suppressed, work.rule):
+        if reason := suppression(_suppressed(work, directory), work.rule):
             return Withheld(work, Status.SUPPRESSED, reason)
         if work.claim.uncertain and work.rule.uncertain == "park":
-            reason = "a worker ended while this was leaving; it may have been sent"
-            return Withheld(work, Status.REFUSED, Cause.UNCERTAIN, Cause.UNCERTAIN, reason)
+            return _refused(work, Cause.UNCERTAIN, "a worker ended while this was leaving; it may have been sent")
+        if not work.rule.template:
+            return _refused(work, Cause.RULE_MISSING, f"this worker's templates/ has no rule {delivery.rule!r}")
         try:
             if isinstance(delivery.to, EndpointRef):
                 return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
             return self._prepare_email(work, content, _mailbox(delivery.to, directory), now)
         except RenderError as error:
-            template = content.renderer.hash(work.rule.template)
-            return Withheld(work, Status.REFUSED, Cause.RENDER_FAILED, Cause.RENDER_FAILED, str(error), template)
+            return _refused(work, Cause.RENDER_FAILED, str(error), content.renderer.hash(work.rule.template))
         except InvalidDestination as error:
-            return Withheld(work, Status.REFUSED, Cause.BAD_DESTINATION, Cause.BAD_DESTINATION, str(error))
+            return _refused(work, Cause.BAD_DESTINATION, str(error))
 
     def _prepare_email(self, work: Work, content: Content, to: Mailbox, now: float) -> Ready:
         rule, event, delivery = work.rule, work.event, work.delivery
@@ -106,9 +111,8 @@ class Preparer:
         render = content.renderer.digest if rule.channel is Channel.DIGEST else content.renderer.email
         message = render(rule.template, context, to.locale)
         files = attachments(rule, event, content)
-        return Ready(
-            work, self._email.compose(delivery, to, rule, message, now=now, attachments=files), message.template
-        )
+        outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
+        return Ready(work, outgoing, message.template, to.address)
 
     def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Ready | Withheld:
         if endpoint is None:
@@ -118,6 +122,10 @@ class Preparer:
         context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
         message = content.renderer.webhook(work.rule.template, work.event, context)
         return Ready(work, self._webhook.prepare(work.delivery, work.event, endpoint, message), message.template)
+
+
+def _refused(work: Work, cause: Cause, why: str, template: str = "") -> Withheld:
+    return Withheld(work, Status.REFUSED, cause, Park(cause, why, cause), template)
 
 
 def suppression(reason: str, rule: Rule) -> str:
@@ -138,6 +146,13 @@ def attachments(rule: Rule, event: Event, content: Content) -> list[File]:
         read_attachment(*attachment.values(event), where=f"{rule.id} attachments[{place}]")
         for place, attachment in enumerate(compiled.attachments if compiled else ())
     ]
+
+
+def _suppressed(work: Work, directory: Directory) -> str:
+    to = work.delivery.to
+    if isinstance(to, RecipientRef) and (person := directory.recipients.get(to.recipient)) is not None:
+        return directory.suppressed.get(recipient_key(person.email), "")
+    return work.claim.suppressed
 
 
 def _mailbox(to: Mailbox | RecipientRef | EndpointRef, directory: Directory) -> Mailbox:

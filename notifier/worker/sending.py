@@ -45,9 +45,13 @@ class Schedules:
 class Settled:
     """One delivery whose try has ended, with what was decided."""
 
-    work: Work
+    ready: Ready
     decision: Decision
-    template: str
+
+    @property
+    def work(self) -> Work:
+        """The delivery."""
+        return self.ready.work
 
 
 class Sender:
@@ -86,7 +90,14 @@ class Sender:
         async def send_all() -> list[Settled]:
             return await asyncio.gather(*(self._send_one(one, receipt, spread) for one in ready))
 
-        return self._engine.run(send_all, self.longest_batch)
+        in_flight = metrics.IN_FLIGHT.labels(ready[0].work.request.channel)
+        in_flight.inc(len(ready))
+        try:
+            return self._engine.run(send_all, self.longest_batch)
+        finally:
+            in_flight.dec(len(ready))
+            for relay in self._email.relay_states():
+                metrics.RELAY_UP.labels(relay.relay).set(relay.up)
 
     async def _send_one(self, ready: Ready, receipt: Receipt, spread: float) -> Settled:
         started = now()
@@ -108,7 +119,7 @@ class Sender:
         )
         metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
         metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
-        settled = Settled(work, decision, ready.template)
+        settled = Settled(ready, decision)
         self._recorder.submit(to_record(settled), receipt)
         return settled
 
@@ -159,6 +170,6 @@ def to_record(settled: Settled) -> Record:
         reason=decision.reason,
         attempt=decision.attempt,
         next_try=decision.next_try,
-        template=settled.template,
+        template=settled.ready.template,
         claimed=settled.work.request,
     )

@@ -1,0 +1,97 @@
+"""Claim a batch's deliveries and sort them: ours to send now, somebody else's, not due yet, or done long ago."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.ids import recipient_key
+from notifier.domain.rule import Rule
+from notifier.rules.content import Content
+from notifier.storage.endpoints import Endpoints
+from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
+from notifier.storage.parked import ParkedIndex
+from notifier.storage.recipients import Recipients
+from notifier.storage.records import masked
+from notifier.storage.suppressions import Suppressions
+from notifier.worker.holding import hold
+from notifier.worker.preparing import Work
+from notifier.worker.recorder import now
+
+#: Seconds between looks at a delivery somebody else is sending, at the most.
+BUSY_LOOK_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The parts of Redis the worker uses."""
+
+    ledger: Ledger
+    endpoints: Endpoints
+    recipients: Recipients
+    suppressions: Suppressions
+    parked: ParkedIndex
+
+
+@dataclass(slots=True)
+class Claims:
+    """How a batch's claims came out."""
+
+    work: list[Work] = field(default_factory=list)
+    later: list[tuple[Delivery, int]] = field(default_factory=list)
+    """Deliveries to look at again, with the seconds to wait: another worker has them, or their time has not come."""
+    done: int = 0
+
+
+def claim_batch(batch: Batch, content: Content, ledger: Ledger, owner: str, lease: float) -> Claims:
+    """Claim all of a batch in one round trip, waiting for Redis."""
+    requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
+    claims = Claims()
+    for request, answer in zip(requests, claim(ledger, requests, owner, lease), strict=True):
+        match answer:
+            case Claimed():
+                claims.work.append(_work(batch, request, answer, content))
+            case Busy():
+                claims.later.append((request.delivery, _whole(min(answer.retry_in, BUSY_LOOK_S))))
+            case NotYet():
+                claims.later.append((request.delivery, _whole(answer.retry_in)))
+            case Done():
+                claims.done += 1
+    return claims
+
+
+def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, lease: float) -> list[Claim]:
+    """Claim deliveries, waiting for Redis; one nonce for all tries, or a claim whose reply was lost would look Busy."""
+    nonce = secrets.token_hex(4)
+    return hold(lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries")
+
+
+def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
+    """What the ledger must know to claim one delivery of a batch."""
+    return ClaimRequest(
+        delivery=delivery,
+        channel=batch.channel,
+        event=batch.events[delivery.event].key,
+        destination=masked(delivery.to),
+        recipient_key=recipient_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else None,
+    )
+
+
+def _work(batch: Batch, request: ClaimRequest, claimed: Claimed, content: Content) -> Work:
+    delivery = request.delivery
+    items = tuple(batch.events[i] for i in delivery.digest.items) if delivery.digest else ()
+    rule = content.catalog.rule(delivery.rule) or _unknown(delivery.rule, batch)
+    return Work(request, batch.events[delivery.event], rule, claimed, items)
+
+
+def _unknown(rule: str, batch: Batch) -> Rule:
+    """A rule nobody here knows, recognised by its empty template: a newer release planned it, or it was deleted."""
+    return Rule(rule, "", batch.channel, template="", category="", transactional=True)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

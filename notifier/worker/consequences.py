@@ -1,0 +1,135 @@
+"""What follows the tries of a batch, each step confirmed: retries, parks, suppressed addresses, disabled endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.endpoint import EndpointState
+from notifier.domain.ids import recipient_key
+from notifier.domain.outcome import clip
+from notifier.domain.parked import Parked
+from notifier.errors import NotFound
+from notifier.storage.ledger import Record
+from notifier.storage.records import masked
+from notifier.worker.claiming import Stores
+from notifier.worker.deciding import Park, Retry
+from notifier.worker.following import Publishes, by_delay, by_queue
+from notifier.worker.holding import hold
+from notifier.worker.preparing import Withheld, Work
+from notifier.worker.recorder import now
+from notifier.worker.sending import Settled
+
+#: Characters of a reason that operators see in a list; the whole reply is in the ledger's attempt.
+REASON_LIMIT = 300
+
+
+class Consequences:
+    """Carries out what was decided; returns when the broker and Redis have all of it."""
+
+    def __init__(self, stores: Stores, publisher: Publishes) -> None:
+        self._stores = stores
+        self._publisher = publisher
+
+    def follow(
+        self,
+        batch: Batch,
+        settled: Sequence[Settled],
+        withheld: Sequence[Withheld],
+        later: Sequence[tuple[Delivery, int]],
+    ) -> None:
+        """Everything that follows one batch. ``later`` are deliveries to look at again, with seconds."""
+        for one in settled:
+            self._stop_what_is_gone(one)
+            self._send_items(one)
+        for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
+            hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
+        for queue, group in by_queue(batch, [*_exhausted(settled), *_refused(withheld)]):
+            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park deliveries")  # type: ignore[misc]
+            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+
+    def _stop_what_is_gone(self, one: Settled) -> None:
+        decision, to = one.decision, one.work.delivery.to
+        code = decision.attempt.code if decision.attempt else ""
+        if decision.suppress:
+            key = recipient_key(one.ready.address)
+            hold(lambda: self._stores.suppressions.add(key, f"bounced: {code}", now()), "suppress an address")
+        if decision.disable_endpoint and isinstance(to, EndpointRef):
+            self._disable_endpoint(one.work, to.endpoint, f"answered {code}")
+
+    def _disable_endpoint(self, work: Work, endpoint: str, reason: str) -> None:
+        try:
+            hold(
+                lambda: self._stores.endpoints.set_state(endpoint, EndpointState.DISABLED, reason),
+                "disable an endpoint",
+            )
+        except NotFound:
+            # Removed while its webhook was under way: there is nobody left to tell.
+            return
+        event = {
+            "specversion": "1.0",
+            "id": f"{work.delivery.id}-disabled",
+            "source": "/notifier/endpoints",
+            "type": "notifier.endpoint.disabled",
+            "tenant": work.event.tenant,
+            "data": {"endpoint": endpoint, "reason": reason, "delivery": work.delivery.id},
+        }
+        hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
+
+    def _send_items(self, one: Settled) -> None:
+        digest = one.work.delivery.digest
+        if digest is None or one.decision.status is not Status.SENT:
+            return
+        # *Sent* is written whatever the fence: the items have left with their digest.
+        items = [Record(item, 0, Status.SENT, f"in digest {one.work.delivery.id}") for item in digest.deliveries]
+        hold(lambda: self._stores.ledger.record(items), "record digest items")
+
+
+def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
+    return [
+        (one.work.delivery.model_copy(update={"attempt": one.work.claim.tries + 1}), one.decision.follow.seconds)
+        for one in settled
+        if isinstance(one.decision.follow, Retry)
+    ]
+
+
+def _exhausted(settled: Sequence[Settled]) -> list[tuple[Delivery, Parked]]:
+    return [
+        (one.work.delivery, parked(one.work, one.decision.follow, one.ready.template, tries=one.work.claim.tries + 1))
+        for one in settled
+        if isinstance(one.decision.follow, Park)
+    ]
+
+
+def _refused(withheld: Sequence[Withheld]) -> list[tuple[Delivery, Parked]]:
+    return [
+        (one.work.delivery, parked(one.work, one.park, one.template, tries=one.work.claim.tries))
+        for one in withheld
+        if one.park is not None
+    ]
+
+
+def parked(work: Work, park: Park, template: str, *, tries: int) -> Parked:
+    """The entry operators see in the failure queue."""
+    return Parked(
+        id=work.delivery.id,
+        queue=_failure_queue(work.delivery),
+        cause=park.cause,
+        reason=clip(park.reason)[:REASON_LIMIT],
+        parked_at=now(),
+        event=work.event.key,
+        event_type=work.event.type,
+        tenant=work.event.tenant,
+        rule=work.rule.id,
+        destination=masked(work.delivery.to),
+        code=park.code,
+        attempts=tries,
+        template=template,
+    )
+
+
+def _failure_queue(delivery: Delivery) -> str:
+    if delivery.digest is not None:
+        return "failed-digest"
+    return "failed-webhook" if isinstance(delivery.to, EndpointRef) else "failed-email"
