@@ -97,8 +97,8 @@ class RabbitMQ:
 
     def new_vhost(self) -> str:
         """Makes an empty virtual host and returns its address; about 0.1 s."""
-        # RabbitMQ 3.10 loses its supervisor of at-least-once dead lettering when such queues are deleted within a second
-        # of its start, as after a test that killed it; from then on every queue like ours is refused with 541.
+        # RabbitMQ 3.10 loses its supervisor of at-least-once dead lettering when such queues are deleted in the second
+        # after its start, as by a test that killed it; from then on every queue like ours is refused with 541.
         self._control.run("""
             case whereis(rabbit_fifo_dlx_sup) of
                 undefined -> {ok, _} = supervisor:restart_child(rabbit_sup, rabbit_fifo_dlx_sup), restarted;
