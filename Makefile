@@ -5,10 +5,10 @@ BIN := .venv/bin
 DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fmt lock clean
+.PHONY: help demo test check bench bench-profile fmt lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(DEMO_ENVIRONMENT)  ## the whole service in one command, nothing else installed
 	$(BIN)/notifier demo
@@ -24,8 +24,13 @@ check: .venv/.dev  ## style, types, import rules, container files
 	$(BIN)/lint-imports --no-cache
 	scripts/check-container-files
 
-bench: .venv/.dev  ## deliveries per second of each stage, on this machine
+bench: .venv/.dev  ## deliveries per second of each stage, on this machine (ARGS=--quick for a look)
+	scripts/install-bench-servers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-profile: .venv/.dev  ## where the CPU of a worker and a consumer goes
+	scripts/install-bench-servers
+	$(BIN)/python -m tests.bench.profiling $(ARGS)
 
 fmt: .venv/.dev  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .

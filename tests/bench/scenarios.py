@@ -7,6 +7,7 @@ thaw to the last event or delivery; CPU is read when every queue is empty, so re
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import pika
@@ -20,6 +21,9 @@ from tests.bench.stage import BenchFailed, Stage, Usage, until
 from tests.bench.workload import CHECKED_EMAIL, EMAIL, WEBHOOK, Kind
 
 _runs = itertools.count(1)
+
+#: Entered with a scenario's name and the process it measures while that runs; the profiler looks in here.
+Watch = Callable[[str, Process], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,18 @@ class Round:
     """One run through all scenarios; yields each figure as it is known."""
 
     def __init__(
-        self, stage: Stage, sizes: Sizes, wanted: Callable[[str], bool], progress: Callable[[str], None]
+        self,
+        stage: Stage,
+        sizes: Sizes,
+        wanted: Callable[[str], bool],
+        progress: Callable[[str], None],
+        watch: Watch = lambda _, __: nullcontext(),
     ) -> None:
         self._stage = stage
         self._sizes = sizes
         self._wanted = wanted
         self._progress = progress
+        self._watch = watch
         self._endpoint = ""
 
     def figures(self) -> Iterator[Figure]:
@@ -143,12 +153,14 @@ class Round:
                 self._stage.publish_events(kind, count, run)
                 before = self._stage.usage(consumer=[consumer])
                 began = time.monotonic()
-            figure = self._intake(intake, kind, count, consumer, before, began)
+            with self._watch(intake, consumer):
+                figure = self._intake(intake, kind, count, consumer, before, began)
             if intake and self._wanted(intake):
                 yield figure
             before, sink = self._stage.usage(workers=list(workers)), self._sink(kind)
             already, began = sink.count(), time.monotonic()
-        figure = self._delivered(delivery, kind, count, workers, before, began, already)
+        with self._watch(delivery, workers[0]):
+            figure = self._delivered(delivery, kind, count, workers, before, began, already)
         self._check(kind, count, run)
         if delivery and self._wanted(delivery):
             yield figure
