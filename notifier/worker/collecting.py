@@ -16,7 +16,7 @@ from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Window
-from notifier.errors import RuleMissing
+from notifier.errors import ConfigurationError, RuleMissing
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -74,7 +74,7 @@ class Collector:
             closed = hold(lambda: self._digests.close(ref, now()), "close a digest")
             if closed is not None:
                 self._send(closed)
-        except (RuleMissing, ValueError, KeyError) as error:
+        except (RuleMissing, ConfigurationError, ValueError, KeyError) as error:
             # One window nobody can send must not keep the others waiting.
             wide(_log, "digest.stuck", level=logging.ERROR, window=ref.window, error=str(error))
         else:

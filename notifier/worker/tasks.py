@@ -28,7 +28,9 @@ def digest(batch: dict[str, Any]) -> None:
     run_guarded(current().collector.run, batch)
 
 
-@shared_task(name="notifier.sweep", ignore_result=True)
+# Acknowledged before it runs: a sweep that fails is made good by the next one, two seconds later, and must not be
+# dead-lettered into failed-digest, where every one of them would lie as something nobody can read.
+@shared_task(name="notifier.sweep", ignore_result=True, acks_late=False)
 def sweep() -> None:
     """Close the digest windows that are due; Beat asks every few seconds, and asking twice changes nothing."""
     current().collector.sweep()
