@@ -35,6 +35,8 @@ class Endpoint:
     created: float = 0
     rotated: float = 0
     """Unix seconds of the last rotation; the older secret stops signing `rotation overlap` later."""
+    paused_until: float = 0
+    """Unix seconds before which nothing is sent: it answered with Retry-After."""
 
     def wants(self, event_type: str) -> bool:
         """Whether it subscribed to this event type."""

@@ -19,6 +19,7 @@ from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
 #: How long an old secret signs beside the new one, so that receivers can follow.
@@ -93,9 +94,13 @@ class Endpoints:
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Endpoint]:
         """Those that exist, in one round trip, with the secrets that sign now."""
-        found = self._run(_get_many(ids, self._cipher))
+        found, pauses = self._run(_get_many_paused(ids, self._cipher))
         now = self._clock()
-        return {stored.endpoint.id: stored.at(now) for stored in found}
+        return {s.endpoint.id: replace(s.at(now), paused_until=pauses.get(s.endpoint.id, 0)) for s in found}
+
+    def pause(self, endpoint_id: str, until: float) -> None:
+        """Send it nothing before ``until`` (unix seconds); a pause that lasts longer stays."""
+        self._run(_pause(endpoint_id, until, self._clock()))
 
     def list(self, tenant: str | None = None) -> list[Endpoint]:
         """All endpoints of one tenant, or of all, oldest first."""
@@ -168,6 +173,25 @@ def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[list[_Stored]]:
         return []
     (texts,) = yield [command("HMGET", keys.endpoints(), *ids)]
     return [_decode(text, cipher) for text in texts if text is not None]
+
+
+def _get_many_paused(ids: Sequence[str], cipher: Cipher) -> Operation[tuple[list[_Stored], dict[str, float]]]:
+    if not ids:
+        return [], {}
+    texts, until = yield [
+        command("HMGET", keys.endpoints(), *ids),
+        command("ZMSCORE", keys.endpoint_pauses(), *ids),
+    ]
+    found = [_decode(text, cipher) for text in texts if text is not None]
+    return found, {i: float(score) / 1000 for i, score in zip(ids, until, strict=True) if score is not None}
+
+
+def _pause(endpoint_id: str, until: float, now: float) -> Operation[None]:
+    yield [
+        # GT: of two answers that come at once the longer wait wins, whichever is written last.
+        command("ZADD", keys.endpoint_pauses(), "GT", milliseconds(until), endpoint_id),
+        command("ZREMRANGEBYSCORE", keys.endpoint_pauses(), "-inf", milliseconds(now)),
+    ]
 
 
 def _list(tenant: str | None, cipher: Cipher) -> Operation[list[_Stored]]:

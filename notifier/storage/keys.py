@@ -59,6 +59,11 @@ def endpoints() -> str:
     return f"{PREFIX}{{endpoints}}"
 
 
+def endpoint_pauses() -> str:
+    """Sorted set: endpoint id by the time in milliseconds before which it wants nothing (Retry-After)."""
+    return f"{PREFIX}{{endpoints}}:pauses"
+
+
 def endpoints_of(tenant: str) -> str:
     """Hash: endpoint id → what planning must know of it, for one tenant."""
     return f"{PREFIX}{{endpoints}}:{tenant}"

@@ -55,6 +55,9 @@ class Consequences:
         if decision.suppress:
             key = recipient_key(one.ready.address)
             hold(lambda: self._stores.suppressions.add(key, f"bounced: {code}", now()), "suppress an address")
+        if decision.pause_until is not None and isinstance(to, EndpointRef):
+            until = decision.pause_until
+            hold(lambda: self._stores.endpoints.pause(to.endpoint, until), "pause an endpoint")
         if decision.disable_endpoint and isinstance(to, EndpointRef):
             self._disable_endpoint(one.work, to.endpoint, f"answered {code}")
 

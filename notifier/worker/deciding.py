@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from notifier.domain.delivery import Attempt, Status
 from notifier.domain.outcome import Cause, Deferred, Outcome, Refused, Sent, clip
-from notifier.domain.retry import Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
+from notifier.domain.retry import MAX_RETRY_AFTER_S, Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Decision:
     follow: Retry | Park | None = None
     suppress: bool = False
     disable_endpoint: bool = False
+    pause_until: float | None = None
+    """Unix seconds before which the whole endpoint wants nothing (Retry-After)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,12 @@ def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision
     match retry:
         case RetryIn(seconds=seconds):
             return Decision(
-                Status.DEFERRED, outcome.code, attempt, next_try=this.ended + seconds, follow=Retry(seconds)
+                Status.DEFERRED,
+                outcome.code,
+                attempt,
+                next_try=this.ended + seconds,
+                follow=Retry(seconds),
+                pause_until=_pause_until(outcome, this),
             )
         case Exhausted():
             reason = f"{this.number} tries, last: {outcome.code}"
@@ -91,6 +98,12 @@ def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision
             )
         case TooLate():
             return Decision(Status.EXPIRED, f"would expire before the next try, last: {outcome.code}", attempt)
+
+
+def _pause_until(outcome: Deferred, this: Try) -> float | None:
+    if outcome.retry_after is None:
+        return None
+    return this.ended + min(outcome.retry_after, MAX_RETRY_AFTER_S)
 
 
 def _attempt(outcome: Outcome, this: Try) -> Attempt:

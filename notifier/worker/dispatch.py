@@ -7,6 +7,7 @@ before the task returns, and only then does Celery acknowledge the batch.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import gevent
@@ -24,7 +25,7 @@ from notifier.worker.claiming import Claims, Stores, claim_batch
 from notifier.worker.consequences import Consequences
 from notifier.worker.holding import hold
 from notifier.worker.observing import report
-from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
+from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.sending import Sender
 
@@ -72,7 +73,7 @@ class Dispatch:
             raise
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims) -> None:
-        ready, withheld = self._prepare(claims.work, content, self._directory(claims.work))
+        ready, withheld, postponed = self._prepare(claims.work, content, self._directory(claims.work))
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
@@ -81,8 +82,16 @@ class Dispatch:
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
+        self._postpone(postponed, claims)
         self._consequences.follow(batch, settled, withheld, claims.later)
         report(batch, claims, settled, withheld)
+
+    def _postpone(self, postponed: Sequence[Postponed], claims: Claims) -> None:
+        if not postponed:
+            return
+        held = [(one.work.delivery.id, one.work.claim.fence) for one in postponed]
+        hold(lambda: self._stores.ledger.release(held), "release postponed deliveries")
+        claims.later += [(one.work.delivery, math.ceil(one.seconds)) for one in postponed]
 
     def _release(self, work: Sequence[Work]) -> None:
         """Give claims up with the batch, so that whoever gets it next need not wait for the lease to end."""
@@ -105,20 +114,23 @@ class Dispatch:
 
     def _prepare(
         self, work: Sequence[Work], content: Content, directory: Directory
-    ) -> tuple[list[Ready], list[Withheld]]:
+    ) -> tuple[list[Ready], list[Withheld], list[Postponed]]:
         ready: list[Ready] = []
         withheld: list[Withheld] = []
+        postponed: list[Postponed] = []
         switched = now()
         for one in work:
             if now() - switched > HUB_SHARE_S:
                 gevent.sleep(0)
                 switched = now()
-            result = self._preparer.prepare(one, content, directory, now())
-            if isinstance(result, Ready):
-                ready.append(result)
-            else:
-                withheld.append(result)
-        return ready, withheld
+            match self._preparer.prepare(one, content, directory, now()):
+                case Ready() as result:
+                    ready.append(result)
+                case Withheld() as result:
+                    withheld.append(result)
+                case Postponed() as result:
+                    postponed.append(result)
+        return ready, withheld, postponed
 
 
 def _withheld_record(one: Withheld, worker: str) -> Record:

@@ -63,6 +63,17 @@ class Withheld:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """Not now, and no try is spent: its endpoint asked to be left alone for a while."""
+
+    work: Work
+    seconds: float
+
+
+Prepared = Ready | Withheld | Postponed
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
     """What the batch's destinations name, fetched once for all of them."""
 
@@ -79,7 +90,7 @@ class Preparer:
         self._email = email
         self._webhook = webhook
 
-    def prepare(self, work: Work, content: Content, directory: Directory, now: float) -> Ready | Withheld:
+    def prepare(self, work: Work, content: Content, directory: Directory, now: float) -> Prepared:
         """Decide whether it goes, and make the bytes."""
         delivery = work.delivery
         if delivery.expires is not None and now >= delivery.expires:
@@ -92,7 +103,7 @@ class Preparer:
             return _refused(work, Cause.RULE_MISSING, f"this worker's templates/ has no rule {delivery.rule!r}")
         try:
             if isinstance(delivery.to, EndpointRef):
-                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
+                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint), now)
             return self._prepare_email(work, content, _mailbox(delivery.to, directory), now)
         except RenderError as error:
             return _refused(work, Cause.RENDER_FAILED, str(error), content.renderer.hash(work.rule.template))
@@ -114,11 +125,13 @@ class Preparer:
         outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
         return Ready(work, outgoing, message.template, to.address)
 
-    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Ready | Withheld:
+    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None, now: float) -> Prepared:
         if endpoint is None:
             return Withheld(work, Status.SKIPPED, "the endpoint was removed")
         if endpoint.state is not EndpointState.ENABLED:
             return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
+        if endpoint.paused_until > now:
+            return Postponed(work, endpoint.paused_until - now)
         context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
         message = content.renderer.webhook(work.rule.template, work.event, context)
         return Ready(work, self._webhook.prepare(work.delivery, work.event, endpoint, message), message.template)

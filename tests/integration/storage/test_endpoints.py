@@ -200,3 +200,17 @@ def test_planning_stops_rather_than_use_old_endpoints(
             directory.endpoints("acme", "x")
     finally:
         redis_server.start()
+
+
+def test_an_endpoint_that_asked_for_time_is_paused_until_then_and_the_longer_wait_wins(
+    endpoints: Endpoints, clock: Clock
+) -> None:
+    # Given an endpoint that answered twice at once, with Retry-After 60 and 10
+    added = endpoints.add("acme", URL)
+    endpoints.pause(added.id, clock.now + 60)
+    endpoints.pause(added.id, clock.now + 10)
+    # Then it is left alone for the longer time, and others are not
+    other = endpoints.add("acme", URL)
+    found = endpoints.get_many([added.id, other.id])
+    assert found[added.id].paused_until == pytest.approx(clock.now + 60, abs=0.01)
+    assert found[other.id].paused_until == 0

@@ -111,5 +111,15 @@ def test_a_long_reply_is_clipped_before_it_is_kept() -> None:
     assert len(attempt.reply) == REPLY_LIMIT
 
 
+def test_a_retry_after_pauses_the_whole_endpoint_for_a_day_at_most() -> None:
+    soon = decide(Deferred("http_429", retry_after=60), a_try())
+    absurd = decide(Deferred("http_503", retry_after=1e9), a_try())
+    unasked = decide(Deferred("http_503"), a_try())
+
+    assert soon.pause_until == 1061.5
+    assert absurd.pause_until == 1001.5 + 86400
+    assert unasked.pause_until is None
+
+
 def test_the_next_try_is_recorded_as_a_time() -> None:
     assert decide(Deferred("smtp_450"), a_try()).next_try == 1011.5
