@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from celery import Celery
     from fastapi import FastAPI
 
+    from consumers.consumer import Consumer
     from notifier.api.events import Intake
     from notifier.api.intake import BrokerIntake
     from notifier.channels.email.channel import EmailChannel
@@ -186,6 +187,40 @@ def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
     guard = build_guard(ours)
     transport = WebhookTransport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
     return WebhookChannel(transport, guard), transport
+
+
+def build_consumer(ours: Settings) -> Consumer:
+    """Everything the intake process holds. Connects to nothing yet."""
+    import asyncio
+
+    from consumers.consumer import Consumer
+    from consumers.intake import Intake, Limits
+    from consumers.session import Pace
+    from notifier.storage.connection import connect_async
+    from notifier.storage.directory import EndpointDirectory
+    from notifier.storage.ledger import AsyncLedger, Retention
+    from notifier.storage.parked import ParkedIndex
+
+    content = build_content(ours)
+    store = connect_async(ours.redis_url, ca_file=ours.redis_ca_file)
+    # For the two calls that are rare and exist for threads only: the checks at start and the index of failures.
+    threads = build_store(ours, connections=2)
+    index = ParkedIndex(threads)
+    intake = Intake(
+        lambda: content.current.catalog,
+        EndpointDirectory(store),
+        AsyncLedger(store, Retention(ours.retention_sent, ours.retention_failed)),
+        index_parked=lambda entries: asyncio.to_thread(index.add, entries),
+        limits=Limits(ours.event_max_bytes, ours.batch_deliveries, ours.batch_bytes),
+    )
+    return Consumer(
+        ours.broker_url,
+        intake,
+        lambda: asyncio.to_thread(check_storage, ours, threads),
+        broker_ca_file=ours.broker_ca_file,
+        pace=Pace(ours.intake_prefetch, ours.intake_linger),
+        grace=ours.grace,
+    )
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
