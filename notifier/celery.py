@@ -112,12 +112,9 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "redbeat_redis_url": ours.redis_url,
         "redbeat_key_prefix": "ntf:beat:",
         "beat_schedule": {
-            # A sweep that waited longer than the next one is due is dropped; the next one does the same.
-            "notifier.sweep": {
-                "task": "notifier.sweep",
-                "schedule": 2.0,
-                "options": {"queue": "digest", "expires": 10},
-            },
+            # Without `expires`: RabbitMQ dead-letters what expires, so each sweep that found no worker for ten seconds
+            # lay in failed-digest. A thousand that waited cost one look at Redis each.
+            "notifier.sweep": {"task": "notifier.sweep", "schedule": 2.0, "options": {"queue": "digest"}},
         },
         "timezone": "UTC",
     }
