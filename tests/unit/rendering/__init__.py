@@ -1,0 +1,1 @@
+"""Tests of the renderer, its sandbox and the shop's templates."""

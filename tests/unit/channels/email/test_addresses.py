@@ -1,3 +1,5 @@
+"""What is an email address, and how it is written into an SMTP command."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

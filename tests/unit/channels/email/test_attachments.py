@@ -1,3 +1,5 @@
+"""Files attached to a mail: what is taken, and what is refused with its reason."""
+
 import base64
 
 import pytest

@@ -1,3 +1,5 @@
+"""From a rendered message to the bytes that leave."""
+
 from collections.abc import Iterator
 
 import pytest

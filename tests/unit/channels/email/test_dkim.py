@@ -1,3 +1,5 @@
+"""DKIM signatures, verified by the library that others use to check them."""
+
 import base64
 import sys
 from collections.abc import Callable

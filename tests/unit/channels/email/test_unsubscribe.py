@@ -1,3 +1,5 @@
+"""One-click unsubscribe links: made, read, and not forged."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
