@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from notifier.demo.interrupts import Interrupted, Interrupts
 from notifier.demo.page import Page
 from notifier.demo.stage import Stage
 from notifier.demo.story import events
@@ -85,34 +87,58 @@ class Demo:
 
 
 def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], None] | None = None) -> int:
-    """The whole demo; returns the exit status: 0 when every expected delivery arrived exactly once."""
+    """The whole demo; returns the exit status: 0 when every expected delivery arrived exactly once.
+
+    Asked to end before its story is told, it returns 128 and the signal's number, as shells do.
+    """
     console = console or Console()
-    began = time.monotonic()
     console.print("[bold]Notifier demo[/] (embedded: Redis as broker, no RabbitMQ; loopback only)")
-    demo = Demo(console, Stage(shop_templates(), lambda line: demo.say(line)), [])  # noqa: PLW0108 - demo does not exist yet
-    page: Page | None = None
-    try:
-        demo.stage.start()
-        rows = demo.tell()
-        console.print(table(rows))
-        is_right = bool(rows) and all(row.is_right for row in rows)
-        demo.say(_verdict(rows, time.monotonic() - began) if is_right else "Something did not arrive; see above.")
-        if not is_check:
-            page = Page(demo.state, demo.mail)
-            console.print(f"\n  Look at it: [bold]{page.start()}[/]   (Ctrl-C ends the demo)")
-            (wait or _forever)()
-    except KeyboardInterrupt:
-        return 0
-    except NotifierError as error:
-        console.print(f"[red]The demo failed:[/] {error}", highlight=False)
-        return 1
+    templates = shop_templates()
+    with Interrupts() as interrupts:
+        demo = Demo(console, Stage(templates, lambda line: demo.say(line), interrupts), [])  # noqa: PLW0108 - demo does not exist yet
+        try:
+            is_right = _play(demo)
+            if not is_check:
+                _show(demo, wait or _forever)
+        except Interrupted as interrupted:
+            return interrupted.exit_status
+        except NotifierError as error:
+            # Its words may hold brackets, which are markup to the console.
+            console.print(f"[red]The demo failed:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            return 1
+        else:
+            return 0 if is_right else 1
+        finally:
+            interrupts.ignore()
+            console.print("  stopping…")
+            demo.stage.stop()
+
+
+def _play(demo: Demo) -> bool:
+    """Start everything, tell the story and say how it went; returns whether it went well."""
+    began = time.monotonic()
+    demo.stage.start()
+    rows = demo.tell()
+    demo.console.print(table(rows))
+    is_right = bool(rows) and all(row.is_right for row in rows)
+    if is_right:
+        demo.say(_verdict(rows, time.monotonic() - began))
     else:
-        return 0 if is_right else 1
+        demo.say("Something did not arrive; see above. The worker's last words:")
+        demo.console.print(demo.stage.log("worker"), markup=False, highlight=False, soft_wrap=True)
+    return is_right
+
+
+def _show(demo: Demo, wait: Callable[[], None]) -> None:
+    """Serve the page until somebody ends it, which is no failure."""
+    page = Page(demo.state, demo.mail)
+    try:
+        demo.console.print(f"\n  Look at it: [bold]{page.start()}[/]   (Ctrl-C ends the demo)")
+        wait()
+    except Interrupted:
+        return
     finally:
-        if page is not None:
-            page.stop()
-        console.print("  stopping…")
-        demo.stage.stop()
+        page.stop()
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -28,9 +28,8 @@ def server_binary() -> str:
         raise ConfigurationError([problem]) from error
 
 
-def start_valkey(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """Start it on a free loopback port with its data in ``folder``; returns when it answers."""
-    port = free_port()
+def launch_valkey(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start it on that loopback port with its data in ``folder``; `wait_for_valkey` says when it answers."""
     options = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -38,21 +37,23 @@ def start_valkey(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         "appendonly": "yes",
         "save": "",
         "maxmemory-policy": "noeviction",
-        "logfile": str(folder / "valkey.log"),
+        "logfile": str(_log(folder)),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     command = [server_binary(), *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own words
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own words
+
+
+def wait_for_valkey(process: subprocess.Popen[bytes], folder: Path, port: int) -> None:
+    """Returns when it answers. Raises `ConfigurationError` with its last words when it does not."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         if _answers(port):
-            return process, port
+            return
         time.sleep(0.02)
-    process.kill()
-    process.wait()
-    log = folder / "valkey.log"
+    log = _log(folder)
     said = log.read_text(errors="replace")[-500:] if log.exists() else "nothing"
-    raise ConfigurationError([Problem("notifier demo", f"Valkey did not start; it said: {said}")])
+    raise ConfigurationError([Problem("notifier demo", f"{server_binary()} did not start; it said: {said}")])
 
 
 def free_port() -> int:
@@ -69,3 +70,7 @@ def _answers(port: int) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
+
+
+def _log(folder: Path) -> Path:
+    return folder / "valkey.log"

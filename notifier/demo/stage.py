@@ -19,7 +19,8 @@ from pathlib import Path
 from notifier.demo.catcher import Catcher
 from notifier.demo.client import Api
 from notifier.demo.inbox import Inbox
-from notifier.demo.servers import free_port, start_valkey
+from notifier.demo.interrupts import Interrupts
+from notifier.demo.servers import free_port, launch_valkey, wait_for_valkey
 from notifier.errors import NotifierError
 
 #: Seconds a process may take to become ready, and to stop.
@@ -36,6 +37,7 @@ class Stage:
     templates: Path
     said: Callable[[str], None]
     """Called with a line for people after each step."""
+    interrupts: Interrupts
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="notifier-demo-")))
     inbox: Inbox = field(default_factory=Inbox)
     catcher: Catcher = field(default_factory=Catcher)
@@ -45,11 +47,14 @@ class Stage:
 
     def start(self) -> None:
         """Returns when everything is ready and the webhook endpoint is registered."""
-        smtp = self.inbox.start()
-        self._closing.callback(self.inbox.stop)
-        webhooks = self.catcher.start()
-        self._closing.callback(self.catcher.stop)
-        self.processes["valkey"], redis = start_valkey(self.folder)
+        redis = free_port()
+        with self.interrupts.held():
+            smtp = self.inbox.start()
+            self._closing.callback(self.inbox.stop)
+            webhooks = self.catcher.start()
+            self._closing.callback(self.catcher.stop)
+            self.processes["valkey"] = launch_valkey(self.folder, redis)
+        wait_for_valkey(self.processes["valkey"], self.folder, redis)
         self.said(f"inbox on port {smtp}, webhook receiver on {webhooks}, Valkey on {redis}")
         port, token = free_port(), secrets.token_urlsafe(24)
         environment = self._environment(redis=redis, smtp=smtp, api=port, token=token)
@@ -74,9 +79,12 @@ class Stage:
         self.catcher.secret = endpoint["secret"]
 
     def stop(self) -> None:
-        """End what was started, in the order that loses nothing, and delete what was written."""
-        for name in ("beat", "api", "worker"):
+        """End what was started, and delete what was written."""
+        for name in ("beat", "api"):
             _signal(self.processes.get(name), signal.SIGTERM)
+        # On Redis a worker looks up to 5 s for work before it notices that it should stop. Whatever it still does is
+        # deleted in a moment.
+        _signal(self.processes.get("worker"), signal.SIGKILL)
         for name in ("beat", "api", "worker"):
             _end(self.processes.get(name))
         _signal(self.processes.get("valkey"), signal.SIGTERM)
@@ -111,7 +119,7 @@ class Stage:
         }
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("wb") as log, self.interrupts.held():
             self.processes[name] = subprocess.Popen(  # noqa: S603 - our own words
                 command,
                 env=environment,
