@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -39,7 +40,11 @@ application.command("publish")(publishing.publish)
 application.command("show")(showing.show)
 application.command("explain")(content.explain)
 for _name, _verb in processes.VERBS.items():
-    application.command(_name, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(_verb)
+    # Only verbs that hand options on to another program take ones they do not know.
+    _hands_on = "ctx" in inspect.signature(_verb).parameters
+    application.command(_name, context_settings={"allow_extra_args": _hands_on, "ignore_unknown_options": _hands_on})(
+        _verb
+    )
 
 
 @application.command()
