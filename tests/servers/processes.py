@@ -30,7 +30,9 @@ def start(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, tied: bool = True
 ) -> subprocess.Popen[bytes]:
     """Starts a server in a process group of its own; a tied one the kernel kills when the test process dies (Linux)."""
-    prefix = ["setpriv", "--pdeathsig", "KILL"] if tied and shutil.which("setpriv") else []
+    # Its whole path: the environment given may have another PATH.
+    setpriv = shutil.which("setpriv") if tied else None
+    prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
     with log.open("ab") as output:
         return subprocess.Popen(
             [*prefix, *command],
