@@ -238,6 +238,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     from notifier.worker.lifecycle import WorkerChecks, WorkerParts
     from notifier.worker.preparing import Preparer
     from notifier.worker.recorder import Recorder
+    from notifier.worker.resuming import Resuming
     from notifier.worker.sending import Schedules, Sender
 
     ours = settings()
@@ -259,6 +260,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         worker=owner,
         longest_send=max(email.longest_send, ours.webhook_timeout),
     )
+    resuming = Resuming(stores, publisher)
     dispatch = Dispatch(
         content=content,
         stores=stores,
@@ -266,10 +268,13 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         sender=sender,
         recorder=recorder,
         consequences=Consequences(stores, publisher),
+        resuming=resuming,
         owner=owner,
     )
     digests = Digests(store, Cipher(ours.secret_key))
-    collector = Collector(content=content, stores=stores, digests=digests, publisher=publisher, owner=owner)
+    collector = Collector(
+        content=content, stores=stores, digests=digests, publisher=publisher, resuming=resuming, owner=owner
+    )
     checks = WorkerChecks(app, store, engine)
     return WorkerParts(
         dispatch=dispatch,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.delivery import Delivery, Mailbox, Status
 from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Rule
 from notifier.rules.content import Content
@@ -22,8 +22,9 @@ from notifier.worker.holding import hold
 from notifier.worker.preparing import Work
 from notifier.worker.recorder import now
 
-#: Seconds between looks at a delivery somebody else is sending, at the most.
-BUSY_LOOK_S = 30
+#: Seconds between looks at a delivery somebody else is sending, at the most. Just over the 8 s that a killed worker's
+#: sign of life lasts: its batches come back at once and find it still "alive", and the second look must not.
+BUSY_LOOK_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Claims:
     work: list[Work] = field(default_factory=list)
     later: list[tuple[Delivery, int]] = field(default_factory=list)
     """Deliveries to look at again, with the seconds to wait: another worker has them, or their time has not come."""
-    done: int = 0
+    ended: list[tuple[Delivery, Status]] = field(default_factory=list)
+    """Deliveries that had come to an end before."""
 
 
 def claim_batch(batch: Batch, content: Content, ledger: Ledger, owner: str, lease: float) -> Claims:
@@ -60,7 +62,7 @@ def claim_batch(batch: Batch, content: Content, ledger: Ledger, owner: str, leas
             case NotYet():
                 claims.later.append((request.delivery, _whole(answer.retry_in)))
             case Done():
-                claims.done += 1
+                claims.ended.append((request.delivery, answer.status))
     return claims
 
 

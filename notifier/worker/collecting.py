@@ -23,10 +23,11 @@ from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
-from notifier.worker.claiming import Stores, claim, claim_request
-from notifier.worker.following import Publishes, by_queue
+from notifier.worker.claiming import Stores, claim_batch
+from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
+from notifier.worker.resuming import Resuming
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0
@@ -40,26 +41,37 @@ class Collector:
     """Runs ``notifier.digest`` batches and the sweep."""
 
     def __init__(
-        self, *, content: Live[Content], stores: Stores, digests: Digests, publisher: Publishes, owner: str
+        self,
+        *,
+        content: Live[Content],
+        stores: Stores,
+        digests: Digests,
+        publisher: Publishes,
+        resuming: Resuming,
+        owner: str,
     ) -> None:
         self._content = content
         self._stores = stores
         self._digests = digests
         self._publisher = publisher
+        self._resuming = resuming
         self._owner = owner
 
     def run(self, batch: Batch) -> None:
         """Collect a batch of items. Returns when they are in Redis and recorded as held."""
-        requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
-        answers = claim(self._stores.ledger, requests, self._owner, COLLECT_LEASE_S)
-        mine = [(d, a) for d, a in zip(batch.deliveries, answers, strict=True) if isinstance(a, Claimed)]
-        catalog = self._content.current.catalog
-        windows = {d.rule: rule.window for d, _ in mine if (rule := catalog.rule(d.rule)) is not None}
+        content = self._content.current
+        claims = claim_batch(batch, content, self._stores.ledger, self._owner, COLLECT_LEASE_S)
+        mine = [(work.delivery, work.claim) for work in claims.work]
+        windows = {d.rule: rule.window for d, _ in mine if (rule := content.catalog.rule(d.rule)) is not None}
         known = [(d, a, window) for d, a in mine if (window := windows.get(d.rule)) is not None]
         unknown = [(d, a) for d, a in mine if windows.get(d.rule) is None]
         self._collect(batch, known)
         self._park(batch, unknown)
-        wide(_log, "digest.collected", items=len(known), already_done=len(answers) - len(mine))
+        # Another worker has these, or died with them: its batch may be the one in our hands.
+        for seconds, delayed in by_delay(batch, claims.later):
+            hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue items again")  # type: ignore[misc]
+        self._resuming.finish(batch, claims.ended)
+        wide(_log, "digest.collected", items=len(known), already_done=len(claims.ended), later=len(claims.later))
 
     def sweep(self) -> int:
         """Turn every window that is due into its email; returns how many. Safe to run anywhere, any number of times."""

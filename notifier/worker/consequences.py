@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.endpoint import EndpointState
+from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import clip
 from notifier.domain.parked import Parked
@@ -99,7 +100,7 @@ def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
 
 def _exhausted(settled: Sequence[Settled]) -> list[tuple[Delivery, Parked]]:
     return [
-        (one.work.delivery, parked(one.work, one.decision.follow, one.ready.template, tries=one.work.claim.tries + 1))
+        (one.work.delivery, _entry(one.work, one.decision.follow, one.ready.template, tries=one.work.claim.tries + 1))
         for one in settled
         if isinstance(one.decision.follow, Park)
     ]
@@ -107,25 +108,29 @@ def _exhausted(settled: Sequence[Settled]) -> list[tuple[Delivery, Parked]]:
 
 def _refused(withheld: Sequence[Withheld]) -> list[tuple[Delivery, Parked]]:
     return [
-        (one.work.delivery, parked(one.work, one.park, one.template, tries=one.work.claim.tries))
+        (one.work.delivery, _entry(one.work, one.park, one.template, tries=one.work.claim.tries))
         for one in withheld
         if one.park is not None
     ]
 
 
-def parked(work: Work, park: Park, template: str, *, tries: int) -> Parked:
-    """The entry operators see in the failure queue."""
+def _entry(work: Work, park: Park, template: str, *, tries: int) -> Parked:
+    return entry(work.delivery, work.event, park, template, tries=tries)
+
+
+def entry(delivery: Delivery, event: Event, park: Park, template: str, *, tries: int) -> Parked:
+    """What operators see of a delivery in its failure queue."""
     return Parked(
-        id=work.delivery.id,
-        queue=_failure_queue(work.delivery),
+        id=delivery.id,
+        queue=_failure_queue(delivery),
         cause=park.cause,
         reason=clip(park.reason)[:REASON_LIMIT],
         parked_at=now(),
-        event=work.event.key,
-        event_type=work.event.type,
-        tenant=work.event.tenant,
-        rule=work.rule.id,
-        destination=masked(work.delivery.to),
+        event=event.key,
+        event_type=event.type,
+        tenant=event.tenant,
+        rule=delivery.rule,
+        destination=masked(delivery.to),
         code=park.code,
         attempts=tries,
         template=template,

@@ -27,6 +27,7 @@ from notifier.worker.holding import hold
 from notifier.worker.observing import report
 from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
+from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Sender
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
@@ -51,6 +52,7 @@ class Dispatch:
         sender: Sender,
         recorder: Recorder,
         consequences: Consequences,
+        resuming: Resuming,
         owner: str,
     ) -> None:
         self._content = content
@@ -59,6 +61,7 @@ class Dispatch:
         self._sender = sender
         self._recorder = recorder
         self._consequences = consequences
+        self._resuming = resuming
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
@@ -84,6 +87,7 @@ class Dispatch:
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
         self._postpone(postponed, claims)
         self._consequences.follow(batch, settled, withheld, claims.later)
+        self._resuming.finish(batch, claims.ended)
         report(batch, claims, settled, withheld)
 
     def _postpone(self, postponed: Sequence[Postponed], claims: Claims) -> None:

@@ -38,7 +38,7 @@ def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: S
         "batch.delivered",
         queue=batch.queue,
         deliveries=len(batch.deliveries),
-        already_done=claims.done,
+        already_done=len(claims.ended),
         later=len(claims.later),
         statuses=dict(counts),
     )

@@ -1,0 +1,84 @@
+"""What a worker left undone that died after it recorded an end and before it had carried out what follows.
+
+Its batch comes back, and the claims say that these deliveries have ended. Skipping them would acknowledge the only
+message that still names them: refused in the ledger, and in no failure queue where anybody would look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, DeliveryRecord, Status
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.domain.rule import Channel
+from notifier.logs import get, wide
+from notifier.storage.ledger import Record
+from notifier.storage.parked import ParkedFilter
+from notifier.worker.claiming import Stores
+from notifier.worker.consequences import entry
+from notifier.worker.deciding import Park
+from notifier.worker.following import Publishes, by_queue
+from notifier.worker.holding import hold
+
+_log = get("worker")
+
+_FAILED = (Status.REFUSED, Status.EXHAUSTED)
+
+
+class Resuming:
+    """Finishes ended deliveries; everything it does may be done twice.
+
+    Parking and the digest's items only: an address or endpoint that is gone says so again at the next try.
+    """
+
+    def __init__(self, stores: Stores, publisher: Publishes) -> None:
+        self._stores = stores
+        self._publisher = publisher
+
+    def finish(self, batch: Batch, ended: Sequence[tuple[Delivery, Status]]) -> None:
+        """Park what failed and is not indexed as parked, which is the last step of parking; record sent items."""
+        self._record_items([delivery for delivery, status in ended if status is Status.SENT and delivery.digest])
+        failed = {delivery.id: delivery for delivery, status in ended if status in _FAILED}
+        if not failed:
+            return
+        wanted = ParkedFilter(ids=tuple(failed))
+        known = hold(lambda: self._stores.parked.search(wanted, limit=len(failed)), "look for parked deliveries")
+        for there in known.entries:
+            failed.pop(there.id, None)
+        self._park(batch, failed)
+
+    def _record_items(self, digests: Sequence[Delivery]) -> None:
+        for delivery in digests:
+            of = delivery.digest.deliveries if delivery.digest else []
+            items = [Record(item, 0, Status.SENT, f"in digest {delivery.id}") for item in of]
+            hold(lambda records=items: self._stores.ledger.record(records), "record digest items")  # type: ignore[misc]
+
+    def _park(self, batch: Batch, unparked: dict[str, Delivery]) -> None:
+        if not unparked:
+            return
+        records = hold(lambda: self._stores.ledger.deliveries(list(unparked)), "read ended deliveries")
+        parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in records if record]
+        for queue, group in by_queue(batch, parks):
+            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
+            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+        wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
+
+
+def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:
+    last = record.attempts[-1] if record.attempts else None
+    park = Park(_cause(record), last.reply if last else record.reason, last.code if last else "")
+    parked = entry(delivery, batch.events[delivery.event], park, record.template, tries=record.tries)
+    return replace(parked, queue="failed-digest") if batch.channel is Channel.DIGEST else parked
+
+
+def _cause(record: DeliveryRecord) -> Cause:
+    if record.status is Status.EXHAUSTED:
+        return Cause.EXHAUSTED
+    try:
+        return Cause(record.reason)
+    except ValueError:
+        # A later release's cause, or a reason in words: what matters is that somebody sees the delivery.
+        return Cause.REFUSED
