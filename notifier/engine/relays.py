@@ -30,6 +30,9 @@ QUEUE_SHARE = 3.0
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
 _NOTHING_SAID = (Phase.CONNECT, Phase.AUTH)
 
+#: Seconds given to connections to close before the loop may end.
+FAREWELL_S = 0.1
+
 
 class SmtpRelays:
     """Sends through the first relay that is up. Lives in the engine's loop; only `states` is for other threads."""
@@ -103,6 +106,8 @@ class SmtpRelays:
         """Say QUIT on every idle connection; call it in the loop before the engine stops."""
         for pool in self._pools:
             pool.close()
+        # TLS says goodbye in a round trip of its own; a loop that ends before it leaves the socket to the collector.
+        await asyncio.sleep(FAREWELL_S)
 
 
 class _Deadlines:
