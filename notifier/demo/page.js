@@ -82,7 +82,7 @@ function drawCalls(calls) {
     const details = make("details");
     const summary = make("summary");
     summary.append(make("span", `tag ${call.verified ? "verified" : "wrong"}`, call.verified ? "signature verified" : "wrong signature"),
-      " ", make("strong", "", call.body.type || ""), " ", make("code", "", call.delivery));
+      " ", make("strong", "", call.body?.type || ""), " ", make("code", "", call.delivery));
     details.append(summary, make("pre", "", JSON.stringify(call.body, null, 2)));
     return details;
   }).reverse());
