@@ -473,9 +473,12 @@ class RawEndpoint:
         connection, _ = self._listener.accept()
         with connection:
             received = b""
-            while self._until not in received:
-                received += connection.recv(65536)
             try:
+                while self._until not in received:
+                    chunk = connection.recv(65536)
+                    if not chunk:
+                        return  # the other side gave up before it had said all
+                    received += chunk
                 for chunk in self._chunks:
                     connection.sendall(chunk)
                     if self._stopping.wait(self._pause):
