@@ -26,6 +26,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
+from notifier.worker.receiving import RejectUnreadable
 from notifier.worker.recorder import Recorder
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
@@ -169,6 +170,7 @@ class QuietEventConnection(bootsteps.StartStopStep):
 def install(app: Any) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
     app.steps["consumer"].add(QuietEventConnection)
+    app.steps["consumer"].add(RejectUnreadable)
     Events.requires = (Connection, QuietEventConnection)
     signals.worker_init.connect(_on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)

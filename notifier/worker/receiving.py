@@ -1,0 +1,67 @@
+"""Messages Celery cannot read: rejected into ``failed-*``, where stock Celery would end the worker or drop them.
+
+A message with right headers and a body of another shape raises out of Celery's strategy and ends the process, again
+and again until the delivery limit (trap T6); one that cannot be decoded is acknowledged away (trap T7).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery import bootsteps
+from celery.exceptions import InvalidTaskError
+
+from notifier import metrics
+from notifier.logs import get, wide
+
+_log = get("worker")
+
+
+class RejectUnreadable(bootsteps.StartStopStep):
+    """Puts itself between the broker's messages and Celery's strategies, before the task consumer is made."""
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        make_handler = consumer.create_task_handler
+        consumer.create_task_handler = lambda: _guarded(make_handler(), consumer)
+        consumer.on_decode_error = lambda message, error: _reject(message, error, consumer)
+
+
+def _guarded(receive: Callable[[Any], None], consumer: Any) -> Callable[[Any], None]:
+    def receive_or_reject(message: Any) -> None:
+        try:
+            _check_shape(message)
+            receive(message)
+        except (*consumer.connection_errors, *consumer.channel_errors):
+            raise
+        except Exception as error:
+            if message.acknowledged:
+                raise
+            _reject(message, error, consumer)
+
+    return receive_or_reject
+
+
+def _check_shape(message: Any) -> None:
+    """``[arguments, keywords, embed]``; the payload is decoded once, Celery's strategy reads it from the message too.
+
+    Arguments of another kind would raise in the pool, where nobody acknowledges or rejects (trap T3).
+    """
+    if "task" not in message.headers:
+        return
+    match message.payload:
+        case [list(), dict(), dict()]:
+            return
+        case other:
+            raise InvalidTaskError(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
+
+
+def _reject(message: Any, error: Exception, consumer: Any) -> None:
+    # Never the body: it holds addresses.
+    reason = f"{type(error).__name__}: {error}"[:500]
+    size = len(message.body or b"")
+    wide(_log, "message.unreadable", level=logging.ERROR, error=reason, bytes=size, type=message.content_type)
+    metrics.BATCHES_REJECTED.labels("unreadable").inc()
+    message.reject_log_error(_log, consumer.connection_errors)
