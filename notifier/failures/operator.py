@@ -96,8 +96,10 @@ class Operator:
         """Rebuild the index from the queues themselves; returns the entries found."""
         found = 0
         for queue in topology.FAILURE_QUEUES:
+            before = self._index.ids(ParkedFilter(queue=queue))
             walked = Redrive(self._app, progress=progress).walk(queue, Keep())
-            self._index.clear(queue)
+            # What was parked during the walk is in the index and was not seen: it stays.
+            self._index.remove(sorted(before.keys() - {entry.id for entry in walked.entries}))
             self._index.add(walked.entries)
             found += len(walked.entries)
         return found
@@ -105,14 +107,15 @@ class Operator:
     def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, progress: Progress) -> Summary:
         wanted = self._index.ids(chosen)
         queues = {queue: {i for i, q in wanted.items() if q == queue} for queue in topology.FAILURE_QUEUES}
-        taken = 0
+        missing = 0
         for queue, ids in queues.items():
             if ids:
                 action.ids = ids
                 walked = Redrive(self._app, progress=progress).walk(queue, action)
-                taken += walked.taken
-                self._index.remove(sorted(ids))
-        summary = Summary(len(wanted), action.done, action.already_sent, len(wanted) - taken)
+                missing += len(ids - {entry.id for entry in walked.entries})
+                # What a replay cannot send is still in its queue, and must stay visible.
+                self._index.remove(sorted(ids - {entry.id for entry in walked.entries if not action.visit(entry)}))
+        summary = Summary(len(wanted), action.done, action.already_sent, missing)
         wide(_log, f"failures.{action.verb}", chosen=summary.chosen, done=summary.done)
         return summary
 

@@ -179,11 +179,12 @@ def _poison(queue: str, batch: Batch, delivery_id: str, reason: str) -> Parked:
 
 
 def _entries(channel: Any, queue: str, total: int) -> Iterator[Entry]:
-    bound = kombu.Queue(queue, channel=channel, no_declare=True)
     for _ in range(total):
-        raw = bound.get(no_ack=False)
-        if raw is None:
+        # Not kombu's `Queue.get`: it raises for a message it cannot decompress, and such a one would end every walk.
+        got = channel.basic_get(queue=queue, no_ack=False)
+        if got is None:
             return
+        raw = channel.message_to_python(got)
         body = raw.body if isinstance(raw.body, bytes) else str(raw.body).encode()
         headers = dict(raw.headers or {})
         yield Entry(read_message(queue, body, headers, raw.content_type or ""), raw)
