@@ -1,0 +1,137 @@
+"""Task messages nobody can run: they end where operators see them, and good batches go on beside them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from notifier.domain.delivery import Status
+from notifier.domain.outcome import Cause
+from notifier.domain.topology import TASKS_EXCHANGE
+from tests.acceptance.place import Place, mail_folder, place
+from tests.acceptance.service import poll
+from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import RedisServer
+
+JSON = "application/json"
+TASK: dict[str, Any] = {"lang": "py", "task": "notifier.email", "id": "poison", "root_id": "poison", "retries": 0}
+EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+def body(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+#: Shape → what `Place.publish_raw` takes after the routing key. Each once ended or emptied a stock worker (traps T6, T7).
+SHAPES: dict[str, dict[str, Any]] = {
+    "right headers, body of one": {"body": body([1]), "content_type": JSON, "headers": TASK, "encoding": "utf-8"},
+    "right headers, body an object": {
+        "body": body({"a": 1}),
+        "content_type": JSON,
+        "headers": TASK,
+        "encoding": "utf-8",
+    },
+    "right headers, body a number": {"body": body(7), "content_type": JSON, "headers": TASK, "encoding": "utf-8"},
+    "right headers, body not JSON": {"body": b"{", "content_type": JSON, "headers": TASK, "encoding": "utf-8"},
+    "right headers, body not UTF-8": {"body": b'["\xff"]', "content_type": JSON, "headers": TASK, "encoding": "utf-8"},
+    "right shape, no batch inside": {
+        "body": body([[{"v": 1}], {}, EMBED]),
+        "content_type": JSON,
+        "headers": TASK,
+        "encoding": "utf-8",
+    },
+    "right shape, no arguments": {
+        "body": body([[], {}, EMBED]),
+        "content_type": JSON,
+        "headers": TASK,
+        "encoding": "utf-8",
+    },
+    "a batch of a later version": {
+        "body": body([[{"v": 2, "events": []}], {}, EMBED]),
+        "content_type": JSON,
+        "headers": TASK,
+        "encoding": "utf-8",
+    },
+    "arguments of the wrong kind": {
+        "body": body([5, 5, 5]),
+        "content_type": JSON,
+        "headers": TASK,
+        "encoding": "utf-8",
+    },
+    "pickle": {
+        "body": b"\x80\x04N.",
+        "content_type": "application/x-python-serialize",
+        "headers": TASK,
+        "encoding": "binary",
+    },
+    "unknown task": {
+        "body": body([[], {}, EMBED]),
+        "content_type": JSON,
+        "headers": {**TASK, "task": "notifier.fax"},
+        "encoding": "utf-8",
+    },
+    "no headers": {"body": body([1, 2, 3]), "content_type": JSON, "encoding": "utf-8"},
+    "no headers, not JSON": {"body": b"\x00\x01", "content_type": JSON, "encoding": "utf-8"},
+    "nothing at all": {"body": b""},
+    "a time that is none": {
+        "body": body([[{}], {}, EMBED]),
+        "content_type": JSON,
+        "headers": {**TASK, "eta": "tomorrow"},
+        "encoding": "utf-8",
+    },
+    "compressed, but it is not": {
+        "body": b"plain",
+        "content_type": JSON,
+        "headers": {**TASK, "compression": "application/x-gzip"},
+        "encoding": "utf-8",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def at(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folders = {"poison.good": mail_folder("poison.good")}
+    with place(rabbitmq, redis_server, tmp_path_factory.mktemp("poison"), folders) as here:
+        here.service.consumer()
+        here.service.worker("-n", "one@%h")
+        yield here
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(at: Place, shape: str) -> None:
+    # Given a running worker
+    worker = at.service.processes[-1]
+    before = at.depths()["failed-email"]
+
+    # When a malformed message comes
+    at.publish_raw(TASKS_EXCHANGE, "email-normal", **SHAPES[shape])
+
+    # Then it is dead-lettered
+    poll(lambda: at.depths()["failed-email"] == before + 1, f"{shape} is in failed-email; {at.depths()}", 15)
+    # And the same worker sends the next mail
+    event = at.publish("poison.good", {"to": "good@example.org"})
+    at.until(at.delivery(event, "poison.good/mail", "mailto:good@example.org"), Status.SENT, timeout=15)
+    assert worker.popen.poll() is None
+
+
+def test_operators_see_poison_after_a_reindex_and_can_discard_it_but_not_send_it(at: Place) -> None:
+    # Given the shapes in failed-email, put there by the broker
+    for number, message in enumerate(SHAPES.values()):
+        at.publish_raw("notifier.failures", "failed-email", **{**message, "body": message["body"] + b" " * number})
+    before = at.depths()["failed-email"]
+
+    # When the index is rebuilt
+    at.failures("reindex")
+
+    # Then every message is listed with its reason
+    listed = at.failures("list", "--json", "--limit", "100")["entries"]
+    assert {entry["cause"] for entry in listed} == {Cause.POISON}
+    assert all(entry["reason"] for entry in listed)
+    # And a replay leaves them where they are, still listed
+    at.failures("replay", "--channel", "email", "--yes", "--json")
+    assert at.depths()["failed-email"] == before
+    assert len(at.failures("list", "--json", "--limit", "100")["entries"]) == len(listed)
+    # And they can be dropped
+    at.failures("discard", "--channel", "email", "--yes", "--json")
+    assert at.depths()["failed-email"] == 0
