@@ -16,6 +16,7 @@ from notifier.cli import (
     publishing,
     recipients,
     showing,
+    suppressions,
     topology,
 )
 from notifier.cli.exits import EXPLAINED, SpeakingGroup
@@ -35,6 +36,7 @@ application.add_typer(topology.group, name="topology")
 application.add_typer(content.templates, name="templates")
 application.add_typer(endpoints.group, name="endpoints")
 application.add_typer(recipients.group, name="recipients")
+application.add_typer(suppressions.group, name="suppressions")
 application.add_typer(failures.group, name="failures")
 application.command("publish")(publishing.publish)
 application.command("show")(showing.show)

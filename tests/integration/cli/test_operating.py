@@ -272,6 +272,19 @@ def test_a_recipient_is_stored_shown_and_forgotten(run: Run) -> None:
     assert run("recipients", "show", "user-1").returncode == 1
 
 
+def test_an_address_is_suppressed_shown_and_written_to_again(run: Run) -> None:
+    # Given an address an operator suppressed
+    added = run("suppressions", "add", "Kim@example.org", "--reason", "asked by phone")
+    assert added.returncode == 0, added.stderr
+
+    # Then it is found in any spelling, listed by its key only, and can be taken off the list
+    assert json.loads(run("suppressions", "show", "kim@EXAMPLE.org", "--json").stdout)["reason"] == "asked by phone"
+    assert "kim" not in run("suppressions", "list").stdout.casefold()
+    assert run("suppressions", "remove", "kim@example.org").returncode == 2
+    assert run("suppressions", "remove", "kim@example.org", "--yes").returncode == 0
+    assert run("suppressions", "show", "kim@example.org").returncode == 1
+
+
 def test_failures_are_listed_by_cause(run: Run, settings: Settings) -> None:
     ids = _park(settings, 3)
 
