@@ -69,7 +69,10 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
                     _say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
                     break
         finally:
+            complaints = stage.complaints()
             stage.close()
+    if complaints:
+        _say(f"the service logged {len(complaints)} warnings or errors; the first: {complaints[0]:.1000}")
     _say(f"done in {time.monotonic() - began:.0f} s")
     return figures
 

@@ -125,6 +125,11 @@ class Stage:
         }
         return Usage({role: gauges.cpu_seconds(found) for role, found in {**pids, **servers}.items()})
 
+    def complaints(self) -> list[str]:
+        """Every warning and error the service's processes have logged: a figure measured beside one needs a look."""
+        logs = [process.log for service in self.services for process in service.processes]
+        return [line for log in logs for line in log.read_text(errors="replace").splitlines() if line.startswith("{")]
+
     def close(self) -> None:
         """End everything."""
         for service in self.services:

@@ -46,16 +46,16 @@ CHECKED_EMAIL = Kind("bench.checked", "bench.checked/checked", "email")
 WEBHOOK = Kind("bench.hook", "bench.hook/hook", "webhook")
 
 
-def address(number: int) -> str:
-    """The recipient of one event; every event has another, as in life."""
-    return f"customer.{number}@shop.example.com"
+def address(number: int, run: str) -> str:
+    """The recipient of one event; nobody gets two mails, so no cache of addresses helps."""
+    return f"{run}.customer.{number}@shop.example.com"
 
 
-def data(number: int) -> dict[str, Any]:
+def data(number: int, run: str) -> dict[str, Any]:
     """About 600 bytes of JSON."""
     return {
         "number": f"FH-{number:06}",
-        "customer": {"email": address(number), "name": f"Customer {number}"},
+        "customer": {"email": address(number, run), "name": f"Customer {number}"},
         "currency": "EUR",
         "carrier": "Northern Parcel",
         "lines": [{"name": name, "quantity": quantity, "price": price} for name, quantity, price in _LINES],
@@ -74,7 +74,7 @@ def event(kind: Kind, number: int, run: str) -> bytes:
             "type": kind.event_type,
             "time": "2026-11-20T15:04:12Z",
             "datacontenttype": "application/json",
-            "data": data(number),
+            "data": data(number, run),
         }
     ).encode()
 
@@ -86,7 +86,7 @@ def deliveries(kind: Kind, count: int, run: str, endpoint: str) -> list[str]:
             SOURCE,
             f"{run}-{number}",
             kind.rule,
-            f"endpoint:{endpoint}" if kind.channel == "webhook" else f"mailto:{address(number)}",
+            f"endpoint:{endpoint}" if kind.channel == "webhook" else f"mailto:{address(number, run)}",
         )
         for number in range(count)
     ]
