@@ -62,12 +62,6 @@ def test_inspect_and_status_answer_for_workers_started_without_any_option(
     poll(lambda: any("notifier.sweep" in s["total"] for s in inspect(service, "stats", 2).values()), "a sweep has run")
 
 
-def test_a_name_given_to_a_worker_is_kept(service: Service) -> None:
-    service.worker("-n", "mail@shop.example")
-
-    assert list(inspect(service, "ping", 1)) == ["mail@shop.example"]
-
-
 def heartbeats(rabbitmq: RabbitMQ, url: str) -> list[int]:
     """Seconds of heartbeat of each connection of the virtual host, as the broker agreed to them; 0 is none."""
     return sorted(
@@ -142,7 +136,7 @@ def test_flower_shows_the_worker_its_tasks_and_metrics(
     service.consumer()
     service.worker("-n", "mail@shop.example")
 
-    # Then it knows the worker and the queues it reads
+    # Then it knows the worker by the name it was given, and the queues it reads
     def workers() -> dict[str, Any]:
         status, body = flower.get("/api/workers?refresh=1")
         assert status == 200

@@ -67,7 +67,7 @@ def drawn(tab: Tab) -> Tab:
     return tab
 
 
-def test_the_page_shows_events_deliveries_mails_and_webhooks(browse: Open, address: str, tmp_path: Path) -> None:
+def test_the_page_shows_events_deliveries_mails_and_webhooks(browse: Open, address: str) -> None:
     # When the page of a demo whose story is told is opened
     tab = drawn(browse(address))
 
