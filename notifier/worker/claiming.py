@@ -22,9 +22,8 @@ from notifier.worker.holding import hold
 from notifier.worker.preparing import Work
 from notifier.worker.recorder import now
 
-#: Seconds between looks at a delivery somebody else is sending, at the most. Just over the 8 s that a killed worker's
-#: sign of life lasts: its batches come back at once and find it still "alive", and the second look must not.
-BUSY_LOOK_S = 10
+#: Seconds between looks at a delivery somebody else is sending, at the most.
+BUSY_LOOK_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,27 @@ class Claims:
     work: list[Work] = field(default_factory=list)
     later: list[tuple[Delivery, int]] = field(default_factory=list)
     """Deliveries to look at again, with the seconds to wait: another worker has them, or their time has not come."""
+    orphans: list[Delivery] = field(default_factory=list)
+    """Deliveries another worker has, or had: its batch came back, so it may have died a moment ago."""
     ended: list[tuple[Delivery, Status]] = field(default_factory=list)
     """Deliveries that had come to an end before."""
 
 
-def claim_batch(batch: Batch, content: Content, ledger: Ledger, owner: str, lease: float) -> Claims:
-    """Claim all of a batch in one round trip, waiting for Redis."""
+def claim_batch(
+    batch: Batch, content: Content, ledger: Ledger, owner: str, lease: float, *, patient: bool = False
+) -> Claims:
+    """Claim all of a batch in one round trip, waiting for Redis.
+
+    ``patient``: what another worker has is an orphan, worth a second look; otherwise it is for later.
+    """
     requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
     claims = Claims()
     for request, answer in zip(requests, claim(ledger, requests, owner, lease), strict=True):
         match answer:
             case Claimed():
                 claims.work.append(_work(batch, request, answer, content))
+            case Busy() if patient and answer.owner != owner:
+                claims.orphans.append(request.delivery)
             case Busy():
                 claims.later.append((request.delivery, _whole(min(answer.retry_in, BUSY_LOOK_S))))
             case NotYet():

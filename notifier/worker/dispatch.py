@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import gevent
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Attempt, EndpointRef, RecipientRef, Status
+from notifier.domain.delivery import Attempt, Delivery, EndpointRef, RecipientRef, Status
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
 from notifier.errors import StorageUnavailable
@@ -33,6 +33,9 @@ from notifier.worker.sending import Sender
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
 #: its claims up earlier, when its liveness key is gone.
 LEASE_SLACK_S = 60.0
+#: Seconds until the second look at what another worker has. Just over the 8 s a killed worker's sign of life lasts:
+#: its batches come back at once and find it still "alive".
+ORPHAN_LOOK_S = 9.0
 #: Seconds of rendering after which other greenlets get their turn: fifty slow templates in one batch must not keep
 #: signs of life and broker heartbeats waiting.
 HUB_SHARE_S = 0.02
@@ -67,13 +70,22 @@ class Dispatch:
 
     def run(self, batch: Batch) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
+        orphans = self._run_once(batch, patient=True)
+        if orphans:
+            # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
+            # a batch that kills every worker would never reach its delivery limit.
+            gevent.sleep(ORPHAN_LOOK_S)
+            self._run_once(batch.narrowed(orphans))
+
+    def _run_once(self, batch: Batch, *, patient: bool = False) -> list[Delivery]:
         content = self._content.current
-        claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease)
+        claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
             self._run_claimed(batch, content, claims)
         except BaseException:
             self._release(claims.work)
             raise
+        return claims.orphans
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims) -> None:
         ready, withheld, postponed = self._prepare(claims.work, content, self._directory(claims.work))
