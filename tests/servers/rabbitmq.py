@@ -145,6 +145,13 @@ class RabbitMQ:
                 <<"{{\\"max-length\\":{messages}}}">>, 0, <<"queues">>, <<"{_USER}">>)
         """)
 
+    def limit_deliveries(self, url: str, queue: str, returns: int) -> None:
+        """Makes a queue dead-letter a message after so many returns, if its own limit is higher."""
+        self._control.run(f"""
+            ok = rabbit_policy:parse_set(<<"{vhost_of(url)}">>, <<"{queue}-deliveries">>, <<"^{queue}$">>,
+                <<"{{\\"delivery-limit\\":{returns}}}">>, 0, <<"queues">>, <<"{_USER}">>)
+        """)
+
     def connection_count(self) -> int:
         """How many clients are connected to the node."""
         return int(self._control.run("length(rabbit_networking:connections())"))
