@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench import report
 from tests.bench.scenarios import Figure, Round, Sizes
 from tests.bench.sinks import INSTALL
-from tests.bench.stage import Stage
+from tests.bench.stage import BenchFailed, Stage
 from tests.servers.processes import ServerMissing
 
 #: Seconds after which no further run is begun that would end later.
@@ -26,8 +26,8 @@ def main() -> int:
     about = report.machine()
     try:
         figures = _measure(options)
-    except ServerMissing as missing:
-        sys.stderr.write(f"{missing}\n")
+    except (ServerMissing, BenchFailed) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     if not figures:
         sys.stderr.write(f"no scenario's name contains {' or '.join(options.only)}\n")

@@ -52,13 +52,13 @@ class Figure:
 class Sizes:
     """How much is sent: enough for a few seconds each on a laptop's core."""
 
-    full: int = 8000
+    full: int = 6000
     """Events of scenarios with batches of 50."""
-    ten: int = 5000
-    one: int = 2000
+    ten: int = 4000
+    one: int = 1500
     plain_mails: int = 500
     plain_hooks: int = 1000
-    pings: int = 200
+    pings: int = 120
 
     @classmethod
     def quick(cls) -> "Sizes":
