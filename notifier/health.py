@@ -7,7 +7,9 @@ same three paths itself.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
 from notifier import __version__, metrics
+from notifier.logs import get, wide
+
+_log = get("health")
 
 #: A probe that has not sent its request by then is hung up on, so that idle connections cannot collect.
 _REQUEST_TIMEOUT_S = 5.0
@@ -76,8 +81,18 @@ class HealthServer:
         self._thread: threading.Thread | None = None
 
     def start(self) -> int:
-        """Listens from now on; raises `OSError` when the port is taken. Returns the port."""
-        self._server = _Server((self._host, self._port), self._answer)
+        """Listens from now on and returns the port: another one, with a warning, when the wanted one is taken.
+
+        Two processes on one machine must both be able to run; a probe that asks the wrong one is told by the log.
+        """
+        try:
+            self._server = _Server((self._host, self._port), self._answer)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            self._server = _Server((self._host, 0), self._answer)
+            port = int(self._server.server_address[1])
+            wide(_log, "health.elsewhere", level=logging.WARNING, wanted=self._port, port=port)
         self._thread = threading.Thread(target=self._server.serve, name="health", daemon=True)
         self._thread.start()
         return int(self._server.server_address[1])

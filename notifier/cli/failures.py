@@ -12,9 +12,10 @@ from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_operator
 from notifier.cli.printing import moment, print_fields, print_json, print_table, progress
+from notifier.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from notifier.failures.operator import Summary
+    from notifier.failures.operator import Operator, Summary
     from notifier.storage.parked import ParkedFilter
 
 group = typer.Typer(
@@ -58,8 +59,12 @@ def browse(
     counts = {f"{queue} {why}": count for (queue, why), count in sorted(operator.counts().items()) if count}
     if as_json:
         entries = [entry.as_dict() for entry in page.entries]
-        print_json({"entries": entries, "next": page.cursor, "counts": counts})
+        print_json({"entries": entries, "next": page.cursor, "counts": counts, "unindexed": _unindexed(operator)})
         return
+    for queue, messages in _unindexed(operator).items():
+        typer.echo(
+            f"{queue} holds {messages} more messages than this list knows: run `notifier failures reindex`", err=True
+        )
     if not counts:
         typer.echo("Nothing is parked.")
         return
@@ -157,6 +162,15 @@ def reindex() -> None:
     with progress("Reading the queues", 0) as moved:
         found = operator.reindex(progress=moved)
     typer.echo(f"found {found} entries")
+
+
+def _unindexed(operator: Operator) -> dict[str, int]:
+    """What the broker dead-lettered by itself; looking at the list must work while the broker is away."""
+    try:
+        return operator.unindexed()
+    except BrokerUnavailable as error:
+        typer.echo(f"the queues themselves could not be counted: {error}", err=True)
+        return {}
 
 
 def _act(

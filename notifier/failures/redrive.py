@@ -30,6 +30,9 @@ _log = logging.getLogger("notifier.failures")
 #: Headers the broker adds when it dead-letters; carried on, they make cycle detection drop the replay (trap T11).
 _DEATH_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
 
+#: Seconds a publish may wait for its confirm; a broker in alarm must end a replay with an error, not hold it for ever.
+CONFIRM_TIMEOUT_S = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -82,6 +85,7 @@ class Publishing:
             content_encoding="utf-8" if content_type == "application/json" else "identity",
             headers=headers,
             delivery_mode=2,
+            confirm_timeout=CONFIRM_TIMEOUT_S,
         )
 
 

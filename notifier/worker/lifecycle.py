@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gevent
+import kombu
+from amqp.exceptions import PreconditionFailed
 from celery import bootsteps, signals
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.events import Events
 
+from notifier.domain import topology
 from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
 from notifier.health import HealthServer
@@ -167,11 +170,41 @@ class QuietEventConnection(bootsteps.StartStopStep):
         consumer.amqheartbeat = self._heartbeat
 
 
+class DeclaredTopology(bootsteps.StartStopStep):
+    """Declares the failure queues and looks whether the work queues are as this release declares them.
+
+    Failure queues first: at-least-once dead lettering into a queue that is not there hides the message. A queue with
+    other arguments (AMQP 406) ends the worker with an explanation; Celery itself would reconnect for ever.
+    """
+
+    requires = (Connection,)
+
+    def start(self, consumer: Any) -> None:
+        """On every connection, so that queues deleted meanwhile are there again."""
+        if consumer.connection.transport.driver_type != "amqp":
+            return
+        for queue in topology.QUEUES:
+            exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
+            wanted = kombu.Queue(
+                queue.name, exchange, routing_key=queue.routing_key, durable=True, queue_arguments=dict(queue.arguments)
+            )
+            with consumer.connection.channel() as channel:
+                try:
+                    wanted.bind(channel).declare()
+                except PreconditionFailed as error:
+                    sys.stderr.write(
+                        f"the worker cannot start: queue {queue.name} exists with other arguments: {error}\n"
+                        "See `notifier topology show`; drain and delete the queue, then `notifier topology apply`.\n"
+                    )
+                    raise SystemExit(2) from error
+
+
 def install(app: Any) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
+    app.steps["consumer"].add(DeclaredTopology)
     app.steps["consumer"].add(QuietEventConnection)
     app.steps["consumer"].add(RejectUnreadable)
-    Events.requires = (Connection, QuietEventConnection)
+    Events.requires = (Connection, DeclaredTopology, QuietEventConnection)
     signals.worker_init.connect(_on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
@@ -183,7 +216,7 @@ def _on_init(sender: Any = None, **_: Any) -> None:
 
     try:
         start(build_worker(sender.app, node=sender.hostname))
-    except NotifierError as error:
+    except (NotifierError, OSError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         raise SystemExit(2) from error
 

@@ -95,9 +95,21 @@ def test_a_process_that_should_be_restarted_says_why() -> None:
     assert b"has not moved" in reply.body
 
 
-def test_a_taken_port_is_an_error_at_start(port: int) -> None:
-    with pytest.raises(OSError, match="in use"):
-        HealthServer(_Told(), "127.0.0.1", port).start()
+def test_a_taken_port_gives_way_to_another_with_a_warning(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    # Given a port that another process's page has
+    second = HealthServer(_Told(), "127.0.0.1", port)
+
+    # When a second page wants the same one
+    other = second.start()
+
+    # Then it is served elsewhere, and the log says where
+    try:
+        assert other != port
+        assert ("health.elsewhere", {"wanted": port, "port": other}) in [
+            (record.message, getattr(record, "fields", None)) for record in caplog.records
+        ]
+    finally:
+        second.stop()
 
 
 def test_stopping_frees_the_port_and_may_be_repeated() -> None:
