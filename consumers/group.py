@@ -9,7 +9,7 @@ import pika
 
 from notifier import logs, metrics
 from notifier.domain.event import Event
-from notifier.domain.parked import ParkedEvent
+from notifier.domain.parked import Parked, ParkedEvent
 from notifier.rules.planner import Plan
 
 log = logs.get("intake")
@@ -49,6 +49,8 @@ class Group:
     fanouts: list[Fanout] = field(default_factory=list)
     oversized: list[Received] = field(default_factory=list)
     """Too large to be copied into ``failed-intake``; the broker moves them there when they are rejected."""
+    moved: list[Parked] = field(default_factory=list)
+    """How operators see these."""
     finished: list[str] = field(default_factory=list)
     """Keys of events that are completely planned once this group is confirmed."""
     duplicates: int = 0

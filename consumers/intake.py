@@ -148,10 +148,12 @@ class Intake:
             group.finished.append(plan.event.key)
 
     def _park(self, group: Group, received: Received, event: Event | None, error: Exception) -> None:
+        parked = refused_event(received, event, error, self._clock())
         if len(received.body) > COPY_LIMIT:
             group.oversized.append(received)
+            group.moved += parked.parked
         else:
-            group.parked.append(refused_event(received, event, error, self._clock()))
+            group.parked.append(parked)
 
     async def register(self, group: Group) -> list[Outgoing]:
         """Write the deliveries down; the messages to publish for those that are not on their way already."""
@@ -176,8 +178,9 @@ class Intake:
         """After every confirm: from now on these events are duplicates, and what was parked can be looked up."""
         if group.finished:
             await self._ledger.planned(group.finished)
-        if self._index_parked is not None and group.parked:
-            await self._index_parked([entry for parked in group.parked for entry in parked.parked])
+        entries = [*group.moved, *(entry for parked in group.parked for entry in parked.parked)]
+        if self._index_parked is not None and entries:
+            await self._index_parked(entries)
 
 
 def _wanted(group: Group, plan: Plan, registered: Registered) -> Sequence[Planned]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
 
@@ -11,6 +10,7 @@ import pika
 from consumers.group import Received
 from consumers.publisher import Outgoing
 from notifier.domain.event import Event
+from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.parked import Parked, ParkedEvent
 from notifier.domain.topology import FAILED_INTAKE, FAILURES_EXCHANGE
@@ -55,7 +55,7 @@ def parked_message(parked: ParkedEvent) -> Outgoing:
 
 def _parked_event(received: Received, event: Event | None, cause: Cause, reason: str, now: float) -> ParkedEvent:
     entry = Parked(
-        id=event.key if event else _raw_id(received.body),
+        id=event.key if event else raw_id(received.body),
         queue=FAILED_INTAKE,
         cause=cause,
         reason=clip(reason),
@@ -66,7 +66,3 @@ def _parked_event(received: Received, event: Event | None, cause: Cause, reason:
     )
     headers: dict[str, Any] = received.properties.headers or {}
     return ParkedEvent((entry,), received.body, received.properties.content_type or "", headers)
-
-
-def _raw_id(body: bytes) -> str:
-    return "raw_" + hashlib.blake2b(body, digest_size=16).hexdigest()

@@ -31,6 +31,11 @@ def event_key(source: str, event_id: str) -> str:
     return "evt_" + _digest("event", source, event_id)
 
 
+def raw_id(body: bytes) -> str:
+    """The name of a parked message that has no event or delivery of its own: the same bytes have the same name."""
+    return "raw_" + hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
 def delivery_id(source: str, event_id: str, rule: str, destination: str) -> str:
     """Ledger key, Message-ID and ``webhook-id`` of one delivery; ``destination`` is `Destination.identity`."""
     return "dlv_" + _digest("delivery", source, event_id, rule, destination)

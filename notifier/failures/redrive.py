@@ -20,7 +20,7 @@ from celery import Celery
 
 from notifier.domain import topology
 from notifier.domain.batch import Batch
-from notifier.domain.ids import event_key
+from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, decode_parked
 from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected
@@ -152,7 +152,7 @@ def read_message(queue: str, body: bytes, headers: dict[str, Any], content_type:
 
 
 def _dead_lettered(queue: str, body: bytes, headers: dict[str, Any], content_type: str) -> ParkedBatch | ParkedEvent:
-    reason = "returned by workers until the broker's delivery limit"
+    cause, reason = Cause.POISON, "returned by workers until the broker's delivery limit"
     if queue != topology.FAILED_INTAKE:
         try:
             batch = Batch.decode(orjson.loads(body)[0][0])
@@ -161,8 +161,10 @@ def _dead_lettered(queue: str, body: bytes, headers: dict[str, Any], content_typ
         else:
             return ParkedBatch(batch, tuple(_poison(queue, batch, d.id, reason) for d in batch.deliveries))
     kept = {name: value for name, value in headers.items() if not name.startswith(_DEATH_HEADERS)}
-    identity = "raw_" + event_key(content_type, body.hex())[4:]
-    parked = Parked(id=identity, queue=queue, cause=Cause.POISON, reason=reason[:300], parked_at=time.time())
+    if queue == topology.FAILED_INTAKE and headers.get("x-first-death-reason") == "rejected":
+        # Intake copies what it refuses, with the reason; only what is too large to be copied is left to the broker.
+        cause, reason = Cause.TOO_LARGE, f"{len(body):,} bytes: larger than an event may be"
+    parked = Parked(id=raw_id(body), queue=queue, cause=cause, reason=reason[:300], parked_at=time.time())
     return ParkedEvent((parked,), body, content_type, kept)
 
 
