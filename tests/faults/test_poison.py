@@ -23,7 +23,7 @@ def body(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-#: Shape → what `Place.publish_raw` takes after the routing key. Each once ended or emptied a stock worker (traps T6, T7).
+#: Shape → what `Place.publish_raw` takes after the routing key: what ends a stock worker or vanishes in it (T6, T7).
 SHAPES: dict[str, dict[str, Any]] = {
     "right headers, body of one": {"body": body([1]), "content_type": JSON, "headers": TASK, "encoding": "utf-8"},
     "right headers, body an object": {
