@@ -187,5 +187,3 @@ for _names, _operator in (
     (("in",), "in"),
 ):
     test(*_names)(COMPARISONS[_operator])
-
-
