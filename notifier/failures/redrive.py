@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import kombu
 import kombu.exceptions
 import orjson
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 
 from notifier.domain import topology
@@ -215,7 +215,7 @@ class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if error is None:
             return
-        if type(error).__name__ == "MessageNacked":
+        if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
             raise PublishRejected("the broker refused the message (queue full)") from error
         if isinstance(error, (kombu.exceptions.KombuError, AMQPError, OSError)):
             raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import kombu.exceptions
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 
 from notifier.domain import topology
@@ -110,7 +110,8 @@ class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated
         if error is None:
             return
         name = type(error).__name__
-        if name == "MessageNacked":
+        # kombu wraps py-amqp's error in its own.
+        if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
             raise PublishRejected("the broker refused the message (queue full)") from error
         if isinstance(error, (kombu.exceptions.KombuError, AMQPError, OSError, TimeoutError)):
             raise BrokerUnavailable(f"cannot publish: {name}: {error}") from error

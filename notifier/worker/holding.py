@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import gevent
 
-from notifier.errors import Unavailable
+from notifier.errors import PublishRejected, Unavailable
 from notifier.logs import get, wide
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ HOLD_LIMIT_S = 300.0
 
 
 def hold(action: Callable[[], T], what: str) -> T:
-    """Run ``action`` until it is not `Unavailable`; after `HOLD_LIMIT_S` the last error leaves.
+    """Run ``action`` until no dependency is away and no queue full; after `HOLD_LIMIT_S` the last error leaves.
 
     The greenlet keeps its prefetch slot on purpose: with Redis away there is nothing else a worker could do, and
     giving messages back would only spin them through the broker until its delivery limit parks them.
@@ -33,7 +33,7 @@ def hold(action: Callable[[], T], what: str) -> T:
     while True:
         try:
             result = action()
-        except Unavailable as error:
+        except (Unavailable, PublishRejected) as error:
             if waited >= HOLD_LIMIT_S:
                 raise
             if step == 0:
