@@ -1,68 +1,79 @@
-"""Whatever ends a task's body, Celery hears one of three words: done, hand back, dead-letter (traps T3, T5, T8)."""
+"""Whatever ends a task's body leaves it as success or as Celery's `Reject`: nothing else acknowledges or returns."""
 
 import asyncio
-import json
-from typing import Any
 
 import gevent
+import greenlet
 import pytest
 from celery.exceptions import Reject
 
-from consumers.batching import Batcher
 from notifier.domain.batch import Batch
-from notifier.errors import BrokerUnavailable, PublishRejected, StorageUnavailable
+from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority
+from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected, StorageUnavailable
 from notifier.worker.guard import run_guarded
-from tests.unit.consumers.factories import event, planned
+
+BATCH = Batch(
+    channel=Channel.EMAIL,
+    priority=Priority.NORMAL,
+    events=[Event(id="1", source="/tests", type="a.b")],
+    deliveries=[Delivery(id="dlv_1", event=0, rule="a.b/mail", to=Mailbox(address="a@example.org"))],
+)
 
 
-def wire() -> Any:
-    """A batch as a task's argument."""
-    batcher = Batcher()
-    batcher.add(event(), [planned(event())])
-    (batch,) = batcher.batches()
-    return json.loads(batch.body)
+def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
+    ran: list[Batch] = []
 
+    run_guarded(ran.append, BATCH.encode())
 
-def test_a_batch_that_ends_well_is_acknowledged() -> None:
-    seen: list[Batch] = []
-
-    run_guarded(seen.append, wire())
-
-    assert [batch.queue for batch in seen] == ["email-normal"]
+    assert ran == [BATCH]
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "requeue"),
     [
-        # what a dependency that is away looks like
-        StorageUnavailable("away"),
-        BrokerUnavailable("away"),
-        PublishRejected("full"),
-        # a mistake of ours
-        ValueError("oops"),
-        # what is no Exception: under gevent each of these left its message unacknowledged for half an hour
-        gevent.Timeout(1),
-        gevent.GreenletExit(),
-        asyncio.CancelledError(),
-        SystemExit(1),
-        KeyboardInterrupt(),
-        MemoryError(),
+        (InvalidBatch("x"), False),
+        (StorageUnavailable("x"), True),
+        (BrokerUnavailable("x"), True),
+        (PublishRejected("x"), True),
+        (ValueError("x"), True),
+        (RecursionError(), True),
+        (MemoryError(), True),
+        (SystemExit(1), True),
+        (KeyboardInterrupt(), True),
+        (asyncio.CancelledError(), True),
+        (gevent.Timeout(1), True),
+        (greenlet.GreenletExit(), True),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )
-def test_whatever_ends_a_batch_early_hands_it_back(error: BaseException) -> None:
+def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -> None:
+    # Given a batch that ends in an exception of any kind
     def run(_: Batch) -> None:
         raise error
 
+    # When it is run
     with pytest.raises(Reject) as rejected:
-        run_guarded(run, wire())
+        run_guarded(run, BATCH.encode())
 
-    assert vars(rejected.value)["requeue"] is True
+    # Then the broker gets it back, or dead-letters what nobody can read
+    assert rejected.value.requeue is requeue
 
 
-@pytest.mark.parametrize("argument", [None, 7, {}, {"v": 2}, [], "batch"])
-def test_what_nobody_can_read_is_dead_lettered(argument: Any) -> None:
+@pytest.mark.parametrize("wire", [None, 7, "x", [], {}, {"v": 1}, {"v": 2, "events": []}, {"events": [{}]}])
+def test_what_is_no_batch_is_dead_lettered(wire: object) -> None:
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda _: None, argument)
+        run_guarded(lambda _: None, wire)
 
-    assert vars(rejected.value)["requeue"] is False
+    assert rejected.value.requeue is False
+
+
+def test_a_reject_never_carries_an_endless_text() -> None:
+    def run(_: Batch) -> None:
+        raise ValueError("x" * 100_000)
+
+    with pytest.raises(Reject) as rejected:
+        run_guarded(run, BATCH.encode())
+
+    assert len(str(rejected.value.reason)) <= 200
