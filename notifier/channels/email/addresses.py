@@ -22,6 +22,12 @@ REMEMBERED = 20_000
 #: The library documents this list as the way to say so.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
+#: What nearly every address looks like, read in 1 µs; the library takes 30 and agrees (property test). Labels with a
+#: hyphen in the third and fourth place are left to it: they may be IDNA.
+_PLAIN = re.compile(
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,63}"
+    r"@(?=.{1,253}$)(?:(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+)
 _NAMED = re.compile(r"^\s*(?P<name>[^<>]*?)\s*<(?P<address>[^<>]+)>\s*$")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
 
@@ -48,6 +54,9 @@ class Sender:
 def parse_address(text: str) -> Address:
     """Raises `InvalidAddress` with the reason. Spaces around it are not part of an address."""
     address = text.strip(" ")
+    if _PLAIN.fullmatch(address) and len(address) <= 254:
+        local, _, domain = address.rpartition("@")
+        return Address(f"{local}@{domain.lower()}", smtputf8=False)
     if _UNSAFE.search(address):
         raise InvalidAddress("the address contains a control character, a space, < or >")
     try:

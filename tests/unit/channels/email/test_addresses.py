@@ -1,9 +1,11 @@
 """What is an email address, and how it is written into an SMTP command."""
 
 import pytest
-from hypothesis import given
+from email_validator import validate_email
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifier.channels.email import addresses
 from notifier.channels.email.addresses import Address, parse_address, parse_sender
 from notifier.errors import InvalidAddress
 
@@ -91,3 +93,17 @@ def test_a_sender_may_have_a_name(written: str, name: str, address: str) -> None
 def test_what_is_no_sender_is_refused(written: str) -> None:
     with pytest.raises(InvalidAddress):
         parse_sender(written)
+
+
+@given(st.from_regex(addresses._PLAIN, fullmatch=True).filter(lambda text: len(text) <= 254))
+@settings(max_examples=600)
+def test_the_short_cut_reads_an_address_as_the_library_does(text: str) -> None:
+    # Given an address that takes the short cut, when the library reads it
+    parsed = validate_email(text, check_deliverability=False, globally_deliverable=False)
+    # Then both say the same
+    assert parse_address(text) == addresses.Address(f"{parsed.local_part}@{parsed.ascii_domain}", smtputf8=False)
+
+
+@pytest.mark.parametrize("text", ["kim@example.org", "a.b+c_d-e@sub.example.co.uk", "K.Im@EXAMPLE.org"])
+def test_what_nearly_every_address_looks_like_takes_the_short_cut(text: str) -> None:
+    assert addresses._PLAIN.fullmatch(text)
