@@ -137,6 +137,9 @@ class Link:
             with self._lock:
                 self._connection = self._channel = None
                 self._pump_is_due = False
+            # pika has no public way to drop a connection whose goodbye is never answered; its socket would stay open.
+            if (transport := connection._transport) is not None:  # noqa: SLF001
+                transport.abort()
             connection.ioloop.close()
         return self._was_usable
 
