@@ -1,5 +1,7 @@
 """A running service with templates of its own, and what a test asks of it from outside: ledger, queues, metrics."""
 
+import contextlib
+import http.client
 import json
 import re
 import urllib.request
@@ -22,7 +24,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from tests.acceptance.service import SECRET_KEY, Process, Service, environment, poll
+from tests.acceptance.service import ADMIN_TOKEN, SECRET_KEY, Process, Service, environment, poll
 from tests.servers.http import HttpSink
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -169,6 +171,19 @@ def metric(process: Process, name: str) -> float:
     with urllib.request.urlopen(f"http://127.0.0.1:{process.health_port}/metrics", timeout=10) as page:
         text = page.read().decode()
     return sum(float(value) for value in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
+
+
+def post_event(api: Process, body: bytes, content_type: str = STRUCTURED) -> tuple[int, Any]:
+    """POST /v1/events with any bytes: (status, JSON)."""
+    connection = http.client.HTTPConnection("127.0.0.1", api.health_port, timeout=20)
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
+    # It may answer without reading on, which is what a large body deserves.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.request("POST", "/v1/events", body, headers)
+    answer = connection.getresponse()
+    read = json.loads(answer.read())
+    connection.close()
+    return answer.status, read
 
 
 def message_id(mail: bytes) -> str:

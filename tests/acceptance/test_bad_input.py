@@ -1,8 +1,6 @@
 """Everything a stranger, a mistake or an attacker can hand in: a clear reason, and nothing else is disturbed."""
 
 import base64
-import contextlib
-import http.client
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +15,8 @@ from notifier.domain.ids import event_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.storage.parked import ParkedFilter
-from tests.acceptance.place import SOURCE, STRUCTURED, Place, hook_folder, mail_folder, metric, place
-from tests.acceptance.service import ADMIN_TOKEN, Process, ask, poll
+from tests.acceptance.place import SOURCE, STRUCTURED, Place, hook_folder, mail_folder, metric, place, post_event
+from tests.acceptance.service import Process, ask, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -273,22 +271,10 @@ def test_an_endpoint_inside_is_refused_when_it_is_registered_and_when_it_is_sent
     ],
 )
 def test_the_api_refuses_bad_events_with_a_problem(running: Running, body: bytes, content_type: str) -> None:
-    status, problem = post(running.api, body, content_type)
+    status, problem = post_event(running.api, body, content_type)
 
     assert 400 <= status < 500
     assert problem["title"]
-
-
-def post(api: Process, body: bytes, content_type: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", api.health_port, timeout=20)
-    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
-    # It may answer without reading on, which is what a large body deserves.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        connection.request("POST", "/v1/events", body, headers)
-    answer = connection.getresponse()
-    read = json.loads(answer.read())
-    connection.close()
-    return answer.status, read
 
 
 def peak_memory(process: Process) -> int:
