@@ -134,7 +134,7 @@ def test_flower_shows_the_worker_its_tasks_and_metrics(
 ) -> None:
     # Given Flower beside the service
     service.consumer()
-    service.worker("-n", "mail@shop.example")
+    service.worker("-E", "-n", "mail@shop.example")
 
     # Then it knows the worker by the name it was given, and the queues it reads
     def workers() -> dict[str, Any]:
