@@ -111,10 +111,13 @@ class Operator:
         for queue, ids in queues.items():
             if ids:
                 action.ids = ids
+                before = self._index.search(ParkedFilter(ids=tuple(sorted(ids))), limit=len(ids)).entries
                 walked = Redrive(self._app, progress=progress).walk(queue, action)
                 missing += len(ids - {entry.id for entry in walked.entries})
-                # What a replay cannot send is still in its queue, and must stay visible.
-                self._index.remove(sorted(ids - {entry.id for entry in walked.entries if not action.visit(entry)}))
+                # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both
+                # must stay visible.
+                kept = {entry.id for entry in walked.entries if not action.visit(entry)}
+                self._index.drop([entry for entry in before if entry.id not in kept])
         summary = Summary(len(wanted), action.done, action.already_sent, missing)
         wide(_log, f"failures.{action.verb}", chosen=summary.chosen, done=summary.done)
         return summary

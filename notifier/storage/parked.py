@@ -85,6 +85,10 @@ class ParkedIndex:
         """After they left their queue."""
         self._run(_swap(dict.fromkeys(ids)))
 
+    def drop(self, entries: Sequence[Parked]) -> None:
+        """Take away these very entries; one that was replaced since, because it was parked again, stays."""
+        self._run(_drop(entries))
+
     def get(self, parked_id: str) -> Parked | None:
         """One entry."""
         return self._run(_get(parked_id))
@@ -130,6 +134,11 @@ def _swap(wanted: dict[str, Parked | None]) -> Operation[None]:
         replies = yield [_swap_call(i, expected[i], wanted[i]) for i in order]
         there = {i: reply for i, reply in zip(order, replies, strict=True) if reply}
         expected = {i: "" if text == "-" else text for i, text in there.items()}
+
+
+def _drop(entries: Sequence[Parked]) -> Operation[None]:
+    if entries:
+        yield [_swap_call(entry.id, _encode(entry), None) for entry in entries]
 
 
 def _swap_call(parked_id: str, expected: str, entry: Parked | None) -> Call:
