@@ -120,7 +120,8 @@ class RabbitMQ:
     def queue_depths(self, url: str) -> dict[str, int]:
         """Messages in each queue of the virtual host, ready and unacknowledged together.
 
-        Asked of the queues themselves: the broker's own statistics of quorum queues are up to five seconds old.
+        Asked of the queues themselves: the broker's own statistics of quorum queues are up to five seconds old. A queue
+        that ends while it is asked, because its client has just gone, has none.
         """
         lines = self._control.run(f"""
             Count = fun(Queue) ->
@@ -129,7 +130,10 @@ class RabbitMQ:
                         {{ok, Total, _}} = ra:consistent_query(
                             amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
                         Total;
-                    _ -> proplists:get_value(messages, rabbit_amqqueue:info(Queue, [messages]))
+                    _ -> case catch rabbit_amqqueue:info(Queue, [messages]) of
+                        [{{messages, Number}}] -> Number;
+                        _ -> 0
+                    end
                 end
             end,
             iolist_to_binary([[element(4, amqqueue:get_name(Queue)), 9, integer_to_binary(Count(Queue)), 10]
