@@ -67,7 +67,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
 
     @routes.post("", status_code=201, summary="Register an endpoint", responses=responses(422))
     def add(request: Request, new: NewEndpoint) -> EndpointWithSecret:
-        """Answers with its signing secret, this once. Deliveries start about a second later. Role: `admin`."""
+        """Answers with its signing secret, this once. Every event published after the answer counts. Role: `admin`."""
         made = endpoints.add(
             new.tenant,
             checked_url(new.url),
@@ -75,6 +75,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             headers=check_headers(tuple(new.headers.items())),
             description=new.description,
         )
+        endpoints.settle()
         _note(request, "added", made)
         return _with_secret(made)
 
@@ -88,6 +89,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             headers=None if change.headers is None else check_headers(tuple(change.headers.items())),
             description=change.description,
         )
+        endpoints.settle()
         _note(request, "changed", changed)
         return _body(changed)
 
@@ -110,6 +112,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
 
 def _switch(request: Request, store: Endpoints, id: str, state: EndpointState, reason: str) -> EndpointBody:  # noqa: A002
     switched = store.set_state(id, state, reason)
+    store.settle()
     _note(request, state.value, switched)
     return _body(switched)
 

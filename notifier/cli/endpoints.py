@@ -43,6 +43,7 @@ def add(
         made = stores.endpoints.add(
             tenant, checked, event_types=event or ["*"], headers=headers, description=description
         )
+        stores.endpoints.settle()
     _print_secret(made, as_json)
 
 
@@ -98,7 +99,9 @@ def enable(identity: Id, as_json: Json = False) -> None:
     from notifier.domain.endpoint import EndpointState
 
     with opened_stores() as stores:
-        _print(stores.endpoints.set_state(identity, EndpointState.ENABLED), as_json)
+        enabled = stores.endpoints.set_state(identity, EndpointState.ENABLED)
+        stores.endpoints.settle()
+    _print(enabled, as_json)
 
 
 @group.command()

@@ -1,7 +1,7 @@
 """`EndpointDirectory`: which enabled endpoints of a tenant subscribed to an event type, for planning.
 
 Planning asks per event and must not wait per event: the tenants of a batch are fetched in one round trip and trusted
-for a second. A new endpoint therefore gets events from about a second after it was added.
+for a second. A new endpoint therefore gets events from about a second after it was added: `Endpoints.settle`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.directory import FRESH_S
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
@@ -97,6 +98,15 @@ class Endpoints:
         found, pauses = self._run(_get_many_paused(ids, self._cipher))
         now = self._clock()
         return {s.endpoint.id: replace(s.at(now), paused_until=pauses.get(s.endpoint.id, 0)) for s in found}
+
+    @staticmethod
+    def settle() -> None:
+        """Wait until every process plans with what was just changed.
+
+        Planning trusts a tenant's endpoints for `FRESH_S`. Whoever answers a person or a program waits that long
+        first, so that every event published after the answer is planned with the change.
+        """
+        time.sleep(FRESH_S)
 
     def pause(self, endpoint_id: str, until: float) -> None:
         """Send it nothing before ``until`` (unix seconds); a pause that lasts longer stays."""

@@ -94,7 +94,10 @@ class Stage:
     def new_endpoint(self) -> str:
         """Register the webhook sink for every event type; its id."""
         url = f"http://127.0.0.1:{self.hooks.port}/hook"
-        return build_endpoints(read_settings(self._notifier(self.mails)), self._store).add("default", url).id
+        endpoints = build_endpoints(read_settings(self._notifier(self.mails)), self._store)
+        added = endpoints.add("default", url)
+        endpoints.settle()
+        return added.id
 
     def ledger(self) -> Ledger:
         """The ledger the service writes."""
