@@ -69,20 +69,21 @@ class Recorder:
         self._records: deque[tuple[Record, Receipt]] = deque()
         self._marks: deque[tuple[str, int, Callable[[bool], None]]] = deque()
         self._wanted = Signal()
+        self._called = False
         self._watcher = gevent.get_hub().loop.async_()
         self._watcher.start(self._wanted.set)
         self._greenlet = gevent.spawn(self._run)
         self._stopping = False
 
     def submit(self, record: Record, receipt: Receipt) -> None:
-        """Queue one record; thread-safe, never blocks. deque.append and async_.send are atomic and coalesce."""
+        """Queue one record; thread-safe, never blocks."""
         self._records.append((record, receipt))
-        self._watcher.send()
+        self._call()
 
     def mark(self, delivery: str, fence: int, marked: Callable[[bool], None]) -> None:
         """Note that a delivery is about to leave, then say whether the claim still held (on the hub's thread)."""
         self._marks.append((delivery, fence, marked))
-        self._watcher.send()
+        self._call()
 
     def stop(self) -> None:
         """Write what is queued, then end."""
@@ -92,6 +93,13 @@ class Recorder:
         self._watcher.stop()
         self._watcher.close()
 
+    def _call(self) -> None:
+        # Waking the hub takes the GIL from the engine, so a greenlet that has been called is not called again. What is
+        # appended before `_run` lowers the flag is seen by the flush that follows; what comes after calls anew.
+        if not self._called:
+            self._called = True
+            self._watcher.send()
+
     def _run(self) -> None:
         while True:
             self._wanted.wait()
@@ -99,6 +107,8 @@ class Recorder:
             self._flush_marks()
             if self._records and not self._stopping:
                 gevent.sleep(FLUSH_AFTER_S)
+            self._called = False
+            self._flush_marks()
             while self._records:
                 self._flush_records()
             if self._stopping and not self._records and not self._marks:
