@@ -140,6 +140,9 @@ class Link:
             # pika has no public way to drop a connection whose goodbye is never answered; its socket would stay open.
             if (transport := connection._transport) is not None:  # noqa: SLF001
                 transport.abort()
+                # It closes its socket in a callback: one more turn of the loop.
+                connection.ioloop.add_callback_threadsafe(connection.ioloop.stop)
+                connection.ioloop.start()
             connection.ioloop.close()
         return self._was_usable
 
@@ -233,7 +236,8 @@ class Link:
     def _say_goodbye(self) -> None:
         if self._connection is None:
             return
-        if self._connection.is_open:
+        # Also one that is still being opened: left to the loop's end, its socket would stay open.
+        if not (self._connection.is_closing or self._connection.is_closed):
             self._connection.close()
         self._connection.ioloop.call_later(_GOODBYE_S, self._connection.ioloop.stop)
 

@@ -44,10 +44,10 @@ def app() -> Celery:
     app = Celery("contract", set_as_current=False)
     app.conf.update(from_settings(Settings()))
 
-    def email(batch: Any) -> Any:
-        return batch
+    # The worker's own tasks: they are shared with every app of the process, this one included.
+    import notifier.worker.tasks  # noqa: F401
 
-    app.task(email, name="notifier.email", shared=False)
+    app.finalize()
     return app
 
 

@@ -83,12 +83,12 @@ def test_a_durable_message_survives_a_restart_and_a_kill_of_the_broker(rabbitmq:
 
 
 def test_a_stopped_broker_refuses_connections_until_it_is_started_again(rabbitmq: RabbitMQ, broker_url: str) -> None:
-    rabbitmq.stop_app()
+    rabbitmq.stop()
     try:
         with pytest.raises(pika.exceptions.AMQPConnectionError):
             publish(broker_url, b"nobody listens")
     finally:
-        rabbitmq.start_app()
+        rabbitmq.start()
 
     publish(broker_url, b"welcome back")
 

@@ -172,14 +172,6 @@ class RabbitMQ:
         """Unblocks publishers."""
         self._control.run("rabbit_alarm:clear_alarm({resource_limit, disk, node()})")
 
-    def stop_app(self) -> None:
-        """Stops the broker but not its Erlang machine: all connections end, the port is closed."""
-        self._control.run("rabbit:stop()")
-
-    def start_app(self) -> None:
-        """Starts the broker again after `stop_app`; messages on durable queues are still there."""
-        self._control.run("rabbit:start()")
-
     def start(self) -> None:
         """Starts the node and waits until it speaks AMQP."""
         self._process = start([self._server], self._log, self._environment())

@@ -67,12 +67,12 @@ def send_until_refused(publisher: TaskPublisher) -> None:
 def test_a_broker_that_is_away_is_a_named_error(app: Celery, rabbitmq: RabbitMQ, broker_url: str) -> None:
     publisher = TaskPublisher(app)
     publisher.send(BATCH)
-    rabbitmq.stop_app()
+    rabbitmq.stop()
     try:
         with pytest.raises(BrokerUnavailable):
             publisher.send(BATCH)
     finally:
-        rabbitmq.start_app()
+        rabbitmq.start()
 
 
 def test_parked_deliveries_are_read_back_as_they_were(app: Celery) -> None:
