@@ -12,6 +12,7 @@ import pika
 import pytest
 import redis
 
+from tests.acceptance.service import poll
 from tests.servers.certificates import Certificate
 from tests.servers.faults import DROP, GARBAGE, HANG
 from tests.servers.http import HttpSink
@@ -110,6 +111,8 @@ def test_a_disk_alarm_blocks_publishers_until_it_is_cleared(rabbitmq: RabbitMQ, 
 
 
 def test_the_broker_can_close_every_connection(rabbitmq: RabbitMQ, broker_url: str) -> None:
+    # Given one connection, once the broker has noticed that those of earlier tests are gone
+    poll(lambda: rabbitmq.connection_count() == 0, "no connection of an earlier test")
     connection = pika.BlockingConnection(pika.URLParameters(broker_url))
     assert rabbitmq.connection_count() == 1
 
