@@ -156,9 +156,9 @@ class RabbitMQ:
                 <<"{{\\"delivery-limit\\":{returns}}}">>, 0, <<"queues">>, <<"{_USER}">>)
         """)
 
-    def connection_count(self) -> int:
-        """How many clients are connected to the node."""
-        return int(self._control.run("length(rabbit_networking:connections())"))
+    def connection_count(self, url: str) -> int:
+        """How many clients are connected to the virtual host of `url`; those of other tests are not counted."""
+        return int(self._control.run(f'length(rabbit_connection_tracking:list(<<"{vhost_of(url)}">>))'))
 
     def close_connections(self) -> None:
         """Closes every client connection from the broker's side, as an operator or a failover would."""
