@@ -19,7 +19,7 @@ from notifier.domain import topology
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
-from notifier.wiring import node_name, settings
+from notifier.wiring.process import node_name, settings
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {"broker_url": "NOTIFIER_BROKER_URL", "result_backend": "NOTIFIER_REDIS_URL"}
@@ -48,7 +48,7 @@ def _install_worker(instance: Any, **_: Any) -> None:
 @signals.setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     """Worker, beat and Flower log like the other roles, instead of in Celery's format."""
-    from notifier.wiring import configure_logs
+    from notifier.wiring.process import configure_logs
 
     configure_logs()
 

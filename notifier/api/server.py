@@ -14,7 +14,8 @@ from fastapi import FastAPI
 
 from notifier import logs
 from notifier.settings import Settings
-from notifier.wiring import build_api, configure_logs
+from notifier.wiring.api import build_api
+from notifier.wiring.process import configure_logs
 
 #: Connections one process serves at once; more are answered 503 by uvicorn instead of filling memory with bodies.
 MAX_CONNECTIONS = 1000

@@ -117,7 +117,7 @@ def check(
 
 
 def _configured() -> Path:
-    from notifier.wiring import settings
+    from notifier.wiring.process import settings
 
     return settings().templates
 

@@ -34,10 +34,11 @@ def add(
 
     Example: notifier endpoints add https://example.org/hooks --tenant acme --event 'order.*'
     """
-    from notifier import wiring
     from notifier.channels.webhook.headers import check_headers
+    from notifier.wiring.edges import build_guard
+    from notifier.wiring.process import settings
 
-    checked = wiring.build_guard(wiring.settings()).check_url(url).url
+    checked = build_guard(settings()).check_url(url).url
     headers = check_headers([_header(text) for text in header or []])
     with opened_stores() as stores:
         made = stores.endpoints.add(

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 @contextmanager
 def opened_ledger() -> Iterator[Ledger]:
     """The ledger."""
-    from notifier import wiring
+    from notifier.wiring.process import settings
+    from notifier.wiring.stores import build_ledger, build_store
 
-    ours = wiring.settings()
-    store = wiring.build_store(ours, connections=2)
+    ours = settings()
+    store = build_store(ours, connections=2)
     try:
-        yield wiring.build_ledger(ours, store)
+        yield build_ledger(ours, store)
     finally:
         store.close()
 
@@ -29,12 +30,13 @@ def opened_ledger() -> Iterator[Ledger]:
 @contextmanager
 def opened_stores() -> Iterator[Stores]:
     """Endpoints, recipients and the rest of what is kept in Redis."""
-    from notifier import wiring
+    from notifier.wiring.process import settings
+    from notifier.wiring.stores import build_ledger, build_store, build_stores
 
-    ours = wiring.settings()
-    store = wiring.build_store(ours, connections=2)
+    ours = settings()
+    store = build_store(ours, connections=2)
     try:
-        yield wiring.build_stores(ours, store, wiring.build_ledger(ours, store))
+        yield build_stores(ours, store, build_ledger(ours, store))
     finally:
         store.close()
 
@@ -42,11 +44,12 @@ def opened_stores() -> Iterator[Stores]:
 @contextmanager
 def opened_directory() -> Iterator[SyncEndpointDirectory]:
     """Which endpoints subscribed to what."""
-    from notifier import wiring
     from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.wiring.process import settings
+    from notifier.wiring.stores import build_store
 
-    ours = wiring.settings()
-    store = wiring.build_store(ours, connections=2)
+    ours = settings()
+    store = build_store(ours, connections=2)
     try:
         yield SyncEndpointDirectory(store)
     finally:
@@ -55,6 +58,7 @@ def opened_directory() -> Iterator[SyncEndpointDirectory]:
 
 def opened_operator() -> Operator:
     """Failure queues; its connections end with the process."""
-    from notifier import wiring
+    from notifier.wiring.failures import build_operator
+    from notifier.wiring.process import settings
 
-    return wiring.build_operator(wiring.settings())
+    return build_operator(settings())

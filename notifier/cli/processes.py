@@ -109,7 +109,7 @@ def worker_queues(text: str) -> tuple[str, ...]:
 
 def _settings() -> Any:
     """Read here as well, so that a wrong variable is explained before another program starts."""
-    from notifier.wiring import settings
+    from notifier.wiring.process import settings
 
     return settings()
 

@@ -45,12 +45,13 @@ def publish(
 
 
 def _send(events: Sequence[Event]) -> None:
-    from notifier import wiring
+    from notifier.wiring.intake import build_broker_intake
+    from notifier.wiring.process import settings
 
-    ours = wiring.settings()
+    ours = settings()
     if ours.embedded:
         raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API's /v1/events", USAGE)
-    intake = wiring.build_broker_intake(ours, "notifier publish")
+    intake = build_broker_intake(ours, "notifier publish")
     try:
         with progress("Publishing", len(events)) as moved:
             for start in range(0, len(events), _TOGETHER):

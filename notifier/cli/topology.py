@@ -43,7 +43,7 @@ def apply(as_json: Json = False) -> None:
     Example: notifier topology apply
     """
     from consumers.topology import apply_topology
-    from notifier.wiring import settings
+    from notifier.wiring.process import settings
 
     ours = settings()
     if ours.embedded:

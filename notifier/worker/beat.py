@@ -24,7 +24,8 @@ class BeatChecks:
 
 def serve_health(**_: Any) -> None:
     """First act of beat: a look at Redis, and the page; leaves by `SystemExit` when it cannot (see `lifecycle`)."""
-    from notifier.wiring import build_store, settings, wait_for_storage
+    from notifier.wiring.process import settings
+    from notifier.wiring.stores import build_store, wait_for_storage
 
     try:
         ours = settings()

@@ -212,7 +212,7 @@ def install(app: Any) -> None:
 
 
 def _on_init(sender: Any = None, **_: Any) -> None:
-    from notifier.wiring import build_worker
+    from notifier.wiring.worker import build_worker
 
     try:
         start(build_worker(sender.app, node=sender.hostname))

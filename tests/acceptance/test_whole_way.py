@@ -22,7 +22,7 @@ def add_endpoint(service: Service, sink: HttpSink, path: str = "/hook") -> tuple
 def statuses(service: Service, ids: set[str]) -> dict[str, int]:
     """How many deliveries have each status, by the ledger."""
     from notifier.settings import read_settings
-    from notifier.wiring import build_ledger, build_store
+    from notifier.wiring.stores import build_ledger, build_store
 
     ours = read_settings({k: v for k, v in service.environment.items() if k.startswith("NOTIFIER_")})
     store = build_store(ours)

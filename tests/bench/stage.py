@@ -14,7 +14,7 @@ from notifier.domain import topology
 from notifier.domain.cloudevents import STRUCTURED
 from notifier.settings import read_settings
 from notifier.storage.ledger import Ledger
-from notifier.wiring import build_endpoints, build_ledger, build_store
+from notifier.wiring.stores import build_endpoints, build_ledger, build_store
 from tests.acceptance.service import Process, Service, environment
 from tests.bench import gauges, plain, workload
 from tests.bench.sinks import PythonSink, Sink, http_sink, smtp_sink

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from consumers.topology import apply_topology
 from notifier.settings import Settings
-from notifier.wiring import build_api
+from notifier.wiring.api import build_api
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 

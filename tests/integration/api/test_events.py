@@ -14,7 +14,7 @@ from notifier.domain.event import Event
 from notifier.domain.ids import event_key
 from notifier.domain.topology import INTAKE_QUEUE
 from notifier.settings import Settings
-from notifier.wiring import build_api
+from notifier.wiring.api import build_api
 from tests.integration.api.conftest import TOKENS
 from tests.servers.rabbitmq import RabbitMQ
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from notifier import wiring
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, recipient_key
@@ -20,6 +19,9 @@ from notifier.storage.ledger import Registration
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
+from notifier.wiring.api import build_api
+from notifier.wiring.edges import build_links
+from notifier.wiring.stores import build_ledger, build_store
 from tests.integration.api.conftest import TOKENS
 from tests.servers.redis import RedisServer
 
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("fresh")
 
 @pytest.fixture
 def store(api_settings: Settings) -> Any:
-    store = wiring.build_store(api_settings)
+    store = build_store(api_settings)
     yield store
     store.close()
 
@@ -42,7 +44,7 @@ def _planned(api_settings: Settings, store: Store) -> tuple[Event, Delivery]:
     delivery = Delivery(
         id=delivery_id(event.source, event.id, rule.id, to.identity), event=0, rule=rule.id, to=to, queued=time.time()
     )
-    wiring.build_ledger(api_settings, store).register([Registration(event, ((delivery, rule),))])
+    build_ledger(api_settings, store).register([Registration(event, ((delivery, rule),))])
     return event, delivery
 
 
@@ -266,7 +268,7 @@ def test_a_filter_that_names_nothing_is_refused(client: TestClient, verb: str) -
 
 
 def _link(api_settings: Settings, category: str = "orders") -> str:
-    links = wiring.build_links(api_settings)
+    links = build_links(api_settings)
     assert links is not None
     url = links.url(recipient_key("kim@example.org"), category)
     return url.removeprefix(api_settings.public_url)
@@ -324,7 +326,7 @@ def test_a_category_cannot_bring_its_own_html(client: TestClient, api_settings: 
 
 
 def test_without_a_secret_key_storing_a_recipient_is_explained(api_settings: Settings) -> None:
-    app, close = wiring.build_api(api_settings.model_copy(update={"secret_key": ""}))
+    app, close = build_api(api_settings.model_copy(update={"secret_key": ""}))
 
     answer = TestClient(app).put("/v1/recipients/u", json={"email": "kim@example.org"}, headers=ADMIN)
 
@@ -337,7 +339,7 @@ def test_a_redis_that_is_away_is_503_and_the_health_page_still_answers(
     api_settings: Settings, redis_server: RedisServer
 ) -> None:
     # Given an API whose Redis goes away after the start
-    app, close = wiring.build_api(api_settings)
+    app, close = build_api(api_settings)
     client = TestClient(app)
     redis_server.stop()
     try:

@@ -14,7 +14,6 @@ import pika
 import pytest
 
 from consumers.topology import apply_topology
-from notifier import wiring
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, Mailbox, Status
 from notifier.domain.event import Event
@@ -26,6 +25,7 @@ from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE
 from notifier.settings import Settings
 from notifier.storage.ledger import Claimed, ClaimRequest, Record, Registration
 from notifier.storage.parked import ParkedIndex
+from notifier.wiring.stores import build_ledger, build_store
 from tests.servers.rabbitmq import RabbitMQ
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
@@ -102,8 +102,8 @@ def _park(settings: Settings, count: int) -> list[str]:
         to = Mailbox(address=f"kim{number}@example.org")
         identity = delivery_id(event.source, event.id, RULE.id, to.identity)
         deliveries.append(Delivery(id=identity, event=0, rule=RULE.id, to=to, queued=time.time()))
-    store = wiring.build_store(settings)
-    ledger = wiring.build_ledger(settings, store)
+    store = build_store(settings)
+    ledger = build_ledger(settings, store)
     ledger.register([Registration(event, tuple((delivery, RULE) for delivery in deliveries))])
     _refuse(settings, event, deliveries)
     entries = tuple(_entry(event, delivery) for delivery in deliveries)
@@ -120,8 +120,8 @@ def _park(settings: Settings, count: int) -> list[str]:
 
 
 def _refuse(settings: Settings, event: Event, deliveries: list[Delivery]) -> None:
-    store = wiring.build_store(settings)
-    ledger = wiring.build_ledger(settings, store)
+    store = build_store(settings)
+    ledger = build_ledger(settings, store)
     requests = [ClaimRequest(delivery, Channel.EMAIL, event.key, "k…@example.org") for delivery in deliveries]
     claims = ledger.claim(requests, owner="test", lease=60)
     moment = time.time()
@@ -338,7 +338,7 @@ def test_discard_drops_for_good(run: Run, settings: Settings, vhost: str) -> Non
 def test_the_index_is_rebuilt_from_the_queues(run: Run, settings: Settings) -> None:
     # Given queues with entries that Redis has forgotten
     ids = _park(settings, 2)
-    store = wiring.build_store(settings)
+    store = build_store(settings)
     ParkedIndex(store).remove(ids)
     store.close()
 

@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from notifier import wiring
 from notifier.cli.application import application
 from notifier.cli.processes import worker_queues
 from notifier.domain.rule import WORK_QUEUES
+from notifier.wiring.process import settings
 
 
 class _Became(BaseException):
@@ -34,9 +34,9 @@ def became(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     for name in list(os.environ):
         if name.startswith("NOTIFIER_"):
             monkeypatch.delenv(name)
-    wiring.settings.cache_clear()
+    settings.cache_clear()
     yield commands
-    wiring.settings.cache_clear()
+    settings.cache_clear()
 
 
 def _run(*arguments: str, **environment: str) -> None:

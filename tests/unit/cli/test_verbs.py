@@ -14,10 +14,11 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from notifier import __version__, wiring
+from notifier import __version__
 from notifier.cli.application import application
 from notifier.cli.reference import pages
 from notifier.domain.topology import QUEUES
+from notifier.wiring.process import settings
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates"
@@ -28,13 +29,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("NOTIFIER_"):
             monkeypatch.delenv(name)
-    wiring.settings.cache_clear()
+    settings.cache_clear()
     yield
-    wiring.settings.cache_clear()
+    settings.cache_clear()
 
 
 def _run(*arguments: str, stdin: str = "", **environment: str) -> Any:
-    wiring.settings.cache_clear()
+    settings.cache_clear()
     return CliRunner().invoke(application, list(arguments), input=stdin, env=environment)
 
 

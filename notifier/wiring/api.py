@@ -1,0 +1,86 @@
+"""The HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from notifier.api.access import Tokens
+from notifier.api.app import Services, create_app
+from notifier.api.events import Intake
+from notifier.rules.content import Content
+from notifier.rules.live import Live
+from notifier.settings import Settings
+from notifier.storage.ledger import Ledger
+from notifier.storage.store import Store
+from notifier.storage.suppressions import Suppressions
+from notifier.wiring.content import build_content
+from notifier.wiring.edges import build_guard, build_links
+from notifier.wiring.failures import build_operator
+from notifier.wiring.intake import build_broker_intake
+from notifier.wiring.process import celery_app
+from notifier.wiring.stores import (
+    build_directory,
+    build_endpoints,
+    build_ledger,
+    build_recipients,
+    build_store,
+    wait_for_storage,
+)
+
+
+def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
+    """The API and how to close what it holds."""
+    store = build_store(ours)
+    wait_for_storage(ours, store)
+    ledger, content, guard = build_ledger(ours, store), build_content(ours), build_guard(ours)
+    intake, broker_ready, close_intake = _build_intake(ours, store, ledger, content)
+    services = Services(
+        tokens=Tokens.parse(ours.api_tokens),
+        intake=intake,
+        validate=lambda event: content.current.catalog.validate(event),  # noqa: PLW0108 - the newest catalog
+        ledger=ledger,
+        endpoints=build_endpoints(ours, store),
+        checked_url=lambda url: guard.check_url(url).url,
+        recipients=build_recipients(ours, store),
+        operator=build_operator(ours, store),
+        suppressions=Suppressions(store),
+        links=build_links(ours),
+        checks=ApiChecks(store, broker_ready),
+        event_bytes=ours.event_max_bytes,
+    )
+
+    def close() -> None:
+        close_intake()
+        store.close()
+
+    return create_app(services), close
+
+
+@dataclass(frozen=True, slots=True)
+class ApiChecks:
+    """Whether the API can take events and answer questions (`health.Checks`)."""
+
+    store: Store
+    broker: Callable[[], str | None]
+
+    def ready(self) -> dict[str, str | None]:
+        """Dependency → reason why it is not ready, or None."""
+        return {"redis": self.store.reachable(), "broker": self.broker()}
+
+
+def _build_intake(
+    ours: Settings, store: Store, ledger: Ledger, content: Live[Content]
+) -> tuple[Intake, Callable[[], str | None], Callable[[], None]]:
+    """Where the API's events go: to RabbitMQ, or in embedded mode through the planner in this process."""
+    if ours.embedded:
+        # Loads gevent, which this process must not have otherwise.
+        from notifier.worker.embedded import EmbeddedIntake
+        from notifier.worker.following import TaskPublisher
+
+        embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
+        return embedded, lambda: None, lambda: None
+    intake = build_broker_intake(ours, "notifier api")
+    return intake, intake.ready, intake.close

@@ -1,0 +1,43 @@
+"""The channels, with their relays and connections."""
+
+from __future__ import annotations
+
+from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.dkim import DkimSigner
+from notifier.channels.webhook.channel import WebhookChannel
+from notifier.channels.webhook.transport import WebhookTransport
+from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.engine.relays import SmtpRelays
+from notifier.settings import Settings, split_list
+from notifier.wiring.edges import build_guard, build_links
+
+
+def build_email(ours: Settings) -> EmailChannel:
+    """The email channel with its relays, signing key and unsubscribe links."""
+    relays = SmtpRelays(
+        split_list(ours.smtp_url),
+        hostname=ours.email_hostname,
+        connections=ours.smtp_connections,
+        timeout=ours.send_timeout,
+        ca_file=ours.smtp_ca_file,
+    )
+    dkim = DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key) if ours.dkim_domain else None
+    return EmailChannel(
+        relays, sender=ours.email_from, hostname=ours.email_hostname, unsubscribe=build_links(ours), dkim=dkim
+    )
+
+
+def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
+    """The webhook channel with its address guard, and its connections."""
+    guard = build_guard(ours)
+    transport = WebhookTransport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
+    return WebhookChannel(transport, guard), transport
+
+
+def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:
+    """The retry schedules of emails and webhooks."""
+
+    def schedule(text: str, default: RetrySchedule) -> RetrySchedule:
+        return RetrySchedule(tuple(float(part) for part in split_list(text))) if text else default
+
+    return schedule(ours.email_retry, EMAIL_SCHEDULE), schedule(ours.webhook_retry, WEBHOOK_SCHEDULE)

@@ -1,0 +1,40 @@
+"""The intake process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from consumers.consumer import Consumer
+from consumers.intake import Intake, Limits
+from consumers.session import Pace
+from notifier.settings import Settings
+from notifier.storage.connection import connect_async
+from notifier.storage.directory import EndpointDirectory
+from notifier.storage.ledger import AsyncLedger, Retention
+from notifier.storage.parked import ParkedIndex
+from notifier.wiring.content import build_content
+from notifier.wiring.stores import build_store, check_storage
+
+
+def build_consumer(ours: Settings) -> Consumer:
+    """Everything the intake process holds. Connects to nothing yet."""
+    content = build_content(ours)
+    store = connect_async(ours.redis_url, ca_file=ours.redis_ca_file)
+    # For the two calls that are rare and exist for threads only: the checks at start and the index of failures.
+    threads = build_store(ours, connections=2)
+    index = ParkedIndex(threads)
+    intake = Intake(
+        lambda: content.current.catalog,
+        EndpointDirectory(store),
+        AsyncLedger(store, Retention(ours.retention_sent, ours.retention_failed)),
+        index_parked=lambda entries: asyncio.to_thread(index.add, entries),
+        limits=Limits(ours.event_max_bytes, ours.batch_deliveries, ours.batch_bytes),
+    )
+    return Consumer(
+        ours.broker_url,
+        intake,
+        lambda: asyncio.to_thread(check_storage, ours, threads),
+        broker_ca_file=ours.broker_ca_file,
+        pace=Pace(ours.intake_prefetch, ours.intake_linger),
+        grace=ours.grace,
+    )

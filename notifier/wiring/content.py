@@ -1,0 +1,28 @@
+"""Rules and templates, read again when their files change."""
+
+from __future__ import annotations
+
+from notifier import metrics
+from notifier.errors import ConfigurationError
+from notifier.logs import get, wide
+from notifier.rules.content import Content
+from notifier.rules.live import Live
+from notifier.settings import Settings
+
+_log = get("start")
+
+
+def build_content(ours: Settings) -> Live[Content]:
+    """Rules and templates, read again when their files change; broken new files keep the last good ones."""
+
+    def reloaded(_: Content) -> None:
+        metrics.CONTENT_RELOADS.labels("ok").inc()
+        metrics.CONTENT_BROKEN.set(0)
+        wide(_log, "content.reloaded", templates=str(ours.templates))
+
+    def broken(error: ConfigurationError) -> None:
+        metrics.CONTENT_RELOADS.labels("broken").inc()
+        metrics.CONTENT_BROKEN.set(1)
+        wide(_log, "content.broken", problems=[str(problem) for problem in error.problems])
+
+    return Live(lambda: Content.load(ours.templates), ours.templates, on_reload=reloaded, on_error=broken)

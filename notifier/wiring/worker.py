@@ -1,0 +1,77 @@
+"""The worker process."""
+
+from __future__ import annotations
+
+import secrets
+
+from celery import Celery
+
+from notifier.engine.bridge import Engine
+from notifier.health import HealthServer
+from notifier.storage.cipher import Cipher
+from notifier.storage.digests import Digests
+from notifier.wiring.channels import build_email, build_webhook, schedules
+from notifier.wiring.content import build_content
+from notifier.wiring.process import settings
+from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
+from notifier.worker.collecting import Collector
+from notifier.worker.consequences import Consequences
+from notifier.worker.dispatch import Dispatch
+from notifier.worker.following import TaskPublisher
+from notifier.worker.lifecycle import WorkerChecks, WorkerParts
+from notifier.worker.preparing import Preparer
+from notifier.worker.recorder import Recorder
+from notifier.worker.resuming import Resuming
+from notifier.worker.sending import Schedules, Sender
+
+
+def build_worker(app: Celery, *, node: str) -> WorkerParts:
+    """Everything a worker process holds; connects to nothing but Redis, to check it."""
+    ours = settings()
+    store = build_store(ours, connections=32)
+    wait_for_storage(ours, store)
+    ledger = build_ledger(ours, store)
+    stores = build_stores(ours, store, ledger)
+    content = build_content(ours)
+    engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
+    email, (webhook, transport) = build_email(ours), build_webhook(ours)
+    # New at every start: a container's pid and host name may be those of the process that was just killed.
+    owner = f"{node}/{secrets.token_hex(4)}"
+    sender = Sender(
+        engine,
+        email,
+        webhook,
+        recorder,
+        schedules=Schedules(*schedules(ours)),
+        worker=owner,
+        longest_send=max(email.longest_send, ours.webhook_timeout),
+    )
+    resuming = Resuming(stores, publisher)
+    dispatch = Dispatch(
+        content=content,
+        stores=stores,
+        preparer=Preparer(email, webhook),
+        sender=sender,
+        recorder=recorder,
+        consequences=Consequences(stores, publisher),
+        resuming=resuming,
+        owner=owner,
+    )
+    digests = Digests(store, Cipher(ours.secret_key))
+    collector = Collector(
+        content=content, stores=stores, digests=digests, publisher=publisher, resuming=resuming, owner=owner
+    )
+    checks = WorkerChecks(app, store, engine)
+    return WorkerParts(
+        dispatch=dispatch,
+        collector=collector,
+        recorder=recorder,
+        engine=engine,
+        ledger=ledger,
+        owner=owner,
+        grace=ours.grace,
+        health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
+        checks=checks,
+        channels=(email, transport),
+        close=store.close,
+    )
