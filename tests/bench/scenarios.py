@@ -16,7 +16,8 @@ from notifier.domain import topology
 from notifier.domain.cloudevents import STRUCTURED
 from tests.acceptance.service import Process
 from tests.bench import gauges, plain, workload
-from tests.bench.sinks import PythonSink, Sink
+from tests.bench.relay import Relay
+from tests.bench.sinks import Sink
 from tests.bench.stage import BenchFailed, Stage, Usage, until
 from tests.bench.workload import CHECKED_EMAIL, EMAIL, WEBHOOK, Kind
 
@@ -207,12 +208,7 @@ class Round:
         )
 
     def _check(self, kind: Kind, count: int, run: str) -> None:
-        """The ledger says *sent* of every delivery."""
-        ids = workload.deliveries(kind, count, run, self._endpoint)
-        records = self._stage.ledger().deliveries(ids)
-        others = [record for record in records if record is None or record.status != "sent"]
-        if others:
-            raise BenchFailed(f"the ledger does not say sent of {len(others)} deliveries, such as {others[0]}")
+        self._stage.check_sent(workload.deliveries(kind, count, run, self._endpoint))
 
     def _prepare(self, kind: Kind) -> str:
         """An empty Redis, the endpoint in it when one is needed, and a name that makes this scenario's events new."""
@@ -274,6 +270,6 @@ class Round:
         self._stage.publisher.send(plain.QUEUE, plain.messages("plain.email", [body]))
 
 
-def _latencies(sink: PythonSink, sent: dict[str, float], warm: int) -> tuple[float, ...]:
+def _latencies(sink: Relay, sent: dict[str, float], warm: int) -> tuple[float, ...]:
     came = sink.arrivals()
     return tuple(sorted((came[who] - when) * 1000 for who, when in list(sent.items())[warm:]))

@@ -1,7 +1,7 @@
 """Where the bench's mails and webhooks go: C programs in processes of their own, cheaper than what they measure.
 
-`smtp-sink` (postfix) and nginx when they are installed, else the Python sinks of `tests.servers`, in a process too; the
-report then says so, because such a sink takes a core away from the workers.
+`smtp-sink` (postfix) and nginx when they are installed, else Python, in a process too; the report then says so, because
+such a sink takes CPU away from the workers.
 """
 
 import re
@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Protocol
 
+from tests.bench.relay import Relay
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 
@@ -108,28 +109,19 @@ class NginxSink:
 
 
 class PythonSink:
-    """`tests.bench.python_sink` in a process: slower than C, and it writes down when each message came."""
+    """`tests.bench.python_sink` in a process: slower than C."""
 
-    def __init__(self, protocol: str, directory: Path) -> None:
-        self.name = f"Python {protocol.upper()} sink"
-        self.log = directory / f"python-{protocol}-sink.log"
-        command = [sys.executable, "-m", "tests.bench.python_sink", protocol]
-        self.process = start(command, self.log)
-        wait_until(
-            lambda: self.log.read_bytes().startswith(b"port ") and b"\n" in self.log.read_bytes(),
-            self.process,
-            self.log,
-        )
+    name = "Python HTTP sink"
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "python-http-sink.log"
+        self.process = start([sys.executable, "-m", "tests.bench.python_sink"], self.log)
+        wait_until(lambda: re.match(rb"port \d+\n", self.log.read_bytes()) is not None, self.process, self.log)
         self.port = int(self.log.read_text().split()[1])
 
     def count(self) -> int:
-        """Messages taken so far."""
+        """Requests taken so far."""
         return last_number(self.log, rb"\n(\d+) ")
-
-    def arrivals(self) -> dict[str, float]:
-        """Recipient (or path) → Unix time of the final dot (or of the whole request)."""
-        rows = (line.split(" ") for line in self.log.read_text().splitlines()[1:])
-        return {what: float(moment) for _, moment, what in rows}
 
     def close(self) -> None:
         """End it."""
@@ -139,13 +131,13 @@ class PythonSink:
 def smtp_sink(directory: Path) -> Sink:
     """The fastest SMTP sink of this machine."""
     binary = _installed(_SMTP_SINK)
-    return SmtpSinkProcess(binary, directory) if binary else PythonSink("smtp", directory)
+    return SmtpSinkProcess(binary, directory) if binary else Relay(directory / "mails")
 
 
 def http_sink(directory: Path) -> Sink:
     """The fastest webhook receiver of this machine."""
     binary = _installed(_NGINX)
-    return NginxSink(binary, directory) if binary else PythonSink("http", directory)
+    return NginxSink(binary, directory) if binary else PythonSink(directory)
 
 
 def last_number(log: Path, pattern: bytes) -> int:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from notifier.storage.ledger import Ledger
 from notifier.wiring.stores import build_endpoints, build_ledger, build_store
 from tests.acceptance.service import Process, Service, environment
 from tests.bench import gauges, plain, workload
-from tests.bench.sinks import PythonSink, Sink, http_sink, smtp_sink
+from tests.bench.relay import Relay
+from tests.bench.sinks import Sink, http_sink, smtp_sink
 from tests.servers.processes import start, wait_until
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -25,6 +26,8 @@ from tests.servers.redis import RedisServer
 ROOT = Path(__file__).parents[2]
 #: Longest wait for anything; a bench that hangs must say so and end.
 PATIENCE_S = 90.0
+#: Ledger records read at once.
+LOOK_AT = 2000
 
 
 class BenchFailed(RuntimeError):
@@ -51,7 +54,7 @@ class Stage:
         self.redis = RedisServer(_made(directory / "redis"))
         self.mails: Sink = smtp_sink(directory)
         self.hooks: Sink = http_sink(directory)
-        self.stamping = PythonSink("smtp", _made(directory / "stamping"))
+        self.stamping = Relay(directory / "stamping")
         self.broker_url = self.rabbit.new_vhost()
         apply_topology(self.broker_url)
         self.publisher = workload.Publisher(self.broker_url)
@@ -62,11 +65,11 @@ class Stage:
 
     def consumer(self, batch: int) -> Process:
         """``python -m consumers``, making batches of at most this many deliveries."""
-        return self._service(self.mails, NOTIFIER_BATCH_DELIVERIES=str(batch)).consumer()
+        return self.service(self.mails, NOTIFIER_BATCH_DELIVERIES=str(batch)).consumer()
 
     def worker(self, number: int = 1, *, stamping: bool = False) -> Process:
         """``celery -A notifier worker -P gevent``; sends to the C sinks, or to the one that writes down the time."""
-        service = self._service(self.stamping if stamping else self.mails)
+        service = self.service(self.stamping if stamping else self.mails)
         return service.worker("-n", f"bench{number}@%h", "-l", "warning")
 
     def plain_worker(self, *, stamping: bool = False) -> Process:
@@ -102,6 +105,15 @@ class Stage:
     def ledger(self) -> Ledger:
         """The ledger the service writes."""
         return build_ledger(read_settings(self._notifier(self.mails)), self._store)
+
+    def check_sent(self, ids: Sequence[str]) -> None:
+        """The ledger says *sent* of every delivery."""
+        ledger, others = self.ledger(), []
+        for first in range(0, len(ids), LOOK_AT):
+            records = ledger.deliveries(ids[first : first + LOOK_AT])
+            others += [record for record in records if record is None or record.status != "sent"]
+        if others:
+            raise BenchFailed(f"the ledger does not say sent of {len(others)} deliveries, such as {others[0]}")
 
     def publish_events(self, kind: workload.Kind, count: int, run: str) -> None:
         """Put events in front of the intake queue's consumers; returns when the broker has them all."""
@@ -148,7 +160,8 @@ class Stage:
         self.redis.close()
         self.rabbit.close()
 
-    def _service(self, mails: Sink, **more: str) -> Service:
+    def service(self, mails: Sink, **more: str) -> Service:
+        """Processes that send to ``mails``, with more settings than the defaults; nothing is started yet."""
         service = Service(_made(self._directory / f"service-{len(self.services)}"), {**self._notifier(mails), **more})
         self.services.append(service)
         return service
