@@ -73,6 +73,7 @@ def _print_rule(rule: ExplainedRule) -> None:
             ("Sends", f"{rule.total} by {rule.channel}, queue {rule.queue}" if rule.sends else "nothing"),
             ("Because", rule.reason),
             ("Expires", moment(rule.expires) + (" (already)" if rule.expired else "")),
+            ("Throttle", rule.throttle if rule.sends else ""),
             ("Retries after", ", ".join(written(after) for after in rule.retries) if rule.sends else ""),
         ]
     )

@@ -124,7 +124,7 @@ class Delivery(_Wire):
     expires: float | None = None
     """Unix seconds after which nothing is sent."""
     key: str = ""
-    """Digest key; only on deliveries of the digest channel."""
+    """What `key` of the rule's digest or throttle gave; part of the id of digest items only."""
     digest: DigestItems | None = None
 
 

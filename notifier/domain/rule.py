@@ -54,6 +54,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttle:
+    """How much of one rule a recipient gets: at most so many deliveries within any window of so many seconds."""
+
+    at_most: int
+    per: float
+    """Seconds, counted by when deliveries were planned, so that a backlog drops no more than a quiet day would."""
+    key: str = ""
+    """Expression; deliveries with another key are counted apart."""
+    overflow: Literal["drop", "digest"] = "drop"
+    """What becomes of the rest: recorded as ``suppressed``, or collected into one message."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """One file attached to an email: expressions over the event that give its name, media type and base64 content."""
 
@@ -88,6 +101,7 @@ class Rule:
     retry: RetrySchedule | None = None
     """None means the channel's own schedule."""
     attachments: tuple[Attachment, ...] = ()
+    throttle: Throttle | None = None
     sender: str = ""
     """From address; empty means NOTIFIER_EMAIL_FROM."""
     source: str = ""

@@ -13,10 +13,11 @@ from notifier.rendering.expressions import Expression, Expressions
 from notifier.rules.documents import Located
 from notifier.rules.matching import CompiledAttachment, CompiledRule
 from notifier.rules.sections import Report, Section, shown
+from notifier.rules.throttling import read_throttle
 
 RULE_KEYS = (
     *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
-    *("uncertain", "retry", "from", "attachments"),
+    *("uncertain", "retry", "from", "attachments", "throttle"),
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
@@ -26,6 +27,7 @@ _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
     "from": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks have no sender"),
     "attachments": (frozenset({Channel.EMAIL}), "only emails carry files"),
     "priority": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "digests have one queue"),
+    "throttle": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "a digest's window is its throttle"),
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -73,6 +75,9 @@ class EntryReader:
             self._check_channel(section, channel)
         to, when, key = (self._expression(section, name) for name in ("to", "when", "key"))
         attachments = self._attachments(section)
+        throttle = read_throttle(section, channel)
+        if throttle is not None and throttle.key:
+            key = self._compiled(section, "throttle", throttle.key)
         transactional = self._transactional(section)
         # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
         needs_category = is_known and channel is not Channel.WEBHOOK and not transactional
@@ -87,11 +92,12 @@ class EntryReader:
             to=to.source if to else "",
             when=when.source if when else "",
             expires=section.duration("expires"),
-            key=key.source if key else "",
+            key=key.source if key and channel is Channel.DIGEST else "",
             window=self._window(section),
             uncertain=self._uncertain(section),
             retry=self._retry(section),
             attachments=tuple(compiled.attachment for compiled in attachments),
+            throttle=throttle,
             sender=self._sender(section),
             source=f"{self.report.file}:{section.line}",
         )
@@ -145,8 +151,9 @@ class EntryReader:
 
     def _expression(self, section: Section, key: str) -> Expression | None:
         source = section.text(key)
-        if not source:
-            return None
+        return self._compiled(section, key, source) if source else None
+
+    def _compiled(self, section: Section, key: str, source: str) -> Expression | None:
         try:
             return self.expressions.compile(source)
         except ValueError as error:
@@ -169,16 +176,7 @@ class EntryReader:
         if window.has("every"):
             window.refuse("at_most", "goes with after_first only", f"use {kinds}")
             return Window(every=window.duration("every"))
-        return Window(after_first=window.duration("after_first"), at_most=self._at_most(window))
-
-    def _at_most(self, window: Section) -> int | None:
-        node = window.get("at_most")
-        if node is None:
-            return None
-        if isinstance(node.value, int) and not isinstance(node.value, bool) and 1 <= node.value <= 10_000:
-            return node.value
-        window.wrong("at_most", f"at_most is {shown(node.text) if node.text else node.kind}", "1 to 10000 items")
-        return None
+        return Window(after_first=window.duration("after_first"), at_most=window.number("at_most", 1, 10_000, "items"))
 
     def _uncertain(self, section: Section) -> Literal["resend", "park"]:
         return "park" if section.choice("uncertain", _Uncertain, _Uncertain.RESEND) is _Uncertain.PARK else "resend"

@@ -13,11 +13,12 @@ from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRe
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage, Message
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
-from notifier.domain.rule import Channel, Rule, queue_name
+from notifier.domain.rule import Channel, Rule, Throttle, queue_name
 from notifier.errors import PlanningError, RenderError, SchemaMismatch
 from notifier.rendering.context import digest_context, event_context
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
+from notifier.rules.durations import written
 from notifier.rules.matching import CompiledRule
 from notifier.rules.planner import Directory, Draft, expiry
 
@@ -70,6 +71,8 @@ class ExplainedRule:
     expired: bool
     retries: tuple[float, ...]
     """Seconds after the first try at which the next ones come, without jitter and while it has not expired."""
+    throttle: str
+    """What bounds how much of it one recipient gets, in words; empty when nothing does."""
     total: int
     """Deliveries it makes; ``deliveries`` holds the first few."""
     deliveries: tuple[ExplainedDelivery, ...]
@@ -183,6 +186,7 @@ class _Explainer:
             expires=expires,
             expired=expires is not None and expires <= self.now,
             retries=_timetable(rule.retry or self.schedules[rule.channel], self.now, expires),
+            throttle=_throttled(rule.throttle),
             total=total,
             deliveries=first,
             problems=(failure,) if failure else tuple(map(str, draft.problems)),
@@ -205,6 +209,14 @@ class _Explainer:
 def _because(rule: Rule) -> str:
     when = f"when is true: {rule.when}; " if rule.when else ""
     return when + (f"to: {rule.to}" if rule.to else "every endpoint that subscribed")
+
+
+def _throttled(throttle: Throttle | None) -> str:
+    if throttle is None:
+        return ""
+    each = f"recipient and {throttle.key}" if throttle.key else "recipient"
+    rest = "collected into a digest" if throttle.overflow == "digest" else "suppressed as throttled"
+    return f"at most {throttle.at_most} per {written(throttle.per)} for each {each}; the rest is {rest}"
 
 
 def _timetable(schedule: RetrySchedule, now: float, expires: float | None) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from notifier.domain.rule import Channel
+from notifier.domain.rule import Channel, Rule
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.renderer import Renderer
@@ -161,6 +161,9 @@ class _FolderReader:
             elif rule.channel in _NEEDED and not self._renderer.has(rule.template, rule.channel.value):
                 what = f"rule {shown(rule.id)}: {rule.template} has no {rule.channel} template"
                 report.add(line, what, f"it needs {_NEEDED[rule.channel]}")
+            elif _collects(rule) and not self._renderer.has(rule.template, Channel.DIGEST.value):
+                what = f"rule {shown(rule.id)} throttles into a digest, and {rule.template} has no digest template"
+                report.add(line, what, f"it needs {_NEEDED[Channel.DIGEST]}")
 
     def _schema(self) -> Schema | None:
         report = self._report(SCHEMA_FILE)
@@ -199,6 +202,10 @@ class _FolderReader:
         except JsonMistake as error:
             report.add(error.line, str(error))
             return None, None
+
+
+def _collects(rule: Rule) -> bool:
+    return rule.throttle is not None and rule.throttle.overflow == "digest" and rule.channel is not Channel.WEBHOOK
 
 
 def _is_folder(root: Path, name: str) -> bool:

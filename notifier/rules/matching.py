@@ -10,7 +10,7 @@ from notifier.domain.rule import Attachment, Rule
 from notifier.errors import PlanningError, RenderError
 from notifier.rendering.expressions import Expression
 
-#: A digest key names a window in Redis; ids are short.
+#: A key names a window or a throttle in Redis; ids are short.
 MAX_KEY = 256
 
 
@@ -48,20 +48,20 @@ class CompiledRule:
         """The value of `to`, for `destinations.destinations`. Raises `PlanningError`."""
         return None if self.to is None else self._evaluate(self.to, "to", event)
 
-    def digest_key(self, event: Event) -> str:
-        """The value of `key` as text; empty for rules without one. Raises `PlanningError`."""
+    def group_key(self, event: Event) -> str:
+        """What `key` of the digest or throttle gives, as text; empty without one. Raises `PlanningError`."""
         if self.key is None:
             return ""
         value = self._evaluate(self.key, "key", event)
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             kind = "null" if value is None else type(value).__name__
-            raise self._failure("key", f"({self.key.source}) gave {kind}, and a digest key must be text or a number")
+            raise self._failure("key", f"({self.key.source}) gave {kind}, and a key must be text or a number")
         # Python refuses to write out integers of more than 4,300 digits.
         text = str(value) if not isinstance(value, int) or value.bit_length() <= MAX_KEY else ""
         if not 1 <= len(text) <= MAX_KEY or not text.isprintable():
             raise self._failure(
                 "key",
-                f"({self.key.source}) gave {len(text)} characters; a digest key has 1 to {MAX_KEY} printable ones",
+                f"({self.key.source}) gave {len(text)} characters; a key has 1 to {MAX_KEY} printable ones",
             )
         return text
 

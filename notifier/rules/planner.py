@@ -140,20 +140,20 @@ class Draft:
         if not compiled.applies(event):
             self.unmatched.append(Unmatched(rule.id, f"when is false: {rule.when}"))
         elif rule.channel is Channel.WEBHOOK:
-            self._subscribed(rule, directory.endpoints(event.tenant, event.type))
+            self._subscribed(compiled, directory.endpoints(event.tenant, event.type))
         elif is_nobody(audience := compiled.audience(event)):
             self.unmatched.append(Unmatched(rule.id, f"to names nobody: {rule.to}"))
         else:
-            self.steps.append((rule, destinations(audience), compiled.digest_key(event)))
+            self.steps.append((rule, destinations(audience), compiled.group_key(event)))
 
-    def _subscribed(self, rule: Rule, endpoints: Sequence[str]) -> None:
+    def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:
         if not endpoints:
             tenant, event_type = self.event.tenant, self.event.type
             reason = f"no endpoint of tenant {tenant} subscribes to {event_type}"
-            self.unmatched.append(Unmatched(rule.id, reason))
+            self.unmatched.append(Unmatched(compiled.rule.id, reason))
             return
         references = [EndpointRef(endpoint=endpoint) for endpoint in dict.fromkeys(endpoints)]
-        self.steps.append((rule, references, ""))
+        self.steps.append((compiled.rule, references, compiled.group_key(self.event)))
 
     def report(self, problem: PlanProblem) -> None:
         """Keep a problem, or count it when there are too many to read."""
@@ -167,7 +167,8 @@ class Draft:
         event, now = self.event, self.now
         for rule, entries, key in self.steps:
             expires = expiry(event, rule, now)
-            suffix = _KEY_SEPARATOR + key if key else ""
+            # A throttle's key decides how many are sent, not which one this is.
+            suffix = _KEY_SEPARATOR + key if key and rule.channel is Channel.DIGEST else ""
             for entry in entries:
                 if isinstance(entry, BadEntry):
                     self.report(PlanProblem(rule.id, entry.index, entry.reason))

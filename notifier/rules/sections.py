@@ -104,6 +104,17 @@ class Section:
         self.wrong(key, f"{self.name}: {key} is {shown(entry.text) if entry.text else entry.kind}", "true or false")
         return None
 
+    def number(self, key: str, least: int, most: int, unit: str) -> int | None:
+        """A whole number of ``unit`` within bounds; None when it is missing or wrong."""
+        entry = self.get(key)
+        if entry is None:
+            return None
+        value = entry.value
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        self.wrong(key, f"{key} is {shown(entry.text) if entry.text else entry.kind}", f"{least} to {most} {unit}")
+        return None
+
     def choice(self, key: str, options: type[E], default: E, *, required: bool = False) -> E:
         """One of a few words."""
         words = [option.value for option in options]

@@ -107,3 +107,8 @@ def parked_entries() -> str:
 def parked_index(queue: str, cause: str) -> str:
     """Sorted set of ids by the time they were parked, for one queue and cause; its size is their count."""
     return f"{PREFIX}{{parked}}:{queue}:{cause}"
+
+
+def throttle(group: str) -> str:
+    """Sorted set: admitted deliveries of one rule, recipient and key, by the time they were planned."""
+    return f"{PREFIX}{{limits}}:t:{group}"

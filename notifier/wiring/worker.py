@@ -10,6 +10,7 @@ from notifier.engine.bridge import Engine
 from notifier.health import HealthServer
 from notifier.storage.cipher import Cipher
 from notifier.storage.digests import Digests
+from notifier.storage.throttles import Throttles
 from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
@@ -23,6 +24,7 @@ from notifier.worker.preparing import Preparer
 from notifier.worker.recorder import Recorder
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Schedules, Sender
+from notifier.worker.throttling import Throttling
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
@@ -47,6 +49,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         longest_send=max(email.longest_send, ours.webhook_timeout),
     )
     resuming = Resuming(stores, publisher)
+    digests = Digests(store, Cipher(ours.secret_key))
     dispatch = Dispatch(
         content=content,
         stores=stores,
@@ -55,9 +58,9 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         recorder=recorder,
         consequences=Consequences(stores, publisher),
         resuming=resuming,
+        throttling=Throttling(Throttles(store), digests),
         owner=owner,
     )
-    digests = Digests(store, Cipher(ours.secret_key))
     collector = Collector(
         content=content, stores=stores, digests=digests, publisher=publisher, resuming=resuming, owner=owner
     )

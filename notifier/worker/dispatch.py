@@ -29,6 +29,7 @@ from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Wit
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Sender
+from notifier.worker.throttling import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
 #: its claims up earlier, when its liveness key is gone.
@@ -56,6 +57,7 @@ class Dispatch:
         recorder: Recorder,
         consequences: Consequences,
         resuming: Resuming,
+        throttling: Throttling,
         owner: str,
     ) -> None:
         self._content = content
@@ -65,6 +67,7 @@ class Dispatch:
         self._recorder = recorder
         self._consequences = consequences
         self._resuming = resuming
+        self._throttling = throttling
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
@@ -88,7 +91,10 @@ class Dispatch:
         return claims.orphans
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims) -> None:
-        ready, withheld, postponed = self._prepare(claims.work, content, self._directory(claims.work))
+        directory = self._directory(claims.work)
+        sifted = self._throttling.sift(claims.work, directory, now())
+        ready, withheld, postponed = self._prepare(sifted.work, content, directory)
+        withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)

@@ -93,10 +93,8 @@ class Preparer:
     def prepare(self, work: Work, content: Content, directory: Directory, now: float) -> Prepared:
         """Decide whether it goes, and make the bytes."""
         delivery = work.delivery
-        if delivery.expires is not None and now >= delivery.expires:
-            return Withheld(work, Status.EXPIRED, f"expired {now - delivery.expires:.0f} s before it could be sent")
-        if reason := suppression(_suppressed(work, directory), work.rule):
-            return Withheld(work, Status.SUPPRESSED, reason)
+        if (unwanted := gate(work, directory, now)) is not None:
+            return unwanted
         if work.claim.uncertain and work.rule.uncertain == "park":
             return _refused(work, Cause.UNCERTAIN, "a worker ended while this was leaving; it may have been sent")
         if not work.rule.template:
@@ -119,7 +117,9 @@ class Preparer:
             unsubscribe_url=self._email.unsubscribe_url(to, rule),
             digest=_digest_context(work),
         )
-        render = content.renderer.digest if rule.channel is Channel.DIGEST else content.renderer.email
+        # Also of an email rule whose throttle collects the rest.
+        is_digest = delivery.digest is not None or rule.channel is Channel.DIGEST
+        render = content.renderer.digest if is_digest else content.renderer.email
         message = render(rule.template, context, to.locale)
         files = attachments(rule, event, content)
         outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
@@ -139,6 +139,16 @@ class Preparer:
 
 def _refused(work: Work, cause: Cause, why: str, template: str = "") -> Withheld:
     return Withheld(work, Status.REFUSED, cause, Park(cause, why, cause), template)
+
+
+def gate(work: Work, directory: Directory, now: float) -> Withheld | None:
+    """Why nobody wants it any more: it has expired, or its recipient is not written to; None when they do."""
+    expires = work.delivery.expires
+    if expires is not None and now >= expires:
+        return Withheld(work, Status.EXPIRED, f"expired {now - expires:.0f} s before it could be sent")
+    if reason := suppression(_suppressed(work, directory), work.rule):
+        return Withheld(work, Status.SUPPRESSED, reason)
+    return None
 
 
 def suppression(reason: str, rule: Rule) -> str:

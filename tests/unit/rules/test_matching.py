@@ -15,7 +15,7 @@ DIGEST = "channel: digest\nto: data.to\nkey: data.key\nwindow: {every: 1h}"
 def test_a_digest_key_is_text_or_a_number(tree: Tree, key: Any, expected: str) -> None:
     tree.rule(DIGEST)
     (compiled,) = tree.load().matching("order.shipped")
-    assert compiled.digest_key(order({"key": key})) == expected
+    assert compiled.group_key(order({"key": key})) == expected
 
 
 @pytest.mark.parametrize("key", [None, True, [], {}, "", "a\nb", "x" * (MAX_KEY + 1), 2**300])
@@ -26,7 +26,7 @@ def test_any_other_digest_key_fails_naming_the_rule_and_its_line(tree: Tree, key
 
     # When
     with pytest.raises(PlanningError) as caught:
-        compiled.digest_key(order({"key": key}))
+        compiled.group_key(order({"key": key}))
 
     # Then
     told = str(caught.value)

@@ -1,0 +1,45 @@
+"""``throttle:`` of a rule → a `Throttle`: ``{at_most: 3, per: 1h, key: data.host, then: digest}``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from notifier.domain.rule import Channel, Throttle
+from notifier.rules.sections import Section
+
+_EXAMPLE = "such as `throttle: {at_most: 3, per: 1h}`"
+#: Redis remembers every admitted delivery of a window; a larger allowance protects nobody from anything.
+MAX_ADMITTED = 10_000
+
+
+class _Overflow(StrEnum):
+    DROP = "drop"
+    DIGEST = "digest"
+
+
+def read_throttle(rule: Section, channel: Channel) -> Throttle | None:
+    """The throttle of a rule; None when there is none or it cannot be used, which is noted."""
+    node = rule.get("throttle")
+    if node is None:
+        return None
+    section = Section(rule.report, node, f"{rule.name}: throttle", ("at_most", "per", "key", "then"))
+    if not isinstance(node.value, dict):
+        return None
+    for key in ("at_most", "per"):
+        if not section.has(key):
+            section.wrong(key, f"{section.name} has no {key}", _EXAMPLE)
+    at_most = section.number("at_most", 1, MAX_ADMITTED, "deliveries")
+    per = section.duration("per")
+    overflow = _overflow(section, channel)
+    if at_most is None or per is None:
+        return None
+    return Throttle(at_most, per, section.text("key"), overflow)
+
+
+def _overflow(section: Section, channel: Channel) -> Literal["drop", "digest"]:
+    if section.choice("then", _Overflow, _Overflow.DROP) is _Overflow.DROP:
+        return "drop"
+    if channel is Channel.WEBHOOK:
+        section.wrong("then", f"{section.name}: webhooks have no digest", "write `then: drop`, or leave it out")
+    return "digest"
