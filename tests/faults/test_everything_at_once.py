@@ -20,10 +20,11 @@ from tests.servers.smtp import SmtpSink
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that was broken on purpose, and when."""
+    """Something that was broken on purpose."""
 
     name: str
-    at: float
+    until: float
+    """Unix time at which it had been done."""
 
 
 def duplicates(smtp: SmtpSink, http: HttpSink) -> dict[str, list[float]]:
@@ -40,8 +41,8 @@ def explained(copies: dict[str, list[float]], faults: list[Fault]) -> dict[str, 
     """Fault → how many deliveries it made come twice: their first copy had left when it struck, and was not recorded."""
     gaps: dict[str, list[float]] = {}
     for first, *_ in copies.values():
-        fault = next((fault for fault in faults if fault.at >= first), Fault("after every fault", first))
-        gaps.setdefault(fault.name, []).append(fault.at - first)
+        fault = next((fault for fault in faults if fault.until >= first), Fault("after every fault", first))
+        gaps.setdefault(fault.name, []).append(fault.until - first)
     return {name: f"{len(found)}, the first copy at most {max(found):.2f} s before" for name, found in gaps.items()}
 
 
@@ -70,8 +71,8 @@ def test_ten_thousand_events_survive_every_fault_in_one_run(
 
     def strike(share: float, name: str, act: Callable[[], object]) -> None:
         http_sink.wait_for(int(len(wanted.webhooks) * share), timeout=120)
-        faults.append(Fault(name, time.time()))
         act()
+        faults.append(Fault(name, time.time()))
 
     # When a worker and then a consumer are killed, and RabbitMQ and Redis restart, while it runs
     strike(0.10, "kill -9 of a worker", first.kill)
