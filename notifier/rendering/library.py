@@ -60,6 +60,8 @@ class Library:
 
     def find(self, folder: str, kind: str, locale: str) -> TextSet:
         """The texts nearest to ``locale``. Raises `RenderError` when the folder has none of this kind."""
+        if found := self.sets.get((folder, kind, locale)):  # the others are not even listed
+            return found
         for candidate in candidates(locale):
             if found := self.sets.get((folder, kind, candidate)):
                 return found

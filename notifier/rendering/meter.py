@@ -19,6 +19,7 @@ CHARACTERS = 8 * 1024 * 1024
 DEPTH = 50
 #: Nested lists and objects a comparison, a filter or `tojson` looks into.
 NESTING = 100
+_WEIGHTLESS = frozenset({int, float, bool, type(None)})
 
 
 class ExhaustedError(Exception):
@@ -100,15 +101,18 @@ def weigh(*values: Any) -> int:
         spend(len(level))
         following: list[Any] = []
         for value in level:
+            # In the order of how often they occur: a JSON value is mostly texts and numbers.
             if isinstance(value, str):
                 characters += len(value)
+            elif type(value) in _WEIGHTLESS:
+                continue
             elif isinstance(value, dict):
                 spend(len(value) * 2)
-                following.extend(value.keys())
-                following.extend(value.values())
+                following += value
+                following += value.values()
             elif isinstance(value, list | tuple):
                 spend(len(value))
-                following.extend(value)
+                following += value
         if not following:
             spend(characters >> 6)
             return characters

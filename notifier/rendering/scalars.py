@@ -94,14 +94,16 @@ def _quote(value: Any) -> str:
     return quote(text_of(value).encode("utf-8", "replace"), safe="")
 
 
-@deep("tojson")
+@shallow("tojson")
 def _tojson(value: Any) -> Json:
     """A value as JSON. HTML escapes it like any other text, so it may stand in an attribute too."""
+    # `deep` would weigh it too, and not pay for its characters before they are written.
     spend_characters(weigh(value))
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_no_json)
+        text = _JSON.encode(value)
     except ValueError:
         raise RefusedError("a number that is not finite has no JSON") from None
+    spend_characters(len(text))
     return Json(clean(text))
 
 
@@ -109,6 +111,10 @@ def _no_json(value: Any) -> Any:
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
     raise RefusedError(f"{describe(value)} has no JSON")
+
+
+#: Made once: `json.dumps` with options makes an encoder for each call.
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_no_json)
 
 
 @deep("abs")

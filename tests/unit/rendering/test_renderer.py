@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from notifier.errors import RenderError, TemplateError
@@ -248,6 +248,20 @@ def test_no_text_of_the_data_ends_a_json_string(shelf: Shelf, value: str) -> Non
     read = json.loads(message.body)
     assert set(read) == {"a", "b", "c"}
     assert read["c"] == "x" + read["a"] + "!"
+
+
+@ANYTHING
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+        lambda inner: st.lists(inner, max_size=4),
+    )
+)
+@example(value=[2**64, -(2**63) - 1, 10**15, 1e300, 1e-300, 5e-324, 1e16, -0.0])
+def test_numbers_of_every_size_arrive_as_they_were(shelf: Shelf, value: Any) -> None:
+    message = shelf.webhook('{"a": {{ data.v | tojson }}, "b": "{{ data.v | tojson }}"}', {"v": value})
+    assert json.loads(message.body)["a"] == value
+    assert json.loads(json.loads(message.body)["b"]) == value
 
 
 _EVERYWHERE = (
