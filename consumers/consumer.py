@@ -15,6 +15,7 @@ from typing import Any
 from consumers import topology
 from consumers.backoff import Backoff
 from consumers.connection import Connection, parameters
+from consumers.dead_letters import DeadLetterIntake, Examining
 from consumers.intake import Intake
 from consumers.session import Pace, Session
 from notifier import logs, metrics
@@ -36,6 +37,7 @@ class Consumer:
         intake: Intake,
         check_storage: Callable[[], Awaitable[Any]],
         *,
+        dead_letters: Examining | None = None,
         broker_ca_file: str | PathLike[str] | None = None,
         pace: Pace | None = None,
         grace: float = 30,
@@ -45,6 +47,7 @@ class Consumer:
         self._target = parameters(broker_url, "notifier consumer", broker_ca_file)
         self._intake = intake
         self._check_storage = check_storage
+        self._dead_letters = dead_letters
         self._pace = pace or Pace()
         self._grace = grace
         self._stop = asyncio.Event()
@@ -95,9 +98,18 @@ class Consumer:
             metrics.INTAKE_PAUSED.set(0)
             backoff.reset()
             logs.wide(log, "intake.started", broker=connection.where, version=connection.server_version)
-            await session.run(self._stop, self._grace)
+            parking = asyncio.create_task(self._park_dead_letters(connection))
+            try:
+                await session.run(self._stop, self._grace)
+            finally:
+                parking.cancel()
+                await asyncio.wait({parking})
         finally:
             await connection.close()
+
+    async def _park_dead_letters(self, connection: Connection) -> None:
+        if self._dead_letters is not None:
+            await DeadLetterIntake(connection, self._dead_letters, self._declare).run()
 
     async def _declare(self) -> None:
         declared = await topology.apply(self._url, self._ca_file)

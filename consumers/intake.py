@@ -15,14 +15,14 @@ from typing import Protocol
 from consumers.batching import Batcher
 from consumers.envelope import decode
 from consumers.group import Fanout, Group, Received
-from consumers.parking import COPY_LIMIT, parked_message, partial_plan, refused_event
+from consumers.parking import parked_message, partial_plan, refused_event
 from consumers.publisher import Outgoing
 from consumers.task_message import task_message
 from notifier import logs, metrics
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
 from notifier.domain.cloudevents import MAX_BYTES as EVENT_MAX_BYTES
 from notifier.domain.event import Event
-from notifier.domain.parked import Parked
+from notifier.domain.parked import COPY_LIMIT, Parked
 from notifier.errors import InvalidEvent
 from notifier.rules.catalog import Catalog
 from notifier.rules.planner import Directory, Plan, Planned, plan_chunks

@@ -12,16 +12,10 @@ from consumers.publisher import Outgoing
 from notifier.domain.event import Event
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause, clip
-from notifier.domain.parked import Parked, ParkedEvent
-from notifier.domain.topology import FAILED_INTAKE, FAILURES_EXCHANGE
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message
+from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE
 from notifier.errors import InvalidEvent
 from notifier.rules.planner import Plan
-
-#: Bytes above which a message is not copied but rejected: the broker then moves the original to ``failed-intake``. A
-#: copy is a third larger (base64), and RabbitMQ 4 refuses more than 16 MiB.
-COPY_LIMIT = 8 * 1024 * 1024
-#: Says at a glance, in any AMQP tool, why a message is in the queue.
-CAUSE_HEADER = "x-notifier-cause"
 
 
 def refused_event(received: Received, event: Event | None, error: Exception, now: float) -> ParkedEvent:
@@ -39,18 +33,18 @@ def partial_plan(received: Received, plan: Plan, now: float) -> ParkedEvent:
     return _parked_event(received, plan.event, Cause.PLANNING, "\n".join(reasons), now)
 
 
-def parked_message(parked: ParkedEvent) -> Outgoing:
-    """The message that takes it to ``failed-intake``."""
-    entry = parked.parked[0]
+def parked_message(parked: ParkedBatch | ParkedEvent) -> Outgoing:
+    """The message that takes it to its failure queue."""
+    entry, message = parked.parked[0], as_message(parked)
     properties = pika.BasicProperties(
-        content_type="application/json",
+        content_type=message.content_type,
         delivery_mode=2,
         # The same bytes published twice have one id in the index, but each message needs its own.
         message_id=str(uuid.uuid4()),
         timestamp=int(entry.parked_at),
-        headers={CAUSE_HEADER: entry.cause.value},
+        headers=message.headers,
     )
-    return Outgoing(FAILURES_EXCHANGE, FAILED_INTAKE, parked.encode(), properties)
+    return Outgoing(PARKED_EXCHANGE, entry.queue, message.body, properties)
 
 
 def _parked_event(received: Received, event: Event | None, cause: Cause, reason: str, now: float) -> ParkedEvent:

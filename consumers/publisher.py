@@ -84,6 +84,11 @@ class ConfirmedPublisher:
         self._next_tag += 1
         return future
 
+    def close(self) -> None:
+        """Give the channel back, while its connection goes on."""
+        if self._channel.is_open:
+            self._channel.close()
+
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         rejected = (

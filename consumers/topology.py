@@ -22,7 +22,15 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from consumers.connection import parameters, translated
 from notifier.client.parameters import place
 from notifier.domain.rule import WORK_QUEUES
-from notifier.domain.topology import EXCHANGES, FAILURE_QUEUES, QUEUES, TASKS_EXCHANGE, Exchange, Queue
+from notifier.domain.topology import (
+    EXCHANGES,
+    FAILURE_QUEUES,
+    FORMER_BINDINGS,
+    QUEUES,
+    TASKS_EXCHANGE,
+    Exchange,
+    Queue,
+)
 from notifier.errors import TopologyConflict
 
 #: kombu's constants: 28 levels of 2^n seconds, so a delay may be 8.5 years.
@@ -150,6 +158,8 @@ class _Declaring:
         for binding in bindings():
             name = f"{binding.source} → {binding.target} ({binding.routing_key})"
             self._try(Declared("binding", name), partial(_bind, binding))
+        for queue_name, exchange_name, key in FORMER_BINDINGS:
+            self._channel.queue_unbind(queue_name, exchange_name, key)
         return self._declared
 
     def _try(self, declared: Declared, declare: Callable[[BlockingChannel], None]) -> None:

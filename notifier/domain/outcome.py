@@ -29,6 +29,8 @@ class Cause(StrEnum):
     EXHAUSTED = "exhausted"
     UNCERTAIN = "uncertain"
     POISON = "poison"
+    DEAD_LETTERED = "dead_lettered"
+    """RabbitMQ moved it by itself for a reason that is not ours: a policy's time to live or length limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,16 @@ class Refused:
 
 
 Outcome = Sent | Deferred | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class NotTried:
+    """No answer, because nothing was said: whom it goes through is paused. Costs no try."""
+
+    code: str
+    why: str
+    seconds: float
+    """Until it may be worth looking again."""
 
 
 def clip(reply: str) -> str:

@@ -14,6 +14,13 @@ from notifier.errors import InvalidBatch
 
 #: Version of what `ParkedBatch.encode` and `ParkedEvent.encode` write into a failure queue.
 PARKED_VERSION = 1
+#: Says at a glance, in any AMQP tool, why a message is in the queue.
+CAUSE_HEADER = "x-notifier-cause"
+#: The entry of a message that is too large to be wrapped and was parked as it came, as JSON.
+PARKED_HEADER = "x-notifier-parked"
+#: Bytes above which a message is not wrapped: that makes it a third larger (base64), and RabbitMQ 4 refuses more than
+#: 16 MiB.
+COPY_LIMIT = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,25 @@ class ParkedEvent:
             # Header values come from strangers' clients: whatever JSON cannot say is kept as its text.
             default=str,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMessage:
+    """What is published for a `ParkedBatch` or `ParkedEvent`."""
+
+    body: bytes
+    content_type: str
+    headers: dict[str, Any]
+
+
+def as_message(parked: ParkedBatch | ParkedEvent) -> ParkedMessage:
+    """The message that takes it to its failure queue: wrapped with its reasons, or as it came when it is too large."""
+    causes = ",".join(sorted({entry.cause.value for entry in parked.parked}))
+    if isinstance(parked, ParkedEvent) and len(parked.body) > COPY_LIMIT:
+        entry = orjson.dumps(parked.parked[0].as_dict()).decode()
+        headers = {**parked.headers, CAUSE_HEADER: causes, PARKED_HEADER: entry}
+        return ParkedMessage(parked.body, parked.content_type, headers)
+    return ParkedMessage(parked.encode(), "application/json", {CAUSE_HEADER: causes})
 
 
 def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:

@@ -11,7 +11,12 @@ from notifier.domain.rule import WORK_QUEUES
 
 EVENTS_EXCHANGE = "notifier.events"
 TASKS_EXCHANGE = "notifier.tasks"
+#: Where RabbitMQ itself sends dead letters. Its name is in the arguments of every work queue and cannot change.
 FAILURES_EXCHANGE = "notifier.failures"
+#: Where we publish what is parked, with the name of its failure queue as routing key.
+PARKED_EXCHANGE = "notifier.parked"
+#: What RabbitMQ dead-letters waits here, for a moment, until a consumer has parked it like everything else.
+DEAD_LETTERS = "dead-letters"
 INTAKE_QUEUE = "notifier.intake"
 FAILED_INTAKE = "failed-intake"
 FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-digest")
@@ -19,6 +24,9 @@ FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-diges
 #: Returns of one message before the broker dead-letters it. Positive and explicit: RabbitMQ 3.x has no default, 4.x has
 #: 20, and -1 means "drop at the first return" on 3.10 (measured). Every crash adds 1 to all that was prefetched.
 DELIVERY_LIMIT = 20
+#: Of `DEAD_LETTERS`, which nothing may ever leave by itself: practically none, and an argument instead of a policy,
+#: because RabbitMQ 4 would drop a dead letter after 20 returns, as by a consumer that is killed again and again.
+NO_LIMIT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +69,16 @@ EXCHANGES: tuple[Exchange, ...] = (
     Exchange(EVENTS_EXCHANGE),
     Exchange(TASKS_EXCHANGE),
     Exchange(FAILURES_EXCHANGE),
+    Exchange(PARKED_EXCHANGE),
 )
 #: Failure queues come first: at-least-once dead lettering into a queue that is not there keeps messages invisible.
 #: They carry no delivery limit; on RabbitMQ 4.x, whose default is 20, `consumers.topology` says which policy lifts it.
 QUEUES: tuple[Queue, ...] = (
-    *(Queue(name, FAILURES_EXCHANGE, name, {"x-queue-type": "quorum"}) for name in FAILURE_QUEUES),
+    *(Queue(name, PARKED_EXCHANGE, name, {"x-queue-type": "quorum"}) for name in FAILURE_QUEUES),
+    Queue(DEAD_LETTERS, FAILURES_EXCHANGE, "#", {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
     *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(failure_queue(name))) for name in WORK_QUEUES),
 )
+#: (queue, exchange, routing key) that earlier versions bound, taken away after everything above is there: a dead letter
+#: went straight into its failure queue, where no index knew of it. What such a version parks passes `DEAD_LETTERS` now.
+FORMER_BINDINGS: tuple[tuple[str, str, str], ...] = tuple((name, FAILURES_EXCHANGE, name) for name in FAILURE_QUEUES)

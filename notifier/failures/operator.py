@@ -15,6 +15,7 @@ from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
+from notifier.failures.dead_letters import DeadLetters
 from notifier.failures.redrive import Publishing, Redrive
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
@@ -68,7 +69,7 @@ class Operator:
         return self._index.counts()
 
     def unindexed(self) -> dict[str, int]:
-        """Queue → messages the broker holds beyond what the index knows, such as batches it dead-lettered itself."""
+        """Queue → messages the broker holds beyond what the index knows, such as dead letters no consumer took yet."""
         indexed: dict[str, int] = {}
         for (queue, _), count in self._index.counts().items():
             indexed[queue] = indexed.get(queue, 0) + count
@@ -94,10 +95,11 @@ class Operator:
 
     def reindex(self, *, progress: Progress = lambda d, t: None) -> int:
         """Rebuild the index from the queues themselves; returns the entries found."""
+        Redrive(self._app).park_dead_letters(DeadLetters(self._ledger, self._index))
         found = 0
         for queue in topology.FAILURE_QUEUES:
             before = self._index.ids(ParkedFilter(queue=queue))
-            walked = Redrive(self._app, progress=progress).walk(queue, Keep())
+            walked = Redrive(self._app, progress=progress).walk(queue, Keep(), reread=True)
             # What was parked during the walk is in the index and was not seen: it stays.
             self._index.remove(sorted(before.keys() - {entry.id for entry in walked.entries}))
             self._index.add(walked.entries)

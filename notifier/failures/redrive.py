@@ -7,28 +7,22 @@ none; what was already sent again is recognised by the ledger. Written on kombu,
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import kombu
 import kombu.exceptions
-import orjson
 from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 
 from notifier.domain import topology
-from notifier.domain.batch import Batch
-from notifier.domain.ids import raw_id
-from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, decode_parked
-from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message
+from notifier.errors import BrokerUnavailable, PublishRejected
+from notifier.failures.dead_letters import DeadLetter, DeadLetters
+from notifier.failures.reading import read_message
 
 _log = logging.getLogger("notifier.failures")
-
-#: Headers the broker adds when it dead-letters; carried on, they make cycle detection drop the replay (trap T11).
-_DEATH_HEADERS = ("x-death", "x-first-death-", "x-last-death-", "x-delivery-count")
 
 #: Seconds a publish may wait for its confirm; a broker in alarm must end a replay with an error, not hold it for ever.
 CONFIRM_TIMEOUT_S = 30.0
@@ -69,7 +63,7 @@ class Publishing:
 
     def __init__(self, connection: kombu.Connection) -> None:
         self.connection = connection
-        self.channel = connection.channel()
+        self.channel: Any = connection.channel()
         self._producer = kombu.Producer(self.channel)
 
     def publish(
@@ -88,6 +82,13 @@ class Publishing:
             confirm_timeout=CONFIRM_TIMEOUT_S,
         )
 
+    def park(self, queue: str, parked: ParkedBatch | ParkedEvent) -> None:
+        """Publish what lies, or shall lie, in a failure queue."""
+        message = as_message(parked)
+        self.publish(
+            topology.PARKED_EXCHANGE, queue, message.body, content_type=message.content_type, headers=message.headers
+        )
+
 
 class Redrive:
     """Walks failure queues; one per operator's command."""
@@ -97,20 +98,44 @@ class Redrive:
         self._progress = progress
 
     def depths(self) -> dict[str, int]:
-        """Messages ready in each failure queue; a queue that does not exist yet has none."""
+        """Messages ready in each failure queue and among the dead letters; a queue that does not exist yet has none."""
+        queues = (*topology.FAILURE_QUEUES, topology.DEAD_LETTERS)
         with _translated(), self._app.connection_for_read() as connection:
-            return {queue: _depth(connection, queue) for queue in topology.FAILURE_QUEUES}
+            return {queue: _depth(connection, queue) for queue in queues}
 
-    def walk(self, queue: str, visitor: Visitor) -> Walked:
-        """Visit every message that is in the queue now, once; what arrives meanwhile waits for the next walk."""
+    def walk(self, queue: str, visitor: Visitor, *, reread: bool = False) -> Walked:
+        """Visit every message that is in the queue now, once; what arrives meanwhile waits for the next walk.
+
+        ``reread``: see `reading.read_message`.
+        """
         seen = Walked()
         with _translated(), self._app.connection_for_write() as connection:
             publishing = Publishing(connection)
             total = _depth(connection, queue)
-            for entry in _entries(publishing.channel, queue, total):
+            for entry in _entries(publishing.channel, queue, total, reread=reread):
                 self._visit(publishing, queue, entry, visitor, seen)
                 self._progress(seen.messages, total)
         return seen
+
+    def park_dead_letters(self, letters: DeadLetters) -> None:
+        """What a consumer does all the time, once; for when none runs. What a worker still has stays for later."""
+        with _translated(), self._app.connection_for_write() as connection:
+            publishing = Publishing(connection)
+            for _ in range(_depth(connection, topology.DEAD_LETTERS)):
+                got = publishing.channel.basic_get(queue=topology.DEAD_LETTERS, no_ack=False)
+                if got is None:
+                    return
+                body = got.body if isinstance(got.body, bytes) else str(got.body).encode()
+                headers = got.properties.get("application_headers") or {}
+                letter = DeadLetter(
+                    got.delivery_info["routing_key"], body, headers, got.properties.get("content_type", "")
+                )
+                examined = letters.examine(letter)
+                for parked in examined.parks:
+                    publishing.park(parked.parked[0].queue, parked)
+                    letters.index(parked)
+                if not examined.again_in:
+                    publishing.channel.basic_ack(got.delivery_tag)
 
     def _visit(self, publishing: Publishing, queue: str, entry: Entry, visitor: Visitor, seen: Walked) -> None:
         seen.messages += 1
@@ -123,14 +148,7 @@ class Redrive:
             visitor.take(publishing, narrowed(entry.message, chosen))
             seen.taken += len(chosen)
         if kept:
-            cause = ",".join(sorted({p.cause.value for p in kept}))
-            publishing.publish(
-                topology.FAILURES_EXCHANGE,
-                queue,
-                narrowed(entry.message, kept).encode(),
-                content_type="application/json",
-                headers={"x-notifier-cause": cause},
-            )
+            publishing.park(queue, narrowed(entry.message, kept))
         entry.raw.ack()
 
 
@@ -143,48 +161,7 @@ def narrowed(message: ParkedBatch | ParkedEvent, parked: list[Parked]) -> Parked
     return ParkedBatch(message.batch.narrowed(deliveries), tuple(parked))
 
 
-def read_message(queue: str, body: bytes, headers: dict[str, Any], content_type: str) -> ParkedBatch | ParkedEvent:
-    """A message of a failure queue: one of ours, or one the broker dead-lettered after its delivery limit."""
-    try:
-        return decode_parked(body)
-    except InvalidBatch:
-        return _dead_lettered(queue, body, headers, content_type)
-
-
-def _dead_lettered(queue: str, body: bytes, headers: dict[str, Any], content_type: str) -> ParkedBatch | ParkedEvent:
-    cause, reason = Cause.POISON, "returned by workers until the broker's delivery limit"
-    if queue != topology.FAILED_INTAKE:
-        try:
-            batch = Batch.decode(orjson.loads(body)[0][0])
-        except (InvalidBatch, orjson.JSONDecodeError, LookupError, TypeError) as error:
-            reason = f"a task message nobody can read: {error}"
-        else:
-            return ParkedBatch(batch, tuple(_poison(queue, batch, d.id, reason) for d in batch.deliveries))
-    kept = {name: value for name, value in headers.items() if not name.startswith(_DEATH_HEADERS)}
-    if queue == topology.FAILED_INTAKE and headers.get("x-first-death-reason") == "rejected":
-        # Intake copies what it refuses, with the reason; only what is too large to be copied is left to the broker.
-        cause, reason = Cause.TOO_LARGE, f"{len(body):,} bytes: larger than an event may be"
-    parked = Parked(id=raw_id(body), queue=queue, cause=cause, reason=reason[:300], parked_at=time.time())
-    return ParkedEvent((parked,), body, content_type, kept)
-
-
-def _poison(queue: str, batch: Batch, delivery_id: str, reason: str) -> Parked:
-    delivery = next(d for d in batch.deliveries if d.id == delivery_id)
-    event = batch.events[delivery.event]
-    return Parked(
-        id=delivery_id,
-        queue=queue,
-        cause=Cause.POISON,
-        reason=reason,
-        parked_at=time.time(),
-        event=event.key,
-        event_type=event.type,
-        tenant=event.tenant,
-        rule=delivery.rule,
-    )
-
-
-def _entries(channel: Any, queue: str, total: int) -> Iterator[Entry]:
+def _entries(channel: Any, queue: str, total: int, *, reread: bool) -> Iterator[Entry]:
     for _ in range(total):
         # Not kombu's `Queue.get`: it raises for a message it cannot decompress, and such a one would end every walk.
         got = channel.basic_get(queue=queue, no_ack=False)
@@ -193,7 +170,7 @@ def _entries(channel: Any, queue: str, total: int) -> Iterator[Entry]:
         raw = channel.message_to_python(got)
         body = raw.body if isinstance(raw.body, bytes) else str(raw.body).encode()
         headers = dict(raw.headers or {})
-        yield Entry(read_message(queue, body, headers, raw.content_type or ""), raw)
+        yield Entry(read_message(queue, body, headers, raw.content_type or "", reread=reread), raw)
 
 
 def _depth(connection: kombu.Connection, queue: str) -> int:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from notifier.domain.delivery import Delivery, Status
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, Mailbox, Status
+from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Channel
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import encode_head, milliseconds, stamp
+from notifier.storage.records import encode_head, masked, milliseconds, stamp
 
 #: Bytes of delivery ids kept per person, 27 each: the newest thousand.
 RECIPIENT_INDEX_BYTES = 27_000
@@ -36,6 +38,17 @@ class ClaimRequest:
     def head(self) -> str:
         """What never changes of its record."""
         return encode_head(self.event, self.delivery.rule, self.channel, self.destination, self.delivery.queued)
+
+
+def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
+    """What the ledger must know to claim one delivery of a batch."""
+    return ClaimRequest(
+        delivery=delivery,
+        channel=batch.channel,
+        event=batch.events[delivery.event].key,
+        destination=masked(delivery.to),
+        recipient_key=recipient_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

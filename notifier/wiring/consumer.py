@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 
 from consumers.consumer import Consumer
+from consumers.dead_letters import Examining, Taken
 from consumers.intake import Intake, Limits
 from consumers.session import Pace
+from notifier.domain.parked import ParkedBatch, ParkedEvent
+from notifier.failures.dead_letters import DeadLetter, DeadLetters, Examined
 from notifier.settings import Settings
 from notifier.storage.connection import connect_async
 from notifier.storage.directory import EndpointDirectory
 from notifier.storage.ledger import AsyncLedger, Retention
 from notifier.storage.parked import ParkedIndex
 from notifier.wiring.content import build_content
-from notifier.wiring.stores import build_store, check_storage
+from notifier.wiring.stores import build_ledger, build_store, check_storage
 
 
 def build_consumer(ours: Settings) -> Consumer:
     """Everything the intake process holds. Connects to nothing yet."""
     content = build_content(ours)
     store = connect_async(ours.redis_url, ca_file=ours.redis_ca_file)
-    # For the two calls that are rare and exist for threads only: the checks at start and the index of failures.
-    threads = build_store(ours, connections=2)
+    # For the calls that are rare and exist for threads only: the checks at start, dead letters, the index of failures.
+    threads = build_store(ours, connections=4)
     index = ParkedIndex(threads)
     intake = Intake(
         lambda: content.current.catalog,
@@ -34,7 +37,21 @@ def build_consumer(ours: Settings) -> Consumer:
         ours.broker_url,
         intake,
         lambda: asyncio.to_thread(check_storage, ours, threads),
+        dead_letters=_examining(DeadLetters(build_ledger(ours, threads), index)),
         broker_ca_file=ours.broker_ca_file,
         pace=Pace(ours.intake_prefetch, ours.intake_linger),
         grace=ours.grace,
     )
+
+
+def _examining(letters: DeadLetters) -> Examining:
+    """The steps of `failures.dead_letters` in threads, because they wait for Redis."""
+
+    async def examine(taken: Taken) -> Examined:
+        letter = DeadLetter(taken.routing_key, taken.body, taken.headers, taken.content_type)
+        return await asyncio.to_thread(letters.examine, letter)
+
+    async def index(parked: ParkedBatch | ParkedEvent) -> None:
+        await asyncio.to_thread(letters.index, parked)
+
+    return Examining(examine, index)

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, Mailbox, Status
-from notifier.domain.ids import recipient_key
+from notifier.domain.delivery import Delivery, Status
 from notifier.domain.rule import Rule
 from notifier.rules.content import Content
+from notifier.storage.claims import claim_request
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.recipients import Recipients
-from notifier.storage.records import masked
 from notifier.storage.suppressions import Suppressions
 from notifier.worker.holding import hold
 from notifier.worker.preparing import Work
@@ -78,17 +77,6 @@ def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, lease: f
     """Claim deliveries, waiting for Redis; one nonce for all tries, or a claim whose reply was lost would look Busy."""
     nonce = secrets.token_hex(4)
     return hold(lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries")
-
-
-def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
-    """What the ledger must know to claim one delivery of a batch."""
-    return ClaimRequest(
-        delivery=delivery,
-        channel=batch.channel,
-        event=batch.events[delivery.event].key,
-        destination=masked(delivery.to),
-        recipient_key=recipient_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else None,
-    )
 
 
 def _work(batch: Batch, request: ClaimRequest, claimed: Claimed, content: Content) -> Work:

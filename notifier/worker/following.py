@@ -65,7 +65,7 @@ class TaskPublisher:
         """Put deliveries into a failure queue."""
         causes = sorted({entry.cause.value for entry in parked.parked})
         self.publish(
-            topology.FAILURES_EXCHANGE,
+            topology.PARKED_EXCHANGE,
             queue,
             parked.encode(),
             content_type="application/json",

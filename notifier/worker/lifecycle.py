@@ -197,6 +197,9 @@ class DeclaredTopology(bootsteps.StartStopStep):
                         "See `notifier topology show`; drain and delete the queue, then `notifier topology apply`.\n"
                     )
                     raise SystemExit(2) from error
+        with consumer.connection.channel() as channel:
+            for name, exchange_name, key in topology.FORMER_BINDINGS:
+                channel.queue_unbind(name, exchange_name, key)
 
 
 def install(app: Any) -> None:

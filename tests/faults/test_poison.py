@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from notifier.domain.delivery import Status
+from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
-from notifier.domain.topology import TASKS_EXCHANGE
+from notifier.domain.topology import PARKED_EXCHANGE, TASKS_EXCHANGE
 from tests.acceptance.place import Place, mail_folder, place
 from tests.acceptance.service import poll
 from tests.servers.rabbitmq import RabbitMQ
@@ -107,8 +108,9 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
     # When a malformed message comes
     at.publish_raw(TASKS_EXCHANGE, "email-normal", **SHAPES[shape])
 
-    # Then it is dead-lettered
+    # Then it is dead-lettered, and operators see it without asking for a reindex
     poll(lambda: at.depths()["failed-email"] == before + 1, f"{shape} is in failed-email; {at.depths()}", 15)
+    poll(lambda: at.parked(raw_id(SHAPES[shape]["body"])) is not None, f"{shape} is listed", 15)
     # And the same worker sends the next mail
     event = at.publish("poison.good", {"to": "good@example.org"})
     at.until(at.delivery(event, "poison.good/mail", "mailto:good@example.org"), Status.SENT, timeout=15)
@@ -116,9 +118,9 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
 
 
 def test_operators_see_poison_after_a_reindex_and_can_discard_it_but_not_send_it(at: Place) -> None:
-    # Given the shapes in failed-email, put there by the broker
+    # Given the shapes in failed-email as the broker puts them, by an earlier release's binding
     for number, message in enumerate(SHAPES.values()):
-        at.publish_raw("notifier.failures", "failed-email", **{**message, "body": message["body"] + b" " * number})
+        at.publish_raw(PARKED_EXCHANGE, "failed-email", **{**message, "body": message["body"] + b" " * number})
     before = at.depths()["failed-email"]
 
     # When the index is rebuilt

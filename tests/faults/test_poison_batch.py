@@ -1,4 +1,4 @@
-"""A batch that takes every worker down with it reaches the broker's delivery limit, and a replay brings it back."""
+"""A batch that takes every worker down with it reaches the broker's delivery limit, is listed by itself, and a replay brings it back."""
 
 import signal
 
@@ -32,11 +32,11 @@ def test_a_batch_that_takes_every_worker_down_is_dead_lettered_and_split_by_a_re
             assert worker.popen.poll() is None
             worker.kill()
 
-        # Then the broker moves it to the failure queue, where a reindex finds both deliveries
-        poll(lambda: at.depths()["failed-email"] == 1, "the batch is dead-lettered")
-        at.failures("reindex")
-        entries = [at.parked(identity) for identity in ids]
-        assert [entry and entry.cause for entry in entries] == [Cause.POISON, Cause.POISON]
+        # Then the broker gives it up, and both deliveries are listed and recorded by themselves
+        entries = [at.until_parked(identity) for identity in ids]
+        assert [entry.cause for entry in entries] == [Cause.POISON, Cause.POISON]
+        assert [at.until(identity, Status.REFUSED).reason for identity in ids] == [Cause.POISON, Cause.POISON]
+        poll(lambda: at.depths()["dead-letters"] == 0, "the dead letter is acknowledged")
 
         # And a replay of one of them sends that one and leaves the other
         at.failures("replay", ids[0], "--yes", "--json")

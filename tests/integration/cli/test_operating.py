@@ -21,7 +21,7 @@ from notifier.domain.ids import delivery_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority, Rule
-from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE
+from notifier.domain.topology import INTAKE_QUEUE, PARKED_EXCHANGE
 from notifier.settings import Settings
 from notifier.storage.ledger import Claimed, ClaimRequest, Record, Registration
 from notifier.storage.parked import ParkedIndex
@@ -112,7 +112,7 @@ def _park(settings: Settings, count: int) -> list[str]:
     channel = connection.channel()
     channel.confirm_delivery()
     properties = pika.BasicProperties(content_type="application/json", delivery_mode=2)
-    channel.basic_publish(FAILURES_EXCHANGE, "failed-email", ParkedBatch(batch, entries).encode(), properties)
+    channel.basic_publish(PARKED_EXCHANGE, "failed-email", ParkedBatch(batch, entries).encode(), properties)
     connection.close()
     ParkedIndex(store).add(entries)
     store.close()
