@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 from notifier.errors import StorageUnavailable
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import translate, translated
+from notifier.storage.wire import exchange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -129,10 +130,7 @@ class AsyncStore:
         async with self._slot():
             with translated():
                 self.round_trips += 1
-                pipeline = self.client.pipeline(transaction=False)
-                for call in calls:
-                    pipeline.execute_command(*call.words)
-                return list(await pipeline.execute(raise_on_error=False))
+                return await exchange(self.client, calls)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -156,7 +154,7 @@ def _forgotten(calls: Sequence[Call], replies: list[Any]) -> list[int]:
 
 def _reload(calls: Sequence[Call], again: list[int]) -> list[Call]:
     scripts = {script.sha: script for i in again if (script := calls[i].script)}
-    return [*(command("SCRIPT LOAD", s.source) for s in scripts.values()), *(calls[i] for i in again)]
+    return [*(command("SCRIPT", "LOAD", s.source) for s in scripts.values()), *(calls[i] for i in again)]
 
 
 def _fill_in(replies: list[Any], again: list[int], repeated: list[Any]) -> None:

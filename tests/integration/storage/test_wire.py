@@ -1,0 +1,88 @@
+"""The asyncio store's own round trips against a real server: shapes, errors in the middle, silence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+from redis import exceptions as redis_errors
+
+from notifier.errors import StorageUnavailable
+from notifier.storage import wire
+from notifier.storage.commands import Call, Operation, command
+from notifier.storage.connection import connect, connect_async
+from notifier.storage.store import AsyncStore
+from tests.servers.redis import RedisServer
+
+T = TypeVar("T")
+
+
+def with_store(url: str, use: Callable[[AsyncStore], Awaitable[T]]) -> T:
+    async def scenario() -> T:
+        store = connect_async(url)
+        try:
+            return await use(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(scenario())
+
+
+def operation(*calls: Call) -> Operation[list[Any]]:
+    return (yield calls)
+
+
+def test_both_stores_show_an_operation_the_same_replies(redis_url: str) -> None:
+    # Given one of every kind of reply
+    calls = (
+        command("HSET", "h", "name", "Zoë", "count", 3),
+        command("HGETALL", "h"),
+        command("HMGET", "h", "name", "missing"),
+        command("SET", "s", "v", "PX", 60_000),
+        command("EXISTS", "s"),
+        command("PEXPIRE", "s", 90_000),
+        command("GET", "missing"),
+        command("ZADD", "z", 1, "a", 2, "b"),
+        command("ZRANGE", "z", 0, -1),
+    )
+    # When asyncio asks, and then a thread with the same server
+    ours = with_store(redis_url, lambda store: store.run(operation(*calls)))
+    threads = connect(redis_url)
+    threads.client.flushdb()
+    theirs = threads.run(operation(*calls))
+    threads.close()
+    # Then the replies look alike
+    assert ours == theirs
+    assert ours[1] == {"name": "Zoë", "count": "3"}
+
+
+def test_a_command_that_fails_leaves_the_replies_of_the_others_in_their_places(redis_url: str) -> None:
+    async def use(store: AsyncStore) -> Sequence[Any]:
+        calls = [command("SET", "text", "a"), command("RPUSH", "text", "b"), command("GET", "text")]
+        replies = await wire.exchange(store.client, calls)
+        # And the connection is in step for the next round trip
+        return [*replies, *await wire.exchange(store.client, [command("GET", "text")])]
+
+    _, wrong, text, again = with_store(redis_url, use)
+    assert isinstance(wrong, redis_errors.ResponseError)
+    assert (text, again) == ("a", "a")
+
+
+def test_a_silent_server_is_unavailable_after_one_deadline_for_all_replies(
+    redis_url: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a connection to a server that then answers nothing
+    monkeypatch.setattr(wire, "REPLIES_TIMEOUT_S", 0.2)
+
+    async def use(store: AsyncStore) -> list[Any]:
+        await store.run(operation(command("SET", "a", 1)))
+        redis_server.pause()
+        try:
+            with pytest.raises(StorageUnavailable, match="did not answer in time"):
+                await store.run(operation(command("GET", "a"), command("GET", "b")))
+        finally:
+            redis_server.resume()
+        # Then the late replies are nobody's: the next round trip has its own
+        return await store.run(operation(command("GET", "b"), command("GET", "a")))
+
+    assert with_store(redis_url, use) == [None, "1"]
