@@ -30,8 +30,8 @@ from notifier.storage.parked import ParkedFilter, ParkedIndex
 
 _log = get("failures")
 
-#: Seconds a claim is held for recording one status.
-LEASE_S = 60.0
+#: Seconds a claim is held for recording one status; what a killed consumer had claimed waits this long.
+LEASE_S = 5.0
 #: Seconds between looks at a delivery that a worker has, at the most.
 LOOK_S = 10.0
 #: The ledger keeps milliseconds.

@@ -21,7 +21,7 @@ from notifier.domain.ids import delivery_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority, Rule
-from notifier.domain.topology import INTAKE_QUEUE, PARKED_EXCHANGE
+from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE, PARKED_EXCHANGE
 from notifier.settings import Settings
 from notifier.storage.ledger import Claimed, ClaimRequest, Record, Registration
 from notifier.storage.parked import ParkedIndex
@@ -346,6 +346,30 @@ def test_the_index_is_rebuilt_from_the_queues(run: Run, settings: Settings) -> N
 
     assert done.stdout == "found 2 entries\n", done.stderr
     assert len(json.loads(run("failures", "list", "--json").stdout)["entries"]) == 2
+
+
+def test_dead_letters_that_no_consumer_takes_are_counted_and_a_reindex_parks_them(
+    run: Run, settings: Settings, vhost: str
+) -> None:
+    # Given what RabbitMQ dead-lettered while no consumer runs
+    event = Event(id="18", source="/shop/orders", type="order.placed", tenant="acme")
+    delivery = Delivery(id="dlv_dead", event=0, rule=RULE.id, to=Mailbox(address="kim@example.org"))
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=[delivery])
+    connection = pika.BlockingConnection(pika.URLParameters(vhost))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    channel.basic_publish(FAILURES_EXCHANGE, "failed-email", json.dumps([[batch.encode()], {}, {}]).encode())
+    connection.close()
+    assert json.loads(run("failures", "list", "--json").stdout)["unindexed"] == {"dead-letters": 1}
+
+    # When an operator asks for a reindex
+    done = run("failures", "reindex")
+
+    # Then it is in its failure queue, listed and recorded
+    assert done.stdout == "found 1 entries\n", done.stderr
+    assert (_depth(vhost, "dead-letters"), _depth(vhost, "failed-email")) == (0, 1)
+    assert json.loads(run("failures", "list", "--json").stdout)["unindexed"] == {}
+    assert json.loads(run("show", "dlv_dead", "--json").stdout)["status"] == "refused"
 
 
 @pytest.mark.parametrize(

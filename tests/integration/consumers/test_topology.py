@@ -11,6 +11,7 @@ from kombu.transport.native_delayed_delivery import (
 from consumers.topology import apply_topology, bindings, describe, queues
 from notifier.celery import work_queues
 from notifier.domain.rule import WORK_QUEUES
+from notifier.domain.topology import DEAD_LETTERS, FAILURE_QUEUES, FAILURES_EXCHANGE, TASKS_EXCHANGE
 from notifier.errors import BrokerUnavailable, TopologyConflict
 
 
@@ -59,6 +60,30 @@ def test_a_delayed_task_comes_back_to_its_own_queue_only(broker_url: str) -> Non
     others = [channel.basic_get(name)[0] for name in WORK_QUEUES]
     connection.close()
     assert [get.routing_key for get in others if get is not None] == []
+
+
+def test_an_earlier_releases_bindings_are_taken_away(broker_url: str) -> None:
+    # Given a deployment of a release that let RabbitMQ dead-letter straight into the failure queues
+    apply_topology(broker_url)
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        for name in FAILURE_QUEUES:
+            channel.queue_bind(name, FAILURES_EXCHANGE, name)
+
+        # When this release starts, and RabbitMQ dead-letters what a worker rejects
+        apply_topology(broker_url)
+        channel.basic_publish(TASKS_EXCHANGE, "email-high", b"rejected")
+        for method, _, _ in channel.consume("email-high", inactivity_timeout=10):
+            channel.basic_reject(method.delivery_tag, requeue=False)
+            break
+        channel.cancel()
+
+        # Then it waits among the dead letters, once, and in no failure queue
+        arrived = next(iter(channel.consume(DEAD_LETTERS, inactivity_timeout=10)))
+        assert arrived[2] == b"rejected"
+        assert arrived[0].routing_key == "failed-email"
+        channel.cancel()
+        assert channel.basic_get("failed-email") == (None, None, None)
 
 
 def test_every_difference_is_named_with_the_way_out(broker_url: str) -> None:
