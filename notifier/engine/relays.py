@@ -6,13 +6,16 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState
+from notifier.engine.replies import LOGIN_CODES
 from notifier.engine.smtp import BeforeDot, Connection, Mail
 from notifier.engine.smtp_connect import RelayAddress, open_connection, tls_context
-from notifier.engine.smtp_pool import Clock, Health, RelayState, SmtpPool
-from notifier.engine.transaction import Accepted, Broken, Phase, Transaction
+from notifier.engine.smtp_pool import SmtpPool
+from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from notifier.errors import InvalidAddress
 
 #: Mails one connection carries before it is closed; relays commonly allow 100 or more.
@@ -64,9 +67,9 @@ class SmtpRelays:
                 seconds=timeout * CONNECT_SHARE,
                 clock=clock,
             )
-            health = Health(address.name, clock)
+            breaker = RelayBreaker(address.name, clock)
             self._pools.append(
-                SmtpPool(health, opener, connections=connections, mails=mails_per_connection, clock=clock)
+                SmtpPool(breaker, opener, connections=connections, mails=mails_per_connection, clock=clock)
             )
 
     @property
@@ -90,17 +93,27 @@ class SmtpRelays:
         """One transaction with one recipient, so that one reply says what became of one delivery.
 
         ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all
-        but the final dot; if it raises, the dot is not sent. Another relay takes over only while nothing was said about
-        this mail to the one before it.
+        but the final dot; if it raises, the dot is not sent. Another relay takes over only while the one before it was
+        told nothing about this mail, or wanted another login first.
         """
         mail = Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot)
         deadlines = _Deadlines(self._timeout)
         ended: Transaction = Broken("", Phase.CONNECT, "no relay is configured", False, "connection")
+        failed: Transaction | None = None
         for pool in self._pools:
             ended = await _through(pool, mail, deadlines)
-            if isinstance(ended, Accepted) or ended.phase not in _NOTHING_SAID:
+            if not _may_go_elsewhere(ended):
                 return ended
-        return ended
+            if not isinstance(ended, Paused):
+                failed = ended
+        if not isinstance(ended, Paused):
+            return ended
+        # What one relay answered says more than that the other one is paused.
+        return failed or replace(ended, seconds=self.paused_for())
+
+    def paused_for(self) -> float:
+        """Seconds until some relay may be used or probed; 0 when one may be now. For any thread."""
+        return min((pool.breaker.remaining() for pool in self._pools), default=0.0)
 
     async def close(self) -> None:
         """Say QUIT on every idle connection; call it in the loop before the engine stops."""
@@ -127,6 +140,15 @@ class _Deadlines:
             self.early = self.late - self._seconds * (1 - EARLY_SHARE)
 
 
+def _may_go_elsewhere(ended: Transaction) -> bool:
+    """A relay that only rests is waited for: another one would get all that this one finds too fast."""
+    if isinstance(ended, Accepted):
+        return False
+    if isinstance(ended, Paused):
+        return ended.down
+    return ended.phase in _NOTHING_SAID or (isinstance(ended, Rejected) and ended.code in LOGIN_CODES)
+
+
 async def _through(pool: SmtpPool, mail: Mail, deadlines: _Deadlines) -> Transaction:
     taken = await pool.take(deadlines.queue)
     deadlines.begin()
@@ -136,8 +158,11 @@ async def _through(pool: SmtpPool, mail: Mail, deadlines: _Deadlines) -> Transac
         except BaseException:
             taken.drop()  # cancelled in the middle: nobody knows where the relay stands
             pool.give_back(taken)
+            pool.breaker.given_up()
             raise
         if not taken.stale:
+            # Before the connection is free: whoever waits for it must not be told no as well.
+            pool.breaker.ended(ended)
             pool.give_back(taken)
             return ended
         # Relays close idle connections at any moment. A new one is never stale, so this happens once.

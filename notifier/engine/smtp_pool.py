@@ -1,90 +1,31 @@
-"""The connections kept to one relay, and what is known of its health.
+"""The connections kept to one relay, behind its breaker.
 
 A new connection costs about 0.5 ms and a TLS handshake much more, so connections are kept: at most so many, for at most
-300 seconds and so many mails each, asked NOOP after a rest. A relay that refuses connection, TLS or login is left alone
-for a cool-down that doubles; then one delivery probes it.
+300 seconds and so many mails each, asked NOOP after a rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState, describe
 from notifier.engine.smtp import Connection
-from notifier.engine.transaction import Broken, Phase, Rejected
+from notifier.engine.transaction import Broken, Paused, Phase, Rejected
 
 Open = Callable[[], Awaitable[Connection | Rejected | Broken]]
-Clock = Callable[[], float]
 
 MAX_AGE_S = 300.0
 IDLE_CHECK_S = 30.0
-FIRST_COOL_DOWN_S = 5.0
-LONGEST_COOL_DOWN_S = 300.0
 #: A relay that takes no further connection but serves those we have gets fewer for this long (421 "too many").
 FEWER_FOR_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class RelayState:
-    """What health pages and metrics show of a relay."""
-
-    relay: str
-    """``host:port``."""
-    up: bool
-    reason: str
-    """Why it is down; empty when it is up."""
-    since: float
-    """Unix seconds of the last change."""
-
-
-class Health:
-    """Whether a relay may be connected to: up, or down until a time at which one delivery may probe it."""
-
-    def __init__(self, relay: str, clock: Clock) -> None:
-        self.state = RelayState(relay, up=True, reason="", since=clock())
-        self._clock = clock
-        self._cool_down = FIRST_COOL_DOWN_S
-        self._until = 0.0
-        self._probing = False
-
-    def admits(self) -> bool:
-        """Whether the caller may connect; when it is a probe, others wait for its end (`succeeded`, `failed`, …)."""
-        if self.state.up:
-            return True
-        if self._probing or self._clock() < self._until:
-            return False
-        self._probing = True
-        return True
-
-    def succeeded(self) -> None:
-        """A connection was opened."""
-        self._probing = False
-        if not self.state.up:
-            self._cool_down = FIRST_COOL_DOWN_S
-            self.state = RelayState(self.state.relay, up=True, reason="", since=self._clock())
-
-    def failed(self, reason: str) -> None:
-        """Connection, TLS or login was refused. Many at once count once: only a failed probe doubles the cool-down."""
-        if not self.state.up and not self._probing:
-            return
-        since = self._clock() if self.state.up else self.state.since
-        if self._probing:
-            self._cool_down = min(2 * self._cool_down, LONGEST_COOL_DOWN_S)
-        self._probing = False
-        self._until = self._clock() + self._cool_down
-        self.state = RelayState(self.state.relay, up=False, reason=reason, since=since)
-
-    def given_up(self) -> None:
-        """A probe was cancelled and says nothing."""
-        self._probing = False
 
 
 class SmtpPool:
     """Connections to one relay: `take` one, use it, `give_back`."""
 
-    def __init__(self, health: Health, open_one: Open, *, connections: int, mails: int, clock: Clock) -> None:
-        self._health = health
+    def __init__(self, breaker: RelayBreaker, open_one: Open, *, connections: int, mails: int, clock: Clock) -> None:
+        self.breaker = breaker
         self._open_one = open_one
         self._mails = mails
         self._clock = clock
@@ -95,17 +36,24 @@ class SmtpPool:
     @property
     def state(self) -> RelayState:
         """Whether the relay is up, and why not."""
-        return self._health.state
+        return self.breaker.state
 
-    async def take(self, until: float) -> Connection | Rejected | Broken:
+    async def take(self, until: float) -> Connection | Rejected | Broken | Paused:
         """A connection, waiting for a free one until then (loop time), or why there is none."""
         while True:
             try:
                 await self._slot(until)
             except TimeoutError:
                 why = "no connection to the relay became free in time"
-                return Broken(self._health.state.relay, Phase.QUEUE, why, False, "timeout")
-            taken = await self._fill_slot()
+                return Broken(self.breaker.state.relay, Phase.QUEUE, why, False, "timeout")
+            if (paused := self.breaker.admits()) is not None:
+                self._slots.release()
+                return paused
+            try:
+                taken = await self._fill_slot()
+            except BaseException:
+                self.breaker.given_up()
+                raise
             if isinstance(taken, Connection) or not self._serves_others(taken):
                 return taken
 
@@ -152,21 +100,14 @@ class SmtpPool:
         return self._open > 0 and isinstance(failure, Rejected) and failure.phase is Phase.CONNECT
 
     async def _connect(self) -> Connection | Rejected | Broken:
-        state = self._health.state
-        if not self._health.admits():
-            return Broken(state.relay, Phase.CONNECT, f"down: {state.reason}", False, "connection")
-        try:
-            opened = await self._open_one()
-        except BaseException:
-            self._health.given_up()
-            raise
+        opened = await self._open_one()
         if isinstance(opened, Connection):
             self._open += 1
-            self._health.succeeded()
+            self.breaker.connected()
         elif not self._serves_others(opened):
-            self._health.failed(_reason(opened))
+            self.breaker.failed(describe(opened))
         else:
-            self._health.given_up()
+            self.breaker.given_up()
         return opened
 
     async def _rested(self) -> Connection | None:
@@ -193,9 +134,3 @@ class SmtpPool:
     def _discard(self, connection: Connection) -> None:
         self._open -= 1
         connection.leave()
-
-
-def _reason(failure: Rejected | Broken) -> str:
-    if isinstance(failure, Rejected):
-        return f"{failure.phase}: {failure.code} {failure.text}"
-    return f"{failure.phase}: {failure.kind}: {failure.why}"

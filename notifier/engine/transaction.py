@@ -58,4 +58,16 @@ class Broken:
     kind: Breakage
 
 
-Transaction = Accepted | Rejected | Broken
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Nothing was said about this mail to anybody: no relay may be used now."""
+
+    relay: str
+    seconds: float
+    """Until one may be used or probed."""
+    why: str
+    down: bool
+    """Its breaker is open; else it only rests, because it said that we are too fast."""
+
+
+Transaction = Accepted | Rejected | Broken | Paused

@@ -112,3 +112,8 @@ def parked_index(queue: str, cause: str) -> str:
 def throttle(group: str) -> str:
     """Sorted set: admitted deliveries of one rule, recipient and key, by the time they were planned."""
     return f"{PREFIX}{{limits}}:t:{group}"
+
+
+def relays() -> str:
+    """Hash: relay and worker → why this worker has paused that relay."""
+    return f"{PREFIX}{{limits}}:relays"

@@ -10,6 +10,7 @@ from notifier.engine.bridge import Engine
 from notifier.health import HealthServer
 from notifier.storage.cipher import Cipher
 from notifier.storage.digests import Digests
+from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
 from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
@@ -22,6 +23,7 @@ from notifier.worker.following import TaskPublisher
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.preparing import Preparer
 from notifier.worker.recorder import Recorder
+from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Schedules, Sender
 from notifier.worker.throttling import Throttling
@@ -59,6 +61,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         consequences=Consequences(stores, publisher),
         resuming=resuming,
         throttling=Throttling(Throttles(store), digests),
+        relaying=Relaying(email, publisher, RelayBoard(store), owner),
         owner=owner,
     )
     collector = Collector(

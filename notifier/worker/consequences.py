@@ -92,7 +92,7 @@ class Consequences:
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
     return [
-        (one.work.delivery.model_copy(update={"attempt": one.work.claim.tries + 1}), one.decision.follow.seconds)
+        (one.work.delivery.model_copy(update={"attempt": one.tries}), one.decision.follow.seconds)
         for one in settled
         if isinstance(one.decision.follow, Retry)
     ]
@@ -100,7 +100,7 @@ def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
 
 def _exhausted(settled: Sequence[Settled]) -> list[tuple[Delivery, Parked]]:
     return [
-        (one.work.delivery, _entry(one.work, one.decision.follow, one.ready.template, tries=one.work.claim.tries + 1))
+        (one.work.delivery, _entry(one.work, one.decision.follow, one.ready.template, tries=one.tries))
         for one in settled
         if isinstance(one.decision.follow, Park)
     ]

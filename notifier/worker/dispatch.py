@@ -27,6 +27,7 @@ from notifier.worker.holding import hold
 from notifier.worker.observing import report
 from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
+from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Sender
 from notifier.worker.throttling import Throttling
@@ -58,6 +59,7 @@ class Dispatch:
         consequences: Consequences,
         resuming: Resuming,
         throttling: Throttling,
+        relaying: Relaying,
         owner: str,
     ) -> None:
         self._content = content
@@ -68,11 +70,14 @@ class Dispatch:
         self._consequences = consequences
         self._resuming = resuming
         self._throttling = throttling
+        self._relaying = relaying
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
     def run(self, batch: Batch) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
+        if self._relaying.postpones(batch):
+            return
         orphans = self._run_once(batch, patient=True)
         if orphans:
             # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
@@ -99,6 +104,7 @@ class Dispatch:
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
         settled = self._sender.send(ready, receipt)
+        self._relaying.tell()
         receipt.wait()
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]

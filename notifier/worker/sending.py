@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from notifier import metrics
 from notifier.channels.email.channel import EmailChannel, OutgoingEmail
 from notifier.channels.webhook.channel import WebhookChannel
-from notifier.domain.outcome import Deferred, Outcome
+from notifier.domain.outcome import Deferred, NotTried, Outcome
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Channel, Rule
 from notifier.engine.bridge import Engine
@@ -54,6 +54,11 @@ class Settled:
         """The delivery."""
         return self.ready.work
 
+    @property
+    def tries(self) -> int:
+        """Tries spent so far, this one included if it was one."""
+        return self.work.claim.tries + (self.decision.attempt is not None)
+
 
 class Sender:
     """Hands prepared deliveries to the engine and turns outcomes into decisions and records."""
@@ -93,8 +98,6 @@ class Sender:
             return self._engine.run(send_all, self.longest_batch)
         finally:
             in_flight.dec(len(ready))
-            for relay in self._email.relay_states():
-                metrics.RELAY_UP.labels(relay.relay).set(relay.up)
 
     async def _send_one(self, ready: Ready, receipt: Receipt, spread: float) -> Settled:
         started = now()
@@ -114,13 +117,14 @@ class Sender:
                 park_uncertain=work.rule.uncertain == "park",
             ),
         )
-        metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
-        metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
+        if decision.attempt is not None:
+            metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
+            metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
         settled = Settled(ready, decision)
         self._recorder.submit(to_record(settled), receipt)
         return settled
 
-    async def _outcome(self, ready: Ready) -> Outcome:
+    async def _outcome(self, ready: Ready) -> Outcome | NotTried:
         """What the channel answered, within its own deadline: a second clock for each delivery cost 5 % of its CPU."""
         try:
             if isinstance(ready.outgoing, OutgoingEmail):

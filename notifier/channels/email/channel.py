@@ -15,10 +15,10 @@ from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.ids import recipient_key
 from notifier.domain.message import EmailMessage
-from notifier.domain.outcome import Outcome
+from notifier.domain.outcome import NotTried, Outcome
 from notifier.domain.rule import Rule
+from notifier.engine.relay_breaker import RelayState
 from notifier.engine.relays import SmtpRelays
-from notifier.engine.smtp_pool import RelayState
 from notifier.errors import InvalidAddress, Problem, SettingsError
 
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -103,7 +103,9 @@ class EmailChannel:
         smtputf8 = sender.address.smtputf8 or recipient.smtputf8
         return OutgoingEmail(delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8)
 
-    async def send(self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None) -> Outcome:
+    async def send(
+        self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None
+    ) -> Outcome | NotTried:
         """One SMTP transaction, in the engine's loop. ``before_final_dot`` is awaited just before it may be gone."""
         transaction = await self._relays.deliver(
             mail.sender,
@@ -118,6 +120,10 @@ class EmailChannel:
     def longest_send(self) -> float:
         """Seconds `send` can take, its wait for a free connection included; leases and batches must allow for more."""
         return self._relays.longest_delivery
+
+    def paused_for(self) -> float:
+        """Seconds for which no relay may be used; 0 when one may be now. From any thread."""
+        return self._relays.paused_for()
 
     def relay_states(self) -> tuple[RelayState, ...]:
         """Which relays are up, and why not; from any thread."""

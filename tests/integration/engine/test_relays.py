@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifier.engine.smtp_pool import FIRST_COOL_DOWN_S, IDLE_CHECK_S, LONGEST_COOL_DOWN_S, MAX_AGE_S
-from notifier.engine.transaction import Accepted, Broken, Phase, Rejected
+from notifier.engine.relay_breaker import FAILURES_IN_A_ROW, FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S, REST_S
+from notifier.engine.smtp_pool import IDLE_CHECK_S, MAX_AGE_S
+from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected
 from notifier.errors import SettingsError
 from tests.integration.engine.conftest import Clock, Post, Posting, plain
 from tests.servers.certificates import Certificate
@@ -125,8 +126,8 @@ def test_a_relay_that_refuses_its_greeting_is_down_and_says_why(
     # Then the first says what the relay said, and the second did not even try
     assert isinstance(first, Rejected)
     assert (first.phase, first.code) == (phase, code)
-    assert isinstance(second, Broken)
-    assert second.kind == "connection"
+    assert isinstance(second, Paused)
+    assert (second.seconds, second.down) == (FIRST_COOL_DOWN_S, True)
     assert greeting in second.why
     assert smtp_sink.counters.connections == 1
     assert not post.relays.states()[0].up
@@ -249,6 +250,111 @@ def test_a_relay_that_offers_no_login_we_know_is_a_refusal_at_auth(posting: Post
     ended = posting(plain(smtp_sink).replace("//", "//user:secret@")).send()
     assert isinstance(ended, Rejected)
     assert (ended.phase, ended.code) == (Phase.AUTH, 535)
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "DOT"])
+def test_a_relay_that_refuses_us_again_and_again_is_paused_and_the_second_takes_over(
+    posting: Posting, smtp_sink: SmtpSink, second_sink: SmtpSink, clock: Clock, step: str
+) -> None:
+    # Given a relay whose policy refuses whatever we send
+    smtp_sink.reply(step, "554 5.7.1 your server is on our list")
+    post = posting(plain(smtp_sink), plain(second_sink))
+
+    # When mails are sent
+    ended = [post.send() for _ in range(FAILURES_IN_A_ROW + 1)]
+
+    # Then so many are told so, and the next ones go through the second relay
+    assert all(isinstance(one, Rejected) for one in ended[:-1])
+    assert isinstance(ended[-1], Accepted)
+    assert "5.7.1" in post.relays.states()[0].reason
+
+    # And when its time comes one mail asks again; a connection alone proves nothing
+    clock.now += FIRST_COOL_DOWN_S
+    assert isinstance(post.send(), Rejected)
+    assert isinstance(post.send(), Accepted)
+    assert not post.relays.states()[0].up
+    clock.now += 2 * FIRST_COOL_DOWN_S
+    smtp_sink.behave()
+    assert isinstance(post.send(), Accepted)
+    assert post.relays.states()[0].up
+    assert len(smtp_sink.mails) == 1
+
+
+def test_one_mail_that_a_policy_refuses_says_nothing_about_the_relay(post: Post, smtp_sink: SmtpSink) -> None:
+    smtp_sink.reply("RCPT", "550 5.7.1 not this one", matching="r[0-3]@")
+    for _ in range(3):
+        for number in (*range(4), 9):
+            post.send(f"r{number}@example.org")
+    assert post.relays.states()[0].up
+
+
+def test_a_relay_that_wants_a_login_is_left_to_the_second_at_once(
+    posting: Posting, smtp_sink: SmtpSink, second_sink: SmtpSink
+) -> None:
+    smtp_sink.reply("MAIL", "530 5.7.0 authentication required")
+    post = posting(plain(smtp_sink), plain(second_sink))
+
+    ended = [post.send() for _ in range(3)]
+
+    assert all(isinstance(one, Accepted) and one.relay == f"127.0.0.1:{second_sink.port}" for one in ended)
+    assert smtp_sink.counters.connections == 1
+
+
+def test_a_relay_that_breaks_off_again_and_again_is_paused(post: Post, smtp_sink: SmtpSink) -> None:
+    smtp_sink.reply("DATA", DROP)
+
+    ended = [post.send() for _ in range(FAILURES_IN_A_ROW + 1)]
+
+    assert isinstance(ended[-2], Broken)
+    assert isinstance(ended[-1], Paused)
+    assert post.relays.paused_for() == FIRST_COOL_DOWN_S
+
+
+def test_while_every_relay_is_paused_nothing_is_said_and_the_sooner_probe_counts(
+    posting: Posting, smtp_sink: SmtpSink, second_sink: SmtpSink, clock: Clock
+) -> None:
+    # Given two relays that went down one second apart
+    smtp_sink.reply("CONNECT", "554 5.7.1 go away", times=1)
+    post = posting(plain(smtp_sink), plain(second_sink))
+    assert isinstance(post.send(), Accepted)
+    second_sink.drop_connections()
+    second_sink.reply("CONNECT", "554 5.7.1 go away")
+    clock.now += 1
+    assert isinstance(post.send(), Rejected)
+
+    # When mails are sent
+    ended = post.send_many(30)
+
+    # Then none was tried, and the first relay is to be asked first
+    assert all(isinstance(one, Paused) and one.seconds == FIRST_COOL_DOWN_S - 1 for one in ended)
+    assert post.relays.paused_for() == FIRST_COOL_DOWN_S - 1
+    clock.now += FIRST_COOL_DOWN_S - 1
+    assert post.relays.paused_for() == 0
+    assert all(isinstance(one, Accepted) for one in post.send_many(1))
+
+
+@pytest.mark.parametrize("reply", ["450 4.7.1 too much mail from you", "454 Throttling failure: sending rate exceeded"])
+def test_a_relay_that_is_too_slow_for_us_rests_before_the_others_are_refused_too(
+    posting: Posting, smtp_sink: SmtpSink, second_sink: SmtpSink, clock: Clock, reply: str
+) -> None:
+    # Given a relay that throttles us
+    smtp_sink.reply("MAIL", reply)
+    post = posting(plain(smtp_sink), plain(second_sink), connections=2)
+
+    # When many mails are sent at once
+    ended = post.send_many(50)
+
+    # Then no more are refused than were under way, and the second relay is not flooded in its place
+    assert sum(isinstance(one, Rejected) for one in ended) == 2
+    rests = [one for one in ended if isinstance(one, Paused)]
+    assert len(rests) == 48
+    assert {(one.seconds, one.down) for one in rests} == {(REST_S, False)}
+    assert second_sink.counters.connections == 0
+    # And the relay is still up, and used again a second later
+    assert post.relays.states()[0].up
+    smtp_sink.behave()
+    clock.now += REST_S
+    assert isinstance(post.send(), Accepted)
 
 
 def test_waiting_for_a_connection_ends_some_time(posting: Posting, smtp_sink: SmtpSink) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from notifier.engine.relay_breaker import REST_S
 from notifier.engine.transaction import Accepted, Broken, Phase, Rejected
 from notifier.errors import InvalidAddress
-from tests.integration.engine.conftest import CONTENT, Post, Posting, plain
+from tests.integration.engine.conftest import CONTENT, Clock, Post, Posting, plain
 from tests.servers.faults import DROP, GARBAGE, HANG
 from tests.servers.smtp import EXTENSIONS, SmtpSink
 
@@ -76,12 +77,16 @@ def test_a_refusal_says_at_which_step_and_the_next_mail_goes_through(
 
 
 @pytest.mark.parametrize("step", [Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT])
-def test_421_closes_the_connection_and_the_next_mail_opens_another(post: Post, sink: SmtpSink, step: Phase) -> None:
+def test_421_closes_the_connection_and_the_next_mail_opens_another(
+    post: Post, sink: SmtpSink, clock: Clock, step: Phase
+) -> None:
     # Given a relay that goes away with 421 at a step of a fresh connection
     sink.reply(step.upper(), "421 4.3.2 shutting down", times=1)
 
-    # When two mails are sent
-    refused, following = post.send(), post.send()
+    # When two mails are sent, the second one when the relay has rested
+    refused = post.send()
+    clock.now += REST_S
+    following = post.send()
 
     # Then the first was refused there, and the second used a new connection
     assert refused == Rejected(f"127.0.0.1:{sink.port}", step, 421, "4.3.2 shutting down")

@@ -3,9 +3,9 @@
 import pytest
 
 from notifier.domain.delivery import Status
-from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, Outcome, Refused, Sent
+from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
 from notifier.domain.retry import RetrySchedule
-from notifier.worker.deciding import Park, Retry, Try, decide
+from notifier.worker.deciding import LONGEST_LOOK_S, Park, Retry, Try, decide, look_again_in
 
 SCHEDULE = RetrySchedule((10.0, 100.0))
 
@@ -123,3 +123,16 @@ def test_a_retry_after_pauses_the_whole_endpoint_for_a_day_at_most() -> None:
 
 def test_the_next_try_is_recorded_as_a_time() -> None:
     assert decide(Deferred("smtp_450"), a_try()).next_try == 1011.5
+
+
+@pytest.mark.parametrize(("spread", "seconds"), [(-1, 10), (0, 13), (1, 15)])
+def test_what_was_not_tried_comes_back_after_the_pause_and_no_try_is_spent(spread: float, seconds: int) -> None:
+    decision = decide(NotTried("relay_paused", "554 go away", 10.0), a_try(3, spread=spread))
+
+    assert (decision.status, decision.reason, decision.attempt) == (Status.DEFERRED, "relay_paused", None)
+    assert (decision.follow, decision.next_try) == (Retry(seconds), 1001.5 + seconds)
+
+
+def test_what_waits_for_a_long_pause_looks_again_every_minute_or_so() -> None:
+    assert look_again_in(300, -1) == LONGEST_LOOK_S
+    assert look_again_in(0.01, -1) == 1

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.channels.email.outcomes import classify
-from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, Outcome, Refused, Sent
-from notifier.engine.transaction import Accepted, Breakage, Broken, Phase, Rejected
+from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
+from notifier.engine.transaction import Accepted, Breakage, Broken, Paused, Phase, Rejected
 
 CONNECT, AUTH, MAIL, RCPT, DATA, DOT = (
     Phase.CONNECT, Phase.AUTH, Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT,
@@ -106,6 +106,11 @@ def test_an_accepted_mail_is_sent() -> None:
 def test_no_answer_is_tried_again_and_keeps_its_doubt(kind: Breakage, uncertain: bool) -> None:
     outcome = classify(Broken("relay:25", Phase.DOT, "why", uncertain, kind))
     assert outcome == Deferred(kind, "why", uncertain=uncertain)
+
+
+@pytest.mark.parametrize(("down", "code"), [(True, "relay_paused"), (False, "throttled")])
+def test_a_mail_no_relay_was_told_about_was_not_tried(down: bool, code: str) -> None:
+    assert classify(Paused("relay:25", 5.0, "why", down)) == NotTried(code, "why", 5.0)
 
 
 @given(st.sampled_from(Phase), st.integers(400, 599), st.text())

@@ -1,0 +1,62 @@
+"""Relays that are paused, as the worker sees them: batches that wait for one, and the note operators read.
+
+While no relay may be used, a batch goes back to its queue for a while before anything is claimed or rendered: that
+costs one publish for all its deliveries, and no try.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from notifier import metrics
+from notifier.channels.email.channel import EmailChannel
+from notifier.domain.batch import Batch
+from notifier.domain.rule import Channel
+from notifier.engine.relay_breaker import RelayState
+from notifier.errors import StorageUnavailable
+from notifier.logs import get, wide
+from notifier.storage.relays import PausedRelay, RelayBoard
+from notifier.worker.deciding import look_again_in
+from notifier.worker.following import Publishes
+from notifier.worker.holding import hold
+
+_log = get("relay")
+
+
+class Relaying:
+    """Keeps batches from relays that are paused, and tells who is."""
+
+    def __init__(self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str) -> None:
+        self._email = email
+        self._publisher = publisher
+        self._board = board
+        self._owner = owner
+        self._told: tuple[RelayState, ...] = email.relay_states()
+        for state in self._told:
+            metrics.RELAY_UP.labels(state.relay).set(state.up)
+
+    def postpones(self, batch: Batch) -> bool:
+        """Whether the whole batch waits because no relay may be used; then the broker has it, delayed."""
+        if batch.channel is Channel.WEBHOOK or not (seconds := self._email.paused_for()):
+            return False
+        later = look_again_in(seconds, random.uniform(-1, 1))  # noqa: S311 - jitter, not a secret
+        hold(lambda: self._publisher.send(batch, after=later), "queue mails until a relay is back")
+        wide(_log, "batch.postponed", deliveries=len(batch.deliveries), queue=batch.queue, seconds=later)
+        return True
+
+    def tell(self) -> None:
+        """After a batch: note what changed. One comparison when nothing did."""
+        states = self._email.relay_states()
+        if states == self._told:
+            return
+        for state in states:
+            metrics.RELAY_UP.labels(state.relay).set(state.up)
+        paused = [PausedRelay(s.relay, self._owner, s.reason, s.since, s.probe_at) for s in states if not s.up]
+        try:
+            self._board.write(self._owner, paused, [s.relay for s in states if s.up])
+        except StorageUnavailable as error:
+            # The next batch tells it; nothing but what people see depends on it.
+            wide(_log, "relays.untold", level=logging.DEBUG, error=str(error))
+        else:
+            self._told = states
