@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, SCHEMA_VERSION
 from notifier.domain.delivery import Delivery
@@ -107,6 +109,15 @@ def encode_event(event: Event) -> bytes:
 
 def encode_delivery(delivery: Delivery, place: int) -> bytes:
     """A delivery as it lies in a batch, naming its event by place; what has its default value is left out."""
-    wire: dict[str, Any] = delivery.model_dump(mode="json", exclude_defaults=True)
-    wire["event"] = place
-    return orjson.dumps(wire)
+    return orjson.dumps({**_without_defaults(delivery), "event": place}, default=_without_defaults)
+
+
+def _without_defaults(part: BaseModel) -> dict[str, Any]:
+    """``model_dump(exclude_defaults=True)``, whose general way takes three times as long; orjson asks for each part."""
+    defaults = _defaults(type(part))
+    return {name: value for name, value in part.__dict__.items() if name not in defaults or value != defaults[name]}
+
+
+@cache
+def _defaults(kind: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.default for name, field in kind.model_fields.items() if not field.is_required()}

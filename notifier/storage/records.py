@@ -15,6 +15,7 @@ base 36. Durations are microseconds in base 36. An empty field means none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from notifier.domain.delivery import (
     Attempt,
@@ -83,6 +84,7 @@ def moment(stamped: str) -> float:
     return int(stamped, 36) / 1000
 
 
+@lru_cache(maxsize=256)
 def _base36(number: int) -> str:
     digits = ""
     while number:

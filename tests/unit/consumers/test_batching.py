@@ -4,8 +4,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batching import Batcher
+from consumers.batching import Batcher, encode_delivery
 from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, DigestItems, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.rule import Channel, Priority
 from notifier.rules.planner import Planned
 from tests.unit.consumers.factories import event, planned, rule
@@ -106,3 +107,20 @@ def test_every_delivery_is_in_exactly_one_batch_of_its_lane(
             lane_rule = entries[delivery.id].rule
             assert (batch.channel, batch.priority) == (lane_rule.channel, lane_rule.priority)
             assert delivery.id == planned(batch.events[delivery.event], delivery.to.address, lane_rule).delivery.id
+
+
+MAILBOXES = st.builds(Mailbox, address=st.text(min_size=3), name=st.text(), locale=st.text(), recipient=st.text())
+DESTINATIONS = st.one_of(
+    MAILBOXES,
+    st.builds(EndpointRef, endpoint=st.text(min_size=1)),
+    st.builds(RecipientRef, recipient=st.text("ab", min_size=1)),
+)
+DIGESTS = st.builds(DigestItems, items=st.lists(st.integers(0, 9)), total=st.integers(0, 99), key=st.text())
+
+
+@given(st.builds(Delivery, id=st.text(), rule=st.text(), to=DESTINATIONS, digest=st.none() | DIGESTS))
+def test_a_delivery_is_written_as_pydantic_would_write_it(delivery: Delivery) -> None:
+    # When any delivery is written at any place
+    written = orjson.loads(encode_delivery(delivery, 7))
+    # Then it is what pydantic writes without what has its default value
+    assert written == {**delivery.model_dump(mode="json", exclude_defaults=True), "event": 7}
