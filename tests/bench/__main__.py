@@ -1,4 +1,4 @@
-"""``python -m tests.bench [--quick] [--only NAME …] [--runs 3] [--json FILE]``: prints one Markdown table.
+"""``python -m tests.bench [--quick] [--only NAME …] [--runs 3] [--json FILE]``: prints Markdown tables.
 
 Runs are interleaved: each goes through all scenarios, so that a busy minute of the machine spoils one run of each and
 not all runs of one. A run that would not end within the time limit is not begun.
@@ -11,13 +11,17 @@ import time
 from pathlib import Path
 
 from tests.bench import report
-from tests.bench.scenarios import Figure, Round, Sizes
+from tests.bench.bars import percentile
+from tests.bench.figures import Figure, Sizes
+from tests.bench.progress import say
+from tests.bench.scenarios import Round
 from tests.bench.sinks import INSTALL
-from tests.bench.stage import BenchFailed, Stage
+from tests.bench.stage import Stage
+from tests.bench.waiting import BenchFailed
 from tests.servers.processes import ServerMissing
 
 #: Seconds after which no further run is begun that would end later.
-LIMIT_S, QUICK_LIMIT_S = 360.0, 60.0
+LIMIT_S, QUICK_LIMIT_S = 1200.0, 60.0
 
 
 def main() -> int:
@@ -32,7 +36,10 @@ def main() -> int:
     if not figures:
         sys.stderr.write(f"no scenario's name contains {' or '.join(options.only)}\n")
         return 2
-    print(report.table(figures))
+    print(report.table(figures), report.readings(figures), report.bars(figures), sep="\n\n")
+    if options.quick:
+        sizes = Sizes.quick()
+        print(f"\nA quick run: {sizes.flood:,} wait instead of 200,000, {sizes.people:,} people instead of 100,000.")
     slow = sorted({f.sink for f in figures if f.sink.startswith("Python") and not f.latency_ms})
     if slow:
         print(f"\nSent to a {' and a '.join(slow)}, which takes CPU from the workers: {INSTALL} installs faster ones.")
@@ -43,7 +50,7 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measures the service on this machine.")
-    parser.add_argument("--quick", action="store_true", help="one run with small counts, under a minute")
+    parser.add_argument("--quick", action="store_true", help="one run with small counts, about a minute and a half")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="scenarios whose name contains one of these"
     )
@@ -58,7 +65,7 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
     figures: list[Figure] = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as directory:
-        _say("starting RabbitMQ, Redis and the sinks")
+        say("starting RabbitMQ, Redis and the sinks")
         stage = Stage(Path(directory))
         try:
             for number in range(1, runs + 1):
@@ -66,14 +73,14 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
                 figures += _run(stage, sizes, options.only, f"run {number} of {runs}")
                 took = time.monotonic() - started
                 if number < runs and time.monotonic() - began + took > limit:
-                    _say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
+                    say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
                     break
         finally:
             complaints = stage.complaints()
             stage.close()
     if complaints:
-        _say(f"the service logged {len(complaints)} warnings or errors; the first: {complaints[0]:.1000}")
-    _say(f"done in {time.monotonic() - began:.0f} s")
+        say(f"the service logged {len(complaints)} warnings or errors; the first: {complaints[0]:.1000}")
+    say(f"done in {time.monotonic() - began:.0f} s")
     return figures
 
 
@@ -82,21 +89,18 @@ def _run(stage: Stage, sizes: Sizes, only: list[str], title: str) -> list[Figure
         return not only or any(part in name for part in only)
 
     figures = []
-    for figure in Round(stage, sizes, wanted, lambda what: _say(f"{title}: {what}")).figures():
-        _say(f"{title}: {figure.name}: {_short(figure)}")
+    for figure in Round(stage, sizes, wanted, lambda what: say(f"{title}: {what}")).figures():
+        say(f"{title}: {figure.name}: {_short(figure)}")
         figures.append(figure)
     return figures
 
 
 def _short(figure: Figure) -> str:
+    if not figure.cpu and not figure.latency_ms:
+        return ", ".join(f"{name} {value:,.1f}" for name, value in figure.values.items())
     if figure.latency_ms:
-        return f"p50 {report.percentile(figure.latency_ms, 50):.1f} ms"
+        return f"p50 {percentile(figure.latency_ms, 50):.1f} ms, p99 {percentile(figure.latency_ms, 99):.1f} ms"
     return f"{figure.rate:,.0f}/s"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

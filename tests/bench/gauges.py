@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +36,40 @@ def session_of(leader: int) -> list[int]:
 
 def peak_rss_mib(pid: int) -> float:
     """The most memory a process has held at once."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    peak = next(line for line in lines if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) / 1024
+    return _status_mib(pid, "VmHWM:")
+
+
+def rss_mib(pid: int) -> float:
+    """The memory a process holds now."""
+    return _status_mib(pid, "VmRSS:")
+
+
+@dataclass(frozen=True)
+class RedisUse:
+    """What Redis holds, and how often it was spoken to."""
+
+    bytes: int
+    """Memory without clients' buffers and the append-only file's: keys, values, indexes and their tables."""
+    trips: int
+    """Requests it read and answers it wrote, whichever are fewer: a pipeline may be read in pieces."""
+
+
+def redis_use(port: int) -> RedisUse:
+    """From INFO, over a socket of its own; two trips are ours."""
+    fields = _redis_info(port)
+    buffers = fields["mem_clients_normal"] + fields["mem_aof_buffer"]
+    return RedisUse(
+        fields["used_memory"] - buffers, min(fields["total_reads_processed"], fields["total_writes_processed"])
+    )
+
+
+def _redis_info(port: int) -> dict[str, int]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"INFO\r\n")
+        answer = client.makefile("rb")
+        text = answer.read(int(answer.readline()[1:])).decode()
+    rows = (line.partition(":") for line in text.splitlines())
+    return {name: int(value) for name, _, value in rows if value.isdigit()}
 
 
 @contextmanager
@@ -50,6 +83,11 @@ def frozen(pids: Iterable[int]) -> "Iterator[None]":
     finally:
         for pid in held:
             os.kill(pid, signal.SIGCONT)
+
+
+def _status_mib(pid: int, field: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
 def _stat(path: Path) -> list[str]:

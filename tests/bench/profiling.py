@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.acceptance.service import Process
-from tests.bench.scenarios import Figure, Round, Sizes, Watch
+from tests.bench.figures import Figure, Sizes
+from tests.bench.scenarios import Round, Watch
 from tests.bench.stage import Stage
 from tests.bench.stages import Samples, read_samples
 

@@ -8,67 +8,21 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-
-import pika
 
 from notifier.domain import topology
-from notifier.domain.cloudevents import STRUCTURED
 from tests.acceptance.service import Process
-from tests.bench import gauges, plain, workload
-from tests.bench.relay import Relay
+from tests.bench import fan_out, flood, gauges, in_flight, plain, workload
+from tests.bench.figures import BATCH, REDIS_BYTES, REDIS_TRIPS, Figure, Sizes
+from tests.bench.pings import Batches, of_events, of_plain_tasks, ping
 from tests.bench.sinks import Sink
-from tests.bench.stage import BenchFailed, Stage, Usage, until
+from tests.bench.stage import Stage, Usage
+from tests.bench.waiting import BenchFailed, until
 from tests.bench.workload import CHECKED_EMAIL, EMAIL, WEBHOOK, Kind
 
 _runs = itertools.count(1)
 
 #: Entered with a scenario's name and the process it measures while that runs; the profiler looks in here.
 Watch = Callable[[str, Process], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One scenario, measured once."""
-
-    name: str
-    count: int
-    seconds: float = 0.0
-    cpu: dict[str, float] = field(default_factory=dict)
-    """CPU seconds by role; the first is the one measured, the others are beside it."""
-    peak_rss: dict[str, float] = field(default_factory=dict)
-    """MiB by role."""
-    batches: int = 0
-    latency_ms: tuple[float, ...] = ()
-    """Sorted; only of latency scenarios."""
-    sink: str = ""
-
-    @property
-    def rate(self) -> float:
-        """Events or deliveries a second."""
-        return self.count / self.seconds if self.seconds else 0.0
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is sent: enough for a few seconds each on a laptop's core."""
-
-    full: int = 6000
-    """Events of scenarios with batches of 50."""
-    ten: int = 4000
-    one: int = 1500
-    plain_mails: int = 500
-    plain_hooks: int = 1000
-    pings: int = 120
-
-    @classmethod
-    def quick(cls) -> "Sizes":
-        """For a look, in under a minute."""
-        return cls(full=2500, ten=1000, one=500, plain_mails=200, plain_hooks=300, pings=40)
-
-    def of(self, batch: int) -> int:
-        """Events of a scenario with batches of this size."""
-        return {50: self.full, 10: self.ten, 1: self.one}[batch]
 
 
 class Round:
@@ -88,12 +42,14 @@ class Round:
         self._progress = progress
         self._watch = watch
         self._endpoint = ""
+        self._redis_empty = 0
 
     def figures(self) -> Iterator[Figure]:
         """In the order that starts the fewest processes."""
         yield from self._latency()
         yield from self._one_worker()
         yield from self._plain()
+        yield from self._extremes()
 
     def _any(self, *names: str) -> bool:
         return any(self._wanted(name) for name in names)
@@ -104,7 +60,11 @@ class Round:
             return
         self._progress(name)
         roles = [self._stage.consumer(50), self._stage.worker(stamping=True)]
-        yield self._ping(name, self._ping_event)
+        batches = Batches(roles[0])
+        figure = ping(self._stage, name, self._sizes.pings, self._prepare(EMAIL), of_events(self._stage))
+        figure.values.update(batches.seen())
+        yield figure
+        until(self._stage.empty, "all queues empty")
         for process in roles:
             self._stage.end(process)
 
@@ -159,9 +119,13 @@ class Round:
             if intake and self._wanted(intake):
                 yield figure
             before, sink = self._stage.usage(workers=list(workers)), self._sink(kind)
+            redis = gauges.redis_use(self._stage.redis.port)
             already, began = sink.count(), time.monotonic()
         with self._watch(delivery, workers[0]):
             figure = self._delivered(delivery, kind, count, workers, before, began, already)
+        used = gauges.redis_use(self._stage.redis.port)
+        figure.values[REDIS_TRIPS] = (used.trips - redis.trips) / count
+        figure.values[REDIS_BYTES] = (used.bytes - self._redis_empty) / count
         self._check(kind, count, run)
         if delivery and self._wanted(delivery):
             yield figure
@@ -175,18 +139,20 @@ class Round:
             ended - began,
             self._stage.usage(consumer=[consumer]).since(before),
             {"consumer": gauges.peak_rss_mib(consumer.popen.pid)},
-            batches=self._stage.depth(kind.queue),
+            values={BATCH: count / max(self._stage.waiting(kind), 1)},
         )
 
     def _whole_way(self, name: str, count: int, consumer: Process, workers: Sequence[Process]) -> Figure:
         """Events wait, and consumer and workers start on them together."""
         self._progress(name)
         run = self._prepare(EMAIL)
+        batches = Batches(consumer)
         with gauges.frozen([consumer.popen.pid, *(worker.popen.pid for worker in workers)]):
             self._stage.publish_events(EMAIL, count, run)
             before, already = self._stage.usage(workers=[consumer, *workers]), self._stage.mails.count()
             began = time.monotonic()
         figure = self._delivered(name, EMAIL, count, [consumer, *workers], before, began, already)
+        figure.values.update(batches.seen())
         self._check(EMAIL, count, run)
         return figure
 
@@ -215,10 +181,23 @@ class Round:
         self._stage.redis.flush()
         if kind is WEBHOOK:
             self._endpoint = self._stage.new_endpoint()
+        self._redis_empty = gauges.redis_use(self._stage.redis.port).bytes
         return f"run{next(_runs)}"
 
     def _sink(self, kind: Kind) -> Sink:
         return self._stage.hooks if kind is WEBHOOK else self._stage.mails
+
+    def _extremes(self) -> Iterator[Figure]:
+        sizes = self._sizes
+        if self._any(flood.DEDICATED, flood.SHARED):
+            self._progress(f"{flood.DEDICATED} → {flood.SHARED}")
+            yield from flood.figures(self._stage, sizes.flood, sizes.pings, self._wanted)
+        if self._any(in_flight.MAILS, in_flight.HOOKS):
+            self._progress(f"{in_flight.MAILS} → {in_flight.HOOKS}")
+            yield from in_flight.figures(self._stage, sizes.in_flight, self._wanted)
+        if self._wanted(fan_out.NAME):
+            self._progress(fan_out.NAME)
+            yield fan_out.figure(self._stage, sizes.people)
 
     def _plain(self) -> Iterator[Figure]:
         names = ("plain Celery, email", "plain Celery, webhook")
@@ -233,7 +212,7 @@ class Round:
         if self._wanted(name):
             self._progress(name)
             worker = self._stage.plain_worker(stamping=True)
-            yield self._ping(name, self._ping_plain)
+            yield ping(self._stage, name, self._sizes.pings, self._prepare(EMAIL), of_plain_tasks(self._stage))
             self._stage.end(worker)
 
     def _plain_delivery(self, name: str, count: int, kind: Kind, worker: Process) -> Figure:
@@ -246,30 +225,3 @@ class Round:
             before, already = self._stage.usage(workers=[worker]), self._sink(kind).count()
             began = time.monotonic()
         return self._delivered(name, kind, count, [worker], before, began, already)
-
-    def _ping(self, name: str, send: Callable[[int, str], None]) -> Figure:
-        """One at a time, 50 ms apart; the sink writes down when each final dot came. The first ten open connections."""
-        warm, count, sink = 10, self._sizes.pings, self._stage.stamping
-        run, already = self._prepare(EMAIL), sink.count()
-        sent: dict[str, float] = {}
-        for number in range(warm + count):
-            sent[workload.address(number, run)] = time.time()
-            send(number, run)
-            time.sleep(0.05)
-        until(lambda: sink.count() - already >= len(sent), "every ping arrived")
-        until(self._stage.empty, "all queues empty")
-        return Figure(name, count, latency_ms=_latencies(sink, sent, warm), sink=sink.name)
-
-    def _ping_event(self, number: int, run: str) -> None:
-        properties = pika.BasicProperties(content_type=STRUCTURED, delivery_mode=2)
-        body = workload.event(EMAIL, number, run)
-        self._stage.publisher.publish(topology.EVENTS_EXCHANGE, EMAIL.event_type, [body], properties)
-
-    def _ping_plain(self, number: int, run: str) -> None:
-        body = workload.event(EMAIL, number, run)
-        self._stage.publisher.send(plain.QUEUE, plain.messages("plain.email", [body]))
-
-
-def _latencies(sink: Relay, sent: dict[str, float], warm: int) -> tuple[float, ...]:
-    came = sink.arrivals()
-    return tuple(sorted((came[who] - when) * 1000 for who, when in list(sent.items())[warm:]))

@@ -2,8 +2,7 @@
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +18,14 @@ from tests.acceptance.service import Process, Service, environment
 from tests.bench import gauges, plain, workload
 from tests.bench.relay import Relay
 from tests.bench.sinks import Sink, http_sink, smtp_sink
+from tests.bench.waiting import PATIENCE_S, BenchFailed, until
 from tests.servers.processes import start, wait_until
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).parents[2]
-#: Longest wait for anything; a bench that hangs must say so and end.
-PATIENCE_S = 90.0
 #: Ledger records read at once.
 LOOK_AT = 2000
-
-
-class BenchFailed(RuntimeError):
-    """Something did not happen in time, or what arrived is not what was sent; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +90,14 @@ class Stage:
 
     def new_endpoint(self) -> str:
         """Register the webhook sink for every event type; its id."""
-        url = f"http://127.0.0.1:{self.hooks.port}/hook"
+        return self.new_endpoints([(f"http://127.0.0.1:{self.hooks.port}/hook", "*")])[0]
+
+    def new_endpoints(self, wanted: Iterable[tuple[str, str]]) -> list[str]:
+        """Register URLs, each for a pattern of event types; their ids."""
         endpoints = build_endpoints(read_settings(self._notifier(self.mails)), self._store)
-        added = endpoints.add("default", url)
+        added = [endpoints.add("default", url, event_types=(pattern,)).id for url, pattern in wanted]
         endpoints.settle()
-        return added.id
+        return added
 
     def ledger(self) -> Ledger:
         """The ledger the service writes."""
@@ -115,16 +112,34 @@ class Stage:
         if others:
             raise BenchFailed(f"the ledger does not say sent of {len(others)} deliveries, such as {others[0]}")
 
-    def publish_events(self, kind: workload.Kind, count: int, run: str) -> None:
-        """Put events in front of the intake queue's consumers; returns when the broker has them all."""
-        bodies = (workload.event(kind, number, run) for number in range(count))
+    def publish(self, kind: workload.Kind, bodies: Iterable[bytes]) -> None:
+        """Events, as fast as one connection takes them."""
         properties = pika.BasicProperties(content_type=STRUCTURED, delivery_mode=2)
         self.publisher.publish(topology.EVENTS_EXCHANGE, kind.event_type, bodies, properties)
+
+    def publish_events(self, kind: workload.Kind, count: int, run: str) -> None:
+        """Put events in front of the intake queue's consumers; returns when the broker has them all."""
+        self.publish(kind, (workload.event(kind, number, run) for number in range(count)))
         until(lambda: self.depth(topology.INTAKE_QUEUE) >= count, f"{count} events wait in the intake queue")
+
+    def folder(self, name: str) -> Path:
+        """A folder that goes when the bench ends, for a receiver of a scenario's own."""
+        return _made(self._directory / name)
 
     def depth(self, queue: str) -> int:
         """Messages in a queue, those that consumers hold among them."""
         return self.rabbit.queue_depths(self.broker_url).get(queue, 0)
+
+    def waiting(self, kind: workload.Kind) -> int:
+        """Tasks in the work queues of one lane."""
+        depths = self.rabbit.queue_depths(self.broker_url)
+        return sum(depth for queue, depth in depths.items() if queue.startswith(kind.lane))
+
+    def purge(self) -> None:
+        """Throw away every task that waits; no process may be running."""
+        for queue, depth in self.rabbit.queue_depths(self.broker_url).items():
+            if depth:
+                self.publisher.purge(queue)
 
     def empty(self) -> bool:
         """Whether no queue holds anything."""
@@ -173,17 +188,8 @@ class Stage:
             smtp_url=f"smtp+plain://127.0.0.1:{mails.port}",
             templates=workload.TEMPLATES,
             NOTIFIER_LOG_LEVEL="warning",
+            NOTIFIER_WEBHOOK_ALLOW="127.0.0.0/8",
         )
-
-
-def until(condition: Callable[[], bool], what: str, *, every: float = 0.005, timeout: float = PATIENCE_S) -> float:
-    """Wait for something the outside can see; returns the moment (monotonic) at which it was seen."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise BenchFailed(f"after {timeout:.0f} s still not: {what}")
-        time.sleep(every)
-    return time.monotonic()
 
 
 def _made(directory: Path) -> Path:

@@ -34,16 +34,24 @@ class Kind:
     event_type: str
     rule: str
     channel: str
+    priority: str = "normal"
 
     @property
-    def queue(self) -> str:
-        """The work queue its tasks wait in."""
-        return f"{self.channel}-normal"
+    def lane(self) -> str:
+        """What the names of its work queues begin with."""
+        return f"{self.channel}-{self.priority}"
 
 
 EMAIL = Kind("bench.mail", "bench.mail/mail", "email")
 CHECKED_EMAIL = Kind("bench.checked", "bench.checked/checked", "email")
 WEBHOOK = Kind("bench.hook", "bench.hook/hook", "webhook")
+HIGH, LOW = (Kind("bench.lane", f"bench.lane/{lane}", "email", lane) for lane in ("high", "low"))
+NEWS = Kind("bench.news", "bench.news/news", "email", "low")
+
+
+def receiver(number: int) -> Kind:
+    """A webhook to one receiver of many."""
+    return Kind(f"bench.receiver.{number}", "bench.receiver/receiver", "webhook")
 
 
 def address(number: int, run: str) -> str:
@@ -64,19 +72,39 @@ def data(number: int, run: str) -> dict[str, Any]:
     }
 
 
-def event(kind: Kind, number: int, run: str) -> bytes:
+def event(kind: Kind, number: int, run: str, tenant: str = "") -> bytes:
     """A structured CloudEvent as a publisher writes it."""
-    return json.dumps(
-        {
-            "specversion": "1.0",
-            "id": f"{run}-{number}",
-            "source": SOURCE,
-            "type": kind.event_type,
-            "time": "2026-11-20T15:04:12Z",
-            "datacontenttype": "application/json",
-            "data": data(number, run),
-        }
-    ).encode()
+    content = {**data(number, run), "lane": kind.priority} if kind in (HIGH, LOW) else data(number, run)
+    return _event(kind, f"{run}-{number}", content, tenant)
+
+
+def news(run: str, people: int) -> bytes:
+    """One event for so many people."""
+    content = {
+        "title": "The spring catalogue is here",
+        "text": "Twelve new pieces in linen and wool, made in small numbers by people we know by name.",
+        "url": "https://shop.example.com/catalogue/spring",
+        "people": [address(number, run) for number in range(people)],
+    }
+    return _event(NEWS, run, content)
+
+
+def _event(kind: Kind, identity: str, content: dict[str, Any], tenant: str = "") -> bytes:
+    attributes = {
+        "specversion": "1.0",
+        "id": identity,
+        "source": SOURCE,
+        "type": kind.event_type,
+        "time": "2026-11-20T15:04:12Z",
+        "datacontenttype": "application/json",
+        **({"tenant": tenant} if tenant else {}),
+    }
+    return json.dumps({**attributes, "data": content}).encode()
+
+
+def news_deliveries(run: str, people: int) -> list[str]:
+    """The ids the ledger must know as sent after `news`."""
+    return [delivery_id(SOURCE, run, NEWS.rule, f"mailto:{address(number, run)}") for number in range(people)]
 
 
 def deliveries(kind: Kind, count: int, run: str, endpoint: str) -> list[str]:
@@ -93,10 +121,13 @@ def deliveries(kind: Kind, count: int, run: str, endpoint: str) -> list[str]:
 
 
 class Publisher:
-    """Puts messages into the broker as fast as one connection can, and asks how many wait."""
+    """Puts messages into the broker as fast as one connection can, and asks how many wait.
+
+    Without heartbeats: nobody answers them while a bench waits for something else.
+    """
 
     def __init__(self, url: str) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(url))
+        self._connection = pika.BlockingConnection(pika.URLParameters(f"{url}?heartbeat=0"))
         self._channel: BlockingChannel = self._connection.channel()
 
     def publish(
@@ -118,6 +149,10 @@ class Publisher:
     def consumers(self, queue: str) -> int:
         """Consumers subscribed to a queue."""
         return int(self._channel.queue_declare(queue, passive=True).method.consumer_count)
+
+    def purge(self, queue: str) -> None:
+        """Throw away what no consumer has been given."""
+        self._channel.queue_purge(queue)
 
     def declare(self, queue: str) -> None:
         """A durable quorum queue."""

@@ -1,0 +1,75 @@
+"""Latency: one event every 50 ms, and the relay writes down when each final dot came."""
+
+import time
+from collections.abc import Callable
+
+from notifier.domain import topology
+from tests.acceptance.place import metric
+from tests.acceptance.service import Process
+from tests.bench import plain, workload
+from tests.bench.figures import BATCH, Figure
+from tests.bench.stage import Stage
+from tests.bench.waiting import until
+from tests.bench.workload import EMAIL, Kind
+
+#: Pings that open connections before those that are measured.
+_WARM = 10
+_EVERY_S = 0.05
+
+Send = Callable[[int, str], None]
+"""Publishes the ping of a number in a run."""
+
+
+def of_events(stage: Stage, kind: Kind = EMAIL) -> Send:
+    """Through intake."""
+    return lambda number, run: stage.publish(kind, [workload.event(kind, number, run)])
+
+
+def of_plain_tasks(stage: Stage) -> Send:
+    """Straight to a plain Celery worker."""
+
+    def send(number: int, run: str) -> None:
+        stage.publisher.send(plain.QUEUE, plain.messages("plain.email", [workload.event(EMAIL, number, run)]))
+
+    return send
+
+
+def ping(stage: Stage, name: str, count: int, run: str, send: Send) -> Figure:
+    """From just before each publish to its final dot."""
+    sent: dict[str, float] = {}
+    for number in range(_WARM + count):
+        sent[workload.address(number, run)] = time.time()
+        send(number, run)
+        time.sleep(_EVERY_S)
+    came: dict[str, float] = {}
+
+    def all_have_come() -> bool:
+        came.update(stage.stamping.arrivals())
+        return came.keys() >= sent.keys()
+
+    until(all_have_come, f"all pings arrived ({name})", every=0.1)
+    measured = list(sent.items())[_WARM:]
+    latencies = tuple(sorted((came[who] - when) * 1000 for who, when in measured))
+    return Figure(name, count, latency_ms=latencies, sink=stage.stamping.name)
+
+
+class Batches:
+    """How many deliveries the tasks of a consumer carried since this was made."""
+
+    def __init__(self, consumer: Process) -> None:
+        self._consumer = consumer
+        self._before = self._read()
+
+    def seen(self) -> dict[str, float]:
+        """The mean, by its name in the report."""
+        deliveries, tasks = (now - before for now, before in zip(self._read(), self._before, strict=True))
+        return {BATCH: deliveries / tasks} if tasks else {}
+
+    def _read(self) -> tuple[float, float]:
+        name = "notifier_batch_deliveries"
+        return metric(self._consumer, f"{name}_sum"), metric(self._consumer, f"{name}_count")
+
+
+def intake_is_empty(stage: Stage) -> bool:
+    """Whether every event was planned and acknowledged."""
+    return stage.depth(topology.INTAKE_QUEUE) == 0
