@@ -109,6 +109,26 @@ def parked_index(queue: str, cause: str) -> str:
     return f"{PREFIX}{{parked}}:{queue}:{cause}"
 
 
+def limit_state(scope: str) -> str:
+    """What one limit has granted. All keys of limits share a slot: a batch reserves over several scopes at once."""
+    return f"{PREFIX}{{limits}}:s:{scope}"
+
+
+def limits_live() -> str:
+    """Hash: scope → rate that operators set while it runs."""
+    return f"{PREFIX}{{limits}}:live"
+
+
+def limits_adapted() -> str:
+    """Hash: scope → by how much it is slowed down for now."""
+    return f"{PREFIX}{{limits}}:adapted"
+
+
+def limits_version() -> str:
+    """Grows with every change of which limits there are, so that workers look at one number a second."""
+    return f"{PREFIX}{{limits}}:version"
+
+
 def throttle(group: str) -> str:
     """Sorted set: admitted deliveries of one rule, recipient and key, by the time they were planned."""
     return f"{PREFIX}{{limits}}:t:{group}"

@@ -1,0 +1,105 @@
+-- GCRA over several scopes for a whole batch. All times are microseconds.
+-- KEYS the hash of adapted scopes, then the state of each scope
+-- ARGV clock or '' for the server's, 1 when short waits may be slept now,
+--   patience of newcomers, of those that waited in line, of urgent ones, horizon of the line, number of scopes,
+--   three per scope: name, interval (0: limited only while adapted), burst,
+--   one per delivery: '!' when urgent, then the numbers of its scopes, each with '+' where it has waited in line
+-- → two per delivery: (wait, 0) may go after it; (wait, scope) has a place in this scope's line, comes back after it;
+--   (wait, -scope) has none: comes back after it, or any time before when that is beyond the horizon
+-- State of a scope: next (when the next may go), line and urgent line (their next free places), interval.
+local now
+if ARGV[1] == '' then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+else
+  now = tonumber(ARGV[1])
+end
+local sleeps, newcomer, waited, urgent_one = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local horizon, count = tonumber(ARGV[6]), tonumber(ARGV[7])
+if not sleeps then newcomer = 0 end
+local adapting = redis.call('EXISTS', KEYS[1]) == 1
+
+-- A changed rate moves the places still to come closer together or further apart; places that have passed are none.
+local function stretched(place, factor, interval)
+  local ahead = tonumber(place) - now
+  return ahead > 0 and now + math.min(ahead * factor, horizon + interval) or 0
+end
+
+local function load(number)
+  local at = 5 + 3 * number
+  local interval, burst = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  if adapting then
+    local factor, learned = string.match(redis.call('HGET', KEYS[1], ARGV[at]) or '', '^(%S+) (%S+)')
+    if factor then
+      if interval == 0 and learned ~= '0' then interval = 1000000 / tonumber(learned) end
+      interval = interval / tonumber(factor)
+    end
+  end
+  if interval == 0 then return nil end
+  local scope = {interval = interval, idle = (burst - 1) * interval, next = 0, line = 0, urgent = 0}
+  local text = redis.call('GET', KEYS[number + 1])
+  if text then
+    local next, line, urgent, former = string.match(text, '^(%S+) (%S+) (%S+) (%S+)$')
+    local factor = interval / tonumber(former)
+    scope.next = tonumber(next)
+    scope.line, scope.urgent = stretched(line, factor, interval), stretched(urgent, factor, interval)
+  end
+  -- No rest counts for more than the burst, and no clock that was set back or slower rate of before holds it up.
+  scope.next = math.max(math.min(scope.next, now + urgent_one + interval), now - scope.idle)
+  return scope
+end
+
+local scopes = {}
+for number = 1, count do scopes[number] = load(number) or false end
+
+local answers = {}
+for i = 8 + 3 * count, #ARGV do
+  local urgent = string.sub(ARGV[i], 1, 1) == '!'
+  local line = urgent and 'urgent' or 'line'
+  local longest, place, at = 0, 0, 0
+  for digits, mark in string.gmatch(ARGV[i], '(%d+)(%+?)') do
+    local number = tonumber(digits)
+    local scope = scopes[number]
+    if scope then
+      local wait = math.max(0, scope.next - now)
+      local patience = urgent and urgent_one or mark == '+' and waited or newcomer
+      -- While others wait in line, a newcomer takes only what they leave: half of the burst stays theirs.
+      local first = mark ~= '+' and scope[line] > now and scope.next > now - scope.idle / 2
+      if wait > patience or first then
+        local until_place = math.max(scope[line] - now, wait)
+        if until_place > place then place, at = until_place, number end
+      elseif wait > longest then
+        longest = wait
+        if place == 0 then at = -number end
+      end
+    end
+  end
+  if place > 0 then
+    if place <= horizon then
+      scopes[at][line] = now + place + scopes[at].interval
+    else
+      at = -at
+    end
+    answers[#answers + 1], answers[#answers + 2] = place, at
+  elseif longest > 0 and not sleeps then
+    answers[#answers + 1], answers[#answers + 2] = longest, at
+  else
+    for digits in string.gmatch(ARGV[i], '%d+') do
+      local scope = scopes[tonumber(digits)]
+      if scope then scope.next = scope.next + scope.interval end
+    end
+    answers[#answers + 1], answers[#answers + 2] = longest, 0
+  end
+end
+
+for number = 1, count do
+  local scope = scopes[number]
+  if scope then
+    local keep = math.max(scope.next + scope.idle, scope.line, scope.urgent) - now
+    if keep > 0 then
+      local text = string.format('%.2f %.2f %.2f %.6f', scope.next, scope.line, scope.urgent, scope.interval)
+      redis.call('SET', KEYS[number + 1], text, 'PX', math.ceil(keep / 1000) + 1000)
+    end
+  end
+end
+return answers
