@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.domain.rule import Channel
+from notifier.domain.value import value
 
 
 class Status(StrEnum):
@@ -128,7 +129,7 @@ class Delivery(_Wire):
     digest: DigestItems | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """One try at a delivery, immutable once recorded."""
 
@@ -145,7 +146,7 @@ class Attempt:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON output."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in type(self).__annotations__}
 
 
 @dataclass(frozen=True, slots=True)

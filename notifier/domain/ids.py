@@ -7,6 +7,7 @@ safe in a Message-ID, a URL, a Redis key and a routing header.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 #: Unit separator; sources, ids and rule names cannot contain it (CloudEvents forbids control characters).
 _SEPARATOR = "\x1f"
@@ -46,9 +47,11 @@ def digest_id(rule: str, destination: str, key: str, window: str) -> str:
     return "dlv_" + _digest("digest", rule, destination, key, window)
 
 
+@lru_cache(maxsize=4096)
 def recipient_key(address: str) -> str:
     """The name of an address in indexes and logs: logs and keys carry this, never the address itself.
 
-    Domains compare without case (RFC 1035); local parts do too in practice, so one person has one key.
+    Domains compare without case (RFC 1035); local parts do too in practice, so one person has one key. Remembered,
+    because a mail's claim and its unsubscribe link both ask.
     """
     return "rcp_" + _digest("recipient", address.strip().casefold())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from notifier.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EmailMessage:
     """What a mail says. ``text`` is always there; ``html`` may be empty."""
 
@@ -16,7 +16,7 @@ class EmailMessage:
     """Content hash of the templates that made it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WebhookMessage:
     """What a webhook says: the exact bytes that are signed and sent."""
 

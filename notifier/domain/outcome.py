@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from notifier.domain.value import value
+
 #: Characters of a raw reply kept in the ledger; a 200 kB error page once made a peer's log unpublishable.
 REPLY_LIMIT = 2000
 
@@ -33,7 +35,7 @@ class Cause(StrEnum):
     """RabbitMQ moved it by itself for a reason that is not ours: a policy's time to live or length limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sent:
     """The other side took it. For email this is hand-over to the relay, not arrival in an inbox."""
 

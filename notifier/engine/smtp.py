@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aiosmtplib import SMTPResponse
 
+from notifier.domain.value import value
 from notifier.engine.dialogue import ConversationLost, Dialogue
 from notifier.engine.transaction import Accepted, Breakage, Broken, Phase, Rejected, Transaction
 
@@ -39,7 +40,7 @@ class Offers:
     """Bytes of the largest mail it takes; None when it did not say, 0 when it says there is no bound."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mail:
     """What one transaction carries. ``content`` has CRLF line ends and ends with one; dots are not yet doubled."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from notifier.domain.value import value
+
 
 class Phase(StrEnum):
     """The step of a transaction that got the reply, or that nobody answered."""
@@ -25,7 +27,7 @@ class Phase(StrEnum):
 Breakage = Literal["timeout", "connection", "tls", "dns", "protocol"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """The relay took the mail and is responsible for it now."""
 

@@ -102,9 +102,10 @@ def weigh(*values: Any) -> int:
         following: list[Any] = []
         for value in level:
             # In the order of how often they occur: a JSON value is mostly texts and numbers.
-            if isinstance(value, str):
+            kind = type(value)
+            if kind is str or (kind not in _WEIGHTLESS and isinstance(value, str)):
                 characters += len(value)
-            elif type(value) in _WEIGHTLESS:
+            elif kind in _WEIGHTLESS:
                 continue
             elif isinstance(value, dict):
                 spend(len(value) * 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -153,13 +152,14 @@ def _media_type(value: Any) -> str:
 def _read_fast(text: str) -> tuple[bytes, Any] | None:
     """Body and value by orjson, a tenth of the standard library's time; None for what the two could read differently.
 
-    Those are numbers too large for 64 bits or a float, what is no JSON and what nests deeply; a long row of digits in a
+    Those are whole numbers that 64 bits may not hold, what is no JSON and what nests deeply; a row of 19 digits in a
     text is taken for a number too, which costs only time.
     """
-    if _LARGE_NUMBER(text) is not None:
-        return None
     try:
-        value = orjson.loads(text)
+        source = text.encode()
+        if _LARGE_NUMBER in source.translate(_DIGITS):
+            return None
+        value = orjson.loads(source)
         body = orjson.dumps(value)
     except (ValueError, TypeError):  # orjson's errors of reading and of writing
         return None
@@ -173,7 +173,9 @@ def _refuse(constant: str) -> Any:
 #: Made once: `json.loads` and `json.dumps` with options make a new one for each call.
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_LARGE_NUMBER = re.compile(r"[0-9]{16}|[0-9][eE][+-]?[0-9]{2}").search
+#: Every digit as 0, everything else as a space: two passes in C, a fiftieth of a regular expression.
+_DIGITS = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord(" ") for code in range(256))
+_LARGE_NUMBER = b"0" * 19
 
 
 def _compact(value: Any, template: str) -> bytes:

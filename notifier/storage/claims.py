@@ -8,12 +8,13 @@ gives the same answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox, Status
 from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Channel
+from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import encode_head, masked, milliseconds, stamp
@@ -22,7 +23,7 @@ from notifier.storage.records import encode_head, masked, milliseconds, stamp
 RECIPIENT_INDEX_BYTES = 27_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClaimRequest:
     """One delivery somebody wants to send now, with what its record needs if Redis has lost it."""
 
@@ -51,7 +52,7 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claimed:
     """Ours to send."""
 
@@ -168,7 +169,8 @@ def _parse_claim(reply: str) -> Claim:
 
 def _with_suppression(found: Claim, suppression: str | None) -> Claim:
     if isinstance(found, Claimed) and suppression:
-        return replace(found, suppressed=suppression.partition("\x1f")[2])
+        reason = suppression.partition("\x1f")[2]
+        return Claimed(found.fence, found.tries, found.uncertain, reason, found.known)
     return found
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from notifier.domain.delivery import Attempt, Status
+from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import ATTEMPTS_KEPT, clean, encode_attempt, milliseconds, stamp
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """One delivery's new status, and the attempt that led to it."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from notifier.domain.delivery import Attempt, Status
 from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Refused, Sent, clip
 from notifier.domain.retry import MAX_RETRY_AFTER_S, Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
+from notifier.domain.value import value
 
 #: Longest delay in seconds until a waiting batch looks again: a relay that comes back has its whole backlog within
 #: this time, and a backlog of 200,000 in batches of 50 costs 67 publishes a second meanwhile.
@@ -30,7 +31,7 @@ class Park:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What one try means: the status and attempt to record, and what follows."""
 
@@ -45,7 +46,7 @@ class Decision:
     """Unix seconds before which the whole endpoint wants nothing (Retry-After)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Try:
     """The facts of one try that the decision needs besides its outcome."""
 

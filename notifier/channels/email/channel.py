@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from notifier.channels.email.addresses import parse_address, parse_sender
 from notifier.channels.email.attachments import File, check_total
@@ -17,6 +17,7 @@ from notifier.domain.ids import recipient_key
 from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import NotTried, Outcome
 from notifier.domain.rule import Rule
+from notifier.domain.value import value
 from notifier.engine.relay_breaker import RelayState
 from notifier.engine.relays import SmtpRelays
 from notifier.errors import InvalidAddress, Problem, SettingsError
@@ -24,7 +25,7 @@ from notifier.errors import InvalidAddress, Problem, SettingsError
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutgoingEmail:
     """A mail ready to leave. ``repr`` hides what it says."""
 

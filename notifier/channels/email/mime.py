@@ -7,7 +7,6 @@ here and nowhere else; no field name ever comes from outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -15,9 +14,10 @@ from functools import lru_cache
 from notifier.channels.email.attachments import File, file_part
 from notifier.channels.email.bodies import Part, text_part
 from notifier.channels.email.headers import mailbox, unstructured
+from notifier.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Letter:
     """What a mail consists of; addresses are already checked."""
 
