@@ -307,7 +307,7 @@ ROWS = [
         Status.REFUSED,
         "smtp_554_5.6.0",
         Cause.REFUSED,
-        given=smtp("554 5.6.0 bad content", at="RCPT", times=None),
+        given=smtp("554 5.6.0 bad content", at="DOT", times=None),
         then=mails(0),
     ),
     # nobody knows

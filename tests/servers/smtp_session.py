@@ -219,10 +219,10 @@ class SmtpSession(asyncio.Protocol):
     def _finish(self, body: bytes) -> None:
         commands = self._policy.counters.commands
         commands["DOT"] = commands.get("DOT", 0) + 1
-        if self._fault("DOT", ""):
+        sender, recipients = self._sender or "", tuple(self._recipients)
+        if self._fault("DOT", " ".join(recipients)):
             self._forget()
             return
-        sender, recipients = self._sender or "", tuple(self._recipients)
         self._policy.accept(Mail(sender, recipients, body, time.time(), self._parameters, self._encrypted, self._user))
         self._forget()
         self._answer("ACCEPTED", " ".join(recipients), "250 2.0.0 accepted")

@@ -19,7 +19,7 @@ TOKENS = {role: f"{role}-token-0123456789" for role in ("publish", "read", "oper
 SECRET_KEY = "a-secret-key-for-tests-of-more-than-32-characters"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def api_settings(rabbitmq: RabbitMQ, redis_server: RedisServer) -> Iterator[Settings]:
     url = rabbitmq.new_vhost()
     apply_topology(url)
@@ -35,7 +35,7 @@ def api_settings(rabbitmq: RabbitMQ, redis_server: RedisServer) -> Iterator[Sett
     rabbitmq.delete_vhost(url)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def client(api_settings: Settings) -> Iterator[TestClient]:
     app, close = build_api(api_settings)
     yield TestClient(app, raise_server_exceptions=False)

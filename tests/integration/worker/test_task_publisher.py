@@ -122,7 +122,7 @@ def test_a_walk_that_dies_before_it_acknowledges_repeats_and_loses_nothing(app: 
 
 
 def test_what_the_broker_dead_lettered_is_read_as_its_deliveries_also_when_it_was_compressed(app: Celery) -> None:
-    # Given a batch the broker moved to the failure queue, as large ones travel
+    # Given a batch that an earlier release let the broker move into the failure queue, as large ones travel
     large = BATCH.model_copy(update={"events": [BATCH.events[0].model_copy(update={"data": "x" * 100_000})]})
     message = task_message(EncodedBatch(Channel.EMAIL, Priority.NORMAL, 2, orjson.dumps(large.encode())))
     assert message.properties.headers["compression"]
@@ -131,7 +131,7 @@ def test_what_the_broker_dead_lettered_is_read_as_its_deliveries_also_when_it_wa
             producer.channel.prepare_message(
                 message.body, 0, "application/json", "utf-8", message.properties.headers, {"delivery_mode": 2}
             ),
-            exchange="notifier.failures",
+            exchange="notifier.parked",
             routing_key="failed-email",
         )
 
