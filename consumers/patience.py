@@ -26,6 +26,11 @@ class Patience:
         self._hold = hold
         self._on_hold = on_hold
         self._waiting = 0
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        """From now on the first error is the last: whoever waits gives up at once."""
+        self._over.set()
 
     async def insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """The step's result. Raises its last `StorageUnavailable` or `PublishRejected` when patience ends."""
@@ -39,9 +44,10 @@ class Patience:
         give_up = asyncio.get_running_loop().time() + self._hold
         self._waiting += 1
         try:
-            while asyncio.get_running_loop().time() < give_up:
+            while asyncio.get_running_loop().time() < give_up and not self._over.is_set():
                 self._report(error)
-                await asyncio.sleep(backoff.seconds())
+                if await self._ended_within(backoff.seconds()):
+                    break
                 try:
                     return await step()
                 except _PASSES as again:
@@ -51,6 +57,13 @@ class Patience:
             self._waiting -= 1
             if not self._waiting:
                 self._on_hold(None)
+
+    async def _ended_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._over.wait()
+        except TimeoutError:
+            return False
 
     def _report(self, error: NotifierError) -> None:
         if isinstance(error, StorageUnavailable):

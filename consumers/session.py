@@ -218,7 +218,12 @@ class Session:
             raise translated(error, self._connection.where) from error
 
     async def _drain(self, grace: float) -> None:
-        """No more deliveries; finish those that are here."""
+        """No more deliveries; finish those that are here, but do not wait for what is away.
+
+        Whoever holds its messages because of Redis or a full queue ends the session at once, and with it the channel:
+        they return to the broker, and what was published of them is known by the ledger and the claims.
+        """
+        self._patience.end()
         cancelled: asyncio.Future[Any] = self._loop.create_future()
         ask = self._connection.call(
             cancelled, lambda: self._channel.basic_cancel(self._consumer_tag, callback=cancelled.set_result)

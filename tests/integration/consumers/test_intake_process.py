@@ -191,6 +191,25 @@ def test_redis_away_holds_events_and_loses_none(
     process.until(lambda p: p.readiness()["status"] == "ok")
 
 
+def test_sigterm_with_redis_away_does_not_wait_for_it_and_loses_nothing(
+    broker: Broker, start_consumer: StartConsumer, redis_server: RedisServer
+) -> None:
+    # Given an intake that holds events because Redis is away, and may take ten minutes to stop
+    process = start_consumer(NOTIFIER_GRACE="600")
+    process.until(lambda p: p.readiness()["status"] == "ok")
+    redis_server.stop()
+    try:
+        broker.publish(*(structured(n) for n in range(50)))
+        process.until(lambda p: p.readiness()["status"] != "ok")
+
+        # When it is asked to stop, then it does long before that, in good order
+        assert process.stop() == 0
+        # And the events are where they were
+        assert broker.depths() == {"notifier.intake": 50}
+    finally:
+        redis_server.start()
+
+
 def test_a_broker_that_dies_during_intake_loses_nothing(
     broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
 ) -> None:

@@ -60,3 +60,24 @@ def test_patience_ends_with_the_last_error() -> None:
 def test_a_lost_connection_is_not_waited_for() -> None:
     with pytest.raises(BrokerUnavailable):
         asyncio.run(Patience(60, [].append).insist(lambda: failing(iter([BrokerUnavailable("lost")]))))
+
+
+def test_who_waits_gives_up_at_once_when_patience_is_over() -> None:
+    # Given Redis that stays away, and a step that waits for it
+    heard: list[str | None] = []
+    patience = Patience(3600, heard.append)
+    away = iter([StorageUnavailable("away") for _ in range(1000)])
+
+    async def stopped() -> None:
+        waiting = asyncio.create_task(patience.insist(lambda: failing(away)))
+        while not heard:
+            await asyncio.sleep(0)
+        patience.end()
+        await waiting
+
+    # When the process is asked to stop, then the error leaves instead of another wait
+    with pytest.raises(StorageUnavailable, match="away"):
+        asyncio.run(stopped())
+    # And nobody begins to wait any more
+    with pytest.raises(StorageUnavailable, match="away"):
+        asyncio.run(patience.insist(lambda: failing(away)))
