@@ -88,6 +88,15 @@ class Settings(BaseModel):
     webhook_timeout: float = Field(15, gt=0, le=120, description="Deadline of one webhook exchange, DNS included.")
     smtp_connections: int = Field(10, ge=1, le=500, description="Connections one worker process keeps to a relay.")
     webhook_connections: int = Field(100, ge=1, le=5000, description="Webhook connections of one worker process.")
+    worker_in_flight: int = Field(
+        2000,
+        ge=50,
+        le=100_000,
+        description="Most deliveries one worker process is sending; more go back to the broker.",
+    )
+    endpoint_disable_after: float = Field(
+        5 * 86400, ge=0, description="Seconds of nothing but failures after which an endpoint is disabled; 0: never."
+    )
     webhook_allow: str = Field(
         "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
     )

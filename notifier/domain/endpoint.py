@@ -6,12 +6,26 @@ import fnmatch
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from notifier.domain.breaker import Breaker
+
 
 class EndpointState(StrEnum):
     """Whether deliveries go to an endpoint."""
 
     ENABLED = "enabled"
+    PAUSED = "paused"
+    """Deliveries are planned and held until somebody resumes it."""
     DISABLED = "disabled"
+    """Nothing is planned for it, and what is on its way is skipped."""
+
+
+class OnResume(StrEnum):
+    """What becomes of held deliveries when their endpoint is sent to again."""
+
+    DELIVER = "deliver"
+    LATEST = "latest"
+    """Only the newest of each event type and subject: for receivers that want the state, not its history."""
+    DISCARD = "discard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +44,15 @@ class Endpoint:
     """Extra request headers, from the allow-list of `channels.webhook`."""
     state: EndpointState = EndpointState.ENABLED
     reason: str = ""
-    """Why it is disabled: by whom, or what it answered."""
+    """Why it is paused or disabled: by whom, or what it answered."""
     description: str = ""
     created: float = 0
     rotated: float = 0
     """Unix seconds of the last rotation; the older secret stops signing `rotation overlap` later."""
-    paused_until: float = 0
-    """Unix seconds before which nothing is sent: it answered with Retry-After."""
+    on_resume: OnResume = OnResume.DELIVER
+    """What becomes of held deliveries when it recovers by itself, or is resumed without saying otherwise."""
+    breaker: Breaker | None = None
+    """What is remembered of its failures; None when there is nothing, which is the rule."""
 
     def wants(self, event_type: str) -> bool:
         """Whether it subscribed to this event type."""

@@ -31,6 +31,8 @@ class Cause(StrEnum):
     EXHAUSTED = "exhausted"
     UNCERTAIN = "uncertain"
     POISON = "poison"
+    HELD = "held"
+    """Not failed: it waits in ``held-webhook`` until its endpoint is sent to again."""
     DEAD_LETTERED = "dead_lettered"
     """RabbitMQ moved it by itself for a reason that is not ours: a policy's time to live or length limit."""
 

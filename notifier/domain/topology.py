@@ -20,12 +20,14 @@ DEAD_LETTERS = "dead-letters"
 INTAKE_QUEUE = "notifier.intake"
 FAILED_INTAKE = "failed-intake"
 FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-digest")
+#: Deliveries to endpoints that are paused or have been away for long, until their endpoint is sent to again.
+HELD_QUEUE = "held-webhook"
 
 #: Returns of one message before the broker dead-letters it. Positive and explicit: RabbitMQ 3.x has no default, 4.x has
 #: 20, and -1 means "drop at the first return" on 3.10 (measured). Every crash adds 1 to all that was prefetched.
 DELIVERY_LIMIT = 20
-#: Of `DEAD_LETTERS`, which nothing may ever leave by itself: practically none, and an argument instead of a policy,
-#: because RabbitMQ 4 would drop a dead letter after 20 returns, as by a consumer that is killed again and again.
+#: Of `DEAD_LETTERS` and `HELD_QUEUE`, which nothing may ever leave by itself: practically none, and an argument instead
+#: of a policy, because RabbitMQ 4 would drop a message after 20 returns, as by a consumer that is killed each time.
 NO_LIMIT = 1_000_000
 
 
@@ -75,6 +77,7 @@ EXCHANGES: tuple[Exchange, ...] = (
 #: They carry no delivery limit; on RabbitMQ 4.x, whose default is 20, `consumers.topology` says which policy lifts it.
 QUEUES: tuple[Queue, ...] = (
     *(Queue(name, PARKED_EXCHANGE, name, {"x-queue-type": "quorum"}) for name in FAILURE_QUEUES),
+    Queue(HELD_QUEUE, PARKED_EXCHANGE, HELD_QUEUE, {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(DEAD_LETTERS, FAILURES_EXCHANGE, "#", {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
     *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(failure_queue(name))) for name in WORK_QUEUES),

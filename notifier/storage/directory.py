@@ -28,7 +28,7 @@ UNUSED_S = 600.0
 class _Snapshot:
     taken: float
     patterns: tuple[tuple[str, tuple[str, ...]], ...]
-    """Enabled endpoint ids, in order of id, with what they subscribed to."""
+    """Ids of endpoints that are not disabled, in order, with what they subscribed to; paused ones get theirs later."""
 
 
 class EndpointDirectory:
@@ -93,4 +93,4 @@ def _snapshots(tenants: Sequence[str]) -> Operation[dict[str, tuple[tuple[str, t
 
 def _enabled(found: dict[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     known = {endpoint_id: json.loads(text) for endpoint_id, text in found.items()}
-    return tuple((i, tuple(known[i][1:])) for i in sorted(known) if known[i][0] == EndpointState.ENABLED)
+    return tuple((i, tuple(known[i][1:])) for i in sorted(known) if known[i][0] != EndpointState.DISABLED)

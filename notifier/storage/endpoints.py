@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.domain.breaker import Breaker
+from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
 from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage import keys
+from notifier.storage.breakers import decode_breaker
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.directory import FRESH_S
-from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
 #: How long an old secret signs beside the new one, so that receivers can follow.
@@ -74,6 +75,7 @@ class Endpoints:
         headers: Sequence[tuple[str, str]] = (),
         description: str = "",
         secret: str = "",
+        on_resume: OnResume = OnResume.DELIVER,
     ) -> Endpoint:
         """Register a URL, with a new secret unless one is given."""
         endpoint = Endpoint(
@@ -85,6 +87,7 @@ class Endpoints:
             headers=tuple(headers),
             description=description,
             created=self._clock(),
+            on_resume=on_resume,
         )
         self._run(_add(_Stored(endpoint, (None,)), self._cipher))
         return endpoint
@@ -95,9 +98,8 @@ class Endpoints:
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Endpoint]:
         """Those that exist, in one round trip, with the secrets that sign now."""
-        found, pauses = self._run(_get_many_paused(ids, self._cipher))
         now = self._clock()
-        return {s.endpoint.id: replace(s.at(now), paused_until=pauses.get(s.endpoint.id, 0)) for s in found}
+        return {stored.endpoint.id: stored.at(now) for stored in self._run(_get_many(ids, self._cipher))}
 
     @staticmethod
     def settle() -> None:
@@ -107,10 +109,6 @@ class Endpoints:
         first, so that every event published after the answer is planned with the change.
         """
         time.sleep(FRESH_S)
-
-    def pause(self, endpoint_id: str, until: float) -> None:
-        """Send it nothing before ``until`` (unix seconds); a pause that lasts longer stays."""
-        self._run(_pause(endpoint_id, until, self._clock()))
 
     def list(self, tenant: str | None = None) -> list[Endpoint]:
         """All endpoints of one tenant, or of all, oldest first."""
@@ -130,6 +128,7 @@ class Endpoints:
         event_types: Sequence[str] | None = None,
         headers: Sequence[tuple[str, str]] | None = None,
         description: str | None = None,
+        on_resume: OnResume | None = None,
     ) -> Endpoint:
         """Change what is given. Raises `NotFound`."""
         fields: dict[str, Any] = {
@@ -137,6 +136,7 @@ class Endpoints:
             "event_types": None if event_types is None else tuple(event_types),
             "headers": None if headers is None else tuple(headers),
             "description": description,
+            "on_resume": on_resume,
         }
         given = {name: value for name, value in fields.items() if value is not None}
         return self._change(endpoint_id, lambda s: _with(s, **given))
@@ -181,34 +181,17 @@ def _add(stored: _Stored, cipher: Cipher) -> Operation[None]:
 def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[list[_Stored]]:
     if not ids:
         return []
-    (texts,) = yield [command("HMGET", keys.endpoints(), *ids)]
-    return [_decode(text, cipher) for text in texts if text is not None]
-
-
-def _get_many_paused(ids: Sequence[str], cipher: Cipher) -> Operation[tuple[list[_Stored], dict[str, float]]]:
-    if not ids:
-        return [], {}
-    texts, until = yield [
+    # One round trip: whether an endpoint may be sent to now costs none of its own.
+    texts, breakers = yield [
         command("HMGET", keys.endpoints(), *ids),
-        command("ZMSCORE", keys.endpoint_pauses(), *ids),
+        command("HMGET", keys.endpoint_breakers(), *ids),
     ]
-    found = [_decode(text, cipher) for text in texts if text is not None]
-    return found, {i: float(score) / 1000 for i, score in zip(ids, until, strict=True) if score is not None}
-
-
-def _pause(endpoint_id: str, until: float, now: float) -> Operation[None]:
-    yield [
-        # GT: of two answers that come at once the longer wait wins, whichever is written last.
-        command("ZADD", keys.endpoint_pauses(), "GT", milliseconds(until), endpoint_id),
-        command("ZREMRANGEBYSCORE", keys.endpoint_pauses(), "-inf", milliseconds(now)),
-    ]
+    pairs = zip(texts, breakers, strict=True)
+    return [_decode(text, cipher, decode_breaker(breaker)) for text, breaker in pairs if text is not None]
 
 
 def _list(tenant: str | None, cipher: Cipher) -> Operation[list[_Stored]]:
-    if tenant is None:
-        (texts,) = yield [command("HVALS", keys.endpoints())]
-        return [_decode(text, cipher) for text in texts]
-    (ids,) = yield [command("HKEYS", keys.endpoints_of(tenant))]
+    (ids,) = yield [command("HKEYS", keys.endpoints() if tenant is None else keys.endpoints_of(tenant))]
     return (yield from _get_many(ids, cipher))
 
 
@@ -229,7 +212,10 @@ def _remove(endpoint_id: str, cipher: Cipher) -> Operation[bool]:
     for _ in range(SWAPS):
         if text is None or text == "-":
             return False
-        (text,) = yield [_swap_call(text, "", _decode(text, cipher).endpoint)]
+        (text, _) = yield [
+            _swap_call(text, "", _decode(text, cipher).endpoint),
+            command("HDEL", keys.endpoint_breakers(), endpoint_id),
+        ]
         if text == "":
             return True
     raise StorageUnavailable(f"endpoint {endpoint_id} is being changed by too many at once")
@@ -253,15 +239,18 @@ def _encode(stored: _Stored, cipher: Cipher) -> str:
         "description": endpoint.description,
         "created": endpoint.created,
         "rotated": endpoint.rotated,
+        "on_resume": endpoint.on_resume,
     }
     return json.dumps({**plain, "hidden": cipher.encrypt(hidden)}, separators=(",", ":"))
 
 
-def _decode(text: str, cipher: Cipher) -> _Stored:
+def _decode(text: str, cipher: Cipher, breaker: Breaker | None = None) -> _Stored:
     plain = json.loads(text)
     hidden = cipher.decrypt(plain.pop("hidden"))
     endpoint = Endpoint(
-        **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])},
+        **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])}
+        | {"on_resume": OnResume(plain.get("on_resume", OnResume.DELIVER))},
+        breaker=breaker,
         url=hidden["url"],
         secrets=tuple(hidden["secrets"]),
         headers=tuple((name, value) for name, value in hidden["headers"]),

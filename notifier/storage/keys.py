@@ -59,9 +59,9 @@ def endpoints() -> str:
     return f"{PREFIX}{{endpoints}}"
 
 
-def endpoint_pauses() -> str:
-    """Sorted set: endpoint id by the time in milliseconds before which it wants nothing (Retry-After)."""
-    return f"{PREFIX}{{endpoints}}:pauses"
+def endpoint_breakers() -> str:
+    """Hash: endpoint id → breaker, only of those that fail or failed lately; read together with the endpoints."""
+    return f"{PREFIX}{{endpoints}}:breakers"
 
 
 def endpoints_of(tenant: str) -> str:
@@ -134,6 +134,31 @@ def throttle(group: str) -> str:
     return f"{PREFIX}{{limits}}:t:{group}"
 
 
+def held() -> str:
+    """Sorted set: endpoints with held deliveries by the time in milliseconds when somebody should look at them."""
+    return f"{PREFIX}{{held}}"
+
+
+def held_of(endpoint_id: str) -> str:
+    """Sorted set: what ``held-webhook`` holds for one endpoint, by the time it was planned."""
+    return f"{PREFIX}{{held}}:{endpoint_id}"
+
+
+def held_chosen() -> str:
+    """Hash: endpoint id → what a person chose to become of its held deliveries."""
+    return f"{PREFIX}{{held}}:chosen"
+
+
+def held_walker() -> str:
+    """There while somebody walks ``held-webhook``: two walks at once would hide messages from each other."""
+    return f"{PREFIX}{{held}}:walker"
+
+
 def relays() -> str:
     """Hash: relay and worker → why this worker has paused that relay."""
     return f"{PREFIX}{{limits}}:relays"
+
+
+def limits_courses() -> str:
+    """Hash: adapted scope → where its rate is on its way up again."""
+    return f"{PREFIX}{{limits}}:courses"

@@ -140,6 +140,14 @@ class Ledger:
         moment = self._clock() if now is None else now
         return self._run(recording.record(records, now=moment, retention=self._retention.of))
 
+    def hold(self, requests: Sequence[ClaimRequest], reasons: Sequence[str]) -> list[Status]:
+        """Deliveries that wait for their endpoint become held; says what each is now (sending, or an end, stays)."""
+        return self._run(recording.hold(requests, reasons, now=self._clock(), open_for=self._retention.open))
+
+    def skip(self, ids: Sequence[str], reason: str) -> list[Status]:
+        """Held deliveries that nobody wants any more; says what each is now."""
+        return self._run(recording.skip(ids, reason, now=self._clock(), keep=self._retention.of(Status.SKIPPED)))
+
     def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
         """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
         return self._run(claims.release(held, now=self._clock() if now is None else now))

@@ -60,6 +60,34 @@ def _write(entry: Record, now: float, keep: float) -> Call:
     )
 
 
+def hold(
+    requests: Sequence[ClaimRequest], reasons: Sequence[str], *, now: float, open_for: float
+) -> Operation[list[Status]]:
+    """Write that deliveries wait for their endpoint, without claiming them: held, unless somebody sends it or it ended.
+
+    The record of one that Redis lost is written anew, so that what is held is always visible.
+    """
+    replies = yield [
+        run_script(
+            "hold",
+            [keys.delivery(one.delivery.id)],
+            stamp(now),
+            clean(reason),
+            one.head(),
+            milliseconds(open_for),
+            one.delivery.attempt,
+        )
+        for one, reason in zip(requests, reasons, strict=True)
+    ]
+    return [Status(reply) for reply in replies]
+
+
+def skip(ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:
+    """End held deliveries without sending them; says what each is now. One that is no longer held stays as it is."""
+    replies = yield [run_script("skip", [keys.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids]
+    return [Status(reply) for reply in replies]
+
+
 def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list[bool]]:
     """Make refused, exhausted and suppressed deliveries queued again, with a fresh schedule (tries 0).
 

@@ -8,8 +8,10 @@ from celery import Celery
 
 from notifier.engine.bridge import Engine
 from notifier.health import HealthServer
+from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
 from notifier.storage.digests import Digests
+from notifier.storage.held import HeldIndex
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
 from notifier.wiring.channels import build_email, build_webhook, schedules
@@ -19,14 +21,22 @@ from notifier.wiring.stores import build_ledger, build_store, build_stores, wait
 from notifier.worker.collecting import Collector
 from notifier.worker.consequences import Consequences
 from notifier.worker.dispatch import Dispatch
+from notifier.worker.etiquette import Etiquette
 from notifier.worker.following import TaskPublisher
+from notifier.worker.gating import Gate
+from notifier.worker.judging import Judging
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.preparing import Preparer
 from notifier.worker.recorder import Recorder
 from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Schedules, Sender
+from notifier.worker.shelving import Shelf
+from notifier.worker.stragglers import Stragglers
 from notifier.worker.throttling import Throttling
+
+#: Seconds beyond an exchange's deadline until its probe counts as lost, with its worker.
+PROBE_SLACK_S = 15.0
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
@@ -51,6 +61,18 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         longest_send=max(email.longest_send, ours.webhook_timeout),
     )
     resuming = Resuming(stores, publisher)
+    consequences = Consequences(stores, publisher)
+    breakers, held = Breakers(store), HeldIndex(store)
+    etiquette = Etiquette(
+        gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout + PROBE_SLACK_S),
+        shelf=Shelf(ledger, held, publisher),
+        judging=Judging(breakers, held, disable_after=ours.endpoint_disable_after),
+        stragglers=Stragglers(),
+        consequences=consequences,
+        publisher=publisher,
+        longest_exchange=ours.webhook_timeout,
+        most_in_flight=ours.worker_in_flight,
+    )
     digests = Digests(store, Cipher(ours.secret_key))
     dispatch = Dispatch(
         content=content,
@@ -58,9 +80,10 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         preparer=Preparer(email, webhook),
         sender=sender,
         recorder=recorder,
-        consequences=Consequences(stores, publisher),
+        consequences=consequences,
         resuming=resuming,
         throttling=Throttling(Throttles(store), digests),
+        etiquette=etiquette,
         relaying=Relaying(email, publisher, RelayBoard(store), owner),
         owner=owner,
     )
@@ -71,6 +94,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     return WorkerParts(
         dispatch=dispatch,
         collector=collector,
+        etiquette=etiquette,
         recorder=recorder,
         engine=engine,
         ledger=ledger,

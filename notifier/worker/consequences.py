@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
-from notifier.domain.endpoint import EndpointState
+from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import clip
@@ -56,13 +56,15 @@ class Consequences:
         if decision.suppress:
             key = recipient_key(one.ready.address)
             hold(lambda: self._stores.suppressions.add(key, f"bounced: {code}", now()), "suppress an address")
-        if decision.pause_until is not None and isinstance(to, EndpointRef):
-            until = decision.pause_until
-            hold(lambda: self._stores.endpoints.pause(to.endpoint, until), "pause an endpoint")
         if decision.disable_endpoint and isinstance(to, EndpointRef):
-            self._disable_endpoint(one.work, to.endpoint, f"answered {code}")
+            self._disable_endpoint(to.endpoint, one.work.event.tenant, f"answered {code}", one.work.delivery.id)
 
-    def _disable_endpoint(self, work: Work, endpoint: str, reason: str) -> None:
+    def disable_failing(self, endpoint: Endpoint, since: float, code: str) -> None:
+        """Switch an endpoint off that has only failed for days."""
+        days = (now() - since) / 86400
+        self._disable_endpoint(endpoint.id, endpoint.tenant, f"failed for {days:.1f} days, last: {code}")
+
+    def _disable_endpoint(self, endpoint: str, tenant: str, reason: str, delivery: str = "") -> None:
         try:
             hold(
                 lambda: self._stores.endpoints.set_state(endpoint, EndpointState.DISABLED, reason),
@@ -73,11 +75,12 @@ class Consequences:
             return
         event = {
             "specversion": "1.0",
-            "id": f"{work.delivery.id}-disabled",
+            # One event for each cause, however many deliveries or workers meet it.
+            "id": f"{delivery}-disabled" if delivery else f"{endpoint}-disabled-{now() // 86400:.0f}",
             "source": "/notifier/endpoints",
             "type": "notifier.endpoint.disabled",
-            "tenant": work.event.tenant,
-            "data": {"endpoint": endpoint, "reason": reason, "delivery": work.delivery.id},
+            "tenant": tenant,
+            "data": {"endpoint": endpoint, "reason": reason, **({"delivery": delivery} if delivery else {})},
         }
         hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
 

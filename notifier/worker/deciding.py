@@ -111,10 +111,15 @@ def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision
         case Exhausted():
             reason = f"{this.number} tries, last: {outcome.code}"
             return Decision(
-                Status.EXHAUSTED, reason, attempt, follow=Park(Cause.EXHAUSTED, outcome.reply, outcome.code)
+                Status.EXHAUSTED,
+                reason,
+                attempt,
+                follow=Park(Cause.EXHAUSTED, outcome.reply, outcome.code),
+                pause_until=_pause_until(outcome, this),
             )
         case TooLate():
-            return Decision(Status.EXPIRED, f"would expire before the next try, last: {outcome.code}", attempt)
+            reason = f"would expire before the next try, last: {outcome.code}"
+            return Decision(Status.EXPIRED, reason, attempt, pause_until=_pause_until(outcome, this))
 
 
 def _pause_until(outcome: Deferred, this: Try) -> float | None:

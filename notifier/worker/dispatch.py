@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gevent
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Attempt, Delivery, EndpointRef, RecipientRef, Status
+from notifier.domain.delivery import Attempt, Delivery, RecipientRef, Status
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
 from notifier.errors import StorageUnavailable
@@ -23,6 +24,8 @@ from notifier.rules.live import Live
 from notifier.storage.ledger import Record
 from notifier.worker.claiming import Claims, Stores, claim_batch
 from notifier.worker.consequences import Consequences
+from notifier.worker.etiquette import Etiquette
+from notifier.worker.gating import Gated
 from notifier.worker.holding import hold
 from notifier.worker.observing import report
 from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
@@ -60,6 +63,7 @@ class Dispatch:
         resuming: Resuming,
         throttling: Throttling,
         relaying: Relaying,
+        etiquette: Etiquette,
         owner: str,
     ) -> None:
         self._content = content
@@ -71,13 +75,20 @@ class Dispatch:
         self._resuming = resuming
         self._throttling = throttling
         self._relaying = relaying
+        self._etiquette = etiquette
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
     def run(self, batch: Batch) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
-        if self._relaying.postpones(batch):
+        if self._relaying.postpones(batch) or not self._etiquette.begin(batch):
             return
+        try:
+            self._run_twice(batch)
+        finally:
+            self._etiquette.end(batch)
+
+    def _run_twice(self, batch: Batch) -> None:
         orphans = self._run_once(batch, patient=True)
         if orphans:
             # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
@@ -87,25 +98,32 @@ class Dispatch:
 
     def _run_once(self, batch: Batch, *, patient: bool = False) -> list[Delivery]:
         content = self._content.current
-        claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
+        gated = self._etiquette.sort(batch)
+        claims = Claims()
+        if gated.batch is not None:
+            claims = claim_batch(gated.batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
-            self._run_claimed(batch, content, claims)
+            if gated.batch is not None:
+                self._run_claimed(gated.batch, content, claims, gated)
+            self._resuming.finish(batch, self._etiquette.shelve(batch, gated))
         except BaseException:
             self._release(claims.work)
             raise
         return claims.orphans
 
-    def _run_claimed(self, batch: Batch, content: Content, claims: Claims) -> None:
-        directory = self._directory(claims.work)
+    def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated) -> None:
+        directory = self._directory(claims.work, gated.endpoints)
         sifted = self._throttling.sift(claims.work, directory, now())
         ready, withheld, postponed = self._prepare(sifted.work, content, directory)
         withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
-        settled = self._sender.send(ready, receipt)
+        settled = self._sender.send(ready, receipt, self._etiquette.leaving(batch, gated))
+        claims.later += self._etiquette.left_behind(ready, settled)
         self._relaying.tell()
         receipt.wait()
+        self._etiquette.judge(gated, ready, settled)
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
@@ -128,14 +146,13 @@ class Dispatch:
         except StorageUnavailable as error:
             wide(_log, "claims.kept", level=logging.WARNING, error=str(error), until_s=self._lease)
 
-    def _directory(self, work: Sequence[Work]) -> Directory:
-        endpoints = sorted({w.delivery.to.endpoint for w in work if isinstance(w.delivery.to, EndpointRef)})
+    def _directory(self, work: Sequence[Work], endpoints: Mapping[str, Endpoint]) -> Directory:
         people = sorted({w.delivery.to.recipient for w in work if isinstance(w.delivery.to, RecipientRef)})
         known = hold(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
         keys = [recipient_key(person.email) for person in known.values()]
         suppressed = hold(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
         return Directory(
-            hold(lambda: self._stores.endpoints.get_many(endpoints), "read endpoints") if endpoints else {},
+            endpoints,
             known,
             {key: suppression.reason for key, suppression in suppressed.items()},
         )

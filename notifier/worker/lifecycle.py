@@ -29,6 +29,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
+from notifier.worker.etiquette import Etiquette
 from notifier.worker.receiving import RejectUnreadable
 from notifier.worker.recorder import Recorder
 
@@ -79,6 +80,7 @@ class WorkerParts:
 
     dispatch: Dispatch
     collector: Collector
+    etiquette: Etiquette
     recorder: Recorder
     engine: Engine
     ledger: Ledger
@@ -116,6 +118,8 @@ def stop() -> None:
     parts, _current = _current, None
     if parts is None:
         return
+    # Those that were left behind: what ends now needs no second worker, and is not sent twice.
+    parts.etiquette.stop(parts.grace)
     parts.recorder.stop()
     for channel in parts.channels:
         parts.engine.run(channel.close, timeout=5)

@@ -44,6 +44,15 @@ def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: S
     )
 
 
+def report_late(batch: Batch, one: Settled) -> None:
+    """A delivery that was left behind by its batch has ended."""
+    metrics.DELIVERIES.labels(batch.channel, one.decision.status).inc()
+    _observe_times(batch, one)
+    _tell_attempt(one)
+    if isinstance(one.decision.follow, Park):
+        metrics.PARKED.labels(batch.channel, one.decision.follow.cause).inc()
+
+
 def _tell_attempt(one: Settled) -> None:
     """One line for each try that was not sent; those that were are counted in the batch's line."""
     attempt = one.decision.attempt

@@ -102,7 +102,7 @@ class Preparer:
             return _refused(work, Cause.RULE_MISSING, f"this worker's templates/ has no rule {delivery.rule!r}")
         try:
             if isinstance(delivery.to, EndpointRef):
-                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint), now)
+                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
             return self._prepare_email(work, content, _mailbox(delivery.to, directory), now)
         except RenderError as error:
             return _refused(work, Cause.RENDER_FAILED, str(error), content.renderer.hash(work.rule.template))
@@ -126,13 +126,11 @@ class Preparer:
         outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
         return Ready(work, outgoing, message.template, to.address)
 
-    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None, now: float) -> Prepared:
+    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Prepared:
         if endpoint is None:
             return Withheld(work, Status.SKIPPED, "the endpoint was removed")
-        if endpoint.state is not EndpointState.ENABLED:
+        if endpoint.state is EndpointState.DISABLED:
             return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
-        if endpoint.paused_until > now:
-            return Postponed(work, endpoint.paused_until - now)
         context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
         message = content.renderer.webhook(work.rule.template, work.event, context)
         return Ready(work, self._webhook.prepare(work.delivery, work.event, endpoint, message), message.template)

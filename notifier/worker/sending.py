@@ -24,6 +24,9 @@ from notifier.worker.recorder import Receipt, Recorder, now
 
 _log = get("worker")
 
+#: Seconds a batch of webhooks waits for its unanswered ones before it leaves them behind; and for those to endpoints
+#: that are known to be slow just now.
+PATIENCE_S, SLOW_PATIENCE_S = 1.0, 0.1
 #: Seconds beyond the channels' own deadlines before a batch is cancelled and handed back: they end by themselves, and
 #: know better how, so this is for bugs.
 DEADLINE_SLACK_S = 10.0
@@ -61,6 +64,22 @@ class Settled:
         return self.work.claim.tries + (self.decision.attempt is not None)
 
 
+class Flight:
+    """One delivery under way. ``receipt`` is exchanged in the engine's loop when its batch leaves it behind."""
+
+    __slots__ = ("left", "ready", "receipt", "settled")
+
+    def __init__(self, ready: Ready, receipt: Receipt) -> None:
+        self.ready = ready
+        self.receipt = receipt
+        self.left = False
+        self.settled: Settled | None = None
+
+
+#: Called in the engine's loop for a delivery that is left behind; gives the receipt of its record.
+Leave = Callable[[Flight], Receipt]
+
+
 class Sender:
     """Hands prepared deliveries to the engine and turns outcomes into decisions and records."""
 
@@ -84,24 +103,52 @@ class Sender:
         self.longest_batch = longest_send + DEADLINE_SLACK_S
         """Seconds after which every batch has ended; a claim's lease is longer, so nobody takes over what runs."""
 
-    def send(self, ready: Sequence[Ready], receipt: Receipt) -> list[Settled]:
-        """Send all of them at once; returns when each has ended, in the same order."""
+    def send(self, ready: Sequence[Ready], receipt: Receipt, leave: Leave) -> list[Settled]:
+        """Send all of them at once; returns those that have ended, in the same order.
+
+        Mails have all ended then. Webhooks whose endpoint is slow to answer are handed to ``leave`` and go on.
+        """
         if not ready:
             return []
         spread = random.uniform(-1, 1)  # noqa: S311 - jitter, not a secret
-
-        async def send_all() -> list[Settled]:
-            return await asyncio.gather(*(self._send_one(one, receipt, spread) for one in ready))
+        flights = [Flight(one, receipt) for one in ready]
+        wait = self._until_slow if ready[0].work.request.channel is Channel.WEBHOOK else self._until_ended
 
         in_flight = metrics.IN_FLIGHT.labels(ready[0].work.request.channel)
         in_flight.inc(len(ready))
         try:
-            return self._engine.run(send_all, self.longest_batch)
+            self._engine.run(lambda: wait(flights, spread, leave), self.longest_batch)
         finally:
-            in_flight.dec(len(ready))
+            left = sum(1 for flight in flights if flight.left)
+            in_flight.dec(len(ready) - left)
+        if left:
+            receipt.excuse(left)
+        return [flight.settled for flight in flights if flight.settled is not None and not flight.left]
 
-    async def _send_one(self, ready: Ready, receipt: Receipt, spread: float) -> Settled:
-        started = now()
+    async def _until_ended(self, flights: Sequence[Flight], spread: float, _: Leave) -> None:
+        await asyncio.gather(*(self._send_one(flight, spread) for flight in flights))
+
+    async def _until_slow(self, flights: Sequence[Flight], spread: float, leave: Leave) -> None:
+        loop = asyncio.get_running_loop()
+        tasks = {loop.create_task(self._send_one(flight, spread)): flight for flight in flights}
+        until = loop.time() + PATIENCE_S
+        waiting = set(tasks)
+        while waiting and loop.time() < until:
+            await asyncio.wait(waiting, timeout=SLOW_PATIENCE_S)
+            waiting = {task for task in waiting if not task.done() and not self._is_slow(tasks[task])}
+        for task, flight in tasks.items():
+            if task.done():
+                task.result()
+            else:
+                flight.left = True
+                flight.receipt = leave(flight)
+
+    def _is_slow(self, flight: Flight) -> bool:
+        outgoing = flight.ready.outgoing
+        return not isinstance(outgoing, OutgoingEmail) and self._webhook.is_slow(outgoing.endpoint)
+
+    async def _send_one(self, flight: Flight, spread: float) -> None:
+        ready, started = flight.ready, now()
         outcome = await self._outcome(ready)
         ended = now()
         work = ready.work
@@ -121,9 +168,8 @@ class Sender:
         if decision.attempt is not None:
             metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
             metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
-        settled = Settled(ready, decision)
-        self._recorder.submit(to_record(settled), receipt)
-        return settled
+        flight.settled = Settled(ready, decision)
+        self._recorder.submit(to_record(flight.settled), flight.receipt)
 
     async def _outcome(self, ready: Ready) -> Outcome | NotTried:
         """What the channel answered, within its own deadline: a second clock for each delivery cost 5 % of its CPU."""

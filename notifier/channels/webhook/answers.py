@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FailureCode = Literal["timeout", "dns", "tls", "connection", "protocol", "busy"]
+from notifier.channels.webhook.slots import Crowded
+
+FailureCode = Literal["timeout", "dns", "tls", "connection", "protocol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +43,4 @@ class Forbidden:
     detail: str
 
 
-Answer = Reply | Failure | Forbidden
+Answer = Reply | Failure | Forbidden | Crowded

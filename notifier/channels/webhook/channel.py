@@ -17,7 +17,7 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.message import WebhookMessage
-from notifier.domain.outcome import Outcome
+from notifier.domain.outcome import NotTried, Outcome
 
 USER_AGENT = f"Notifier/{__version__}"
 
@@ -25,8 +25,16 @@ USER_AGENT = f"Notifier/{__version__}"
 class Exchanges(Protocol):
     """Posts a request and says what came of it; `transport.WebhookTransport`, or a recorder in previews."""
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
         """Never raises for what the network or the endpoint does."""
+        ...
+
+    def is_slow(self, lane: str) -> bool:
+        """Whether an endpoint has been owing an answer for long."""
+        ...
+
+    def seconds_away(self, lane: str) -> float:
+        """How long to stay away from an endpoint that owes nothing but answers; 0 for others."""
         ...
 
 
@@ -41,6 +49,8 @@ class OutgoingWebhook:
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     """Those that sign now; storage leaves out the ones whose rotation overlap has passed."""
+    endpoint: str = ""
+    """The endpoint's id: slots are shared out by it."""
 
 
 class WebhookChannel:
@@ -60,9 +70,9 @@ class WebhookChannel:
         headers["webhook-id"] = delivery.id
         if event.traceparent is not None and is_sendable(event.traceparent):
             headers["traceparent"] = event.traceparent
-        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint.secrets)
+        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint.secrets, endpoint.id)
 
-    async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome:
+    async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome | NotTried:
         """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does."""
         moment = time.time() if now is None else now
         timestamp = int(moment)
@@ -71,4 +81,13 @@ class WebhookChannel:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(outgoing.secrets, outgoing.id, timestamp, outgoing.body),
         }
-        return classify(await self._transport.post(outgoing.target, headers, outgoing.body), moment)
+        posted = self._transport.post(outgoing.target, headers, outgoing.body, lane=outgoing.endpoint)
+        return classify(await posted, moment)
+
+    def is_slow(self, endpoint: str) -> bool:
+        """Whether an endpoint has been owing an answer for long. From any thread."""
+        return self._transport.is_slow(endpoint)
+
+    def seconds_away(self, endpoint: str) -> float:
+        """How long to stay away from an endpoint whose slots all wait for answers; 0 for others. From any thread."""
+        return self._transport.seconds_away(endpoint)

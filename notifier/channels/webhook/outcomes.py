@@ -7,7 +7,8 @@ import re
 from email.utils import parsedate_to_datetime
 
 from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
-from notifier.domain.outcome import Cause, Deferred, Outcome, Refused, Sent, clip
+from notifier.channels.webhook.slots import Crowded
+from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Refused, Sent, clip
 from notifier.domain.retry import MAX_RETRY_AFTER_S
 
 #: Statuses whose Retry-After is obeyed (RFC 9110 §10.2.3, RFC 6585 §4).
@@ -15,7 +16,7 @@ _ASKS_TO_WAIT = frozenset({429, 503})
 _SECONDS = re.compile(r"[0-9]{1,18}")
 
 
-def classify(answer: Answer, now: float) -> Outcome:
+def classify(answer: Answer, now: float) -> Outcome | NotTried:
     """The outcome of one exchange; ``now`` is unix seconds, for a Retry-After that names a date."""
     match answer:
         case Reply():
@@ -24,6 +25,8 @@ def classify(answer: Answer, now: float) -> Outcome:
             return Deferred(answer.code, clip(answer.detail), uncertain=answer.uncertain)
         case Forbidden():
             return Refused("forbidden_target", clip(answer.detail), cause=Cause.BAD_DESTINATION)
+        case Crowded():
+            return NotTried("crowded", answer.why, answer.seconds)
 
 
 def _classify_reply(reply: Reply, now: float) -> Outcome:

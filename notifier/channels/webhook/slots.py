@@ -1,7 +1,8 @@
-"""Slots: how many exchanges run at once, in all and to one origin.
+"""Slots: how many exchanges run at once, in all and to one endpoint; and which endpoints are slow just now.
 
-A receiver that hangs holds its own slots until its deadlines pass, and nobody else's. Waiting for a slot does not count
-against the deadline of the exchange: an endpoint is not blamed for our queue.
+A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
+`LINGER_S` for its answer gives its share of the total back. Waiting for a slot does not count against the deadline of
+the exchange, and is short: what finds none goes back to the broker, which is where queues belong.
 """
 
 from __future__ import annotations
@@ -9,62 +10,179 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+#: Seconds after which an unanswered exchange is slow. Receivers commonly answer within a few tenths.
+LINGER_S = 0.5
+#: Seconds between looks for exchanges that have become slow, while any runs.
+LOOK_EVERY_S = 0.1
+#: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
+SLOW_SHARE = 4
+#: Share of a new duration in an endpoint's mean.
+_NEWEST = 0.1
+#: Seconds until another try of what found no slot: at least, and at most.
+LEAST_AWAY_S, MOST_AWAY_S = 1.0, 60.0
+
 
 @dataclass(slots=True)
 class _Gate:
-    slots: asyncio.Semaphore
+    own: asyncio.Semaphore
     users: int = 0
-    """Who holds or awaits a slot; at 0 the gate is forgotten, so origins cost memory only while they are in use."""
+    """Who holds or awaits a slot; at 0 the gate is forgotten, so endpoints cost memory only while they are in use."""
+    waiting: int = 0
+    mean: float = 0.0
+    """Seconds an exchange takes, lately."""
+    slow: int = 0
+    """Exchanges that wait for an answer for long."""
+    slow_since: float = 0.0
+
+
+class Held:
+    """One exchange's two slots; give it to `Slots.release`."""
+
+    __slots__ = ("gate", "lane", "since", "slow")
+
+    def __init__(self, lane: str, gate: _Gate, since: float) -> None:
+        self.lane = lane
+        self.gate = gate
+        self.since = since
+        self.slow = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """No slot came free soon enough; nothing was begun."""
+
+    why: str
+    seconds: float
+    """When it may be worth another look."""
 
 
 class Slots:
-    """Two limits, taken in order: the origin's first, so that waiting for it holds none of the shared ones."""
+    """Two limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
 
-    def __init__(self, total: int, per_origin: int) -> None:
+    def __init__(self, total: int, per_lane: int) -> None:
         self._total = asyncio.Semaphore(total)
-        self._per_origin = per_origin
+        self._per_lane = per_lane
+        self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
+        # In the order they began, so that a look ends at the first one that is young.
+        self._running: dict[Held, None] = {}
+        self._looking = False
 
     @property
-    def origins(self) -> int:
-        """How many origins are in use or waited for."""
+    def lanes(self) -> int:
+        """How many endpoints are in use or waited for."""
         return len(self._gates)
 
-    async def acquire(self, origin: str, patience: float) -> bool:
-        """Whether a slot came free within ``patience`` seconds. What is acquired must be released."""
-        gate = self._gates.get(origin)
+    def is_slow(self, lane: str) -> bool:
+        """Whether an exchange with it has been waiting for its answer for long. From any thread."""
+        gate = self._gates.get(lane)
+        return gate is not None and gate.slow > 0
+
+    def seconds_away(self, lane: str, now: float) -> float:
+        """How long to stay away from an endpoint whose slots are all slow; 0 when it may be tried. From any thread."""
+        gate = self._gates.get(lane)
+        if gate is None or gate.slow < self._per_lane:
+            return 0.0
+        # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
+        return _bounded((now - gate.slow_since) / 2)
+
+    async def acquire(self, lane: str, patience: float) -> Held | Crowded:
+        """Both slots, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
+        gate = self._gates.get(lane)
         if gate is None:
-            gate = self._gates[origin] = _Gate(asyncio.Semaphore(self._per_origin))
+            gate = self._gates[lane] = _Gate(asyncio.Semaphore(self._per_lane))
         gate.users += 1
         try:
-            if gate.slots.locked() or self._total.locked():
+            if gate.own.locked() or self._total.locked():
+                if (crowded := self._hopeless(gate, patience)) is not None:
+                    self._leave(lane, gate)
+                    return crowded
                 async with asyncio.timeout(patience):
-                    await self._take(gate)
+                    await self._queue(gate)
             else:
                 await self._take(gate)  # both are free, so this never waits; a timer would cost more than the slots
         except BaseException as error:
-            self._leave(origin, gate)
+            self._leave(lane, gate)
             if isinstance(error, TimeoutError):
-                return False
+                return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
-        return True
+        return self._begin(lane, gate)
 
-    def release(self, origin: str) -> None:
+    def release(self, held: Held) -> None:
         """Give both slots back."""
-        gate = self._gates[origin]
-        self._total.release()
-        gate.slots.release()
-        self._leave(origin, gate)
+        gate = held.gate
+        gate.mean += _NEWEST * (asyncio.get_running_loop().time() - held.since - gate.mean)
+        if held.slow:
+            gate.slow -= 1
+            self._slow_left += 1
+        else:
+            del self._running[held]
+            self._total.release()
+        gate.own.release()
+        self._leave(held.lane, gate)
+
+    def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
+        """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
+        if gate.slow and gate.own.locked():
+            away = _bounded((asyncio.get_running_loop().time() - gate.slow_since) / 2)
+            return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
+        if (wait := self._wait(gate)) > patience:
+            return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", _bounded(wait))
+        return None
+
+    def _wait(self, gate: _Gate) -> float:
+        return gate.waiting * gate.mean / self._per_lane
+
+    async def _queue(self, gate: _Gate) -> None:
+        gate.waiting += 1
+        try:
+            await self._take(gate)
+        finally:
+            gate.waiting -= 1
 
     async def _take(self, gate: _Gate) -> None:
-        await gate.slots.acquire()
+        await gate.own.acquire()
         try:
             await self._total.acquire()
         except BaseException:
-            gate.slots.release()
+            gate.own.release()
             raise
 
-    def _leave(self, origin: str, gate: _Gate) -> None:
+    def _begin(self, lane: str, gate: _Gate) -> Held:
+        loop = asyncio.get_running_loop()
+        held = Held(lane, gate, loop.time())
+        self._running[held] = None
+        if not self._looking:
+            self._looking = True
+            loop.call_later(LOOK_EVERY_S, self._look)
+        return held
+
+    def _look(self) -> None:
+        """Let the slow ones go from the shared slots. Runs only while something is under way."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        slow: list[Held] = []
+        for held in self._running:
+            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
+                break
+            slow.append(held)
+        for held in slow:
+            del self._running[held]
+            held.slow = True
+            held.gate.slow += 1
+            if held.gate.slow == 1:
+                held.gate.slow_since = held.since
+            self._slow_left -= 1
+            self._total.release()
+        self._looking = bool(self._running)
+        if self._looking:
+            loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _leave(self, lane: str, gate: _Gate) -> None:
         gate.users -= 1
         if gate.users == 0:
-            del self._gates[origin]
+            del self._gates[lane]
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, LEAST_AWAY_S), MOST_AWAY_S)

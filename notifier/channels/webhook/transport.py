@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
+from notifier.channels.webhook.answers import Answer, Forbidden, Reply
 from notifier.channels.webhook.failures import EXCHANGE_ERRORS, read_failure
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import CheckedResolver, LookUp, look_up
-from notifier.channels.webhook.slots import Slots
+from notifier.channels.webhook.slots import Crowded, Slots
 from notifier.engine.wakeups import native
 from notifier.errors import ForbiddenTarget
 
@@ -35,8 +36,10 @@ HEADER_BYTES, HEADERS = 8 * 1024, 64
 KEEPALIVE_S = 4.0
 #: Seconds the checked addresses of a name are remembered.
 DNS_TTL_S = 10
-#: Most of the connections that one origin may use: five hanging receivers leave room for the sixth.
-ORIGIN_SHARE = 0.2
+#: Most of the connections that one endpoint may use: five that are merely busy leave room for the sixth.
+ENDPOINT_SHARE = 0.2
+#: Seconds an exchange waits for a slot before its delivery goes back to the broker.
+SLOT_PATIENCE_S = 0.8
 
 
 class _Body(aiohttp.Payload):
@@ -79,22 +82,29 @@ class WebhookTransport:
         self._guard = guard
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._slots = Slots(connections, max(1, int(connections * ORIGIN_SHARE)))
+        self._slots = Slots(connections, max(1, int(connections * ENDPOINT_SHARE)))
         # Reading the CA files takes 20 ms, so it is done here and not in the loop.
         self._tls = ssl.create_default_context(cafile=ca_file)
         self._resolver = CheckedResolver(guard, ask)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
-        """One exchange. Never raises for what the network or the endpoint does."""
-        if not await self._slots.acquire(target.origin, self._timeout):
-            return Failure(
-                "busy", f"earlier webhooks to {target.origin} held all its connections for {self._timeout:g} s"
-            )
+    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
+        """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do."""
+        held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
+        if isinstance(held, Crowded):
+            return held
         try:
             return await self._exchange(target, headers, _Body(body))
         finally:
-            self._slots.release(target.origin)
+            self._slots.release(held)
+
+    def is_slow(self, lane: str) -> bool:
+        """Whether an endpoint has been owing an answer for long. From any thread."""
+        return self._slots.is_slow(lane)
+
+    def seconds_away(self, lane: str) -> float:
+        """How long to stay away from an endpoint that owes nothing but answers; 0 for others. From any thread."""
+        return self._slots.seconds_away(lane, time.monotonic())
 
     async def close(self) -> None:
         """Close the kept connections. Call it in the loop, before the loop ends."""

@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from notifier.domain.breaker import Observed
 from notifier.domain.endpoint import EndpointState
 from notifier.errors import ConfigurationError, NotFound, StorageUnavailable
+from notifier.storage import keys
+from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
 from notifier.storage.connection import connect_async
 from notifier.storage.directory import EndpointDirectory, SyncEndpointDirectory
@@ -202,15 +205,25 @@ def test_planning_stops_rather_than_use_old_endpoints(
         redis_server.start()
 
 
-def test_an_endpoint_that_asked_for_time_is_paused_until_then_and_the_longer_wait_wins(
-    endpoints: Endpoints, clock: Clock
+def test_breakers_are_read_with_their_endpoints_and_go_with_them(
+    endpoints: Endpoints, store: Store, clock: Clock
 ) -> None:
-    # Given an endpoint that answered twice at once, with Retry-After 60 and 10
-    added = endpoints.add("acme", URL)
-    endpoints.pause(added.id, clock.now + 60)
-    endpoints.pause(added.id, clock.now + 10)
-    # Then it is left alone for the longer time, and others are not
-    other = endpoints.add("acme", URL)
-    found = endpoints.get_many([added.id, other.id])
-    assert found[added.id].paused_until == pytest.approx(clock.now + 60, abs=0.01)
-    assert found[other.id].paused_until == 0
+    # Given one endpoint that asked for time, and one of which nothing is known
+    asked, other = endpoints.add("acme", URL), endpoints.add("acme", URL)
+    breakers = Breakers(store, clock)
+    breakers.observe({asked.id: Observed(failed=1, wait=60, code="http_503")}, {})
+
+    # When both are read
+    before = store.round_trips
+    found = endpoints.get_many([asked.id, other.id])
+
+    # Then their breakers come in the same round trip
+    assert store.round_trips - before == 1
+    assert found[other.id].breaker is None
+    breaker = found[asked.id].breaker
+    assert breaker is not None
+    assert (breaker.is_open, breaker.until, breaker.code) == (True, clock.now + 60, "http_503")
+
+    # And nothing is left of an endpoint that is removed
+    endpoints.remove(asked.id)
+    assert store.client.hgetall(keys.endpoint_breakers()) == {}

@@ -32,9 +32,16 @@ class Recorder:
     answer: Answer = field(default_factory=lambda: Reply(204))
     posts: list[tuple[Target, Mapping[str, str], bytes]] = field(default_factory=list)
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
+        assert lane == "ep_a"
         self.posts.append((target, headers, body))
         return self.answer
+
+    def is_slow(self, lane: str) -> bool:
+        return False
+
+    def seconds_away(self, lane: str) -> float:
+        return 0.0
 
 
 def delivery() -> Delivery:

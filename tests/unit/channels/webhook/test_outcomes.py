@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from notifier.channels.webhook.answers import Answer, Failure, FailureCode, Forbidden, Reply
 from notifier.channels.webhook.outcomes import classify, read_retry_after
-from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, Outcome, Refused, Sent
+from notifier.channels.webhook.slots import Crowded
+from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
 from notifier.domain.retry import MAX_RETRY_AFTER_S
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -59,7 +60,7 @@ def http_date(seconds: float) -> str:
         (Failure("tls", "expired"), Deferred("tls", "expired")),
         (Failure("connection", "refused"), Deferred("connection", "refused")),
         (Failure("protocol", "not HTTP", uncertain=True), Deferred("protocol", "not HTTP", uncertain=True)),
-        (Failure("busy", "full"), Deferred("busy", "full")),
+        (Crowded("full", 2.5), NotTried("crowded", "full", 2.5)),
         (Forbidden("inside"), Refused("forbidden_target", "inside", cause=Cause.BAD_DESTINATION)),
     ],
 )

@@ -1,89 +1,172 @@
-"""Slots: limits in all and per origin, and nothing kept of an origin that is not in use."""
+"""Slots: limits in all and per endpoint, slow ones apart, and nothing kept of an endpoint that is not in use."""
 
 import asyncio
 
-from notifier.channels.webhook.slots import Slots
+from notifier.channels.webhook.slots import LINGER_S, Crowded, Held, Slots
 
 PATIENCE = 30.0
 
 
-def test_an_origin_cannot_hold_more_than_its_share_while_others_go_on() -> None:
+async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
+    """Slots that must be free, or come free."""
+    held = await slots.acquire(lane, patience)
+    assert isinstance(held, Held), held
+    return held
+
+
+async def until_slow(slots: Slots, lane: str) -> None:
+    """The event itself: the look that finds the exchange slow."""
+    while not slots.is_slow(lane):  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(LINGER_S / 10)
+
+
+def test_an_endpoint_cannot_hold_more_than_its_share_while_others_go_on() -> None:
     async def scenario() -> None:
-        # Given an origin that holds its whole share
-        slots = Slots(total=4, per_origin=2)
-        assert await slots.acquire("https://a", PATIENCE)
-        assert await slots.acquire("https://a", PATIENCE)
+        # Given an endpoint that holds its whole share
+        slots = Slots(total=4, per_lane=2)
+        await taken(slots, "a")
+        await taken(slots, "a")
 
         # When it asks for more, it waits in vain
-        assert not await slots.acquire("https://a", 0.001)
+        assert isinstance(await slots.acquire("a", 0.001), Crowded)
 
-        # Then another origin still gets one at once
-        assert await slots.acquire("https://b", 0.001)
+        # Then another endpoint still gets one at once
+        await taken(slots, "b", 0.001)
 
     asyncio.run(scenario())
 
 
 def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
     async def scenario() -> None:
-        # Given two slots in all, one held by an origin that a second exchange waits for
-        slots = Slots(total=2, per_origin=1)
-        assert await slots.acquire("https://a", PATIENCE)
-        waiting = asyncio.ensure_future(slots.acquire("https://a", PATIENCE))
+        # Given two slots in all, one held by an endpoint that a second exchange waits for
+        slots = Slots(total=2, per_lane=1)
+        held = await taken(slots, "a")
+        waiting = asyncio.ensure_future(slots.acquire("a", PATIENCE))
         await asyncio.sleep(0)
 
-        # When another origin asks, it gets the second
-        assert await slots.acquire("https://b", 0.001)
+        # When another endpoint asks, it gets the second
+        await taken(slots, "b", 0.001)
 
-        # And the waiting one is served as soon as its origin's is free
-        slots.release("https://a")
-        assert await waiting
+        # And the waiting one is served as soon as its endpoint's is free
+        slots.release(held)
+        assert isinstance(await waiting, Held)
 
     asyncio.run(scenario())
 
 
 def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
     async def scenario() -> None:
-        slots = Slots(total=3, per_origin=2)
+        slots = Slots(total=3, per_lane=2)
         running, peak = 0, 0
 
-        async def exchange(origin: str) -> None:
+        async def exchange(lane: str) -> None:
             nonlocal running, peak
-            assert await slots.acquire(origin, PATIENCE)
+            held = await taken(slots, lane)
             running += 1
             peak = max(peak, running)
             await asyncio.sleep(0)
             running -= 1
-            slots.release(origin)
+            slots.release(held)
 
-        await asyncio.gather(*(exchange(f"https://{number % 5}") for number in range(100)))
+        await asyncio.gather(*(exchange(f"ep_{number % 5}") for number in range(100)))
 
         assert peak == 3
         assert running == 0
-        assert slots.origins == 0
+        assert slots.lanes == 0
 
     asyncio.run(scenario())
 
 
 def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
     async def scenario() -> None:
-        # Given an exchange that waits for the total and one that waits for its origin
-        slots = Slots(total=1, per_origin=1)
-        assert await slots.acquire("https://a", PATIENCE)
-        for origin in ("https://a", "https://b"):
-            waiting = asyncio.ensure_future(slots.acquire(origin, PATIENCE))
+        # Given an exchange that waits for the total and one that waits for its endpoint
+        slots = Slots(total=1, per_lane=1)
+        held = await taken(slots, "a")
+        for lane in ("a", "b"):
+            waiting = asyncio.ensure_future(slots.acquire(lane, PATIENCE))
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.wait([waiting])
             assert waiting.cancelled()
-            assert not await slots.acquire(origin, 0.001)
+            assert isinstance(await slots.acquire(lane, 0.001), Crowded)
 
         # When the holder is done
-        slots.release("https://a")
+        slots.release(held)
 
-        # Then both origins can be used again, one after the other
-        for origin in ("https://a", "https://b"):
-            assert await slots.acquire(origin, PATIENCE)
-            slots.release(origin)
-        assert slots.origins == 0
+        # Then both endpoints can be used again, one after the other
+        for lane in ("a", "b"):
+            slots.release(await taken(slots, lane))
+        assert slots.lanes == 0
+
+    asyncio.run(scenario())
+
+
+def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_endpoints() -> None:
+    async def scenario() -> None:
+        # Given a hanging endpoint that holds every slot there is
+        slots = Slots(total=2, per_lane=2)
+        hanging = [await taken(slots, "hangs") for _ in range(2)]
+
+        # When it is known to be slow
+        await until_slow(slots, "hangs")
+
+        # Then others have the whole total, and it has no more than its share
+        others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
+        crowded = await slots.acquire("hangs", PATIENCE)
+        assert isinstance(crowded, Crowded)
+        assert crowded.seconds >= 1
+        assert slots.seconds_away("hangs", asyncio.get_running_loop().time()) >= 1
+        assert slots.seconds_away("a", 0) == 0
+
+        # And when all have ended nothing is left of them
+        for held in (*hanging, *others):
+            slots.release(held)
+        assert slots.lanes == 0
+        assert not slots.is_slow("hangs")
+        for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
+            slots.release(held)
+        # The look that was due runs out, instead of into the next test's loop.
+        await asyncio.sleep(LINGER_S)
+
+    asyncio.run(scenario())
+
+
+def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total() -> None:
+    async def scenario() -> None:
+        # Given one slot in all, so four slow exchanges
+        slots = Slots(total=1, per_lane=9)
+        for _ in range(5):
+            last = await taken(slots, "hangs")
+
+        # When a fifth hangs as well, there is no room left among the slow
+        await until_slow(slots, "hangs")
+        assert isinstance(await slots.acquire("healthy", LINGER_S * 2), Crowded)
+
+        # Then the next who is served is served when one of them ends
+        slots.release(last)
+        await taken(slots, "healthy")
+
+    asyncio.run(scenario())
+
+
+def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
+    async def scenario() -> None:
+        # Given an endpoint with two slots, known to need ten seconds for each exchange
+        slots = Slots(total=9, per_lane=2)
+        await taken(slots, "slow")
+        for _ in range(50):
+            held = await taken(slots, "slow")
+            held.since -= 10
+            slots.release(held)
+        await taken(slots, "slow")
+        waiting = asyncio.ensure_future(slots.acquire("slow", PATIENCE))
+        await asyncio.sleep(0)
+
+        # When somebody with little patience asks, they are told at once for how long to stay away
+        crowded = await slots.acquire("slow", 1.0)
+        assert isinstance(crowded, Crowded)
+        assert 2 < crowded.seconds < 6
+
+        waiting.cancel()
 
     asyncio.run(scenario())

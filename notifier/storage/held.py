@@ -1,0 +1,147 @@
+"""`HeldIndex`: what the queue ``held-webhook`` holds for which endpoint, when to look at it, and who walks it.
+
+The queue holds the truth; this index is written after a confirmed publish. It answers how many wait for an endpoint and
+which of them is the newest of its kind without touching the queue.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2s
+
+from notifier.domain.endpoint import OnResume
+from notifier.domain.event import Event
+from notifier.storage import keys
+from notifier.storage.commands import Operation, command, run_script
+from notifier.storage.records import milliseconds
+from notifier.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDelivery:
+    """One delivery in ``held-webhook``."""
+
+    endpoint: str
+    id: str
+    kind: str
+    """`kind_of` its event: of two of one kind the newer replaces the older, for receivers that want the latest only."""
+    queued: float
+    """Unix seconds when it was planned."""
+
+
+def kind_of(event: Event) -> str:
+    """What an event is about: its type and subject, as a short hash."""
+    return blake2s(f"{event.type}\n{event.subject or ''}".encode(), digest_size=6).hexdigest()
+
+
+class HeldIndex:
+    """Raises `StorageUnavailable` when Redis cannot do it now; every call may be repeated."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._run = store.run
+        self._clock = clock
+
+    def add(self, entries: Iterable[HeldDelivery]) -> None:
+        """After they were put into the queue with a confirm; a look at their endpoints is due from now on."""
+        by_endpoint: dict[str, list[str | int]] = {}
+        for one in entries:
+            by_endpoint.setdefault(one.endpoint, []).extend([milliseconds(one.queued), f"{one.id} {one.kind}"])
+        if by_endpoint:
+            self._run(_add(by_endpoint, self._clock()))
+
+    def of(self, endpoint_id: str) -> list[HeldDelivery]:
+        """All of one endpoint, oldest first."""
+        return self._run(_of(endpoint_id))
+
+    def counts(self, endpoint_ids: Sequence[str]) -> dict[str, int]:
+        """How many wait for each; only what is not zero."""
+        return self._run(_counts(endpoint_ids))
+
+    def drop(self, endpoint_id: str, entries: Sequence[HeldDelivery]) -> None:
+        """After they left the queue; an endpoint without any is not looked at again."""
+        self._run(_drop(endpoint_id, [f"{one.id} {one.kind}" for one in entries]))
+
+    def look(self, endpoint_ids: Sequence[str], when: float, chosen: OnResume | None = None) -> None:
+        """Look at endpoints then (unix seconds), if they hold anything; ``chosen`` is what a person wants of it."""
+        if endpoint_ids:
+            self._run(_look(endpoint_ids, when, chosen))
+
+    def due(self, limit: int) -> list[str]:
+        """Endpoints to look at now."""
+        return self._run(_due(self._clock(), limit))
+
+    def chosen(self, endpoint_ids: Sequence[str]) -> dict[str, OnResume]:
+        """What people chose, where they did."""
+        return self._run(_chosen(endpoint_ids)) if endpoint_ids else {}
+
+    def begin_walk(self, token: str, seconds: float) -> bool:
+        """Whether ``token`` may walk the queue now, for so long; call it again to go on."""
+        return self._run(_begin_walk(token, seconds))
+
+    def end_walk(self, token: str) -> None:
+        """Let others walk."""
+        self._run(_end_walk(token))
+
+
+def newest(entries: Iterable[HeldDelivery]) -> set[str]:
+    """Ids of the newest delivery of each kind, for each endpoint."""
+    latest: dict[tuple[str, str], HeldDelivery] = {}
+    for one in sorted(entries, key=lambda e: (e.queued, e.id)):
+        latest[one.endpoint, one.kind] = one
+    return {one.id for one in latest.values()}
+
+
+def _add(by_endpoint: Mapping[str, Sequence[str | int]], now: float) -> Operation[None]:
+    calls = [command("ZADD", keys.held_of(endpoint), *pairs) for endpoint, pairs in by_endpoint.items()]
+    due = [word for endpoint in by_endpoint for word in (milliseconds(now), endpoint)]
+    # NX: an endpoint that is looked at later, because it is paused, stays so.
+    yield [*calls, command("ZADD", keys.held(), "NX", *due)]
+
+
+def _of(endpoint_id: str) -> Operation[list[HeldDelivery]]:
+    (flat,) = yield [command("ZRANGE", keys.held_of(endpoint_id), 0, -1, "WITHSCORES")]
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [
+        HeldDelivery(endpoint_id, member.partition(" ")[0], member.partition(" ")[2], float(score) / 1000)
+        for member, score in pairs
+    ]
+
+
+def _counts(endpoint_ids: Sequence[str]) -> Operation[dict[str, int]]:
+    if not endpoint_ids:
+        return {}
+    sizes = yield [command("ZCARD", keys.held_of(endpoint)) for endpoint in endpoint_ids]
+    return {endpoint: size for endpoint, size in zip(endpoint_ids, sizes, strict=True) if size}
+
+
+def _drop(endpoint_id: str, members: Sequence[str]) -> Operation[None]:
+    yield [run_script("drop_held", [keys.held_of(endpoint_id), keys.held(), keys.held_chosen()], endpoint_id, *members)]
+
+
+def _look(endpoint_ids: Sequence[str], when: float, chosen: OnResume | None) -> Operation[None]:
+    calls = []
+    if chosen is not None:
+        calls.append(command("HSET", keys.held_chosen(), *(word for e in endpoint_ids for word in (e, chosen))))
+    calls.append(command("ZADD", keys.held(), *(word for e in endpoint_ids for word in (milliseconds(when), e))))
+    yield calls
+
+
+def _due(now: float, limit: int) -> Operation[list[str]]:
+    (found,) = yield [command("ZRANGEBYSCORE", keys.held(), "-inf", milliseconds(now), "LIMIT", 0, limit)]
+    return list(found)
+
+
+def _chosen(endpoint_ids: Sequence[str]) -> Operation[dict[str, OnResume]]:
+    (words,) = yield [command("HMGET", keys.held_chosen(), *endpoint_ids)]
+    return {endpoint: OnResume(word) for endpoint, word in zip(endpoint_ids, words, strict=True) if word}
+
+
+def _begin_walk(token: str, seconds: float) -> Operation[bool]:
+    (mine,) = yield [run_script("begin_walk", [keys.held_walker()], token, milliseconds(seconds))]
+    return bool(mine)
+
+
+def _end_walk(token: str) -> Operation[None]:
+    yield [run_script("end_walk", [keys.held_walker()], token)]

@@ -1,0 +1,130 @@
+"""`Etiquette`: how a worker behaves towards endpoints, in the order in which a batch of webhooks meets it.
+
+Gate (who is sent to at all) → leave (who is slow to answer) → judge (what the answers say) → shelve (where the others
+wait). Batches of mails pass through untouched.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+from notifier import metrics
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.logs import get, wide
+from notifier.worker.consequences import Consequences
+from notifier.worker.following import Publishes
+from notifier.worker.gating import Gate, Gated
+from notifier.worker.holding import hold
+from notifier.worker.judging import Judging
+from notifier.worker.observing import report_late
+from notifier.worker.preparing import Ready, Work
+from notifier.worker.sending import PATIENCE_S, Leave, Settled
+from notifier.worker.shelving import Shelf
+from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
+
+#: Seconds until a batch that found the worker full looks again.
+FULL_AWAY_S = 2
+
+_log = get("worker")
+
+
+class Etiquette:
+    """One per worker process, shared by all greenlets."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        shelf: Shelf,
+        judging: Judging,
+        stragglers: Stragglers,
+        consequences: Consequences,
+        publisher: Publishes,
+        longest_exchange: float,
+        most_in_flight: int,
+    ) -> None:
+        self._gate = gate
+        self._shelf = shelf
+        self._judging = judging
+        self._stragglers = stragglers
+        self._consequences = consequences
+        self._publisher = publisher
+        self._copy_after = math.ceil(PATIENCE_S + longest_exchange) + COPY_SLACK_S
+        self._most = most_in_flight
+        self._in_flight = 0
+
+    def begin(self, batch: Batch) -> bool:
+        """Whether the worker takes a batch on; if not, the broker has it again, delayed. `end` follows a True."""
+        size = len(batch.deliveries)
+        under_way = self._in_flight + self._stragglers.under_way
+        if under_way and under_way + size > self._most:
+            hold(lambda: self._publisher.send(batch, after=FULL_AWAY_S), "queue a batch for later")
+            metrics.BATCHES_REJECTED.labels("full").inc()
+            wide(
+                _log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way
+            )
+            return False
+        self._in_flight += size
+        return True
+
+    def end(self, batch: Batch) -> None:
+        """The batch has ended, but for those it left behind."""
+        self._in_flight -= len(batch.deliveries)
+
+    def sort(self, batch: Batch) -> Gated:
+        """What may be sent now, and what must wait."""
+        return self._gate.sort(batch)
+
+    def leaving(self, batch: Batch, gated: Gated) -> Leave:
+        """What becomes of deliveries that the batch leaves behind."""
+
+        def follow(settled: Settled) -> None:
+            self._consequences.follow(batch, [settled], [], [])
+            self._judge([settled], gated, _only(gated.probes, [settled.work]))
+            report_late(batch, settled)
+
+        return self._stragglers.leaving(follow)
+
+    def left_behind(self, ready: Sequence[Ready], settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
+        """The copies to publish: from now on they are the messages of what was left behind."""
+        if len(settled) == len(ready):
+            return []
+        ended = {one.work.delivery.id for one in settled}
+        left = [one.work.delivery for one in ready if one.work.delivery.id not in ended]
+        self._stragglers.add(len(left))
+        metrics.STRAGGLERS.inc(len(left))
+        return [(delivery, self._copy_after) for delivery in left]
+
+    def judge(self, gated: Gated, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
+        """Tell the breakers what was seen; probes that could not even be sent are somebody else's turn."""
+        probes = gated.probes
+        if probes and len(settled) < len(ready):
+            ended = {one.work.delivery.id for one in settled}
+            probes = _except(probes, [one.work for one in ready if one.work.delivery.id not in ended])
+        self._judge(settled, gated, probes)
+
+    def shelve(self, batch: Batch, gated: Gated) -> list[tuple[Delivery, Status]]:
+        """Put away what must wait; returns what had ended already."""
+        return self._shelf.put(batch, gated.blocked)
+
+    def stop(self, seconds: float) -> None:
+        """Wait for those that were left behind, for so long at most."""
+        self._stragglers.wait(seconds)
+        self._shelf.stop()
+
+    def _judge(self, settled: Sequence[Settled], gated: Gated, probes: Mapping[str, str]) -> None:
+        for failing in self._judging.judge(settled, gated.endpoints, probes):
+            self._consequences.disable_failing(gated.endpoints[failing.endpoint], failing.since, failing.code)
+
+
+def _only(probes: Mapping[str, str], work: Sequence[Work]) -> dict[str, str]:
+    ids = {one.delivery.to.endpoint for one in work if isinstance(one.delivery.to, EndpointRef)}
+    return {endpoint: token for endpoint, token in probes.items() if endpoint in ids}
+
+
+def _except(probes: Mapping[str, str], work: Sequence[Work]) -> dict[str, str]:
+    ids = {one.delivery.to.endpoint for one in work if isinstance(one.delivery.to, EndpointRef)}
+    return {endpoint: token for endpoint, token in probes.items() if endpoint not in ids}

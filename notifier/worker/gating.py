@@ -1,0 +1,117 @@
+"""Which deliveries of a batch may be sent now: looked at before anything is claimed, so that waiting costs little.
+
+A batch's endpoints are read once, with their breakers, in the round trip that fetches where they are. A healthy one
+costs a look. Deliveries to an endpoint that is paused, open or owes too many answers are taken out of the batch; of
+those to an endpoint whose time is up, one goes as its probe.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from notifier.channels.webhook.channel import WebhookChannel
+from notifier.domain.batch import Batch
+from notifier.domain.breaker import Breaker
+from notifier.domain.delivery import Delivery, EndpointRef
+from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.domain.rule import Channel
+from notifier.storage.breakers import Breakers
+from notifier.storage.endpoints import Endpoints
+from notifier.worker.holding import hold
+from notifier.worker.recorder import now
+
+#: Seconds until those that came with a probe look again; most probes are answered by then.
+BEHIND_PROBE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why deliveries to an endpoint must wait."""
+
+    reason: str
+    seconds: float
+    aside: bool = False
+    """Not to look again in a while, but to be put aside until the endpoint is resumed."""
+
+
+@dataclass(slots=True)
+class Gated:
+    """A batch, sorted."""
+
+    batch: Batch | None
+    """What may be sent; None when nothing may."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    blocked: list[tuple[Delivery, Blocked]] = field(default_factory=list)
+    probes: dict[str, str] = field(default_factory=dict)
+    """Endpoint → the token of the probe this batch may send."""
+
+
+class Gate:
+    """Sorts batches; one per worker process."""
+
+    def __init__(self, endpoints: Endpoints, breakers: Breakers, webhook: WebhookChannel, longest_probe: float) -> None:
+        self._endpoints = endpoints
+        self._breakers = breakers
+        self._webhook = webhook
+        self._lease = longest_probe
+
+    def sort(self, batch: Batch) -> Gated:
+        """One round trip for webhooks, one more for each probe, none for mails."""
+        if batch.channel is not Channel.WEBHOOK:
+            return Gated(batch)
+        ids = sorted({d.to.endpoint for d in batch.deliveries if isinstance(d.to, EndpointRef)})
+        known = hold(lambda: self._endpoints.get_many(ids), "read endpoints")
+        moment = now()
+        reasons = {i: why for i, endpoint in known.items() if (why := self._why_blocked(endpoint, moment)) is not None}
+        if not reasons:
+            return Gated(batch, known)
+        return self._split(batch, known, reasons, moment)
+
+    def _why_blocked(self, endpoint: Endpoint, moment: float) -> Blocked | None:
+        if endpoint.state is EndpointState.PAUSED:
+            return Blocked(f"the endpoint is paused: {endpoint.reason or 'no reason given'}", 0.0, aside=True)
+        breaker = endpoint.breaker
+        if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
+            why = f"the endpoint is left alone after {breaker.code}"
+            return Blocked(why, breaker.seconds_away(moment), aside=breaker.is_long(moment))
+        if seconds := self._webhook.seconds_away(endpoint.id):
+            return Blocked("the endpoint owes too many answers", seconds)
+        return None
+
+    def _split(self, batch: Batch, known: Mapping[str, Endpoint], reasons: dict[str, Blocked], moment: float) -> Gated:
+        gated = Gated(None, known)
+        free: list[Delivery] = []
+        for delivery in batch.deliveries:
+            to = delivery.to
+            why = reasons.get(to.endpoint) if isinstance(to, EndpointRef) else None
+            # What has expired meanwhile waits for nobody: it ends.
+            if why is None or (delivery.expires is not None and delivery.expires <= moment):
+                free.append(delivery)
+            elif isinstance(to, EndpointRef) and self._probes(known[to.endpoint], gated, moment):
+                reasons[to.endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
+                free.append(delivery)
+            else:
+                gated.blocked.append((delivery, why))
+        if free:
+            gated.batch = batch if len(free) == len(batch.deliveries) else batch.narrowed(free)
+        return gated
+
+    def _probes(self, endpoint: Endpoint, gated: Gated, moment: float) -> bool:
+        """Whether this delivery is the endpoint's probe: one in the whole service."""
+        breaker = endpoint.breaker
+        if endpoint.state is not EndpointState.ENABLED or breaker is None or endpoint.id in gated.probes:
+            return False
+        if not breaker.probe_is_due(moment) or self._webhook.seconds_away(endpoint.id):
+            return False
+        token = secrets.token_hex(6)
+        if not hold(lambda: self._breakers.begin_probe(endpoint.id, breaker, token, self._lease), "begin a probe"):
+            return False
+        gated.probes[endpoint.id] = token
+        return True
+
+
+def breakers_of(endpoints: Mapping[str, Endpoint], ids: Sequence[str]) -> dict[str, Breaker | None]:
+    """What was read of their breakers, which is where a change of them begins."""
+    return {i: endpoints[i].breaker if i in endpoints else None for i in ids}

@@ -1,0 +1,189 @@
+"""Where deliveries wait whose endpoint is not sent to: delayed in the broker, and for long in ``held-webhook``.
+
+Either way they are *held* in the ledger with the reason, and no try is spent.
+A fan-out meets many endpoints that wait, batch after batch. So what waits is gathered from all running batches for a
+moment and travels in as few messages as possible: a message each costs more than sending to a healthy endpoint does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.event import Event as Signal
+
+from notifier import metrics
+from notifier.domain import topology
+from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, Batch
+from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.event import Event
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked, ParkedBatch
+from notifier.domain.rule import Channel, Priority
+from notifier.storage.claims import claim_request
+from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
+from notifier.storage.ledger import Ledger
+from notifier.storage.records import masked
+from notifier.worker.following import Publishes
+from notifier.worker.gating import Blocked
+from notifier.worker.holding import hold
+from notifier.worker.recorder import now
+
+#: Seconds what waits is gathered. It waits for seconds anyway; its batch holds a slot of the pool meanwhile.
+GATHER_S = 0.03
+#: Delays in whole seconds, each about 1.6 times the one before: what waits for different times travels together.
+DELAYS_S = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+#: Rough bytes of one delivery on the wire, beside its event.
+_DELIVERY_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One delivery that waits, with what its message needs."""
+
+    delivery: Delivery
+    event: Event
+    priority: Priority
+    blocked: Blocked
+
+
+class Shelf:
+    """Puts deliveries where they wait; one greenlet gathers for all batches of the process."""
+
+    def __init__(self, ledger: Ledger, index: HeldIndex, publisher: Publishes) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._publisher = publisher
+        self._waiting: list[tuple[list[Shelved], AsyncResult[bool]]] = []
+        self._wanted = Signal()
+        self._stopping = False
+        self._greenlet = gevent.spawn(self._run)
+
+    def put(self, batch: Batch, blocked: Sequence[tuple[Delivery, Blocked]]) -> list[tuple[Delivery, Status]]:
+        """Returns when the broker has them; what had ended already is not put anywhere but returned."""
+        if not blocked:
+            return []
+        requests = [claim_request(batch, delivery) for delivery, _ in blocked]
+        reasons = [why.reason for _, why in blocked]
+        found = hold(lambda: self._ledger.hold(requests, reasons), "record held deliveries")
+        kept: list[Shelved] = []
+        ended: list[tuple[Delivery, Status]] = []
+        for (delivery, why), status in zip(blocked, found, strict=True):
+            if status in (Status.HELD, Status.SENDING):
+                kept.append(Shelved(delivery, batch.events[delivery.event], batch.priority, why))
+            else:
+                ended.append((delivery, status))
+        if kept:
+            done: AsyncResult[bool] = AsyncResult()
+            self._waiting.append((kept, done))
+            self._wanted.set()
+            done.get()
+            metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
+        return ended
+
+    def stop(self) -> None:
+        """Put what is waiting, then end."""
+        self._stopping = True
+        self._wanted.set()
+        self._greenlet.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wanted.wait()
+            self._wanted.clear()
+            if not self._stopping:
+                gevent.sleep(GATHER_S)
+            group, self._waiting = self._waiting, []
+            try:
+                self._publish([one for shelved, _ in group for one in shelved])
+            except Exception as error:
+                for _, done in group:
+                    done.set_exception(error)  # each batch goes back to the broker, with what it wanted to put away
+            else:
+                for _, done in group:
+                    done.set(True)
+
+    def _publish(self, shelved: Sequence[Shelved]) -> None:
+        places: dict[tuple[int, Priority], list[Shelved]] = defaultdict(list)
+        spread = random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
+        for one in shelved:
+            places[0 if one.blocked.aside else delay(one.blocked.seconds * spread), one.priority].append(one)
+        for (seconds, _), group in sorted(places.items()):
+            for batch, _ in together(group):
+                if seconds:
+                    hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
+                else:
+                    self._put_aside(batch)
+
+    def _put_aside(self, batch: Batch) -> None:
+        moment = now()
+        entries = tuple(_entry(batch, delivery, moment) for delivery in batch.deliveries)
+        hold(lambda: self._publisher.park(topology.HELD_QUEUE, ParkedBatch(batch, entries)), "put deliveries aside")
+        held = [
+            HeldDelivery(d.to.endpoint, d.id, kind_of(batch.events[d.event]), d.queued)
+            for d in batch.deliveries
+            if isinstance(d.to, EndpointRef)
+        ]
+        hold(lambda: self._index.add(held), "index held deliveries")
+
+
+def delay(seconds: float) -> int:
+    """The delay at which deliveries with about this wait travel together: the next one of `DELAYS_S`."""
+    return next((one for one in DELAYS_S if one >= seconds), DELAYS_S[-1])
+
+
+def together(shelved: Iterable[Shelved]) -> list[tuple[Batch, int]]:
+    """As few batches as deliveries and bytes allow, each event once; with their rough sizes."""
+    batches: list[tuple[Batch, int]] = []
+    events: list[Event] = []
+    deliveries: list[Delivery] = []
+    places: dict[str, int] = {}
+    size = 0
+
+    def close(priority: Priority) -> None:
+        batch = Batch.model_construct(
+            channel=Channel.WEBHOOK, priority=priority, events=list(events), deliveries=list(deliveries)
+        )
+        batches.append((batch, size))
+
+    for one in shelved:
+        more = _DELIVERY_BYTES + (0 if one.event.key in places else _bytes(one.event))
+        if deliveries and (len(deliveries) >= MAX_DELIVERIES or size + more > MAX_BYTES):
+            close(one.priority)
+            events.clear()
+            deliveries.clear()
+            places.clear()
+            size, more = 0, _DELIVERY_BYTES + _bytes(one.event)
+        place = places.setdefault(one.event.key, len(events))
+        if place == len(events):
+            events.append(one.event)
+        size += more
+        deliveries.append(one.delivery.model_copy(update={"event": place}))
+    if deliveries:
+        close(one.priority)
+    return batches
+
+
+def _bytes(event: Event) -> int:
+    return len(event.data_base64 or "") + len(str(event.data)) + 300
+
+
+def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:
+    event = batch.events[delivery.event]
+    return Parked(
+        id=delivery.id,
+        queue=topology.HELD_QUEUE,
+        cause=Cause.HELD,
+        reason="",
+        parked_at=moment,
+        event=event.key,
+        event_type=event.type,
+        tenant=event.tenant,
+        rule=delivery.rule,
+        destination=masked(delivery.to),
+        attempts=delivery.attempt,
+    )
