@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError
 from notifier.errors import StorageUnavailable
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import translate, translated
-from notifier.storage.wire import exchange
+from notifier.storage.wire import Exchanger, exchange_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -42,6 +42,7 @@ class Store:
         self.round_trips = 0
         """Pipelines sent so far."""
         self._slots = threading.BoundedSemaphore(connections)
+        self._exchanger = Exchanger(client)
 
     def run(self, operation: Operation[T]) -> T:
         """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
@@ -78,10 +79,7 @@ class Store:
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         with self._slot(), translated():
             self.round_trips += 1
-            pipeline = self.client.pipeline(transaction=False)
-            for call in calls:
-                pipeline.execute_command(*call.words)  # type: ignore[no-untyped-call]
-            return list(pipeline.execute(raise_on_error=False))
+            return self._exchanger.exchange(calls)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -130,7 +128,7 @@ class AsyncStore:
         async with self._slot():
             with translated():
                 self.round_trips += 1
-                return await exchange(self.client, calls)
+                return await exchange_async(self.client, calls)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

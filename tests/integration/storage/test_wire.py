@@ -59,9 +59,9 @@ def test_both_stores_show_an_operation_the_same_replies(redis_url: str) -> None:
 def test_a_command_that_fails_leaves_the_replies_of_the_others_in_their_places(redis_url: str) -> None:
     async def use(store: AsyncStore) -> Sequence[Any]:
         calls = [command("SET", "text", "a"), command("RPUSH", "text", "b"), command("GET", "text")]
-        replies = await wire.exchange(store.client, calls)
+        replies = await wire.exchange_async(store.client, calls)
         # And the connection is in step for the next round trip
-        return [*replies, *await wire.exchange(store.client, [command("GET", "text")])]
+        return [*replies, *await wire.exchange_async(store.client, [command("GET", "text")])]
 
     _, wrong, text, again = with_store(redis_url, use)
     assert isinstance(wrong, redis_errors.ResponseError)
@@ -86,3 +86,37 @@ def test_a_silent_server_is_unavailable_after_one_deadline_for_all_replies(
         return await store.run(operation(command("GET", "b"), command("GET", "a")))
 
     assert with_store(redis_url, use) == [None, "1"]
+
+
+def test_threads_get_the_replies_in_their_places_on_a_connection_that_is_used_again(redis_url: str) -> None:
+    # Given a store that has used a connection
+    store = connect(redis_url)
+    exchanger = wire.Exchanger(store.client)
+    exchanger.exchange([command("SET", "text", "a")])
+    # When a command in the middle fails
+    calls = [command("SET", "text", "b"), command("RPUSH", "text", "c"), command("GET", "text")]
+    _, wrong, text = exchanger.exchange(calls)
+    # Then the others have their replies, and so has the next round trip
+    assert isinstance(wrong, redis_errors.ResponseError)
+    assert (text, exchanger.exchange([command("GET", "text")])) == ("b", ["b"])
+    store.close()
+
+
+def test_a_kept_connection_that_the_server_closed_is_opened_again(redis_url: str) -> None:
+    # Given a store whose connection the server has closed since it was used
+    store, other = connect(redis_url), connect(redis_url)
+    assert store.reachable() is None
+    other.client.client_kill_filter(skipme=True, _type="normal")
+    # When it is used again, then it answers
+    assert store.reachable() is None
+    for each in (store, other):
+        each.close()
+
+
+def test_a_lone_surrogate_is_written_as_any_other_character(redis_url: str) -> None:
+    # Given an id that JSON may carry and UTF-8 may not
+    store = connect(redis_url)
+    half = "id-\ud83d"
+    # When it is a key and a value, then it comes back as it was
+    assert store.run(operation(command("SET", half, half), command("GET", half)))[1] == half
+    store.close()
