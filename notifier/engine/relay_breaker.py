@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from notifier.engine.replies import LOGIN_CODES, is_about_us, is_throttled
+from notifier.engine.replies import LOGIN_CODES, is_about_recipient, is_about_us, is_throttled
 from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
 from notifier.logs import get, wide
 
@@ -108,7 +108,7 @@ class RelayBreaker:
     def _settle(self, transaction: Transaction) -> None:
         """An answer that shows the relay at work, though it did not take the mail."""
         self._in_a_row = 0
-        if isinstance(transaction, Rejected) and is_throttled(transaction):
+        if isinstance(transaction, Rejected) and is_throttled(transaction) and not is_about_recipient(transaction):
             self._rests_until = self._clock() + REST_S
         if self._probing:
             self._close()

@@ -16,6 +16,10 @@ RATE_CODES = frozenset({450, 451, 452, 454})
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 _RATE_WORDS = re.compile(r"\brate\b|\bthrottl|\btoo (?:many|fast|much)\b", re.IGNORECASE)
+#: A relay that passes on what the recipient's server said; without such words it is taken to speak of itself.
+_RECIPIENT_WORDS = re.compile(r"\b(?:recipient|user|mailbox|domain|destination|remote)\b", re.IGNORECASE)
+_WITH_RECIPIENT = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
+_CLOSING = 421
 _ABOUT_US = frozenset({Phase.CONNECT, Phase.AUTH})
 
 
@@ -28,9 +32,18 @@ def enhanced_code(rejected: Rejected) -> str:
 def is_throttled(rejected: Rejected) -> bool:
     """Whether it says that we are too fast."""
     return (
-        rejected.code == 421
+        rejected.code == _CLOSING
         or enhanced_code(rejected).startswith("4.7.")
         or (rejected.code in RATE_CODES and _RATE_WORDS.search(rejected.text) is not None)
+    )
+
+
+def is_about_recipient(rejected: Rejected) -> bool:
+    """Whether a relay that throttles speaks of the recipient's side, so that mails to others may go on."""
+    return (
+        rejected.code != _CLOSING
+        and rejected.phase in _WITH_RECIPIENT
+        and _RECIPIENT_WORDS.search(rejected.text) is not None
     )
 
 

@@ -5,6 +5,8 @@ import re
 import threading
 from dataclasses import dataclass, field
 
+from tests.servers.throttle import Throttle
+
 DROP = "<drop>"
 """Close the connection without a word."""
 HANG = "<hang>"
@@ -55,6 +57,7 @@ class Faults:
 
     _scripts: list[Script] = field(default_factory=list)
     _dice: Dice | None = None
+    _throttle: Throttle | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, script: Script) -> None:
@@ -67,14 +70,22 @@ class Faults:
         with self._lock:
             self._dice = dice
 
+    def limit(self, throttle: Throttle) -> None:
+        """Refuses what is too fast from now on."""
+        with self._lock:
+            self._throttle = throttle
+
     def clear(self) -> None:
         """Answers well again."""
         with self._lock:
             self._scripts.clear()
             self._dice = None
+            self._throttle = None
 
     def reply(self, command: str, argument: str) -> str | None:
         """The scripted answer to a command, or None to answer well."""
+        if self._throttle is not None and (refusal := self._throttle.answer(command, argument)) is not None:
+            return refusal
         if not self._scripts and self._dice is None:
             return None
         with self._lock:

@@ -7,6 +7,7 @@ benchmarks need a relay that is faster than what they measure.
 import random
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from tests.servers.certificates import Certificate
 from tests.servers.faults import Dice, Faults, Script
@@ -14,6 +15,7 @@ from tests.servers.inbox import Inbox
 from tests.servers.loop_thread import LoopThread
 from tests.servers.ports import free_port
 from tests.servers.smtp_session import Counters, Mail, Policy, SmtpSession, new_session
+from tests.servers.throttle import Throttle
 
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 26214400", "ENHANCEDSTATUSCODES")
 
@@ -67,6 +69,12 @@ class SmtpSink:
     def misbehave(self, *, temporary: float = 0.3, permanent: float = 0.05, seed: int = 1) -> None:
         """Refuses this share of recipients with 451 and 550, from a seed."""
         self._faults.roll(Dice(temporary, permanent, random.Random(seed)))
+
+    def throttle(self, per_second: float, **how: Any) -> Throttle:
+        """Takes so many mails a second and refuses the others (`Throttle`), whose counts it returns."""
+        made = Throttle(per_second, **how)
+        self._faults.limit(made)
+        return made
 
     def behave(self) -> None:
         """Forgets every scripted fault."""

@@ -18,6 +18,7 @@ from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import NotTried, Outcome
 from notifier.domain.rule import Rule
 from notifier.domain.value import value
+from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relay_breaker import RelayState
 from notifier.engine.relays import SmtpRelays
 from notifier.errors import InvalidAddress, Problem, SettingsError
@@ -48,8 +49,12 @@ class EmailChannel:
         hostname: str,
         unsubscribe: UnsubscribeLinks | None = None,
         dkim: DkimSigner | None = None,
+        watch: RateWatch | None = None,
     ) -> None:
-        """``sender`` is the From of rules that name none. Raises `SettingsError` when it or the hostname is none."""
+        """``sender`` is the From of rules that name none; ``watch`` hears how each transaction ended.
+
+        Raises `SettingsError` when it or the hostname is none.
+        """
         if not _HOSTNAME.fullmatch(hostname):
             raise SettingsError([Problem("NOTIFIER_EMAIL_HOSTNAME", f"{hostname!r} is not a host name")])
         try:
@@ -62,6 +67,7 @@ class EmailChannel:
         self._hostname = hostname
         self._unsubscribe = unsubscribe
         self._dkim = dkim
+        self._watch = watch
 
     def unsubscribe_url(self, to: Mailbox, rule: Rule) -> str:
         """The link that ends this category for this recipient; empty for what cannot be switched off."""
@@ -115,6 +121,8 @@ class EmailChannel:
             smtputf8=mail.smtputf8,
             before_final_dot=before_final_dot,
         )
+        if self._watch is not None:
+            self._watch.note(transaction, mail.recipient)
         return classify(transaction)
 
     @property
