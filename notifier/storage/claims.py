@@ -66,6 +66,13 @@ class Claimed:
     """Why the address may not be written to; empty when it may."""
     known: bool = True
     """False when Redis had no record of it: a redelivered message of an unknown delivery may have been sent."""
+    earlier: int = 0
+    """Tries before the last replay: they count for no schedule, and the next ones are numbered on from them."""
+
+    @property
+    def number(self) -> int:
+        """Of the attempt that follows; 1 for the very first."""
+        return self.earlier + self.tries + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +164,8 @@ def _index(requests: Sequence[ClaimRequest], keep: float) -> list[Call]:
 def _parse_claim(reply: str) -> Claim:
     kind, *fields = reply.split(" ")
     if kind == "claimed":
-        fence, tries, uncertain, known = fields
-        return Claimed(int(fence), int(tries), uncertain == "1", known=known == "1")
+        fence, tries, uncertain, known, earlier = fields
+        return Claimed(int(fence), int(tries), uncertain == "1", "", known == "1", max(0, int(earlier)))
     if kind == "done":
         return Done(Status(fields[0]))
     if kind == "not-yet":
@@ -170,7 +177,7 @@ def _parse_claim(reply: str) -> Claim:
 def _with_suppression(found: Claim, suppression: str | None) -> Claim:
     if isinstance(found, Claimed) and suppression:
         reason = suppression.partition("\x1f")[2]
-        return Claimed(found.fence, found.tries, found.uncertain, reason, found.known)
+        return Claimed(found.fence, found.tries, found.uncertain, reason, found.known, found.earlier)
     return found
 
 
@@ -192,5 +199,14 @@ def mark_leaving(held: Sequence[tuple[str, int]]) -> Operation[list[bool]]:
 
 def release(held: Sequence[tuple[str, int]], *, now: float) -> Operation[list[bool]]:
     """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
-    replies = yield [run_script("release", [keys.delivery(i)], fence, stamp(now)) for i, fence in held]
+    replies = yield [run_script("release", [keys.delivery(i)], fence, stamp(now), "", "") for i, fence in held]
+    return [reply == 1 for reply in replies]
+
+
+def postpone(held: Sequence[tuple[str, int, str, float]], *, now: float) -> Operation[list[bool]]:
+    """Hand (id, fence, reason, until) back likewise, so that whoever looks sees why nothing happens until then."""
+    replies = yield [
+        run_script("release", [keys.delivery(i)], fence, stamp(now), reason, milliseconds(until))
+        for i, fence, reason, until in held
+    ]
     return [reply == 1 for reply in replies]

@@ -60,6 +60,8 @@ class Try:
     spread: float
     """Random in [-1, 1], one for the whole batch: what failed together and shares a delay travels together again."""
     park_uncertain: bool
+    earlier: int = 0
+    """Tries before the last replay, which the number counts and the schedule does not."""
 
 
 def look_again_in(seconds: float, spread: float) -> int:
@@ -97,7 +99,8 @@ def decide(outcome: Outcome | NotTried, this: Try) -> Decision:
 
 
 def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision:
-    retry = decide_retry(this.schedule, this.number, outcome, now=this.ended, expires=this.expires, spread=this.spread)
+    tries = this.number - this.earlier
+    retry = decide_retry(this.schedule, tries, outcome, now=this.ended, expires=this.expires, spread=this.spread)
     match retry:
         case RetryIn(seconds=seconds):
             return Decision(
@@ -109,7 +112,7 @@ def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision
                 pause_until=_pause_until(outcome, this),
             )
         case Exhausted():
-            reason = f"{this.number} tries, last: {outcome.code}"
+            reason = f"{tries} tries, last: {outcome.code}"
             return Decision(
                 Status.EXHAUSTED,
                 reason,

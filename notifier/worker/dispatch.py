@@ -28,6 +28,7 @@ from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gated
 from notifier.worker.holding import hold
 from notifier.worker.observing import report
+from notifier.worker.pacing import Delayed, Pacing
 from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
@@ -63,6 +64,7 @@ class Dispatch:
         resuming: Resuming,
         throttling: Throttling,
         relaying: Relaying,
+        pacing: Pacing,
         etiquette: Etiquette,
         owner: str,
     ) -> None:
@@ -75,6 +77,7 @@ class Dispatch:
         self._resuming = resuming
         self._throttling = throttling
         self._relaying = relaying
+        self._pacing = pacing
         self._etiquette = etiquette
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
@@ -114,7 +117,9 @@ class Dispatch:
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated) -> None:
         directory = self._directory(claims.work, gated.endpoints)
         sifted = self._throttling.sift(claims.work, directory, now())
-        ready, withheld, postponed = self._prepare(sifted.work, content, directory)
+        paced = self._pacing.pace(sifted.work, directory, batch.priority, now())
+        self._delay(paced.delayed, claims)
+        ready, withheld, postponed = self._prepare(paced.work, content, directory)
         withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
@@ -138,6 +143,14 @@ class Dispatch:
         held = [(one.work.delivery.id, one.work.claim.fence) for one in postponed]
         hold(lambda: self._stores.ledger.release(held), "release postponed deliveries")
         claims.later += [(one.work.delivery, math.ceil(one.seconds)) for one in postponed]
+
+    def _delay(self, delayed: Sequence[Delayed], claims: Claims) -> None:
+        if not delayed:
+            return
+        moment = now()
+        held = [(d.delivery.id, d.work.claim.fence, d.reason, moment + d.seconds) for d in delayed]
+        hold(lambda: self._stores.ledger.postpone(held), "release deliveries that wait for a rate limit")
+        claims.later += [(d.delivery, d.seconds) for d in delayed]
 
     def _release(self, work: Sequence[Work]) -> None:
         """Give claims up with the batch, so that whoever gets it next need not wait for the lease to end."""
@@ -181,7 +194,7 @@ class Dispatch:
 def _withheld_record(one: Withheld, worker: str) -> Record:
     attempt = None
     if one.park is not None and one.park.cause is Cause.RENDER_FAILED:
-        number = one.work.claim.tries + 1
+        number = one.work.claim.number
         reply = clip(one.park.reason)
         attempt = Attempt(number, now(), 0.0, Status.REFUSED.value, Cause.RENDER_FAILED.value, reply, worker)
     return Record(

@@ -131,7 +131,8 @@ class Sender:
     async def _until_slow(self, flights: Sequence[Flight], spread: float, leave: Leave) -> None:
         loop = asyncio.get_running_loop()
         tasks = {loop.create_task(self._send_one(flight, spread)): flight for flight in flights}
-        until = loop.time() + PATIENCE_S
+        # What a rate limit holds back for a moment is not slow.
+        until = loop.time() + PATIENCE_S + max(0.0, *(flight.ready.work.start - now() for flight in flights))
         waiting = set(tasks)
         while waiting and loop.time() < until:
             await asyncio.wait(waiting, timeout=SLOW_PATIENCE_S)
@@ -148,14 +149,18 @@ class Sender:
         return not isinstance(outgoing, OutgoingEmail) and self._webhook.is_slow(outgoing.endpoint)
 
     async def _send_one(self, flight: Flight, spread: float) -> None:
-        ready, started = flight.ready, now()
+        ready = flight.ready
+        if ready.work.start:
+            await asyncio.sleep(ready.work.start - now())
+        started = now()
         outcome = await self._outcome(ready)
         ended = now()
         work = ready.work
         decision = decide(
             outcome,
             Try(
-                number=work.claim.tries + 1,
+                number=work.claim.number,
+                earlier=work.claim.earlier,
                 started=started,
                 ended=ended,
                 worker=self._worker,

@@ -1,6 +1,6 @@
 -- uses prelude
 -- KEYS record; ARGV now, lease end, owner, nonce, dead owner or '', tries the message knows, head, ms to keep, stamp
--- → 'claimed FENCE TRIES UNCERTAIN KNOWN' | 'done STATUS' | 'busy MS OWNER' | 'not-yet MS'
+-- → 'claimed FENCE TRIES UNCERTAIN KNOWN EARLIER' | 'done STATUS' | 'busy MS OWNER' | 'not-yet MS'
 local now, lease, owner, nonce, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local text = redis.call('GET', KEYS[1])
 local fields, rest, before
@@ -15,7 +15,12 @@ end
 local function claimed()
   local left = fields[LEFT] == '1' and '1' or '0'
   local known = fields[BEFORE] ~= '' and '1' or '0'
-  return 'claimed ' .. fields[FENCE] .. ' ' .. fields[TRIES] .. ' ' .. left .. ' ' .. known
+  local earlier = 0
+  -- A replay sets the tries to 0 and leaves the attempts: the last one says how far they are numbered.
+  if string.find(rest, RS, 2, true) then
+    earlier = tonumber(string.match(rest, '\30(%d+)\31[^\30]*$')) - tonumber(fields[TRIES])
+  end
+  return 'claimed ' .. fields[FENCE] .. ' ' .. fields[TRIES] .. ' ' .. left .. ' ' .. known .. ' ' .. earlier
 end
 
 if fields[STATUS] == 'sending' then

@@ -213,3 +213,24 @@ def test_a_forgotten_person_is_in_no_record_any_more(ledger: Ledger, redis_serve
     (kept,) = ledger.deliveries([other.delivery.id])
     assert kept
     assert kept.destination == "b…@example.org"
+
+
+def test_a_replay_starts_the_schedule_anew_and_numbers_its_attempts_on(ledger: Ledger) -> None:
+    # Given a delivery that failed for good at its second try
+    first = claim(ledger, request())
+    ledger.record([Record(IDENTITY, first.fence, Status.DEFERRED, attempt=deferred(first.number), next_try=0.0)])
+    second = claim(ledger, request(attempt=1))
+    ledger.record([Record(IDENTITY, second.fence, Status.REFUSED, "refused", attempt(second.number))])
+
+    # When it is replayed, twice in between claims
+    assert ledger.reopen([IDENTITY]) == ledger.reopen([IDENTITY]) == [True]
+    third = claim(ledger, request())
+
+    # Then it has spent no try, and its next attempt is the third
+    assert (third.tries, third.number) == (0, 3)
+    ledger.record([Record(IDENTITY, third.fence, Status.DEFERRED, attempt=deferred(third.number), next_try=0.0)])
+    fourth = claim(ledger, request(attempt=1))
+    assert (fourth.tries, fourth.number) == (1, 4)
+    (record,) = ledger.deliveries([IDENTITY])
+    assert record is not None
+    assert ([one.number for one in record.attempts], record.tries) == ([1, 2, 3], 1)

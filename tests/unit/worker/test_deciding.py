@@ -1,5 +1,7 @@
 """What one try means: the delivery half of the failure table in docs/concepts.md, as one table."""
 
+from dataclasses import replace
+
 import pytest
 
 from notifier.domain.delivery import Status
@@ -136,3 +138,18 @@ def test_what_was_not_tried_comes_back_after_the_pause_and_no_try_is_spent(sprea
 def test_what_waits_for_a_long_pause_looks_again_every_minute_or_so() -> None:
     assert look_again_in(300, -1) == LONGEST_LOOK_S
     assert look_again_in(0.01, -1) == 1
+
+
+def test_tries_before_a_replay_are_numbered_and_spend_nothing_of_the_schedule() -> None:
+    # Given a delivery that was replayed after three tries, with a schedule of two retries
+    replayed = replace(a_try(4), earlier=3)
+
+    # When its next try is deferred
+    decision = decide(Deferred("timeout"), replayed)
+
+    # Then the attempt is the fourth, and the first retry follows
+    assert decision.attempt is not None
+    assert decision.attempt.number == 4
+    assert decision.follow == Retry(10)
+    # And it is exhausted after three tries of its own
+    assert decide(Deferred("timeout"), replace(a_try(6), earlier=3)).reason == "3 tries, last: timeout"
