@@ -84,6 +84,9 @@ IN_FLIGHT = _gauge("in_flight", "Deliveries this worker is sending.", "channel")
 BATCHES_REJECTED = _counter("batches_rejected_total", "Batches a task gave back or dead-lettered.", "reason")
 STRAGGLERS = _counter("stragglers_total", "Webhooks left behind by their batch because the endpoint was slow.")
 ENDPOINT_BREAKERS = _counter("endpoint_breakers_total", "Breakers of endpoints that opened or closed.", "change")
+RATE_LIMITED = _counter(
+    "rate_limited_total", "Deliveries that waited for a rate limit; how is slept or delayed (in the broker).", "how"
+)
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")
 RATE_CUTS = _counter("rate_cuts_total", "Complaints that we are too fast, by what was slowed down for it.", "kind")

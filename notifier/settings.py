@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from notifier.domain.limit import parse_limits
 from notifier.errors import Problem, SettingsError
 
 PREFIX = "NOTIFIER_"
@@ -101,6 +102,11 @@ class Settings(BaseModel):
         "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
     )
     webhook_http: bool = Field(False, description="Allow http:// endpoints besides https://.")
+    limits: str = Field(
+        "",
+        description="Rate limits shared by all workers: 'relay=100/s, domain:gmail.com=20/s burst 40, tenant=50/s'. "
+        "Scopes: relay, domain, endpoint, tenant, recipient, rule; with a name for one, without for each of them.",
+    )
     email_retry: str = Field("", description="Seconds between tries of an email: '30 120 600 …'. Empty: about 3 days.")
     webhook_retry: str = Field("", description="Seconds between tries of a webhook. Empty: about 28 hours.")
     grace: float = Field(30, ge=1, le=600, description="How long a stopping process may finish what is in flight.")
@@ -148,6 +154,13 @@ class Settings(BaseModel):
         for part in split_list(text):
             if not part.replace(".", "", 1).isdigit() or float(part) < 1:
                 raise ValueError(f"{part!r} is not a number of seconds of at least 1")
+        return text
+
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, text: str) -> str:
+        if mistakes := parse_limits(text)[1]:
+            raise ValueError("; ".join(mistakes))
         return text
 
     @field_validator("api_tokens")

@@ -74,6 +74,7 @@ def _print_rule(rule: ExplainedRule) -> None:
             ("Because", rule.reason),
             ("Expires", moment(rule.expires) + (" (already)" if rule.expired else "")),
             ("Throttle", rule.throttle if rule.sends else ""),
+            ("Limit", rule.limit if rule.sends else ""),
             ("Retries after", ", ".join(written(after) for after in rule.retries) if rule.sends else ""),
         ]
     )

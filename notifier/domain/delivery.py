@@ -126,6 +126,8 @@ class Delivery(_Wire):
     """Unix seconds after which nothing is sent."""
     key: str = ""
     """What `key` of the rule's digest or throttle gave; part of the id of digest items only."""
+    waited: str = ""
+    """Marks (`limit.Kind.mark`) of the rate limits in whose line this try has waited already."""
     digest: DigestItems | None = None
 
 

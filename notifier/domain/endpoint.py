@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from notifier.domain.breaker import Breaker
+from notifier.domain.limit import Rate
 
 
 class EndpointState(StrEnum):
@@ -46,6 +47,8 @@ class Endpoint:
     reason: str = ""
     """Why it is paused or disabled: by whom, or what it answered."""
     description: str = ""
+    rate: Rate | None = None
+    """How fast it wants to be sent to."""
     created: float = 0
     rotated: float = 0
     """Unix seconds of the last rotation; the older secret stops signing `rotation overlap` later."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from notifier.domain.limit import Rate
 from notifier.domain.retry import RetrySchedule
 
 
@@ -102,6 +103,8 @@ class Rule:
     """None means the channel's own schedule."""
     attachments: tuple[Attachment, ...] = ()
     throttle: Throttle | None = None
+    limit: Rate | None = None
+    """How fast all deliveries of it leave together; more of them wait."""
     sender: str = ""
     """From address; empty means NOTIFIER_EMAIL_FROM."""
     source: str = ""

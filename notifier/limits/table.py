@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 from notifier.domain.limit import Kind, Rate, Rates, Scope
 
+#: Where a rate comes from that nobody wrote.
+LEARNED = "learned"
+
 
 @dataclass(frozen=True, slots=True)
 class LimitTable:
@@ -44,4 +47,4 @@ class LimitTable:
         if each in self.configured:
             return self.configured[each], f"NOTIFIER_LIMITS for each {kind}"
         learned = self.learned.get(exact)
-        return learned, "learned" if learned else ""
+        return learned, LEARNED if learned else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
 from notifier.rendering.expressions import Expression, Expressions
@@ -17,7 +18,7 @@ from notifier.rules.throttling import read_throttle
 
 RULE_KEYS = (
     *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
-    *("uncertain", "retry", "from", "attachments", "throttle"),
+    *("uncertain", "retry", "from", "attachments", "throttle", "limit"),
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
@@ -98,6 +99,7 @@ class EntryReader:
             retry=self._retry(section),
             attachments=tuple(compiled.attachment for compiled in attachments),
             throttle=throttle,
+            limit=self._limit(section),
             sender=self._sender(section),
             source=f"{self.report.file}:{section.line}",
         )
@@ -189,6 +191,14 @@ class EntryReader:
             section.wrong("retry", f"{section.name}: {len(nodes)} retries", f"at most {MAX_RETRIES}")
         delays = tuple(d for node in nodes if (d := section.duration_of(node, "retry")) is not None)
         return RetrySchedule(delays, EMAIL_SCHEDULE.jitter)
+
+    def _limit(self, section: Section) -> Rate | None:
+        text = section.text("limit")
+        try:
+            return parse_rate(text) if text else None
+        except ValueError as error:
+            section.wrong("limit", f"{section.name}: limit: {error}")
+            return None
 
     def _sender(self, section: Section) -> str:
         sender = section.text("from")

@@ -73,6 +73,8 @@ class ExplainedRule:
     """Seconds after the first try at which the next ones come, without jitter and while it has not expired."""
     throttle: str
     """What bounds how much of it one recipient gets, in words; empty when nothing does."""
+    limit: str
+    """How fast all its deliveries leave together; what comes faster waits. Empty when the rule says nothing."""
     total: int
     """Deliveries it makes; ``deliveries`` holds the first few."""
     deliveries: tuple[ExplainedDelivery, ...]
@@ -187,6 +189,7 @@ class _Explainer:
             expired=expires is not None and expires <= self.now,
             retries=_timetable(rule.retry or self.schedules[rule.channel], self.now, expires),
             throttle=_throttled(rule.throttle),
+            limit=str(rule.limit or ""),
             total=total,
             deliveries=first,
             problems=(failure,) if failure else tuple(map(str, draft.problems)),

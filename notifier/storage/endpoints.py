@@ -16,6 +16,7 @@ from typing import Any
 
 from notifier.domain.breaker import Breaker
 from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
+from notifier.domain.limit import parse_rate
 from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.breakers import decode_breaker
@@ -75,9 +76,10 @@ class Endpoints:
         headers: Sequence[tuple[str, str]] = (),
         description: str = "",
         secret: str = "",
+        rate: str = "",
         on_resume: OnResume = OnResume.DELIVER,
     ) -> Endpoint:
-        """Register a URL, with a new secret unless one is given."""
+        """Register a URL, with a new secret unless one is given. Raises `ValueError` for a ``rate`` that is none."""
         endpoint = Endpoint(
             id=new_endpoint_id(),
             tenant=tenant,
@@ -86,6 +88,7 @@ class Endpoints:
             event_types=tuple(event_types),
             headers=tuple(headers),
             description=description,
+            rate=parse_rate(rate) if rate else None,
             created=self._clock(),
             on_resume=on_resume,
         )
@@ -128,9 +131,10 @@ class Endpoints:
         event_types: Sequence[str] | None = None,
         headers: Sequence[tuple[str, str]] | None = None,
         description: str | None = None,
+        rate: str | None = None,
         on_resume: OnResume | None = None,
     ) -> Endpoint:
-        """Change what is given. Raises `NotFound`."""
+        """Change what is given; an empty ``rate`` takes its limit away. Raises `NotFound`, `ValueError` for a rate."""
         fields: dict[str, Any] = {
             "url": url,
             "event_types": None if event_types is None else tuple(event_types),
@@ -139,6 +143,8 @@ class Endpoints:
             "on_resume": on_resume,
         }
         given = {name: value for name, value in fields.items() if value is not None}
+        if rate is not None:
+            given["rate"] = parse_rate(rate) if rate else None
         return self._change(endpoint_id, lambda s: _with(s, **given))
 
     def rotate(self, endpoint_id: str, *, overlap: float = ROTATION_OVERLAP_S, secret: str = "") -> Endpoint:
@@ -237,6 +243,7 @@ def _encode(stored: _Stored, cipher: Cipher) -> str:
         "state": endpoint.state,
         "reason": endpoint.reason,
         "description": endpoint.description,
+        "rate": endpoint.rate.written if endpoint.rate else "",
         "created": endpoint.created,
         "rotated": endpoint.rotated,
         "on_resume": endpoint.on_resume,
@@ -246,11 +253,13 @@ def _encode(stored: _Stored, cipher: Cipher) -> str:
 
 def _decode(text: str, cipher: Cipher, breaker: Breaker | None = None) -> _Stored:
     plain = json.loads(text)
+    rate = plain.pop("rate", "")
     hidden = cipher.decrypt(plain.pop("hidden"))
     endpoint = Endpoint(
         **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])}
         | {"on_resume": OnResume(plain.get("on_resume", OnResume.DELIVER))},
         breaker=breaker,
+        rate=parse_rate(rate) if rate else None,
         url=hidden["url"],
         secrets=tuple(hidden["secrets"]),
         headers=tuple((name, value) for name, value in hidden["headers"]),

@@ -152,6 +152,10 @@ class Ledger:
         """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
         return self._run(claims.release(held, now=self._clock() if now is None else now))
 
+    def postpone(self, held: Sequence[tuple[str, int, str, float]], now: float | None = None) -> list[bool]:
+        """`release` for (id, fence, reason, until): the record says why it waits, and until when."""
+        return self._run(claims.postpone(held, now=self._clock() if now is None else now))
+
     def reopen(self, ids: Sequence[str], now: float | None = None) -> list[bool]:
         """For a replay: True means publish it, False that it was sent, expired or skipped."""
         moment = self._clock() if now is None else now

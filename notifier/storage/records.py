@@ -139,7 +139,7 @@ def decode_delivery(delivery_id: str, text: str) -> DeliveryRecord | None:
         tries=int(tries),
         queued=moment(queued),
         updated=moment(updated),
-        next_try=int(next_try) / 1000 if next_try and status in ("deferred", "held") else None,
+        next_try=int(next_try) / 1000 if next_try and status in ("queued", "deferred", "held") else None,
         template=template,
         attempts=tuple(decode_attempt(a) for a in attempts),
     )

@@ -6,12 +6,15 @@ import secrets
 
 from celery import Celery
 
+from notifier.channels.email.channel import EmailChannel
+from notifier.domain.limit import parse_limits
 from notifier.engine.bridge import Engine
 from notifier.health import HealthServer
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
 from notifier.storage.digests import Digests
 from notifier.storage.held import HeldIndex
+from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
 from notifier.wiring.channels import build_email, build_webhook, schedules
@@ -26,6 +29,8 @@ from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Gate
 from notifier.worker.judging import Judging
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
+from notifier.worker.limit_watch import LimitWatch
+from notifier.worker.pacing import Pacing
 from notifier.worker.preparing import Preparer
 from notifier.worker.recorder import Recorder
 from notifier.worker.relaying import Relaying
@@ -74,6 +79,13 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         most_in_flight=ours.worker_in_flight,
     )
     digests = Digests(store, Cipher(ours.secret_key))
+    limits = Limits(store)
+    watch = LimitWatch(limits, parse_limits(ours.limits)[0])
+
+    def close() -> None:
+        watch.stop()
+        store.close()
+
     dispatch = Dispatch(
         content=content,
         stores=stores,
@@ -85,6 +97,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         throttling=Throttling(Throttles(store), digests),
         etiquette=etiquette,
         relaying=Relaying(email, publisher, RelayBoard(store), owner),
+        pacing=Pacing(limits, watch, lambda: _relay_in_use(email), pool=ours.worker_concurrency),
         owner=owner,
     )
     collector = Collector(
@@ -103,5 +116,11 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
         checks=checks,
         channels=(email, transport),
-        close=store.close,
+        close=close,
     )
+
+
+def _relay_in_use(email: EmailChannel) -> str:
+    """The relay that mails go to now: the first that is up; the first of all while none is."""
+    states = email.relay_states()
+    return next((state.relay for state in states if state.up), states[0].relay)

@@ -95,7 +95,7 @@ class Consequences:
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
     return [
-        (one.work.delivery.model_copy(update={"attempt": one.tries}), one.decision.follow.seconds)
+        (one.work.delivery.model_copy(update={"attempt": one.tries, "waited": ""}), one.decision.follow.seconds)
         for one in settled
         if isinstance(one.decision.follow, Retry)
     ]

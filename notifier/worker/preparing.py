@@ -34,6 +34,8 @@ class Work:
     claim: Claimed
     items: tuple[Event, ...] = ()
     """The events of a digest, oldest first."""
+    start: float = 0.0
+    """Unix seconds before which it must not leave, a moment away: a rate limit's."""
 
     @property
     def delivery(self) -> Delivery:

@@ -1,0 +1,173 @@
+"""Rate limits in the worker: which deliveries of a claimed batch go now, after a moment, or come back later.
+
+A moment is slept in the engine's loop, a timer for each delivery; anything longer is a delay in the broker. Neither is
+a try. A batch without limits costs a look at each rule and no round trip; with limits one, whatever their number.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from notifier import metrics
+from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.endpoint import EndpointState
+from notifier.domain.ids import recipient_key
+from notifier.domain.limit import Kind, Rate, Scope
+from notifier.domain.rule import Priority
+from notifier.limits.table import LEARNED, LimitTable
+from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
+from notifier.worker.holding import hold
+from notifier.worker.limit_watch import LimitWatch
+from notifier.worker.preparing import Directory, Work, gate
+
+#: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,
+#: and one that comes late leaves its place empty.
+EARLY_S = 0.5
+#: Share of the pool whose batches may sleep at the same time; the rest always serves what is not limited.
+SLEEPING_SHARE = 0.75
+#: Seconds that count as going at once.
+AT_ONCE_S = 0.02
+#: What the ledger says of a delivery that waits.
+RATE_LIMITED = "rate_limited"
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """A delivery that comes back later."""
+
+    work: Work
+    delivery: Delivery
+    """As it is queued again, with the lines it has waited in."""
+    seconds: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Paced:
+    """A batch after its limits."""
+
+    work: list[Work]
+    """What goes now or in a moment (`Work.start`)."""
+    delayed: list[Delayed] = field(default_factory=list)
+
+
+class Pacing:
+    """Reserves for batches; one per worker process."""
+
+    def __init__(self, limits: Limits, watch: LimitWatch, relay: Callable[[], str], *, pool: int) -> None:
+        """``relay`` names the mail relay that is used now, ``pool`` says how many batches run at once."""
+        self._limits = limits
+        self._watch = watch
+        self._relay = relay
+        self._sleepers = max(1, int(pool * SLEEPING_SHARE))
+        self._asleep: list[float] = []
+        """Until when the batches that sleep do so."""
+
+    def pace(self, work: list[Work], directory: Directory, priority: Priority, now: float) -> Paced:
+        """One round trip when anything of the batch is limited; waits for Redis while it is away."""
+        table = self._watch.table
+        if not table.kinds and not _limits_itself(work, directory):
+            return Paced(work)
+        places = _Places(table, directory, self._relay())
+        asking = [(one, scopes) for one in work if gate(one, directory, now) is None and (scopes := places.of(one))]
+        if not asking:
+            return Paced(work)
+        urgent = priority is Priority.HIGH
+        asks = [Ask(scopes, one.delivery.waited, urgent) for one, scopes in asking]
+        sleeps = self._may_sleep(now)
+        answers = hold(lambda: self._limits.reserve(asks, sleeps=sleeps), "reserve rates")
+        return self._sort(work, [one for one, _ in asking], answers, now)
+
+    def _may_sleep(self, now: float) -> bool:
+        self._asleep = [until for until in self._asleep if until > now]
+        return len(self._asleep) < self._sleepers
+
+    def _sort(self, work: list[Work], asked: list[Work], answers: list[Go | Later], now: float) -> Paced:
+        started: dict[str, Work] = {}
+        delayed: list[Delayed] = []
+        # One for the batch, so that what has no place in line comes back together.
+        spread = random.uniform(HORIZON_S / 2, HORIZON_S)  # noqa: S311 - jitter, not a secret
+        for one, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Later):
+                delayed.append(_delayed(one, answer, spread, now))
+            elif answer.wait > AT_ONCE_S:
+                started[one.delivery.id] = replace(one, start=now + answer.wait)
+        if started:
+            self._asleep.append(max(one.start for one in started.values()))
+            metrics.RATE_LIMITED.labels("slept").inc(len(started))
+        if delayed:
+            metrics.RATE_LIMITED.labels("delayed").inc(len(delayed))
+        stopped = {one.work.delivery.id for one in delayed}
+        going = [started.get(one.delivery.id, one) for one in work if one.delivery.id not in stopped]
+        return Paced(going, delayed)
+
+
+def _delayed(one: Work, answer: Later, spread: float, now: float) -> Delayed:
+    delivery, wait = one.delivery, answer.wait
+    if answer.placed:
+        waited = "".join(sorted({*delivery.waited, answer.scope.kind.mark}))
+        delivery = delivery.model_copy(update={"waited": waited})
+        wait -= EARLY_S
+    elif wait > HORIZON_S:
+        wait = spread
+    if delivery.expires is not None:
+        # It will not be sent then, and should say so when it expires, not minutes later.
+        wait = min(wait, delivery.expires - now + 1)
+    return Delayed(one, delivery, max(1, math.floor(wait)), f"{RATE_LIMITED}: {answer.scope}")
+
+
+def _limits_itself(work: list[Work], directory: Directory) -> bool:
+    return any(one.rule.limit is not None for one in work) or any(
+        endpoint.rate is not None for endpoint in directory.endpoints.values()
+    )
+
+
+class _Places:
+    """The limited scopes of each delivery of one batch; what repeats is found once."""
+
+    def __init__(self, table: LimitTable, directory: Directory, relay: str) -> None:
+        self._table = table
+        self._directory = directory
+        self._relay = relay
+        self._known: dict[tuple[Kind, str], tuple[Scope, Rate | None] | None] = {}
+
+    def of(self, one: Work) -> tuple[tuple[Scope, Rate | None], ...]:
+        """Empty when nothing limits it, or when it is not going to be sent."""
+        found = (self._find(kind, name, own) for kind, name, own in self._named(one))
+        return tuple(place for place in found if place is not None)
+
+    def _named(self, one: Work) -> Iterator[tuple[Kind, str, Rate | None]]:
+        to = one.delivery.to
+        if isinstance(to, EndpointRef):
+            endpoint = self._directory.endpoints.get(to.endpoint)
+            if endpoint is None or endpoint.state is not EndpointState.ENABLED:
+                return
+            yield Kind.ENDPOINT, endpoint.id, endpoint.rate
+        else:
+            address = _address(to, self._directory)
+            if not address:
+                return
+            yield Kind.RELAY, self._relay, None
+            yield Kind.DOMAIN, address.rpartition("@")[2].lower(), None
+            if Kind.RECIPIENT in self._table.kinds:
+                yield Kind.RECIPIENT, recipient_key(address), None
+        yield Kind.TENANT, one.event.tenant, None
+        yield Kind.RULE, one.rule.id, one.rule.limit
+
+    def _find(self, kind: Kind, name: str, own: Rate | None) -> tuple[Scope, Rate | None] | None:
+        key = (kind, name)
+        if key not in self._known:
+            rate, origin = self._table.find(kind, name, own) if own or kind in self._table.kinds else (None, "")
+            # What is learned changes from second to second; Redis knows it better than the table.
+            self._known[key] = (Scope(kind, name), None if origin == LEARNED else rate) if rate else None
+        return self._known[key]
+
+
+def _address(to: Mailbox | RecipientRef, directory: Directory) -> str:
+    if isinstance(to, Mailbox):
+        return to.address
+    person = directory.recipients.get(to.recipient)
+    return person.email if person else ""
