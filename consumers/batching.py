@@ -1,11 +1,11 @@
-"""Planned deliveries → batches: one per channel and priority, cut by number and by bytes, each event once per batch.
+"""Planned deliveries → batches: one per work queue, cut by number and by bytes, each event once per batch.
 
 Batches are assembled from JSON fragments: an event that goes into three of them is encoded once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -28,11 +28,12 @@ class EncodedBatch:
     priority: Priority
     deliveries: int
     body: bytes
+    shard: int = 0
 
     @property
     def queue(self) -> str:
         """The work queue it travels in."""
-        return queue_name(self.channel, self.priority)
+        return queue_name(self.channel, self.priority, self.shard)
 
 
 @dataclass(slots=True)
@@ -46,13 +47,24 @@ class _Open:
     size: int = 0
 
 
+_Lane = tuple[Channel, Priority, int]
+#: Channel, priority and tenant of one delivery → its shard: `domain.fairness.TenantShares.shard`.
+Shard = Callable[[Channel, Priority, str], int]
+
+
 class Batcher:
     """Collects the deliveries of one group of events and cuts them into batches."""
 
-    def __init__(self, max_deliveries: int = MAX_DELIVERIES, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        max_deliveries: int = MAX_DELIVERIES,
+        max_bytes: int = MAX_BYTES,
+        shard: Shard = lambda channel, priority, tenant: 0,
+    ) -> None:
         self._max_deliveries = max_deliveries
         self._max_bytes = max_bytes
-        self._open: dict[tuple[Channel, Priority], _Open] = {}
+        self._shard = shard
+        self._open: dict[_Lane, _Open] = {}
         self._closed: list[EncodedBatch] = []
 
     def add(self, event: Event, planned: Iterable[Planned]) -> None:
@@ -60,7 +72,9 @@ class Batcher:
         encoded = b""
         for entry in planned:
             encoded = encoded or encode_event(event)
-            self._place(event.key, encoded, entry)
+            channel, priority = entry.rule.channel, entry.rule.priority
+            lane = (channel, priority, self._shard(channel, priority, event.tenant))
+            self._place(lane, event.key, encoded, entry)
 
     def batches(self) -> Iterator[EncodedBatch]:
         """Everything added so far."""
@@ -69,9 +83,7 @@ class Batcher:
         closed, self._closed = self._closed, []
         yield from closed
 
-    def _place(self, key: str, event: bytes, planned: Planned) -> None:
-        rule = planned.rule
-        lane = (rule.channel, rule.priority)
+    def _place(self, lane: _Lane, key: str, event: bytes, planned: Planned) -> None:
         batch = self._open.setdefault(lane, _Open())
         place = batch.places.get(key)
         delivery = encode_delivery(planned.delivery, len(batch.events) if place is None else place)
@@ -79,7 +91,7 @@ class Batcher:
         # A batch of one may be larger than the limit: an event is never cut.
         if batch.deliveries and (len(batch.deliveries) >= self._max_deliveries or batch.size + grows > self._max_bytes):
             self._close(lane)
-            self._place(key, event, planned)
+            self._place(lane, key, event, planned)
             return
         if place is None:
             batch.places[key] = len(batch.events)
@@ -87,19 +99,20 @@ class Batcher:
         batch.deliveries.append(orjson.Fragment(delivery))
         batch.size += grows
 
-    def _close(self, lane: tuple[Channel, Priority]) -> None:
+    def _close(self, lane: _Lane) -> None:
         batch = self._open.pop(lane)
-        channel, priority = lane
+        channel, priority, shard = lane
         body = orjson.dumps(
             {
                 "v": SCHEMA_VERSION,
                 "channel": channel.value,
                 "priority": priority.value,
+                **({"shard": shard} if shard else {}),
                 "events": batch.events,
                 "deliveries": batch.deliveries,
             }
         )
-        self._closed.append(EncodedBatch(channel, priority, len(batch.deliveries), body))
+        self._closed.append(EncodedBatch(channel, priority, len(batch.deliveries), body, shard))
 
 
 def encode_event(event: Event) -> bytes:

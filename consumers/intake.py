@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from consumers.batching import Batcher
+from consumers.batching import Batcher, Shard
 from consumers.envelope import decode
 from consumers.group import Fanout, Group, Received
 from consumers.parking import parked_message, partial_plan, refused_event
@@ -75,6 +75,7 @@ class Intake:
         *,
         index_parked: IndexParked | None = None,
         limits: Limits | None = None,
+        shard: Shard = lambda channel, priority, tenant: 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
@@ -82,6 +83,7 @@ class Intake:
         self._ledger = ledger
         self._index_parked = index_parked
         self._limits = limits or Limits()
+        self._shard = shard
         self._clock = clock
 
     async def plan(self, messages: Sequence[Received]) -> Group:
@@ -162,7 +164,7 @@ class Intake:
             for plan in group.plans
         ]
         answers = await self._ledger.register(entries) if entries else []
-        batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes)
+        batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes, self._shard)
         for plan, registered in zip(group.plans, answers, strict=True):
             wanted = _wanted(group, plan, registered)
             group.deliveries += len(wanted)

@@ -16,7 +16,7 @@ from celery.utils.nodenames import default_nodename
 from kombu import Exchange, Queue
 
 from notifier.domain import topology
-from notifier.domain.rule import WORK_QUEUES
+from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
 from notifier.wiring.process import node_name, settings
@@ -43,6 +43,16 @@ def _install_worker(instance: Any, **_: Any) -> None:
         # locked out of the first one's control queue (trap T7). A name given with `-n` is kept.
         instance.hostname = node_name("worker")
     install(app)
+
+
+@signals.celeryd_after_setup.connect
+def _read_whole_lanes(instance: Any, **_: Any) -> None:
+    """``-Q email-low`` reads the lane's shards too: left out, crowded tenants' deliveries would wait for ever."""
+    queues = instance.app.amqp.queues
+    for name in list(queues.consume_from):
+        for queue in lane_queues(name) if name in LANES else ():
+            if queue in queues and queue not in queues.consume_from:
+                queues.select_add(queues[queue])
 
 
 @signals.setup_logging.connect
@@ -123,12 +133,15 @@ def from_settings(ours: Settings) -> dict[str, Any]:
 
 
 def work_queues(*, embedded: bool) -> list[Queue]:
-    """The work queues with exactly the arguments `domain.topology` declares (none on the embedded Redis broker)."""
+    """The work queues with exactly the arguments `domain.topology` declares; on the embedded Redis broker none.
+
+    Embedded intake puts nothing into shards, and each further queue is one more key Redis is polled for.
+    """
     exchange = Exchange(topology.TASKS_EXCHANGE, type="topic", durable=True)
     arguments = {queue.name: queue.arguments for queue in topology.QUEUES}
     return [
         Queue(name, exchange, routing_key=name, durable=True, queue_arguments={} if embedded else arguments[name])
-        for name in WORK_QUEUES
+        for name in (LANES if embedded else WORK_QUEUES)
     ]
 
 

@@ -72,6 +72,9 @@ INTAKE_IN_FLIGHT = _gauge("intake_in_flight", "Events taken from the broker and 
 INTAKE_SECONDS = _histogram("intake_seconds", "From reading an event to acknowledging it.", _SHORT)
 DELIVERIES_PLANNED = _counter("deliveries_planned_total", "Deliveries published to work queues.", "channel", "priority")
 DELIVERIES_KNOWN = _counter("deliveries_known_total", "Planned deliveries that were skipped as known already.")
+TENANTS_CROWDED = _counter(
+    "tenants_crowded_total", "Times a tenant had so much waiting that it went to a shard.", "channel", "priority"
+)
 BATCH_DELIVERIES = _histogram("batch_deliveries", "Deliveries in one task.", _COUNTS, "channel")
 
 # delivery

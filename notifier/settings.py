@@ -83,6 +83,16 @@ class Settings(BaseModel):
     intake_linger: float = Field(0.004, ge=0, le=1, description="How long deliveries wait for company in a batch.")
     batch_deliveries: int = Field(50, ge=1, le=500, description="Most deliveries in one task.")
     batch_bytes: int = Field(256 * 1024, ge=4096, le=8 * 1024 * 1024, description="Most bytes in one task.")
+    tenant_burst: int = Field(
+        500,
+        ge=0,
+        le=1_000_000,
+        description="Deliveries of one tenant that may wait in a lane's own queue; what it has beyond that waits in one "
+        "of the lane's shards, behind nobody else's single delivery. For each consumer.",
+    )
+    tenant_rate: float = Field(
+        50, gt=0, le=100_000, description="Deliveries a second of one tenant that never make it wait in a shard."
+    )
     # workers
     worker_concurrency: int = Field(24, ge=1, le=1000, description="Batches one worker process runs at once.")
     send_timeout: float = Field(60, gt=0, le=300, description="Deadline of one email transaction, connect included.")

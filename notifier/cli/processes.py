@@ -95,14 +95,17 @@ VERBS: dict[str, Callable[..., Any]] = {"worker": worker, "beat": beat, "consume
 
 
 def worker_queues(text: str) -> tuple[str, ...]:
-    """``high`` → ``email-high webhook-high``; a queue's own name is itself; nothing is all of them."""
-    from notifier.domain.rule import WORK_QUEUES
+    """``high`` → ``email-high webhook-high``; a lane's own name is itself; nothing is all of them.
+
+    Every worker reads the shards of its lanes as well (`notifier.celery`).
+    """
+    from notifier.domain.rule import LANES
 
     chosen: list[str] = []
-    for word in [part.strip() for part in text.split(",") if part.strip()] or list(WORK_QUEUES):
-        found = [queue for queue in WORK_QUEUES if word == queue or word in queue.split("-")]
+    for word in [part.strip() for part in text.split(",") if part.strip()] or LANES:
+        found = [lane for lane in LANES if word == lane or word in lane.split("-")]
         if not found:
-            raise fail(f"no queue is called {word!r}; there are: {', '.join(WORK_QUEUES)}", USAGE)
+            raise fail(f"no queue is called {word!r}; there are: {', '.join(LANES)}", USAGE)
         chosen += found
     return tuple(dict.fromkeys(chosen))
 

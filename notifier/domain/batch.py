@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
 from notifier.errors import InvalidBatch, MalformedEvent
 
 #: Deliveries in one task: 50 amortise the 1.3 ms a Celery task costs to 0.03 ms each; more gained nothing (DESIGN §7).
@@ -27,13 +27,15 @@ class Batch(BaseModel):
     v: Literal[1] = SCHEMA_VERSION
     channel: Channel
     priority: Priority
+    shard: Annotated[int, Field(ge=0, le=SHARDS)] = 0
+    """Which queue of its lane it travels in; 0 is the lane's own. Retries and replays come back to it."""
     events: list[Event]
     deliveries: Annotated[list[Delivery], Field(min_length=1)]
 
     @property
     def queue(self) -> str:
         """The work queue it travels in."""
-        return queue_name(self.channel, self.priority)
+        return queue_name(self.channel, self.priority, self.shard)
 
     @property
     def task(self) -> str:
@@ -54,6 +56,7 @@ class Batch(BaseModel):
             "v": self.v,
             "channel": self.channel.value,
             "priority": self.priority.value,
+            **({"shard": self.shard} if self.shard else {}),
             "events": [event.attributes() for event in self.events],
             "deliveries": [d.model_dump(mode="json", exclude_defaults=True) for d in self.deliveries],
         }

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from consumers.consumer import Consumer
 from consumers.dead_letters import Examining, Taken
 from consumers.intake import Intake, Limits
 from consumers.session import Pace
+from notifier import metrics
+from notifier.domain.fairness import TenantShares, shard_of
 from notifier.domain.parked import ParkedBatch, ParkedEvent
+from notifier.domain.rule import Channel, Priority, queue_name
 from notifier.failures.dead_letters import DeadLetter, DeadLetters, Examined
+from notifier.logs import get, wide
 from notifier.settings import Settings
 from notifier.storage.connection import connect_async
 from notifier.storage.directory import EndpointDirectory
@@ -17,6 +22,8 @@ from notifier.storage.ledger import AsyncLedger, Retention
 from notifier.storage.parked import ParkedIndex
 from notifier.wiring.content import build_content
 from notifier.wiring.stores import build_ledger, build_store, check_storage
+
+_log = get("intake")
 
 
 def build_consumer(ours: Settings) -> Consumer:
@@ -32,6 +39,7 @@ def build_consumer(ours: Settings) -> Consumer:
         AsyncLedger(store, Retention(ours.retention_sent, ours.retention_failed)),
         index_parked=lambda entries: asyncio.to_thread(index.add, entries),
         limits=Limits(ours.event_max_bytes, ours.batch_deliveries, ours.batch_bytes),
+        shard=build_shares(ours).shard,
     )
     return Consumer(
         ours.broker_url,
@@ -42,6 +50,16 @@ def build_consumer(ours: Settings) -> Consumer:
         pace=Pace(ours.intake_prefetch, ours.intake_linger),
         grace=ours.grace,
     )
+
+
+def build_shares(ours: Settings) -> TenantShares:
+    """Which tenants' deliveries travel in a shard of their lane."""
+
+    def crowded(channel: Channel, priority: Priority, tenant: str) -> None:
+        metrics.TENANTS_CROWDED.labels(channel.value, priority.value).inc()
+        wide(_log, "tenant.crowded", tenant=tenant, queue=queue_name(channel, priority, shard_of(tenant)))
+
+    return TenantShares(time.monotonic, burst=ours.tenant_burst, rate=ours.tenant_rate, on_crowded=crowded)
 
 
 def _examining(letters: DeadLetters) -> Examining:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from notifier.cli.application import application
 from notifier.cli.processes import worker_queues
-from notifier.domain.rule import WORK_QUEUES
+from notifier.domain.rule import LANES
 from notifier.wiring.process import settings
 
 
@@ -45,9 +45,9 @@ def _run(*arguments: str, **environment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "queues"),
+    ("text", "lanes"),
     [
-        ("", WORK_QUEUES),
+        ("", LANES),
         ("high", ("email-high", "webhook-high")),
         ("email", ("email-high", "email-normal", "email-low")),
         ("digest", ("digest",)),
@@ -55,8 +55,8 @@ def _run(*arguments: str, **environment: str) -> None:
         ("high,email-high", ("email-high", "webhook-high")),
     ],
 )
-def test_queues_are_named_by_priority_channel_or_name(text: str, queues: tuple[str, ...]) -> None:
-    assert worker_queues(text) == queues
+def test_lanes_are_named_by_priority_channel_or_name(text: str, lanes: tuple[str, ...]) -> None:
+    assert worker_queues(text) == lanes
 
 
 @pytest.mark.parametrize("text", ["hgih", "email-urgent", "failed-email", "high,nothing"])

@@ -124,3 +124,21 @@ def test_a_delivery_is_written_as_pydantic_would_write_it(delivery: Delivery) ->
     written = orjson.loads(encode_delivery(delivery, 7))
     # Then it is what pydantic writes without what has its default value
     assert written == {**delivery.model_dump(mode="json", exclude_defaults=True), "event": 7}
+
+
+def test_tenants_in_a_shard_travel_in_batches_of_their_own() -> None:
+    # Given a crowded tenant and another one
+    batcher = Batcher(shard=lambda channel, priority, tenant: 2 if tenant == "acme" else 0)
+    for number, tenant in enumerate(("acme", "beta", "acme", "gamma")):
+        placed = event(number, tenant=tenant)
+        batcher.add(placed, [planned(placed)])
+
+    # When they are batched
+    encoded = list(batcher.batches())
+
+    # Then each batch says its queue, to whoever publishes it and to whoever reads it
+    read = [Batch.decode(orjson.loads(batch.body)) for batch in encoded]
+    assert [batch.queue for batch in encoded] == [batch.queue for batch in read]
+    tenants = {batch.queue.removeprefix("email-"): [e.tenant for e in batch.events] for batch in read}
+    assert list(tenants.values()) == [["acme", "acme"], ["beta", "gamma"]]
+    assert [queue.endswith("-shard2") for queue in tenants] == [True, False]

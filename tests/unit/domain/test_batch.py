@@ -99,3 +99,16 @@ def test_no_damage_to_one_part_makes_decoding_raise_anything_but_invalid_batch(d
         Batch.decode({**a_batch().encode(), **damage})
     except InvalidBatch:
         return
+
+
+def test_a_shard_travels_and_names_the_queue() -> None:
+    # Given a batch of a crowded tenant
+    batch = a_batch().model_copy(update={"shard": 3})
+
+    # Then it comes back to its shard, whatever is left of it
+    assert Batch.decode(batch.encode()) == batch
+    assert batch.narrowed(list(batch.deliveries[:1])).queue == "email-high-shard3"
+
+
+def test_a_batch_without_a_shard_is_what_earlier_workers_read() -> None:
+    assert "shard" not in a_batch().encode()
