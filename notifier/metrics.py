@@ -90,6 +90,7 @@ ENDPOINT_BREAKERS = _counter("endpoint_breakers_total", "Breakers of endpoints t
 RATE_LIMITED = _counter(
     "rate_limited_total", "Deliveries that waited for a rate limit; how is slept or delayed (in the broker).", "how"
 )
+HELD_RESUMED = _counter("held_resumed_total", "Held deliveries when their endpoint was resumed.", "became")
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")
 RATE_CUTS = _counter("rate_cuts_total", "Complaints that we are too fast, by what was slowed down for it.", "kind")

@@ -19,6 +19,7 @@ from notifier.api.edge import Edge
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.cloudevents import MAX_BYTES
 from notifier.domain.event import Event
+from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
 from notifier.health import Checks
 from notifier.storage.endpoints import Endpoints
@@ -51,6 +52,7 @@ class Services:
     validate: Callable[[Event], None]
     ledger: Ledger
     endpoints: Endpoints
+    held: HeldDeliveries
     checked_url: Callable[[str], str]
     recipients: Recipients
     operator: Operator
@@ -75,7 +77,7 @@ def create_app(services: Services) -> FastAPI:
             batch_bytes=batch_bytes,
         ),
         deliveries.router(services.tokens, services.ledger),
-        endpoints.router(services.tokens, services.endpoints, services.checked_url),
+        endpoints.router(services.tokens, services.endpoints, services.held, services.checked_url),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, services.operator),
         monitoring.router(services.checks, services.operator),
@@ -106,7 +108,9 @@ def describe() -> dict[str, Any]:
     """The OpenAPI description of an API with all its parts; calls none of them."""
     unused = cast(Any, None)
     links = UnsubscribeLinks("https://example.org", ["only to describe the path of these links"])
-    services = Services(Tokens(()), unused, unused, unused, unused, unused, unused, unused, unused, links, unused)
+    services = Services(
+        Tokens(()), unused, unused, unused, unused, unused, unused, unused, unused, unused, links, unused
+    )
     return create_app(services).openapi()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -10,10 +11,20 @@ from starlette.requests import Request
 
 from notifier import logs
 from notifier.api.access import Role, Tokens, needs
-from notifier.api.models import Disabling, EndpointBody, EndpointChange, EndpointWithSecret, NewEndpoint
+from notifier.api.models import (
+    Disabling,
+    EndpointBody,
+    EndpointChange,
+    EndpointWithSecret,
+    NewEndpoint,
+    Pausing,
+    ResumedBody,
+    Resuming,
+)
 from notifier.api.problems import responses
 from notifier.channels.webhook.headers import check_headers
 from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.failures.held import HeldDeliveries
 from notifier.storage.endpoints import Endpoints
 
 _log = logs.get("api")
@@ -23,30 +34,33 @@ Id = Annotated[str, Path(max_length=64, examples=["ep_5t2v…"])]
 _ERRORS = responses(401, 403, 404, 503)
 
 
-def router(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str]) -> APIRouter:
+def router(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries, checked_url: Callable[[str], str]) -> APIRouter:
     """The routes; ``checked_url`` gives a URL's one spelling or raises `ForbiddenTarget`.
 
     Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
     """
     # The prefix stands in the inner routers: metrics name a route by its own path, which knows no outer prefix.
     routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
-    routes.include_router(_looking(tokens, endpoints))
+    routes.include_router(_looking(tokens, endpoints, held))
+    routes.include_router(_holding(tokens, endpoints, held))
     routes.include_router(_changing(tokens, endpoints, checked_url))
     return routes
 
 
-def _looking(tokens: Tokens, endpoints: Endpoints) -> APIRouter:
+def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
     @routes.get("", summary="All endpoints, oldest first")
     def browse(tenant: Annotated[str | None, Query(max_length=256)] = None) -> list[EndpointBody]:
         """Of one tenant, or of all. Role: `operate`."""
-        return [_body(endpoint) for endpoint in endpoints.list(tenant)]
+        found = endpoints.list(tenant)
+        counts = held.counts([endpoint.id for endpoint in found])
+        return [_body(endpoint, counts.get(endpoint.id, 0)) for endpoint in found]
 
     @routes.get("/{id}", summary="One endpoint")
     def show(id: Id) -> EndpointBody:  # noqa: A002
         """Without its secret. Role: `operate`."""
-        return _body(endpoints.get(id))
+        return _body(endpoints.get(id), held.counts([id]).get(id, 0))
 
     @routes.post("/{id}/disable", summary="Stop sending to it")
     def disable(request: Request, id: Id, why: Disabling | None = None) -> EndpointBody:  # noqa: A002
@@ -56,8 +70,36 @@ def _looking(tokens: Tokens, endpoints: Endpoints) -> APIRouter:
 
     @routes.post("/{id}/enable", summary="Send to it again")
     def enable(request: Request, id: Id) -> EndpointBody:  # noqa: A002
-        """New events only; what was skipped meanwhile is not sent. Role: `operate`."""
+        """New events only; what was skipped meanwhile is not sent, what is held waits for `resume`. Role: `operate`."""
         return _switch(request, endpoints, id, EndpointState.ENABLED, "")
+
+    return routes
+
+
+def _holding(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
+    routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
+
+    @routes.post("/{id}/pause", summary="Hold its deliveries")
+    def pause(request: Request, id: Id, why: Pausing | None = None) -> EndpointBody:  # noqa: A002
+        """Nothing is sent and nothing is lost until it is resumed. Role: `operate`."""
+        paused = held.pause(id, why.reason if why else "paused by an operator")
+        endpoints.settle()
+        _note(request, "paused", paused)
+        return _body(paused, held.counts([id]).get(id, 0))
+
+    @routes.post("/{id}/resume", summary="Send to it again, and its held deliveries")
+    def resume(request: Request, id: Id, how: Resuming | None = None) -> ResumedBody:  # noqa: A002
+        """After a pause, after it was disabled, or at once while its breaker is open. Role: `operate`.
+
+        Answers when the held deliveries are queued.
+        """
+        resumed, became = held.resume(id, how.held if how else None)
+        endpoints.settle()
+        _note(request, "resumed", resumed)
+        waiting = held.counts([id]).get(id, 0)
+        return ResumedBody.model_validate(
+            {**_fields(resumed, waiting), "delivered": became.delivered, "dropped": became.dropped}
+        )
 
     return routes
 
@@ -74,6 +116,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             event_types=new.event_types,
             headers=check_headers(tuple(new.headers.items())),
             description=new.description,
+            on_resume=new.on_resume,
         )
         endpoints.settle()
         _note(request, "added", made)
@@ -88,6 +131,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             event_types=change.event_types,
             headers=None if change.headers is None else check_headers(tuple(change.headers.items())),
             description=change.description,
+            on_resume=change.on_resume,
         )
         endpoints.settle()
         _note(request, "changed", changed)
@@ -117,13 +161,17 @@ def _switch(request: Request, store: Endpoints, id: str, state: EndpointState, r
     return _body(switched)
 
 
-def _fields(endpoint: Endpoint) -> dict[str, Any]:
-    same = {name: getattr(endpoint, name) for name in EndpointBody.model_fields if name != "header_names"}
-    return {**same, "header_names": [name for name, _ in endpoint.headers]}
+def _fields(endpoint: Endpoint, held: int = 0) -> dict[str, Any]:
+    ours = {
+        "header_names": [name for name, _ in endpoint.headers],
+        "health": endpoint.breaker.describe(time.time()) if endpoint.breaker else "",
+        "held": held,
+    }
+    return {**{name: getattr(endpoint, name) for name in EndpointBody.model_fields if name not in ours}, **ours}
 
 
-def _body(endpoint: Endpoint) -> EndpointBody:
-    return EndpointBody.model_validate(_fields(endpoint))
+def _body(endpoint: Endpoint, held: int = 0) -> EndpointBody:
+    return EndpointBody.model_validate(_fields(endpoint, held))
 
 
 def _with_secret(endpoint: Endpoint) -> EndpointWithSecret:

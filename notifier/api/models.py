@@ -10,12 +10,15 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from notifier.domain.delivery import Status
+from notifier.domain.endpoint import OnResume
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
 
 _Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
 Text = Annotated[str, _Line, Field(max_length=256)]
 Url = Annotated[str, _Line, Field(min_length=8, max_length=2048)]
+
+_ON_RESUME = "What becomes of held deliveries when it recovers: all, the newest of each type and subject, or none."
 
 
 class _Body(BaseModel):
@@ -77,6 +80,7 @@ class NewEndpoint(_Body):
     event_types: list[Text] = Field(["*"], min_length=1, max_length=100, description="Types or patterns with `*`.")
     headers: Headers = {}
     description: Text = ""
+    on_resume: OnResume = Field(OnResume.DELIVER, description=_ON_RESUME)
 
 
 class EndpointChange(_Body):
@@ -86,6 +90,7 @@ class EndpointChange(_Body):
     event_types: list[Text] | None = Field(None, min_length=1, max_length=100)
     headers: Headers | None = None
     description: Text | None = None
+    on_resume: OnResume | None = Field(None, description=_ON_RESUME)
 
 
 class EndpointBody(_Body):
@@ -96,8 +101,11 @@ class EndpointBody(_Body):
     url: str
     event_types: list[str]
     header_names: list[str] = Field(description="Extra request headers; their values are kept secret.")
-    state: str = Field(description="enabled or disabled.")
-    reason: str = Field(description="Why it is disabled.")
+    state: str = Field(description="enabled, paused (its deliveries are held) or disabled.")
+    reason: str = Field(description="Why it is paused or disabled.")
+    health: str = Field(description="What is remembered of its failures, in words; empty when it is well.")
+    held: int = Field(description="Deliveries put aside until it is sent to again.")
+    on_resume: OnResume = Field(description=_ON_RESUME)
     description: str
     created: float
     rotated: float = Field(description="Last rotation of its secret; 0 is never.")
@@ -113,6 +121,25 @@ class Disabling(_Body):
     """Why an endpoint is switched off."""
 
     reason: Text = Field("disabled by an operator", examples=["customer asked to pause"])
+
+
+class Pausing(_Body):
+    """Why an endpoint is paused."""
+
+    reason: Text = Field("paused by an operator", examples=["customer migrates until Monday"])
+
+
+class Resuming(_Body):
+    """How an endpoint is resumed."""
+
+    held: OnResume | None = Field(None, description="What becomes of held deliveries; as it is set to, if left out.")
+
+
+class ResumedBody(EndpointBody):
+    """An endpoint that is sent to again."""
+
+    delivered: int = Field(description="Held deliveries that were queued.")
+    dropped: int = Field(description="Held deliveries that were not wanted; they end as `skipped`.")
 
 
 class RecipientChange(_Body):

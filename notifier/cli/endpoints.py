@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
-from notifier.cli.opening import opened_stores
+from notifier.cli.opening import opened_held, opened_stores
 from notifier.cli.printing import moment, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
-    from notifier.domain.endpoint import Endpoint
+    from notifier.domain.endpoint import Endpoint, OnResume
 
 group = typer.Typer(cls=SpeakingGroup, help="Webhook endpoints.", epilog=EXPLAINED, no_args_is_help=True)
 
@@ -28,6 +29,9 @@ def add(
     event: Annotated[list[str] | None, typer.Option(help="Event type or pattern with *; may be repeated.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="'Name: value' sent along; may be repeated.")] = None,
     description: Annotated[str, typer.Option(help="For people.")] = "",
+    on_resume: Annotated[
+        str, typer.Option(help="What becomes of held deliveries when it recovers: deliver, latest or discard.")
+    ] = "deliver",
     as_json: Json = False,
 ) -> None:
     """Register an endpoint and print its signing secret, this once.
@@ -42,7 +46,12 @@ def add(
     headers = check_headers([_header(text) for text in header or []])
     with opened_stores() as stores:
         made = stores.endpoints.add(
-            tenant, checked, event_types=event or ["*"], headers=headers, description=description
+            tenant,
+            checked,
+            event_types=event or ["*"],
+            headers=headers,
+            description=description,
+            on_resume=_policy(on_resume),
         )
         stores.endpoints.settle()
     _print_secret(made, as_json)
@@ -58,11 +67,12 @@ def browse(
     """
     with opened_stores() as stores:
         found = stores.endpoints.list(tenant)
+    held = opened_held().counts([endpoint.id for endpoint in found])
     if as_json:
-        print_json([_as_dict(endpoint) for endpoint in found])
+        print_json([{**_as_dict(endpoint), "held": held.get(endpoint.id, 0)} for endpoint in found])
         return
-    rows = ((e.id, e.tenant, e.state.value, " ".join(e.event_types), e.url, e.reason or e.description) for e in found)
-    print_table("", ("Endpoint", "Tenant", "State", "Events", "URL", "Note"), rows)
+    rows = ((e.id, e.tenant, e.state.value, held.get(e.id, 0), " ".join(e.event_types), e.url, _note(e)) for e in found)
+    print_table("", ("Endpoint", "Tenant", "State", "Held", "Events", "URL", "Note"), rows)
 
 
 @group.command()
@@ -72,7 +82,50 @@ def show(identity: Id, as_json: Json = False) -> None:
     Example: notifier endpoints show ep_5t2v…
     """
     with opened_stores() as stores:
-        _print(stores.endpoints.get(identity), as_json)
+        found = stores.endpoints.get(identity)
+    _print(found, as_json, held=opened_held().counts([identity]).get(identity, 0))
+
+
+@group.command()
+def pause(
+    identity: Id,
+    reason: Annotated[str, typer.Option(help="Shown with every held delivery.")] = "paused by an operator",
+    as_json: Json = False,
+) -> None:
+    """Hold everything for it until it is resumed; nothing is tried and nothing is lost.
+
+    Example: notifier endpoints pause ep_5t2v… --reason 'customer migrates until Monday'
+    """
+    _print(opened_held().pause(identity, reason), as_json)
+
+
+@group.command()
+def resume(
+    identity: Id,
+    deliver: Annotated[bool, typer.Option("--deliver", help="Send all that is held.")] = False,
+    latest: Annotated[bool, typer.Option("--latest", help="Send the newest of each type and subject only.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Send nothing of what is held.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Send to it again: after a pause, after it was disabled, or at once while its breaker is open.
+
+    Without an option, what is held becomes what the endpoint is set to (`--on-resume`).
+
+    Example: notifier endpoints resume ep_5t2v… --latest
+    """
+    from notifier.domain.endpoint import OnResume
+
+    chosen = [policy for policy, wanted in zip(OnResume, (deliver, latest, discard), strict=True) if wanted]
+    if len(chosen) > 1:
+        raise fail("choose one of --deliver, --latest and --discard", USAGE)
+    endpoint, resumed = opened_held().resume(identity, chosen[0] if chosen else None)
+    if as_json:
+        became = {"delivered": resumed.delivered, "dropped": resumed.dropped, "waiting": resumed.waiting}
+        print_json({**_as_dict(endpoint), **became})
+        return
+    typer.echo(f"resumed {identity}: {resumed.delivered} held deliveries sent, {resumed.dropped} dropped")
+    if resumed.waiting:
+        typer.echo(f"{resumed.waiting} follow: a worker sends them as soon as it can")
 
 
 @group.command()
@@ -93,7 +146,7 @@ def disable(
 
 @group.command()
 def enable(identity: Id, as_json: Json = False) -> None:
-    """Send to it again; what was skipped meanwhile is not sent.
+    """Send to it again; what was skipped meanwhile is not sent. What is held waits for `resume`.
 
     Example: notifier endpoints enable ep_5t2v…
     """
@@ -135,6 +188,21 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def _policy(text: str) -> OnResume:
+    from notifier.domain.endpoint import OnResume
+
+    try:
+        return OnResume(text)
+    except ValueError:
+        raise fail(f"--on-resume {text!r}: write deliver, latest or discard", USAGE) from None
+
+
+def _note(endpoint: Endpoint) -> str:
+    if endpoint.breaker is not None:
+        return endpoint.breaker.describe(time.time())
+    return endpoint.reason or endpoint.description
+
+
 def _as_dict(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "id": endpoint.id,
@@ -147,12 +215,14 @@ def _as_dict(endpoint: Endpoint) -> dict[str, Any]:
         "description": endpoint.description,
         "created": endpoint.created,
         "rotated": endpoint.rotated,
+        "on_resume": endpoint.on_resume.value,
+        "health": endpoint.breaker.describe(time.time()) if endpoint.breaker else "",
     }
 
 
-def _print(endpoint: Endpoint, as_json: bool) -> None:
+def _print(endpoint: Endpoint, as_json: bool, held: int | None = None) -> None:
     if as_json:
-        print_json(_as_dict(endpoint))
+        print_json({**_as_dict(endpoint), **({} if held is None else {"held": held})})
         return
     print_fields(
         [
@@ -163,6 +233,9 @@ def _print(endpoint: Endpoint, as_json: bool) -> None:
             ("Headers", ", ".join(name for name, _ in endpoint.headers)),
             ("State", endpoint.state.value),
             ("Reason", endpoint.reason),
+            ("Health", endpoint.breaker.describe(time.time()) if endpoint.breaker else ""),
+            ("Held", "" if held is None else str(held)),
+            ("On resume", endpoint.on_resume.value),
             ("Description", endpoint.description),
             ("Created", moment(endpoint.created)),
             ("Rotated", moment(endpoint.rotated)),

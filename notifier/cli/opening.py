@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from notifier.failures.held import HeldDeliveries
     from notifier.failures.operator import Operator
     from notifier.storage.directory import SyncEndpointDirectory
     from notifier.storage.ledger import Ledger
+    from notifier.storage.limits import Limits
+    from notifier.storage.relays import RelayBoard
     from notifier.worker.claiming import Stores
 
 
@@ -54,6 +57,33 @@ def opened_directory() -> Iterator[SyncEndpointDirectory]:
         yield SyncEndpointDirectory(store)
     finally:
         store.close()
+
+
+@contextmanager
+def opened_relays() -> Iterator[tuple[list[str], RelayBoard, Limits]]:
+    """The relays' names in order, what workers noted about them, and how fast they are used."""
+    from notifier.engine.smtp_connect import RelayAddress
+    from notifier.settings import split_list
+    from notifier.storage.limits import Limits
+    from notifier.storage.relays import RelayBoard
+    from notifier.wiring.process import settings
+    from notifier.wiring.stores import build_store
+
+    ours = settings()
+    store = build_store(ours, connections=2)
+    try:
+        names = [RelayAddress.parse(url).name for url in split_list(ours.smtp_url)]
+        yield names, RelayBoard(store), Limits(store)
+    finally:
+        store.close()
+
+
+def opened_held() -> HeldDeliveries:
+    """Held deliveries; its connections end with the process."""
+    from notifier.wiring.failures import build_held
+    from notifier.wiring.process import settings
+
+    return build_held(settings())
 
 
 def opened_operator() -> Operator:

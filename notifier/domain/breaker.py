@@ -66,6 +66,14 @@ class Breaker:
         left = max(self.until, self.lease if self.probe else 0.0) - now
         return max(left, (now - self.opened) / 2, 1.0)
 
+    def describe(self, now: float) -> str:
+        """For people: in one line, what it is and why."""
+        if not self.is_open:
+            return f"failing: {self.failed} of {self.ok + self.failed} lately, last {self.code}"
+        if self.probe:
+            return f"probed just now, after {self.code}"
+        return f"left alone for {max(0.0, self.until - now):.0f} s, after {self.code}"
+
     def is_long(self, now: float) -> bool:
         """Whether deliveries are put aside until somebody resumes them, instead of coming back by themselves."""
         return self.is_open and max(now - self.opened, self.until - now) > ASIDE_AFTER_S

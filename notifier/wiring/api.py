@@ -18,7 +18,7 @@ from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.content import build_content
 from notifier.wiring.edges import build_guard, build_links
-from notifier.wiring.failures import build_operator
+from notifier.wiring.failures import build_held, build_operator
 from notifier.wiring.intake import build_broker_intake
 from notifier.wiring.process import celery_app
 from notifier.wiring.stores import (
@@ -43,6 +43,7 @@ def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
         validate=lambda event: content.current.catalog.validate(event),  # noqa: PLW0108 - the newest catalog
         ledger=ledger,
         endpoints=build_endpoints(ours, store),
+        held=build_held(ours, store),
         checked_url=lambda url: guard.check_url(url).url,
         recipients=build_recipients(ours, store),
         operator=build_operator(ours, store),

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
 from notifier.settings import Settings
+from notifier.storage.breakers import Breakers
+from notifier.storage.held import HeldIndex
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.process import celery_app
-from notifier.wiring.stores import build_ledger, build_store
+from notifier.wiring.stores import build_endpoints, build_ledger, build_store
+from notifier.worker.following import TaskPublisher
+
+
+def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:
+    """Held deliveries for people: the CLI and the API."""
+    store, app = store or build_store(ours), celery_app()
+    return HeldDeliveries(
+        app,
+        TaskPublisher(app),
+        ledger=build_ledger(ours, store),
+        endpoints=build_endpoints(ours, store),
+        breakers=Breakers(store),
+        index=HeldIndex(store),
+    )
 
 
 def build_operator(ours: Settings, store: Store | None = None) -> Operator:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from celery import Celery
 
 from notifier.channels.email.channel import EmailChannel
 from notifier.domain.limit import parse_limits
 from notifier.engine.bridge import Engine
+from notifier.engine.rate_watch import RateWatch
+from notifier.failures.held import HeldDeliveries
 from notifier.health import HealthServer
+from notifier.storage.adaptive import AdaptiveRates
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
 from notifier.storage.digests import Digests
@@ -21,6 +25,7 @@ from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
+from notifier.worker.adapting import Adapting
 from notifier.worker.collecting import Collector
 from notifier.worker.consequences import Consequences
 from notifier.worker.dispatch import Dispatch
@@ -53,7 +58,8 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     stores = build_stores(ours, store, ledger)
     content = build_content(ours)
     engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
-    email, (webhook, transport) = build_email(ours), build_webhook(ours)
+    rates = RateWatch(time.time)
+    email, (webhook, transport) = build_email(ours, rates), build_webhook(ours)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
     sender = Sender(
@@ -68,6 +74,9 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     resuming = Resuming(stores, publisher)
     consequences = Consequences(stores, publisher)
     breakers, held = Breakers(store), HeldIndex(store)
+    held_deliveries = HeldDeliveries(
+        app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
+    )
     etiquette = Etiquette(
         gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout + PROBE_SLACK_S),
         shelf=Shelf(ledger, held, publisher),
@@ -96,7 +105,13 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         resuming=resuming,
         throttling=Throttling(Throttles(store), digests),
         etiquette=etiquette,
-        relaying=Relaying(email, publisher, RelayBoard(store), owner),
+        relaying=Relaying(
+            email,
+            publisher,
+            RelayBoard(store),
+            owner,
+            Adapting(rates, AdaptiveRates(store), limits, lambda: watch.table),
+        ),
         pacing=Pacing(limits, watch, lambda: _relay_in_use(email), pool=ours.worker_concurrency),
         owner=owner,
     )
@@ -108,6 +123,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         dispatch=dispatch,
         collector=collector,
         etiquette=etiquette,
+        held=held_deliveries,
         recorder=recorder,
         engine=engine,
         ledger=ledger,

@@ -50,6 +50,14 @@ class Closes(Protocol):
         ...
 
 
+class Sweeps(Protocol):
+    """Held deliveries, looked after (`failures.held`)."""
+
+    def sweep(self) -> object:
+        """Resume what is due."""
+        ...
+
+
 class WorkerChecks:
     """Whether this worker can deliver, in words (`health.Checks`)."""
 
@@ -81,6 +89,7 @@ class WorkerParts:
     dispatch: Dispatch
     collector: Collector
     etiquette: Etiquette
+    held: Sweeps
     recorder: Recorder
     engine: Engine
     ledger: Ledger

@@ -22,6 +22,8 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/endpoints/ep_none", None, {"operate", "admin"}),
     ("POST", "/v1/endpoints/ep_none/disable", None, {"operate", "admin"}),
     ("POST", "/v1/endpoints/ep_none/enable", None, {"operate", "admin"}),
+    ("POST", "/v1/endpoints/ep_none/pause", None, {"operate", "admin"}),
+    ("POST", "/v1/endpoints/ep_none/resume", None, {"operate", "admin"}),
     ("POST", "/v1/endpoints", {"url": "https://203.0.113.9/"}, {"admin"}),
     ("PATCH", "/v1/endpoints/ep_none", {}, {"admin"}),
     ("POST", "/v1/endpoints/ep_none/rotate", None, {"admin"}),

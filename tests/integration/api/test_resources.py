@@ -119,6 +119,10 @@ def test_an_endpoints_life(client: TestClient) -> None:
     assert (disabled["state"], disabled["reason"]) == ("disabled", "asked")
     enabled = client.post(f"/v1/endpoints/{identity}/enable", headers=ADMIN).json()
     assert (enabled["state"], enabled["reason"]) == ("enabled", "")
+    paused = client.post(f"/v1/endpoints/{identity}/pause", json={"reason": "migrates"}, headers=ADMIN).json()
+    assert (paused["state"], paused["reason"], paused["held"]) == ("paused", "migrates", 0)
+    resumed = client.post(f"/v1/endpoints/{identity}/resume", json={"held": "latest"}, headers=ADMIN).json()
+    assert (resumed["state"], resumed["reason"], resumed["delivered"], resumed["dropped"]) == ("enabled", "", 0, 0)
 
     # And removed
     assert client.delete(f"/v1/endpoints/{identity}", headers=ADMIN).status_code == 204

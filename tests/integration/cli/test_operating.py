@@ -248,6 +248,11 @@ def test_an_endpoints_life(run: Run) -> None:
     assert made["secret"] not in run("endpoints", "show", identity, "--json").stdout
     assert json.loads(run("endpoints", "disable", identity, "--reason", "asked", "--json").stdout)["reason"] == "asked"
     assert json.loads(run("endpoints", "enable", identity, "--json").stdout)["state"] == "enabled"
+    assert json.loads(run("endpoints", "pause", identity, "--reason", "moves", "--json").stdout)["state"] == "paused"
+    assert json.loads(run("endpoints", "list", "--json").stdout)[0]["held"] == 0
+    assert run("endpoints", "resume", identity, "--latest", "--discard").returncode == 2
+    resumed = json.loads(run("endpoints", "resume", identity, "--latest", "--json").stdout)
+    assert (resumed["state"], resumed["delivered"], resumed["dropped"]) == ("enabled", 0, 0)
     assert json.loads(run("endpoints", "rotate", identity, "--json").stdout)["secret"] != made["secret"]
     assert run("endpoints", "remove", identity).returncode == 2
     assert run("endpoints", "remove", identity, "--yes").returncode == 0
