@@ -5,7 +5,7 @@ BIN := .venv/bin
 DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-profile fmt lock clean
+.PHONY: help demo test check bench bench-profile bench-pressure fmt lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,10 @@ bench: .venv/.dev  ## deliveries per second of each stage, on this machine (ARGS
 bench-profile: .venv/.dev  ## where the CPU of a worker and a consumer goes
 	scripts/install-bench-servers
 	$(BIN)/python -m tests.bench.profiling $(ARGS)
+
+bench-pressure: .venv/.dev  ## what pressure from one side does to the others (ARGS='endpoints relay-limit --quick')
+	scripts/install-bench-servers
+	$(BIN)/python -m tests.bench.pressure $(ARGS)
 
 fmt: .venv/.dev  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,14 +104,19 @@ class Stage:
         """The ledger the service writes."""
         return build_ledger(read_settings(self._notifier(self.mails)), self._store)
 
-    def check_sent(self, ids: Sequence[str]) -> None:
-        """The ledger says *sent* of every delivery."""
-        ledger, others = self.ledger(), []
+    def statuses(self, ids: Sequence[str]) -> Counter[str]:
+        """How many deliveries the ledger has in each status; ``unknown`` are those it does not have."""
+        ledger, found = self.ledger(), Counter[str]()
         for first in range(0, len(ids), LOOK_AT):
             records = ledger.deliveries(ids[first : first + LOOK_AT])
-            others += [record for record in records if record is None or record.status != "sent"]
-        if others:
-            raise BenchFailed(f"the ledger does not say sent of {len(others)} deliveries, such as {others[0]}")
+            found.update("unknown" if record is None else str(record.status) for record in records)
+        return found
+
+    def check_sent(self, ids: Sequence[str]) -> None:
+        """The ledger says *sent* of every delivery."""
+        statuses = self.statuses(ids)
+        if statuses != {"sent": len(ids)}:
+            raise BenchFailed(f"the ledger does not say sent of every one of {len(ids)} deliveries: {dict(statuses)}")
 
     def publish(self, kind: workload.Kind, bodies: Iterable[bytes]) -> None:
         """Events, as fast as one connection takes them."""
