@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
@@ -13,7 +13,18 @@ from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from notifier import __version__
-from notifier.api import deliveries, endpoints, events, failures, monitoring, problems, recipients, unsubscribing
+from notifier.api import (
+    deliveries,
+    endpoints,
+    events,
+    failures,
+    forgetting,
+    limits,
+    monitoring,
+    problems,
+    recipients,
+    unsubscribing,
+)
 from notifier.api.access import Tokens, identify
 from notifier.api.edge import Edge
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
@@ -21,7 +32,9 @@ from notifier.domain.cloudevents import MAX_BYTES
 from notifier.domain.event import Event
 from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
+from notifier.forgetting import Forgetting
 from notifier.health import Checks
+from notifier.limits.board import LimitBoard
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.ledger import Ledger
 from notifier.storage.recipients import Recipients
@@ -61,6 +74,8 @@ class Services:
     """None without NOTIFIER_SECRET_KEY: then no mail carries such a link either."""
     checks: Checks
     event_bytes: int = MAX_BYTES
+    forgetting: Forgetting = field(kw_only=True)
+    limits: LimitBoard = field(kw_only=True)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -80,6 +95,8 @@ def create_app(services: Services) -> FastAPI:
         endpoints.router(services.tokens, services.endpoints, services.held, services.checked_url),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, services.operator),
+        limits.router(services.tokens, services.limits),
+        forgetting.router(services.tokens, services.forgetting),
         monitoring.router(services.checks, services.operator),
     )
     for part in parts:
@@ -109,7 +126,20 @@ def describe() -> dict[str, Any]:
     unused = cast(Any, None)
     links = UnsubscribeLinks("https://example.org", ["only to describe the path of these links"])
     services = Services(
-        Tokens(()), unused, unused, unused, unused, unused, unused, unused, unused, unused, links, unused
+        Tokens(()),
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
+        links,
+        unused,
+        forgetting=unused,
+        limits=unused,
     )
     return create_app(services).openapi()
 

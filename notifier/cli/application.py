@@ -12,9 +12,12 @@ from notifier.cli import (
     content,
     endpoints,
     failures,
+    forgetting,
+    limits,
     processes,
     publishing,
     recipients,
+    relays,
     showing,
     suppressions,
     topology,
@@ -38,9 +41,12 @@ application.add_typer(endpoints.group, name="endpoints")
 application.add_typer(recipients.group, name="recipients")
 application.add_typer(suppressions.group, name="suppressions")
 application.add_typer(failures.group, name="failures")
+application.add_typer(limits.group, name="limits")
 application.command("publish")(publishing.publish)
 application.command("show")(showing.show)
+application.command("forget")(forgetting.forget)
 application.command("explain")(content.explain)
+application.command("relays")(relays.relays)
 for _name, _verb in processes.VERBS.items():
     # Only verbs that hand options on to another program take ones they do not know.
     _hands_on = "ctx" in inspect.signature(_verb).parameters

@@ -76,6 +76,10 @@ class Operator:
         depths = Redrive(self._app).depths()
         return {q: depth - indexed.get(q, 0) for q, depth in depths.items() if depth > indexed.get(q, 0)}
 
+    def ids(self, chosen: ParkedFilter) -> list[str]:
+        """Ids of every entry a filter matches, newest first."""
+        return list(self._index.ids(chosen))
+
     def count(self, chosen: ParkedFilter) -> int:
         """How many entries a filter matches: shown before anything is done."""
         return self._index.count(chosen)

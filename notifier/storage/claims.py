@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, Mailbox, Status
+from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRef, Status
 from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Channel
 from notifier.domain.value import value
@@ -48,8 +48,15 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
         channel=batch.channel,
         event=batch.events[delivery.event].key,
         destination=masked(delivery.to),
-        recipient_key=recipient_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else None,
+        recipient_key=_person(delivery.to),
     )
+
+
+def _person(to: Destination) -> str | None:
+    """Under which key the ledger indexes it; who is named by an id has that id's key, whatever the address is then."""
+    if isinstance(to, Mailbox):
+        return recipient_key(to.address)
+    return recipient_key(to.identity) if isinstance(to, RecipientRef) else None
 
 
 @value

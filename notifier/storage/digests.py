@@ -129,6 +129,11 @@ class Digests:
         return self._run(_count())
 
 
+def read_destination(wire: Any) -> Destination:
+    """Whom an item is for, as it is kept."""
+    return _DESTINATION.validate_python(wire)
+
+
 def due_at(window: Window, now: float) -> float:
     """When a window that opens now closes."""
     ends = [now + LONGEST_WINDOW_S] if window.every is None and window.after_first is None else []
@@ -199,7 +204,7 @@ def _close(ref: WindowRef, now: float, cipher: Cipher) -> Operation[ClosedWindow
     return ClosedWindow(
         window=ref.window,
         rule=rule,
-        to=_DESTINATION.validate_python(kept[0]["to"]),
+        to=read_destination(kept[0]["to"]),
         key=kept[0]["key"],
         events=tuple(Event.from_attributes(content["event"]) for content in kept),
         deliveries=(*(content["id"] for content in kept), *counted),

@@ -173,10 +173,6 @@ class Ledger:
         """Delivery ids to one person, newest first."""
         return self._run(lookup.of_recipient(recipient_key, limit))
 
-    def forget(self, recipient_key: str) -> int:
-        """Take a person out of the deliveries `of_recipient` knows; returns how many. That they were sent stays."""
-        return self._run(recording.forget(recipient_key))
-
 
 class AsyncLedger:
     """The ledger for asyncio: what intake and the API need. Raises `StorageUnavailable` when Redis cannot do it now."""

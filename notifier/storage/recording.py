@@ -1,4 +1,4 @@
-"""What became of claimed deliveries, reopening ended ones for a replay, and forgetting a person, as operations."""
+"""What became of claimed deliveries, and reopening ended ones for a replay, as operations."""
 
 from __future__ import annotations
 
@@ -96,14 +96,3 @@ def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list
     """
     replies = yield [run_script("reopen", [keys.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
     return [reply == 1 for reply in replies]
-
-
-def forget(recipient_key: str) -> Operation[int]:
-    """Take a person out of the ledger: destinations, reasons and replies; that something was sent stays."""
-    (text,) = yield [command("GET", keys.recipient_index(recipient_key))]
-    ids = [keys.full(i, "dlv_") for i in (text or "").split(",") if i]
-    replies = yield [
-        *(run_script("forget", [keys.delivery(i)]) for i in ids),
-        command("DEL", keys.recipient_index(recipient_key)),
-    ]
-    return sum(replies[:-1])

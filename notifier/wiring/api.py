@@ -20,6 +20,8 @@ from notifier.wiring.content import build_content
 from notifier.wiring.edges import build_guard, build_links
 from notifier.wiring.failures import build_held, build_operator
 from notifier.wiring.intake import build_broker_intake
+from notifier.wiring.limits import build_limit_board
+from notifier.wiring.people import build_forgetting
 from notifier.wiring.process import celery_app
 from notifier.wiring.stores import (
     build_directory,
@@ -47,10 +49,12 @@ def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
         checked_url=lambda url: guard.check_url(url).url,
         recipients=build_recipients(ours, store),
         operator=build_operator(ours, store),
+        limits=build_limit_board(ours, store, lambda: content.current.catalog.rules),
         suppressions=Suppressions(store),
         links=build_links(ours),
         checks=ApiChecks(store, broker_ready),
         event_bytes=ours.event_max_bytes,
+        forgetting=build_forgetting(ours, store),
     )
 
     def close() -> None:

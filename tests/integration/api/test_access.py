@@ -31,6 +31,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/recipients/nobody", None, {"operate", "admin"}),
     ("PUT", "/v1/recipients/a@b", {"email": "kim@example.org"}, {"admin"}),
     ("DELETE", "/v1/recipients/nobody", None, {"admin"}),
+    ("POST", "/v1/forget", {"who": "nobody", "dry_run": True}, {"admin"}),
     ("GET", "/v1/failures", None, {"operate", "admin"}),
     ("GET", "/v1/failures/dlv_none", None, {"operate", "admin"}),
     ("POST", "/v1/failures/replay", {"ids": ["x"], "dry_run": True}, {"operate", "admin"}),

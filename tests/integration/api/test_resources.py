@@ -364,3 +364,19 @@ def test_a_redis_that_is_away_is_503_and_the_health_page_still_answers(
     assert readiness.json()["checks"]["redis"] != "ok"
     assert health.status_code == 200
     assert after.status_code == 200
+
+
+def test_a_person_is_forgotten_after_a_count(client: TestClient) -> None:
+    # Given somebody known by an id
+    client.put("/v1/recipients/user-9", json={"email": "kim@example.org"}, headers=ADMIN)
+
+    # When they are counted, then nothing changes
+    counted = client.post("/v1/forget", json={"who": "kim@example.org", "dry_run": True}, headers=ADMIN)
+    assert (counted.status_code, counted.json()["recipients"]) == (200, 1), counted.text
+    assert client.get("/v1/recipients/user-9", headers=ADMIN).status_code == 200
+
+    # When they are forgotten, then they are, and a second time nobody is known
+    forgotten = client.post("/v1/forget", json={"who": "user-9", "suppress": True}, headers=ADMIN)
+    assert (forgotten.status_code, forgotten.json()["suppressed"]) == (200, True)
+    assert client.get("/v1/recipients/user-9", headers=ADMIN).status_code == 404
+    assert client.post("/v1/forget", json={"who": "user-9"}, headers=ADMIN).status_code == 404

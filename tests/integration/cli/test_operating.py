@@ -23,7 +23,8 @@ from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority, Rule
 from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE, PARKED_EXCHANGE
 from notifier.settings import Settings
-from notifier.storage.ledger import Claimed, ClaimRequest, Record, Registration
+from notifier.storage.claims import claim_request
+from notifier.storage.ledger import Claimed, Record, Registration
 from notifier.storage.parked import ParkedIndex
 from notifier.wiring.stores import build_ledger, build_store
 from tests.servers.rabbitmq import RabbitMQ
@@ -122,7 +123,8 @@ def _park(settings: Settings, count: int) -> list[str]:
 def _refuse(settings: Settings, event: Event, deliveries: list[Delivery]) -> None:
     store = build_store(settings)
     ledger = build_ledger(settings, store)
-    requests = [ClaimRequest(delivery, Channel.EMAIL, event.key, "k…@example.org") for delivery in deliveries]
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=deliveries)
+    requests = [claim_request(batch, delivery) for delivery in deliveries]
     claims = ledger.claim(requests, owner="test", lease=60)
     moment = time.time()
     records = []
@@ -275,6 +277,27 @@ def test_a_recipient_is_stored_shown_and_forgotten(run: Run) -> None:
     assert run("recipients", "remove", "user-1").returncode == 2
     assert run("recipients", "remove", "user-1", "--yes").returncode == 0
     assert run("recipients", "show", "user-1").returncode == 1
+
+
+def test_a_person_is_counted_first_and_then_forgotten(run: Run, settings: Settings, vhost: str) -> None:
+    # Given a person by id, and a refused delivery to them that is parked beside another one's
+    run("recipients", "set", "user-1", "--email", "kim0@example.org")
+    delivery, other = _park(settings, 2)
+
+    # When they are counted and nobody says yes, then nothing is done
+    counted = run("forget", "kim0@example.org", "--dry-run", "--json")
+    assert (json.loads(counted.stdout)["recipients"], json.loads(counted.stdout)["parked"]) == (1, 1), counted.stderr
+    assert run("forget", "kim0@example.org").returncode == 2
+    assert run("recipients", "show", "user-1").returncode == 0
+
+    # When somebody does, then they are gone, and the other one is not
+    done = run("forget", "kim0@example.org", "--yes")
+    assert (done.returncode, "forgotten" in done.stdout) == (0, True), done.stderr
+    assert json.loads(run("show", delivery, "--json").stdout)["destination"] == "forgotten"
+    assert run("recipients", "show", "user-1").returncode == 1
+    assert {e["id"] for e in json.loads(run("failures", "list", "--json").stdout)["entries"]} == {other}
+    assert _depth(vhost, "failed-email") == 1
+    assert run("forget", "kim0@example.org", "--yes").returncode == 1
 
 
 def test_an_address_is_suppressed_shown_and_written_to_again(run: Run) -> None:

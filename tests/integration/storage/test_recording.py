@@ -190,31 +190,6 @@ def test_a_replayed_delivery_has_its_whole_schedule_again(ledger: Ledger) -> Non
     assert (record.reason, record.attempts) == ("", (deferred(1),))
 
 
-def test_a_forgotten_person_is_in_no_record_any_more(ledger: Ledger, redis_server: RedisServer) -> None:
-    # Given a person one delivery was sent to, after a refusal that quoted their address
-    refusal = Attempt(1, 1_800_000_000.0, 0.1, "refused", "smtp_550", "<jane@example.org> unknown", "worker-1")
-    held = claim(ledger, request())
-    ledger.record([Record(IDENTITY, held.fence, Status.REFUSED, "jane is unknown", refusal)])
-    other = request(event(2), to="bob@example.org")
-    claim(ledger, other)
-    # When the person is forgotten
-    person = request().recipient_key
-    assert person
-    assert ledger.forget(person) == 1
-    # Then nothing tells who it was, and what happened is still known
-    assert "jane" not in raw_dump(redis_server)
-    assert "j…" not in raw_dump(redis_server)
-    assert ledger.of_recipient(person) == []
-    (record,) = ledger.deliveries([IDENTITY])
-    assert record
-    assert (record.destination, record.reason, record.status) == ("forgotten", "forgotten", Status.REFUSED)
-    assert record.attempts == (replace(refusal, reply=""),)
-    # And others are untouched
-    (kept,) = ledger.deliveries([other.delivery.id])
-    assert kept
-    assert kept.destination == "b…@example.org"
-
-
 def test_a_replay_starts_the_schedule_anew_and_numbers_its_attempts_on(ledger: Ledger) -> None:
     # Given a delivery that failed for good at its second try
     first = claim(ledger, request())

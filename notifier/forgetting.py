@@ -1,0 +1,133 @@
+"""`Forgetting`: takes a person out of everything kept about them. It counts first, and may be repeated.
+
+Messages in failure queues go first, then open digests, then the ledger, and last what the rest is found by, so that a
+kill anywhere leaves nothing that a repeat would not find. What stays: that something was sent and when, and a
+suppression, which is a hash of the address and keeps them from being written to.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from notifier.domain.delivery import RecipientRef
+from notifier.domain.ids import recipient_key
+from notifier.errors import NotFound
+from notifier.failures.operator import Operator, by_ids
+from notifier.logs import get, wide
+from notifier.storage.forgetting import Traces, Window
+from notifier.storage.recipients import Recipients
+from notifier.storage.suppressions import Suppressions
+
+_log = get("people")
+
+#: The reason of a suppression made while forgetting.
+FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a person, or was before they were forgotten."""
+
+    key: str
+    """`ids.recipient_key` of the address, or of the id when no address is known: logs may carry it."""
+    recipients: int
+    """Records in the directory of people."""
+    deliveries: int
+    """In the ledger, sent ones too."""
+    waiting: int
+    """Of these, deliveries on their way: they end as skipped."""
+    sending: int
+    """Of these, being sent at this moment; forget once more when that has ended."""
+    parked: int
+    """Entries of failure queues, with their messages."""
+    windows: int
+    """Digests that are being collected."""
+    items: int
+    """In these."""
+    suppressed: bool
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to erase."""
+        return any((self.recipients, self.deliveries, self.parked, self.windows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Everything they are called."""
+
+    records: tuple[str, ...]
+    """Ids in the directory of people to remove."""
+    keys: tuple[str, ...]
+    """Under which the ledger indexes them."""
+    identities: frozenset[str]
+    """What they are as a `Destination`."""
+    address_key: str
+
+
+class Forgetting:
+    """One per API process or command. Raises `Unavailable` when Redis or RabbitMQ is away; ask again then."""
+
+    def __init__(self, traces: Traces, recipients: Recipients, suppressions: Suppressions, operator: Operator) -> None:
+        self._traces = traces
+        self._recipients = recipients
+        self._suppressions = suppressions
+        self._operator = operator
+
+    def look(self, who: str) -> Found:
+        """What is known of an address, or of a recipient id; changes nothing."""
+        return self._look(self._person(who))[0]
+
+    def forget(self, who: str, *, suppress: bool = False) -> Found:
+        """Erase it; returns what there was. ``suppress``: from now on nothing is sent to this address either.
+
+        Raises `NotFound` when nothing is known and nothing is to be suppressed.
+        """
+        person = self._person(who)
+        if suppress and person.address_key:
+            # First: what is queued and was never tried is in no index, and ends by this when a worker takes it.
+            self._suppressions.add(person.address_key, FORGOTTEN, time.time())
+        found, ids, windows = self._look(person)
+        if not found.anything and not (suppress and person.address_key):
+            raise NotFound("nothing is known of this person")
+        parked = tuple(self._operator.ids(by_ids(ids))) if ids else ()
+        if parked:
+            self._operator.discard(by_ids(parked))
+        items = self._traces.drop_windows(windows)
+        self._traces.erase_deliveries(list(dict.fromkeys((*ids, *items))))
+        for record in person.records:
+            self._recipients.remove(record)
+        self._traces.drop_index(person.keys)
+        wide(_log, "person.forgotten", key=found.key, deliveries=found.deliveries, parked=found.parked)
+        return found
+
+    def _person(self, who: str) -> _Person:
+        if "@" in who:
+            key = recipient_key(who)
+            records = self._traces.ids_of(key)
+            addresses = [who]
+        else:
+            known = self._recipients.get_many([who]).get(who)
+            addresses = [known.email] if known else []
+            records, key = [who], recipient_key(known.email) if known else ""
+        named = [RecipientRef(recipient=record).identity for record in records]
+        mailed = ["mailto:" + address.strip().casefold() for address in addresses]
+        keys = [*(recipient_key(address) for address in addresses), *(recipient_key(name) for name in named)]
+        return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed)), key)
+
+    def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:
+        known = self._traces.deliveries(person.keys)
+        windows = self._traces.windows(person.identities)
+        found = Found(
+            key=person.keys[0],
+            recipients=len(self._recipients.get_many(person.records)),
+            deliveries=len(known.ids),
+            waiting=known.waiting,
+            sending=known.sending,
+            parked=self._operator.count(by_ids(known.ids)) if known.ids else 0,
+            windows=len(windows),
+            items=sum(window.items for window in windows),
+            suppressed=bool(person.address_key) and self._suppressions.get(person.address_key) is not None,
+        )
+        return found, known.ids, windows
