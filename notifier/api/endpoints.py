@@ -116,6 +116,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             event_types=new.event_types,
             headers=check_headers(tuple(new.headers.items())),
             description=new.description,
+            rate=new.rate,
             on_resume=new.on_resume,
         )
         endpoints.settle()
@@ -131,6 +132,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             event_types=change.event_types,
             headers=None if change.headers is None else check_headers(tuple(change.headers.items())),
             description=change.description,
+            rate=change.rate,
             on_resume=change.on_resume,
         )
         endpoints.settle()
@@ -166,6 +168,7 @@ def _fields(endpoint: Endpoint, held: int = 0) -> dict[str, Any]:
         "header_names": [name for name, _ in endpoint.headers],
         "health": endpoint.breaker.describe(time.time()) if endpoint.breaker else "",
         "held": held,
+        "rate": str(endpoint.rate or ""),
     }
     return {**{name: getattr(endpoint, name) for name in EndpointBody.model_fields if name not in ours}, **ours}
 

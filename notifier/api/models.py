@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from notifier.domain.delivery import Status
 from notifier.domain.endpoint import OnResume
+from notifier.domain.limit import parse_rate
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
 
@@ -72,6 +73,16 @@ class EventBody(_Body):
 Headers = Annotated[dict[str, str], Field(max_length=20, description="Extra request headers: x-… or Authorization.")]
 
 
+_RATE = "How fast it wants to be sent to, such as `10/s` or `100/m burst 5`."
+
+
+def _written_rate(text: str) -> str:
+    return parse_rate(text).written if text else ""
+
+
+WrittenRate = Annotated[Text, AfterValidator(_written_rate)]
+
+
 class NewEndpoint(_Body):
     """A webhook endpoint to register."""
 
@@ -80,6 +91,7 @@ class NewEndpoint(_Body):
     event_types: list[Text] = Field(["*"], min_length=1, max_length=100, description="Types or patterns with `*`.")
     headers: Headers = {}
     description: Text = ""
+    rate: WrittenRate = Field("", description=_RATE, examples=["10/s"])
     on_resume: OnResume = Field(OnResume.DELIVER, description=_ON_RESUME)
 
 
@@ -90,6 +102,7 @@ class EndpointChange(_Body):
     event_types: list[Text] | None = Field(None, min_length=1, max_length=100)
     headers: Headers | None = None
     description: Text | None = None
+    rate: WrittenRate | None = Field(None, description=f"{_RATE} Empty takes the limit away.")
     on_resume: OnResume | None = Field(None, description=_ON_RESUME)
 
 
@@ -107,6 +120,7 @@ class EndpointBody(_Body):
     held: int = Field(description="Deliveries put aside until it is sent to again.")
     on_resume: OnResume = Field(description=_ON_RESUME)
     description: str
+    rate: str = Field(description=f"{_RATE} Empty: no limit of its own.")
     created: float
     rotated: float = Field(description="Last rotation of its secret; 0 is never.")
 

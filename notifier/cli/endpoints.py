@@ -29,6 +29,7 @@ def add(
     event: Annotated[list[str] | None, typer.Option(help="Event type or pattern with *; may be repeated.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="'Name: value' sent along; may be repeated.")] = None,
     description: Annotated[str, typer.Option(help="For people.")] = "",
+    rate: Annotated[str, typer.Option(help="How fast it wants to be sent to: 10/s, 100/m burst 5.")] = "",
     on_resume: Annotated[
         str, typer.Option(help="What becomes of held deliveries when it recovers: deliver, latest or discard.")
     ] = "deliver",
@@ -51,6 +52,7 @@ def add(
             event_types=event or ["*"],
             headers=headers,
             description=description,
+            rate=_rate(rate),
             on_resume=_policy(on_resume),
         )
         stores.endpoints.settle()
@@ -181,6 +183,15 @@ def remove(identity: Id, yes: Yes = False) -> None:
     typer.echo(f"removed {identity}")
 
 
+def _rate(text: str) -> str:
+    from notifier.domain.limit import parse_rate
+
+    try:
+        return parse_rate(text).written if text else ""
+    except ValueError as error:
+        raise fail(f"--rate: {error}", USAGE) from error
+
+
 def _header(text: str) -> tuple[str, str]:
     name, separator, value = text.partition(":")
     if not separator:
@@ -213,6 +224,7 @@ def _as_dict(endpoint: Endpoint) -> dict[str, Any]:
         "state": endpoint.state.value,
         "reason": endpoint.reason,
         "description": endpoint.description,
+        "rate": str(endpoint.rate or ""),
         "created": endpoint.created,
         "rotated": endpoint.rotated,
         "on_resume": endpoint.on_resume.value,
@@ -237,6 +249,7 @@ def _print(endpoint: Endpoint, as_json: bool, held: int | None = None) -> None:
             ("Held", "" if held is None else str(held)),
             ("On resume", endpoint.on_resume.value),
             ("Description", endpoint.description),
+            ("Rate", endpoint.rate or ""),
             ("Created", moment(endpoint.created)),
             ("Rotated", moment(endpoint.rotated)),
         ]

@@ -6,7 +6,7 @@ The more exact wins; of two equally exact ones, what an operator set while it ru
 2. written for this one: the setting with its name, a rule's ``limit``, an endpoint's rate
 3. set live for each of its kind (``domain``)
 4. the setting for each of its kind
-5. learned: nobody limits it, but it told us to slow down (`storage.limits.Limits.slow`)
+5. learned: nobody limits it, but it told us to slow down (`storage.adaptive`)
 """
 
 from __future__ import annotations

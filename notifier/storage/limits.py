@@ -1,9 +1,8 @@
 """`Limits`: what every rate limit has granted, shared by all workers, and what operators and relays changed of it.
 
-For whoever builds on it: `Limits.reserve` asks for a batch; `Limits.picture` is which limits exist besides the
-configured ones (live and learned; `limits.table.LimitTable` makes one rate of them); `Limits.set` and `Limits.reset`
-are an operator's; `Limits.adapt` multiplies a scope's rate down (421) or up again (success) by one atomic factor that
-counts from the next reservation on; `Limits.adapted` and `Limits.usage` show what is in force.
+`Limits.reserve` asks for a batch. `Limits.picture` is which limits exist besides the configured ones (live and learned;
+`limits.table.LimitTable` makes one rate of them), `Limits.set` and `Limits.reset` are an operator's. What slows a scope
+down for a while is one factor that counts from the next reservation on; `adaptive` moves it, `Limits.adapted` shows it.
 
 Redis's clock decides, not the worker's: two workers whose clocks differ by a tenth of a second would each believe that
 the other's grants lie in the past. Answers are waits, so no clock of ours takes part. A reservation that runs twice,
@@ -12,14 +11,12 @@ because a connection broke, grants less, never more.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from notifier.domain.limit import UNLIMITED, Rate, Rates, Scope, parse_limit, rate_of
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
 #: Seconds that may be slept before sending: by newcomers, by those that came back after their wait in line (the
@@ -27,8 +24,6 @@ from notifier.storage.store import Store
 NEWCOMER_S, WAITED_S, URGENT_S = 2.0, 3.0, 4.0
 #: Seconds for which places in line are given. Longer would make a changed limit late for what waits in the broker.
 HORIZON_S = 300.0
-#: Factors below this are a pause, which is the breaker's business.
-LEAST_FACTOR = 0.01
 #: Limits whose use is shown; a limit for each tenant of thousands would make a list nobody reads.
 SHOWN = 500
 
@@ -97,12 +92,9 @@ class Usage:
 class Limits:
     """All rate limits' state. Raises `StorageUnavailable` when Redis cannot do it now."""
 
-    def __init__(
-        self, store: Store, clock: Callable[[], float] = time.time, server_clock: Callable[[], float] | None = None
-    ) -> None:
+    def __init__(self, store: Store, server_clock: Callable[[], float] | None = None) -> None:
         """``server_clock`` takes the place of Redis's own; for proofs that need time to stand still."""
         self._run = store.run
-        self._clock = clock
         self._server_clock = server_clock
 
     def reserve(self, asks: Sequence[Ask], *, sleeps: bool = True) -> list[Go | Later]:
@@ -124,25 +116,6 @@ class Limits:
     def reset(self, scope: Scope) -> bool:
         """Back to what is configured, and no longer slowed down. Whether anything was set or adapted."""
         return self._run(_reset(str(scope)))
-
-    def adapt(
-        self,
-        scope: Scope,
-        multiplier: float,
-        *,
-        assumed: float = 0.0,
-        least: float = LEAST_FACTOR,
-        apart: float = 0.0,
-    ) -> tuple[float, bool]:
-        """Multiply a scope's rate: below 1 slows it down, above 1 speeds it up again, at most to its full rate.
-
-        ``assumed`` is the rate a second to count from where none is configured; such a limit ends when its factor is 1
-        again. Changes less than ``apart`` seconds after the one before are left out. Returns the factor in force and
-        whether this call changed it.
-        """
-        rate = f"{assumed:.6f}" if assumed else "0"
-        words: list[str | int] = [repr(multiplier), repr(least), rate, milliseconds(apart), milliseconds(self._clock())]
-        return self._run(_adapt(str(scope), words))
 
     def adapted(self) -> dict[Scope, Adapted]:
         """Everything that is slowed down now."""
@@ -202,11 +175,6 @@ def _reset(scope: str) -> Operation[bool]:
     gone = yield [command("HDEL", keys.limits_live(), scope), command("HDEL", keys.limits_adapted(), scope)]
     yield [command("INCR", keys.limits_version())]
     return any(gone)
-
-
-def _adapt(scope: str, words: Sequence[str | int]) -> Operation[tuple[float, bool]]:
-    (reply,) = yield [run_script("adapt", [keys.limits_adapted(), keys.limits_version()], scope, *words)]
-    return float(reply[0]), reply[1] == 1
 
 
 def _adapted() -> Operation[dict[Scope, Adapted]]:

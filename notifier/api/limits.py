@@ -1,0 +1,77 @@
+"""Rate limits: what is in force and who waits; changed while everything runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from notifier import logs
+from notifier.api.access import Role, Tokens, needs
+from notifier.api.problems import HttpProblem, responses
+from notifier.domain.limit import MAX_NAME, Rate, Scope, parse_limit
+from notifier.errors import NotFound
+from notifier.limits.board import LimitBoard
+
+_log = logs.get("api")
+
+ScopeName = Annotated[str, Path(max_length=MAX_NAME + 10, examples=["domain:gmail.com"])]
+
+
+class LimitBody(BaseModel):
+    """One rate limit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    scope: str = Field(description="A kind and a name; a kind alone is for each of that kind.", examples=["relay"])
+    rate: str = Field(description="As it was written, or `unlimited`.", examples=["20/s burst 40"])
+    origin: str = Field(description="Who says so.", examples=["set live"])
+    per_second: float | None = Field(description="In force now; null is no limit.")
+    factor: float = Field(description="Its share of the rate while it is slowed down; 1 otherwise.")
+    waiting: int = Field(description="Deliveries in its line, about.")
+    line: float = Field(description="Seconds until the last of them may go.")
+
+
+class LimitChange(BaseModel):
+    """A rate to set live."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate: str = Field(max_length=60, description="`20/s`, `5/10s burst 2`, or `unlimited`.", examples=["20/s burst 40"])
+
+
+def router(tokens: Tokens, board: LimitBoard) -> APIRouter:
+    """The routes. Operators may do all of it: a limit only moves when things are sent."""
+    operate = [Depends(needs(tokens, Role.OPERATE))]
+    routes = APIRouter(prefix="/v1/limits", tags=["limits"], responses=responses(401, 403, 503), dependencies=operate)
+
+    @routes.get("", summary="Every rate limit")
+    def browse() -> list[LimitBody]:
+        """From settings, rules, endpoints and what was set live or learned. Role: `operate`."""
+        return [LimitBody.model_validate(view) for view in board.list()]
+
+    @routes.put("/{scope:path}", status_code=204, summary="Set a limit", responses=responses(422))
+    def change(request: Request, scope: ScopeName, change: LimitChange) -> None:
+        """Every worker follows within about a second, until it is reset. Role: `operate`."""
+        wanted, rate = _parsed(scope, change.rate)
+        board.set(wanted, rate)
+        logs.wide(_log, "limit.set", scope=str(wanted), rate=change.rate, by=request.state.caller.name)
+
+    @routes.delete("/{scope:path}", status_code=204, summary="Reset a limit", responses=responses(404, 422))
+    def reset(request: Request, scope: ScopeName) -> None:
+        """Back to what is configured, at full rate. Role: `operate`."""
+        wanted, _ = _parsed(scope, "unlimited")
+        if not board.reset(wanted):
+            raise NotFound(f"nothing was set for {wanted}")
+        logs.wide(_log, "limit.reset", scope=str(wanted), by=request.state.caller.name)
+
+    return routes
+
+
+def _parsed(scope: str, rate: str) -> tuple[Scope, Rate | None]:
+    try:
+        return Scope.parse(scope), parse_limit(rate)
+    except ValueError as error:
+        raise HttpProblem(422, "limit", "This is no rate limit", str(error), do="correct the scope or rate") from error
