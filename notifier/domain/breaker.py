@@ -7,7 +7,7 @@ None stands for an endpoint about which there is nothing to remember: that is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from notifier.domain.retry import MAX_RETRY_AFTER_S
 
@@ -47,6 +47,8 @@ class Breaker:
     """When a probe counts as lost, with its worker."""
     code: str = ""
     """What the last failure was."""
+    stamp: str = field(default="", compare=False)
+    """Of whoever wrote it: two workers that count from the same state to the same state must not count once."""
 
     @property
     def is_open(self) -> bool:

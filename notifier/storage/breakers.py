@@ -7,9 +7,10 @@ once, in Python, and not a second time in a script. What is there now is read wi
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields, replace
 
 from notifier.domain.breaker import Breaker, Observed, begin_probe, observe
 from notifier.errors import StorageUnavailable
@@ -78,9 +79,10 @@ def decode_breaker(text: str | None) -> Breaker | None:
     if not text or text == "-":
         return None
     try:
-        return Breaker(*json.loads(text))
-    except (TypeError, ValueError):
+        values = json.loads(text)
+    except ValueError:
         return None
+    return Breaker(*values) if isinstance(values, list) and len(values) == len(fields(Breaker)) else None
 
 
 def _observing(seen: Observed, now: float) -> Change:
@@ -90,10 +92,12 @@ def _observing(seen: Observed, now: float) -> Change:
 def _swap(changes: Mapping[str, Change], known: Mapping[str, Breaker | None]) -> Operation[dict[str, Changed]]:
     expected = {i: encode_breaker(known.get(i)) for i in changes}
     done: dict[str, Changed] = {}
+    # One for all tries, so that a reply that was lost is recognised.
+    stamp = secrets.token_hex(4)
     for _ in range(SWAPS):
         if not expected:
             return done
-        tried = {i: Changed(decode_breaker(text), changes[i](decode_breaker(text))) for i, text in expected.items()}
+        tried = {i: _changed(decode_breaker(text), changes[i], stamp) for i, text in expected.items()}
         replies = yield [
             run_script("swap_field", [keys.endpoint_breakers()], i, expected[i], encode_breaker(change.after))
             for i, change in tried.items()
@@ -105,6 +109,11 @@ def _swap(changes: Mapping[str, Change], known: Mapping[str, Breaker | None]) ->
             else:
                 expected[i] = "" if there == "-" else there
     raise StorageUnavailable(f"breakers of {sorted(expected)} are being changed by too many at once")
+
+
+def _changed(before: Breaker | None, change: Change, stamp: str) -> Changed:
+    after = change(before)
+    return Changed(before, after and replace(after, stamp=stamp))
 
 
 def _clear(endpoint_ids: Sequence[str]) -> Operation[None]:

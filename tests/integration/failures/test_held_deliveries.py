@@ -1,0 +1,283 @@
+"""Held deliveries on a real RabbitMQ and a real Redis: put aside, resumed by people, by themselves, and by a probe."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import gevent
+import orjson
+import pytest
+from celery import Celery
+
+from consumers import topology
+from notifier.celery import from_settings
+from notifier.domain.batch import Batch
+from notifier.domain.breaker import Observed
+from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority
+from notifier.domain.topology import HELD_QUEUE
+from notifier.failures.held import LOOK_AGAIN_S, PROBE_PATIENCE_S, HeldDeliveries
+from notifier.settings import Settings
+from notifier.storage.breakers import Breakers
+from notifier.storage.cipher import Cipher
+from notifier.storage.connection import connect
+from notifier.storage.endpoints import Endpoints
+from notifier.storage.held import HeldIndex
+from notifier.storage.ledger import Ledger
+from notifier.storage.store import Store
+from notifier.worker.following import TaskPublisher
+from notifier.worker.gating import Blocked
+from notifier.worker.shelving import Shelf
+from tests.integration.storage.making import Clock
+from tests.servers.rabbitmq import RabbitMQ
+
+ASIDE = Blocked("the endpoint is paused: moves", 0.0, aside=True)
+
+
+@dataclass
+class Bench:
+    """What holds and resumes, with a clock that stands still."""
+
+    app: Celery
+    rabbit: RabbitMQ
+    url: str
+    store: Store
+    clock: Clock
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.store, clock=self.clock)
+        self.endpoints = Endpoints(self.store, Cipher("k" * 32), self.clock)
+        self.breakers = Breakers(self.store, self.clock)
+        self.index = HeldIndex(self.store, self.clock)
+        publisher = TaskPublisher(self.app)
+        self.shelf = Shelf(self.ledger, self.index, publisher)
+        self.held = HeldDeliveries(
+            self.app,
+            publisher,
+            ledger=self.ledger,
+            endpoints=self.endpoints,
+            breakers=self.breakers,
+            index=self.index,
+            clock=self.clock,
+        )
+
+    def endpoint(self, on_resume: OnResume = OnResume.DELIVER) -> Endpoint:
+        return self.endpoints.add("acme", "https://a.example/", on_resume=on_resume)
+
+    def put_aside(self, *to: Endpoint, subjects: Sequence[str] = ("x",)) -> list[str]:
+        """One delivery per endpoint and subject, in one batch; their ids, oldest first."""
+        events = [Event(id=str(n), source="/tests", type="a.b", subject=subject) for n, subject in enumerate(subjects)]
+        deliveries = [
+            Delivery(id=f"dlv_{e.id}-{n}", event=n, rule="a.b/hook", to=EndpointRef(endpoint=e.id), queued=1.0 + n)
+            for n in range(len(events))
+            for e in to
+        ]
+        batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=events, deliveries=deliveries)
+        assert self.shelf.put(batch, [(delivery, ASIDE) for delivery in deliveries]) == []
+        return [delivery.id for delivery in deliveries]
+
+    def depth(self, queue: str) -> int:
+        return self.rabbit.queue_depths(self.url)[queue]
+
+    def sent(self) -> list[str]:
+        """Ids of what was queued for the workers; taken from the queue."""
+        ids: list[str] = []
+        with self.app.connection_for_read() as connection, connection.channel() as channel:
+            while (message := channel.basic_get(queue="webhook-normal", no_ack=True)) is not None:
+                body = message.body
+                [[wire], _, _] = orjson.loads(body if isinstance(body, bytes) else body.encode())
+                ids += [delivery.id for delivery in Batch.decode(wire).deliveries]
+        return ids
+
+    def statuses(self, ids: Sequence[str]) -> list[Status | None]:
+        return [record and record.status for record in self.ledger.deliveries(ids)]
+
+
+@pytest.fixture
+def bench(broker_url: str, redis_url: str, rabbitmq: RabbitMQ) -> Iterator[Bench]:
+    asyncio.run(topology.apply(broker_url))
+    app = Celery("held-test", set_as_current=False)
+    app.conf.update(from_settings(Settings(broker_url=broker_url, redis_url=redis_url)))
+    store = connect(redis_url)
+    made = Bench(app, rabbitmq, broker_url, store, Clock())
+    yield made
+    made.shelf.stop()
+    store.close()
+    app.close()
+
+
+def test_what_is_put_aside_is_held_in_the_ledger_counted_and_in_its_queue(bench: Bench) -> None:
+    # When deliveries to two paused endpoints are put aside together
+    one, two = bench.endpoint(), bench.endpoint()
+    ids = bench.put_aside(one, two, subjects=["x", "y"])
+
+    # Then they lie in one message, and both ledger and counts say so
+    assert bench.depth(HELD_QUEUE) == 1
+    assert bench.statuses(ids) == [Status.HELD] * 4
+    records = bench.ledger.deliveries(ids)
+    assert {record.reason for record in records if record} == {"the endpoint is paused: moves"}
+    assert bench.held.counts([one.id, two.id, "ep_none"]) == {one.id: 2, two.id: 2}
+
+
+def test_resuming_one_endpoint_sends_what_it_holds_and_leaves_the_others(bench: Bench) -> None:
+    # Given two paused endpoints with deliveries in the same message
+    one, two = bench.endpoint(), bench.endpoint()
+    for endpoint in (one, two):
+        bench.held.pause(endpoint.id, "moves")
+    ids = bench.put_aside(one, two, subjects=["x", "y"])
+
+    # When one is resumed
+    resumed, became = bench.held.resume(one.id)
+
+    # Then its deliveries are queued, claimable, and those of the other still wait
+    assert (resumed.state, became.delivered, became.dropped) == (EndpointState.ENABLED, 2, 0)
+    assert sorted(bench.sent()) == sorted(i for i in ids if one.id in i)
+    assert bench.held.counts([one.id, two.id]) == {two.id: 2}
+    assert bench.depth(HELD_QUEUE) == 1
+    # And resuming it again does nothing
+    assert bench.held.resume(one.id)[1].delivered == 0
+    assert bench.index.due(10) == [two.id]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "policy", "expected"),
+    [
+        (OnResume.DELIVER, OnResume.DISCARD, [0, 1, 2, 3]),
+        (OnResume.LATEST, OnResume.DELIVER, [2, 3]),
+        (OnResume.DISCARD, OnResume.DELIVER, []),
+        (None, OnResume.LATEST, [2, 3]),
+    ],
+)
+def test_the_operator_or_else_the_endpoint_says_what_becomes_of_it(
+    bench: Bench, chosen: OnResume | None, policy: OnResume, expected: list[int]
+) -> None:
+    # Given four deliveries about two orders, x and y
+    endpoint = bench.endpoint(policy)
+    ids = bench.put_aside(endpoint, subjects=["x", "y", "x", "y"])
+
+    # When the endpoint is resumed
+    _, became = bench.held.resume(endpoint.id, chosen)
+
+    # Then what is wanted is queued, and the ledger says of the rest that it was not
+    wanted = [ids[n] for n in expected]
+    assert sorted(bench.sent()) == sorted(wanted)
+    assert (became.delivered, became.dropped) == (len(wanted), 4 - len(wanted))
+    assert bench.statuses(ids) == [Status.HELD if i in wanted else Status.SKIPPED for i in ids]
+    assert bench.depth(HELD_QUEUE) == 0
+
+
+def test_an_endpoint_that_recovers_is_resumed_by_the_sweep_with_its_own_policy(bench: Bench) -> None:
+    # Given an endpoint that is open, with held deliveries
+    endpoint = bench.endpoint(OnResume.LATEST)
+    bench.breakers.observe({endpoint.id: Observed(failed=1, wait=600)}, {})
+    ids = bench.put_aside(endpoint, subjects=["x", "x"])
+
+    # Then the sweep leaves them while it is open
+    assert bench.held.sweep().delivered == 0
+    assert bench.index.due(10) == []
+
+    # When it closes and is looked at
+    bench.breakers.clear([endpoint.id])
+    bench.index.look([endpoint.id], bench.clock.now)
+
+    # Then the sweep sends the latest
+    became = bench.held.sweep()
+    assert (became.delivered, became.dropped) == (1, 1)
+    assert bench.sent() == [ids[1]]
+    assert bench.index.due(10) == []
+
+
+def test_an_open_endpoint_for_which_nothing_new_arrives_is_probed_with_one_held_delivery(bench: Bench) -> None:
+    # Given an endpoint whose time has been up for a while, with two held deliveries
+    endpoint = bench.endpoint()
+    bench.breakers.observe({endpoint.id: Observed(failed=1, wait=100)}, {})
+    ids = bench.put_aside(endpoint, subjects=["x", "y"])
+    bench.clock.now += 100 + PROBE_PATIENCE_S
+
+    # When the sweep comes
+    became = bench.held.sweep()
+
+    # Then one goes as the probe, the other waits, and the next look is later
+    assert became.delivered == 1
+    assert len(bench.sent()) == 1
+    assert bench.held.counts([endpoint.id]) == {endpoint.id: 1}
+    assert bench.held.sweep().delivered == 0
+    bench.clock.now += LOOK_AGAIN_S
+    assert bench.index.due(10) == [endpoint.id]
+    assert set(bench.statuses(ids)) == {Status.HELD}
+
+
+def test_what_a_paused_endpoint_holds_stays_and_what_a_removed_one_holds_ends(bench: Bench) -> None:
+    # Given a paused and a removed endpoint
+    paused, removed = bench.endpoint(), bench.endpoint()
+    bench.held.pause(paused.id, "moves")
+    ids = bench.put_aside(paused, removed)
+    bench.endpoints.remove(removed.id)
+
+    # When the sweep comes
+    became = bench.held.sweep()
+
+    # Then only the removed one's has ended, with the reason
+    assert (became.delivered, became.dropped) == (0, 1)
+    records = bench.ledger.deliveries(ids)
+    assert [(r.status, r.reason) for r in records if r] == [
+        (Status.HELD, ASIDE.reason),
+        (Status.SKIPPED, "the endpoint was removed"),
+    ]
+    assert bench.sent() == []
+
+
+def test_two_walks_at_once_do_not_hide_messages_from_each_other(bench: Bench) -> None:
+    # Given somebody who walks the queue
+    endpoint = bench.endpoint()
+    bench.put_aside(endpoint)
+    assert bench.index.begin_walk("somebody", 60)
+
+    # When an operator resumes an endpoint, then they are told that it follows
+    _, became = bench.held.resume(endpoint.id, OnResume.DISCARD)
+    assert (became.waiting, became.delivered, became.dropped) == (1, 0, 0)
+
+    # And the sweep does as they chose once the other has ended
+    bench.index.end_walk("somebody")
+    assert bench.held.sweep().dropped == 1
+    assert bench.depth(HELD_QUEUE) == 0
+
+
+def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messages(bench: Bench) -> None:
+    # Given twenty batches with deliveries that wait for about the same time
+    batches = [
+        Batch(
+            channel=Channel.WEBHOOK,
+            priority=Priority.NORMAL,
+            events=[Event(id=str(n), source="/tests", type="a.b")],
+            deliveries=[Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=f"ep_{n}"))],
+        )
+        for n in range(20)
+    ]
+
+    # When they are shelved at once
+    waits = [(batch, [(batch.deliveries[0], Blocked("open", 40.0 + n / 10))]) for n, batch in enumerate(batches)]
+    gevent.joinall([gevent.spawn(bench.shelf.put, batch, blocked) for batch, blocked in waits], raise_error=True)
+
+    # Then one message carries them all
+    depths = bench.rabbit.queue_depths(bench.url)
+    assert sum(depth for name, depth in depths.items() if name.startswith("celery_delayed_")) == 1
+    assert bench.statuses([f"dlv_{n}" for n in range(20)]) == [Status.HELD] * 20
+
+
+def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
+    # Given a delivery that was dropped while a copy of its message was on its way
+    endpoint = bench.endpoint()
+    bench.put_aside(endpoint)
+    bench.held.resume(endpoint.id, OnResume.DISCARD)
+
+    # When the copy meets a paused endpoint
+    event = Event(id="0", source="/tests", type="a.b")
+    copy = Delivery(id=f"dlv_{endpoint.id}-0", event=0, rule="a.b/hook", to=EndpointRef(endpoint=endpoint.id))
+    batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=[event], deliveries=[copy])
+
+    # Then it is told to be over
+    assert bench.shelf.put(batch, [(copy, ASIDE)]) == [(copy, Status.SKIPPED)]
+    assert bench.depth(HELD_QUEUE) == 0
