@@ -185,7 +185,7 @@ def _adapted() -> Operation[dict[Scope, Adapted]]:
 def _parse_adapted(entries: Sequence[str] | Mapping[str, str]) -> dict[Scope, Adapted]:
     found = {}
     for name, text in _pairs(entries):
-        factor, learned, changed = text.split(" ")
+        factor, learned, changed = text.split(" ")[:3]
         rate = rate_of(float(learned)) if learned != "0" else None
         found[Scope.parse(name)] = Adapted(float(factor), rate, int(changed) / 1000)
     return found
@@ -209,7 +209,7 @@ def _usage() -> Operation[dict[Scope, Usage]]:
 
 
 def _parse_usage(text: str, now: float) -> Usage:
-    _, line, urgent, interval = map(float, text.split(" "))
+    _, line, urgent, interval = map(float, text.split(" ")[:4])
     ahead = [max(0.0, place - now) for place in (line, urgent)]
     return Usage(round(sum(ahead) / interval), max(ahead) / 1e6)
 

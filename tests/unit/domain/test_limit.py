@@ -26,7 +26,8 @@ def test_a_rate_is_a_number_per_time_with_a_burst(text: str, per_second: float, 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "100", "100/", "/s", "100/x", "-1/s", "0/s", "1/2d", "1e3/s", "200000/s", "5/0s", "5/s burst 0", "5/sec"]
+    "text",
+    ["", "100", "100/", "/s", "100/x", "-1/s", "0/s", "1/2d", "1e3/s", "200000/s", "5/0s", "5/s burst 0", "5/sec"],
 )
 def test_what_is_no_rate_is_refused_with_what_would_be_one(text: str) -> None:
     with pytest.raises(ValueError, match=r"rate|burst"):
@@ -80,6 +81,8 @@ def test_marks_of_kinds_are_distinct_letters() -> None:
     assert all(len(kind.mark) == 1 for kind in Kind)
 
 
-@pytest.mark.parametrize("scope", [Scope(Kind.RELAY), Scope(Kind.RELAY, "mx:25"), Scope(Kind.RULE, "a.b/c"), Scope(Kind.TENANT, "ä")])
+@pytest.mark.parametrize(
+    "scope", [Scope(Kind.RELAY), Scope(Kind.RELAY, "mx:25"), Scope(Kind.RULE, "a.b/c"), Scope(Kind.TENANT, "ä")]
+)
 def test_a_scope_is_read_back_from_how_it_is_written(scope: Scope) -> None:
     assert Scope.parse(str(scope)) == scope
