@@ -19,7 +19,8 @@ NotifierError
 │   └── ForbiddenTarget       a webhook URL that points inside
 ├── Unavailable               a dependency is away; wait and try again, nothing is lost
 │   ├── BrokerUnavailable
-│   └── StorageUnavailable
+│   ├── StorageUnavailable
+│   └── WorkerStopping        this process stops; the batch had not begun and goes to another worker
 ├── EngineError               the bridge to the asyncio loop could not run a coroutine
 │   ├── DeadlineExceeded      it was not done in time; it was cancelled and has ended
 │   └── EngineStopped         the loop is not running, or ended meanwhile
@@ -156,6 +157,10 @@ class BrokerUnavailable(Unavailable):
 
 class StorageUnavailable(Unavailable):
     """Redis cannot be reached, is read-only or is out of memory."""
+
+
+class WorkerStopping(Unavailable):
+    """The process is stopping: what has not begun is handed back to the broker."""
 
 
 class EngineError(NotifierError):

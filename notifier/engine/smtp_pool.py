@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from notifier.engine.ranked import RankedSemaphore
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState, describe
 from notifier.engine.smtp import Connection
 from notifier.engine.transaction import Broken, Paused, Phase, Rejected
@@ -29,7 +30,7 @@ class SmtpPool:
         self._open_one = open_one
         self._mails = mails
         self._clock = clock
-        self._slots = asyncio.Semaphore(connections)
+        self._slots = RankedSemaphore(connections)
         self._idle: list[Connection] = []
         self._open = 0
 

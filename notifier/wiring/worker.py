@@ -33,6 +33,7 @@ from notifier.worker.etiquette import Etiquette
 from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Gate
 from notifier.worker.judging import Judging
+from notifier.worker.lanes import SHARED, Lanes
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.limit_watch import LimitWatch
 from notifier.worker.pacing import Pacing
@@ -120,6 +121,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     )
     checks = WorkerChecks(app, store, engine)
     return WorkerParts(
+        lanes=Lanes(int(ours.worker_in_flight * SHARED)),
         dispatch=dispatch,
         collector=collector,
         etiquette=etiquette,

@@ -27,6 +27,7 @@ from notifier.worker.consequences import Consequences
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gated
 from notifier.worker.holding import hold
+from notifier.worker.lanes import handicap_of
 from notifier.worker.observing import report
 from notifier.worker.pacing import Delayed, Pacing
 from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
@@ -42,9 +43,9 @@ LEASE_SLACK_S = 60.0
 #: Seconds until the second look at what another worker has. Just over the 8 s a killed worker's sign of life lasts:
 #: its batches come back at once and find it still "alive".
 ORPHAN_LOOK_S = 9.0
-#: Seconds of rendering after which other greenlets get their turn: fifty slow templates in one batch must not keep
-#: signs of life and broker heartbeats waiting.
-HUB_SHARE_S = 0.02
+#: Seconds of rendering after which other greenlets get their turn: fifty templates in one batch must not keep a high
+#: batch waiting, nor slow ones signs of life and broker heartbeats. With 20 ms a high one waited twice as long.
+HUB_SHARE_S = 0.002
 
 _log = get("worker")
 
@@ -124,7 +125,9 @@ class Dispatch:
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
-        settled = self._sender.send(ready, receipt, self._etiquette.leaving(batch, gated))
+        settled = self._sender.send(
+            ready, receipt, self._etiquette.leaving(batch, gated), handicap=handicap_of(batch.queue)
+        )
         claims.later += self._etiquette.left_behind(ready, settled)
         self._relaying.tell()
         receipt.wait()

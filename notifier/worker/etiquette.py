@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.rule import Priority
 from notifier.logs import get, wide
 from notifier.worker.consequences import Consequences
 from notifier.worker.following import Publishes
@@ -57,15 +58,16 @@ class Etiquette:
         self._in_flight = 0
 
     def begin(self, batch: Batch) -> bool:
-        """Whether the worker takes a batch on; if not, the broker has it again, delayed. `end` follows a True."""
+        """Whether the worker takes a batch on; if not, the broker has it again, delayed. `end` follows a True.
+
+        High batches it always does: they must not wait for others, and their prefetch bounds them.
+        """
         size = len(batch.deliveries)
         under_way = self._in_flight + self._stragglers.under_way
-        if under_way and under_way + size > self._most:
+        if batch.priority is not Priority.HIGH and under_way and under_way + size > self._most:
             hold(lambda: self._publisher.send(batch, after=FULL_AWAY_S), "queue a batch for later")
             metrics.BATCHES_REJECTED.labels("full").inc()
-            wide(
-                _log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way
-            )
+            wide(_log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way)
             return False
         self._in_flight += size
         return True

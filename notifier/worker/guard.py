@@ -14,20 +14,26 @@ from celery.exceptions import Reject
 
 from notifier import metrics
 from notifier.domain.batch import Batch
-from notifier.errors import InvalidBatch, PublishRejected, Unavailable
+from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
+from notifier.worker.lanes import Lanes
 
 _log = get("worker")
 
 
-def run_guarded(run: Callable[[Batch], None], wire: object) -> None:
-    """Decode and run one batch; raises nothing but `Reject`."""
+def run_guarded(run: Callable[[Batch], None], wire: object, lanes: Lanes) -> None:
+    """Decode one batch and run it when its turn has come; raises nothing but `Reject`."""
     try:
-        run(Batch.decode(wire))
+        batch = Batch.decode(wire)
+        with lanes.turn(batch.queue, len(batch.deliveries)):
+            run(batch)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unreadable").inc()
         raise Reject(str(error)[:200], requeue=False) from error
+    except WorkerStopping as error:
+        metrics.BATCHES_REJECTED.labels("stopping").inc()
+        raise Reject(str(error), requeue=True) from error
     except (Unavailable, PublishRejected) as error:
         wide(_log, "batch.handed_back", level=logging.WARNING, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unavailable").inc()

@@ -30,6 +30,8 @@ from notifier.storage.store import Store
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
+from notifier.worker.lanes import Lanes
+from notifier.worker.prefetch import RoomForAll
 from notifier.worker.receiving import RejectUnreadable
 from notifier.worker.recorder import Recorder
 
@@ -86,6 +88,7 @@ class WorkerChecks:
 class WorkerParts:
     """Everything one worker process holds; built by `wiring.build_worker`."""
 
+    lanes: Lanes
     dispatch: Dispatch
     collector: Collector
     etiquette: Etiquette
@@ -219,8 +222,9 @@ def install(app: Any) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
     app.steps["consumer"].add(DeclaredTopology)
     app.steps["consumer"].add(QuietEventConnection)
+    app.steps["consumer"].add(RoomForAll)
     app.steps["consumer"].add(RejectUnreadable)
-    Events.requires = (Connection, DeclaredTopology, QuietEventConnection)
+    Events.requires = (Connection, DeclaredTopology, QuietEventConnection, RoomForAll)
     signals.worker_init.connect(_on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
@@ -260,6 +264,7 @@ def _leave_at_once(number: int, _: Any) -> None:
 def _on_shutting_down(**_: Any) -> None:
     parts = _current
     if parts is not None:
+        parts.lanes.close()
         gevent.spawn_later(parts.grace, _end_of_grace, parts)
 
 

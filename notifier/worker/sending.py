@@ -15,6 +15,7 @@ from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedul
 from notifier.domain.rule import Channel, Rule
 from notifier.domain.value import value
 from notifier.engine.bridge import Engine
+from notifier.engine.ranked import HANDICAP
 from notifier.errors import ClaimLost
 from notifier.logs import get
 from notifier.storage.ledger import Record
@@ -103,9 +104,10 @@ class Sender:
         self.longest_batch = longest_send + DEADLINE_SLACK_S
         """Seconds after which every batch has ended; a claim's lease is longer, so nobody takes over what runs."""
 
-    def send(self, ready: Sequence[Ready], receipt: Receipt, leave: Leave) -> list[Settled]:
+    def send(self, ready: Sequence[Ready], receipt: Receipt, leave: Leave, *, handicap: float = 0.0) -> list[Settled]:
         """Send all of them at once; returns those that have ended, in the same order.
 
+        ``handicap`` is how many seconds they let more urgent ones past, where they wait for a connection (`ranked`).
         Mails have all ended then. Webhooks whose endpoint is slow to answer are handed to ``leave`` and go on.
         """
         if not ready:
@@ -114,10 +116,14 @@ class Sender:
         flights = [Flight(one, receipt) for one in ready]
         wait = self._until_slow if ready[0].work.request.channel is Channel.WEBHOOK else self._until_ended
 
+        async def send_all() -> None:
+            HANDICAP.set(handicap)
+            await wait(flights, spread, leave)
+
         in_flight = metrics.IN_FLIGHT.labels(ready[0].work.request.channel)
         in_flight.inc(len(ready))
         try:
-            self._engine.run(lambda: wait(flights, spread, leave), self.longest_batch)
+            self._engine.run(send_all, self.longest_batch)
         finally:
             left = sum(1 for flight in flights if flight.left)
             in_flight.dec(len(ready) - left)

@@ -13,19 +13,22 @@ from notifier.worker.lifecycle import current
 @shared_task(name="notifier.email")
 def email(batch: dict[str, Any]) -> None:
     """Render and send a batch of emails."""
-    run_guarded(current().dispatch.run, batch)
+    parts = current()
+    run_guarded(parts.dispatch.run, batch, parts.lanes)
 
 
 @shared_task(name="notifier.webhook")
 def webhook(batch: dict[str, Any]) -> None:
     """Render, sign and post a batch of webhooks."""
-    run_guarded(current().dispatch.run, batch)
+    parts = current()
+    run_guarded(parts.dispatch.run, batch, parts.lanes)
 
 
 @shared_task(name="notifier.digest")
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
-    run_guarded(current().collector.run, batch)
+    parts = current()
+    run_guarded(parts.collector.run, batch, parts.lanes)
 
 
 # Acknowledged before it runs: a sweep that fails is made good by the next one, two seconds later, and must not be

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from notifier.engine.ranked import RankedSemaphore
+
 #: Seconds after which an unanswered exchange is slow. Receivers commonly answer within a few tenths.
 LINGER_S = 0.5
 #: Seconds between looks for exchanges that have become slow, while any runs.
@@ -24,7 +26,7 @@ LEAST_AWAY_S, MOST_AWAY_S = 1.0, 60.0
 
 @dataclass(slots=True)
 class _Gate:
-    own: asyncio.Semaphore
+    own: RankedSemaphore
     users: int = 0
     """Who holds or awaits a slot; at 0 the gate is forgotten, so endpoints cost memory only while they are in use."""
     waiting: int = 0
@@ -60,7 +62,7 @@ class Slots:
     """Two limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
 
     def __init__(self, total: int, per_lane: int) -> None:
-        self._total = asyncio.Semaphore(total)
+        self._total = RankedSemaphore(total)
         self._per_lane = per_lane
         self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
@@ -90,7 +92,7 @@ class Slots:
         """Both slots, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
         gate = self._gates.get(lane)
         if gate is None:
-            gate = self._gates[lane] = _Gate(asyncio.Semaphore(self._per_lane))
+            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane))
         gate.users += 1
         try:
             if gate.own.locked() or self._total.locked():

@@ -13,6 +13,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected, StorageUnavailable
 from notifier.worker.guard import run_guarded
+from notifier.worker.lanes import Lanes
 
 BATCH = Batch(
     channel=Channel.EMAIL,
@@ -25,7 +26,7 @@ BATCH = Batch(
 def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
     ran: list[Batch] = []
 
-    run_guarded(ran.append, BATCH.encode())
+    run_guarded(ran.append, BATCH.encode(), Lanes(100))
 
     assert ran == [BATCH]
 
@@ -55,7 +56,7 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 
     # When it is run
     with pytest.raises(Reject) as rejected:
-        run_guarded(run, BATCH.encode())
+        run_guarded(run, BATCH.encode(), Lanes(100))
 
     # Then the broker gets it back, or dead-letters what nobody can read
     assert rejected.value.requeue is requeue
@@ -64,7 +65,7 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 @pytest.mark.parametrize("wire", [None, 7, "x", [], {}, {"v": 1}, {"v": 2, "events": []}, {"events": [{}]}])
 def test_what_is_no_batch_is_dead_lettered(wire: object) -> None:
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda _: None, wire)
+        run_guarded(lambda _: None, wire, Lanes(100))
 
     assert rejected.value.requeue is False
 
@@ -74,6 +75,20 @@ def test_a_reject_never_carries_an_endless_text() -> None:
         raise ValueError("x" * 100_000)
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(run, BATCH.encode())
+        run_guarded(run, BATCH.encode(), Lanes(100))
 
     assert len(str(rejected.value.reason)) <= 200
+
+
+def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> None:
+    # Given a worker that is stopping
+    lanes, ran = Lanes(100), list[Batch]()
+    lanes.close()
+
+    # When a batch would begin
+    with pytest.raises(Reject) as rejected:
+        run_guarded(ran.append, BATCH.encode(), lanes)
+
+    # Then another worker gets it
+    assert rejected.value.requeue is True
+    assert ran == []

@@ -1,0 +1,55 @@
+"""`RankedSemaphore`: slots that go to the most urgent one who waits, not to the first that came.
+
+A slow relay or receiver makes a line in front of its connections. In a plain line a password reset stands behind every
+newsletter that is already there; here it is let past, and the newsletters past it again when they have waited too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from contextvars import ContextVar
+from itertools import count
+
+#: Seconds by which whoever runs in this context lets others past who come later and have less: 0 is the most urgent.
+#: A context variable, because what waits for a slot is many calls below what knows how urgent it is.
+HANDICAP: ContextVar[float] = ContextVar("handicap", default=0.0)
+
+
+class RankedSemaphore:
+    """`asyncio.Semaphore`, served by time of arrival plus `HANDICAP`, so that nobody waits for ever."""
+
+    def __init__(self, value: int) -> None:
+        self._free = value
+        self._line: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._tickets = count()
+
+    def locked(self) -> bool:
+        """Whether `acquire` would wait."""
+        return self._free == 0
+
+    async def acquire(self) -> bool:
+        """Take a slot, waiting for one."""
+        if self._free:
+            self._free -= 1
+            return True
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        heapq.heappush(self._line, (loop.time() + HANDICAP.get(), next(self._tickets), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # The slot was handed over at the same moment.
+                self.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        """Give a slot back: to who is next, or to whoever comes."""
+        while self._line:
+            _, _, turn = heapq.heappop(self._line)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,125 @@
+"""Slots go to the most urgent who waits; nobody waits for ever, and nothing is lost to those that give up."""
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.engine.ranked import HANDICAP, RankedSemaphore
+
+
+async def _wait(slots: RankedSemaphore, name: str, handicap: float, order: list[str]) -> None:
+    HANDICAP.set(handicap)
+    await slots.acquire()
+    order.append(name)
+
+
+def test_who_is_urgent_goes_before_those_that_came_first() -> None:
+    async def run() -> list[str]:
+        # Given one slot, taken, and three that wait for it
+        slots, order = RankedSemaphore(1), list[str]()
+        await slots.acquire()
+        waiting = [
+            asyncio.create_task(_wait(slots, name, handicap, order))
+            for name, handicap in (("newsletter", 60.0), ("receipt", 20.0), ("password", 0.0), ("password 2", 0.0))
+        ]
+        await asyncio.sleep(0)
+        assert slots.locked()
+
+        # When it becomes free again and again
+        for _ in waiting:
+            slots.release()
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        return order
+
+    # Then the urgent ones go first, each kind in the order it came
+    assert asyncio.run(run()) == ["password", "password 2", "receipt", "newsletter"]
+
+
+def test_who_has_waited_longer_than_its_handicap_goes_before_who_comes() -> None:
+    async def run() -> list[str]:
+        # Given one that waits, and has been let past by others for as long as it lets them
+        slots, order = RankedSemaphore(1), list[str]()
+        await slots.acquire()
+        first = asyncio.create_task(_wait(slots, "newsletter", 0.001, order))
+        await asyncio.sleep(0.002)
+
+        # When somebody urgent comes, and the slot becomes free
+        second = asyncio.create_task(_wait(slots, "password", 0.0, order))
+        await asyncio.sleep(0)
+        slots.release()
+        slots.release()
+        await asyncio.gather(first, second)
+        return order
+
+    assert asyncio.run(run()) == ["newsletter", "password"]
+
+
+class Takers:
+    """Those that wait for slots, and how many hold one."""
+
+    def __init__(self, value: int) -> None:
+        self.slots = RankedSemaphore(value)
+        self.held = 0
+        self.waiting: list[asyncio.Task[bool]] = []
+
+    async def step(self, name: str) -> None:
+        if name == "take":
+            self.waiting.append(asyncio.create_task(self.slots.acquire()))
+        elif name == "cancel" and self.waiting:
+            self.waiting.pop().cancel()
+        elif name == "release" and self.held:
+            self.held -= 1
+            self.slots.release()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.held += sum(task.done() and not task.cancelled() for task in self.waiting)
+        self.waiting = [task for task in self.waiting if not task.done()]
+
+    async def end(self) -> None:
+        """Everybody gives up or gives back."""
+        while self.waiting:
+            await self.step("cancel")
+        while self.held:
+            await self.step("release")
+
+
+@given(st.integers(1, 4), st.lists(st.sampled_from(["take", "cancel", "release"]), max_size=60))
+def test_slots_are_never_lost_or_made(value: int, steps: list[str]) -> None:
+    async def run() -> None:
+        # Given takers that come, give up and release in any order
+        takers = Takers(value)
+        for step in steps:
+            await takers.step(step)
+            # Then no more slots are held than there are, and nobody waits while one is free
+            assert takers.held <= value
+            assert not takers.waiting or takers.held == value
+
+        # And in the end all are free
+        await takers.end()
+        for _ in range(value):
+            assert not takers.slots.locked()
+            await takers.slots.acquire()
+        assert takers.slots.locked()
+
+    asyncio.run(run())
+
+
+def test_a_slot_handed_to_one_that_is_cancelled_at_that_moment_goes_on_to_the_next() -> None:
+    async def run() -> None:
+        # Given two that wait for one slot
+        slots = RankedSemaphore(1)
+        await slots.acquire()
+        first, second = (asyncio.create_task(slots.acquire()) for _ in range(2))
+        await asyncio.sleep(0)
+
+        # When the first has just been given it and is cancelled
+        slots.release()
+        first.cancel()
+
+        # Then the second has it
+        assert await second
+        assert first.cancelled()
+
+    asyncio.run(run())
