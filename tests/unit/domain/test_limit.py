@@ -68,7 +68,8 @@ def test_limits_are_separated_by_commas_semicolons_and_lines() -> None:
 
 def test_every_mistake_is_named() -> None:
     _, mistakes = parse_limits(
-        "relay=1, planet=2/s, tenant:=3/s, domain:x 4/s, relay=5/s, relay=6/s, recipient:kim@example.org=1/s, rule:a b=1/s"
+        "relay=1, planet=2/s, tenant:=3/s, domain:x 4/s, relay=5/s, relay=6/s, recipient:kim@example.org=1/s, "
+        "rule:a b=1/s"
     )
 
     assert len(mistakes) == 7
