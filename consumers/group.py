@@ -37,6 +37,8 @@ class Fanout:
     received: Received
     event: Event
     chunks: Iterator[Plan]
+    directory: str = ""
+    """Version of the endpoints it was planned with."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,10 @@ class Group:
     """What became of some messages; filled step by step by `Intake`."""
 
     messages: Sequence[Received]
+    directory: str = ""
+    """Version of the endpoints it was planned with."""
+    fanout: Fanout | None = None
+    """What it is a chunk of."""
     plans: list[Plan] = field(default_factory=list)
     parked: list[ParkedEvent] = field(default_factory=list)
     fanouts: list[Fanout] = field(default_factory=list)

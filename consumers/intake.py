@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
 
 from consumers.batching import Batcher, Shard
+from consumers.catching_up import change_webhooks
 from consumers.envelope import decode
 from consumers.group import Fanout, Group, Received
 from consumers.parking import parked_message, partial_plan, refused_event
@@ -25,7 +26,7 @@ from notifier.domain.event import Event
 from notifier.domain.parked import COPY_LIMIT, Parked
 from notifier.errors import InvalidEvent
 from notifier.rules.catalog import Catalog
-from notifier.rules.planner import Directory, Plan, Planned, plan_chunks
+from notifier.rules.planner import Directory, Plan, Planned, plan_chunks, plan_webhooks
 from notifier.storage.registration import Registered, Registration
 
 log = logs.get("intake")
@@ -40,6 +41,9 @@ class EventLedger(Protocol):
     async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
         """Before publishing; says what was known already."""
 
+    async def unregister(self, ids: Sequence[str]) -> None:
+        """Takes away what is not to be published after all."""
+
     async def planned(self, event_keys: Sequence[str]) -> None:
         """After every task of these events was confirmed."""
 
@@ -47,8 +51,15 @@ class EventLedger(Protocol):
 class EndpointDirectory(Directory, Protocol):
     """Which endpoints exist, for planning: `storage.directory.EndpointDirectory`."""
 
+    @property
+    def version(self) -> str:
+        """Of what it says now."""
+
     async def refresh(self, tenants: Iterable[str]) -> None:
         """Before planning events of these tenants."""
+
+    async def catch_up(self, tenants: Iterable[str]) -> None:
+        """When they have changed."""
 
 
 #: Writes parked entries where operators look them up, after the parked messages were confirmed.
@@ -94,6 +105,7 @@ class Intake:
             if event := self._decode(group, received):
                 group.duplicates += events.setdefault(event.key, (received, event))[0] is not received
         await self._directory.refresh({event.tenant for _, event in events.values()})
+        group.directory = self._directory.version
         catalog = self._catalog()
         for received, event in events.values():
             self._plan(group, received, event, catalog)
@@ -119,7 +131,7 @@ class Intake:
             if second is None:
                 self._take(group, received, first, is_last=True)
             else:
-                group.fanouts.append(Fanout(received, event, chain((first, second), chunks)))
+                group.fanouts.append(Fanout(received, event, chain((first, second), chunks), group.directory))
 
     def chunks(self, fanout: Fanout) -> Iterator[Group]:
         """A fan-out as groups of one chunk each; the last one settles the message."""
@@ -136,7 +148,7 @@ class Intake:
             yield group
 
     def _chunk(self, fanout: Fanout, plan: Plan, *, is_last: bool) -> Group:
-        group = Group([fanout.received] if is_last else [])
+        group = Group([fanout.received] if is_last else [], fanout.directory, fanout)
         self._take(group, fanout.received, plan, is_last=is_last)
         return group
 
@@ -164,6 +176,8 @@ class Intake:
             for plan in group.plans
         ]
         answers = await self._ledger.register(entries) if entries else []
+        if answers and answers[0].directory != group.directory:
+            answers = await self._catch_up(group, answers)
         batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes, self._shard)
         for plan, registered in zip(group.plans, answers, strict=True):
             wanted = _wanted(group, plan, registered)
@@ -175,6 +189,27 @@ class Intake:
             metrics.BATCH_DELIVERIES.labels(batch.channel.value).observe(batch.deliveries)
             metrics.DELIVERIES_PLANNED.labels(batch.channel.value, batch.priority.value).inc(batch.deliveries)
         return [*map(task_message, batches), *map(parked_message, group.parked)]
+
+    async def _catch_up(self, group: Group, answers: Sequence[Registered]) -> list[Registered]:
+        """Endpoints changed since this was planned, perhaps before its events came: webhooks are planned anew."""
+        await self._directory.catch_up({plan.event.tenant for plan in group.plans})
+        catalog, now = self._catalog(), self._clock()
+        changes = [
+            change_webhooks(plan, plan_webhooks(plan.event, catalog, self._directory, now), answer)
+            for plan, answer in zip(group.plans, answers, strict=True)
+        ]
+        group.plans = [change.plan for change in changes]
+        group.directory = self._directory.version
+        if group.fanout is not None:
+            group.fanout.directory = group.directory
+        if dropped := [identity for change in changes for identity in change.dropped]:
+            await self._ledger.unregister(dropped)
+        added = [(place, change) for place, change in enumerate(changes) if change.added]
+        more = await self._ledger.register([change.registration() for _, change in added]) if added else []
+        merged = list(answers)
+        for (place, _), answer in zip(added, more, strict=True):
+            merged[place] = replace(merged[place], done=merged[place].done | answer.done)
+        return merged
 
     async def finish(self, group: Group) -> None:
         """After every confirm: from now on these events are duplicates, and what was parked can be looked up."""

@@ -83,7 +83,6 @@ def _holding(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
     def pause(request: Request, id: Id, why: Pausing | None = None) -> EndpointBody:  # noqa: A002
         """Nothing is sent and nothing is lost until it is resumed. Role: `operate`."""
         paused = held.pause(id, why.reason if why else "paused by an operator")
-        endpoints.settle()
         _note(request, "paused", paused)
         return _body(paused, held.counts([id]).get(id, 0))
 
@@ -94,7 +93,6 @@ def _holding(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
         Answers when the held deliveries are queued.
         """
         resumed, became = held.resume(id, how.held if how else None)
-        endpoints.settle()
         _note(request, "resumed", resumed)
         waiting = held.counts([id]).get(id, 0)
         return ResumedBody.model_validate(
@@ -119,7 +117,6 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             rate=new.rate,
             on_resume=new.on_resume,
         )
-        endpoints.settle()
         _note(request, "added", made)
         return _with_secret(made)
 
@@ -135,7 +132,6 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             rate=change.rate,
             on_resume=change.on_resume,
         )
-        endpoints.settle()
         _note(request, "changed", changed)
         return _body(changed)
 
@@ -158,7 +154,6 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
 
 def _switch(request: Request, store: Endpoints, id: str, state: EndpointState, reason: str) -> EndpointBody:  # noqa: A002
     switched = store.set_state(id, state, reason)
-    store.settle()
     _note(request, state.value, switched)
     return _body(switched)
 

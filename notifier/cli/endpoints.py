@@ -55,7 +55,6 @@ def add(
             rate=_rate(rate),
             on_resume=_policy(on_resume),
         )
-        stores.endpoints.settle()
     _print_secret(made, as_json)
 
 
@@ -156,7 +155,6 @@ def enable(identity: Id, as_json: Json = False) -> None:
 
     with opened_stores() as stores:
         enabled = stores.endpoints.set_state(identity, EndpointState.ENABLED)
-        stores.endpoints.settle()
     _print(enabled, as_json)
 
 

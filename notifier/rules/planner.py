@@ -6,6 +6,7 @@ A mistake in one recipient must not cost the other 99,999 theirs, so bad entries
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
@@ -95,6 +96,16 @@ def plan_chunks(event: Event, catalog: Catalog, directory: Directory, now: float
     so that an event is never half published and then refused.
     """
     return _chunks(_draft(event, catalog, directory, now), chunk)
+
+
+def plan_webhooks(event: Event, catalog: Catalog, directory: Directory, now: float) -> tuple[Planned, ...]:
+    """Only what goes to endpoints, for an event that was planned before some of them changed."""
+    draft = Draft(event, now)
+    for compiled in catalog.matching(event.type):
+        if compiled.rule.channel is Channel.WEBHOOK:
+            with suppress(PlanningError):  # reported when the event was planned
+                draft.consider(compiled, directory)
+    return tuple(draft.deliveries())
 
 
 def _chunks(draft: Draft, chunk: int) -> Iterator[Plan]:

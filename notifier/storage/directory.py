@@ -1,7 +1,9 @@
-"""`EndpointDirectory`: which enabled endpoints of a tenant subscribed to an event type, for planning.
+"""`EndpointDirectory`: which endpoints of a tenant want an event type, for planning.
 
-Planning asks per event and must not wait per event: the tenants of a batch are fetched in one round trip and trusted
-for a second. A new endpoint therefore gets events from about a second after it was added: `Endpoints.settle`.
+Planning asks per event and must not wait per event: what was fetched is trusted, and every snapshot is of one version.
+Registering the planned deliveries reads the version that is in force, in the round trip it makes anyway; when that is
+another one, webhooks are planned again (`consumers.catching_up`). So an event that is published after an endpoint was
+changed is planned with the change, and nobody waits for that.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from notifier.storage import keys
 from notifier.storage.commands import Operation, command
 from notifier.storage.store import AsyncStore, Store
 
-#: Seconds a tenant's endpoints are trusted.
-FRESH_S = 1.0
+#: Seconds a tenant's endpoints are trusted whatever the version says: earlier releases change them without counting it.
+FRESH_S = 30.0
 #: Tenants kept; when there are more, those go that were fetched longer ago than any fan-out takes to plan.
 TENANTS_KEPT = 10_000
 UNUSED_S = 600.0
@@ -31,6 +33,9 @@ class _Snapshot:
     """Ids of endpoints that are not disabled, in order, with what they subscribed to; paused ones get theirs later."""
 
 
+_Patterns = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class EndpointDirectory:
     """For asyncio: `refresh` the tenants of a batch, then plan."""
 
@@ -38,36 +43,50 @@ class EndpointDirectory:
         self._run = store.run
         self._cache = _Cache(clock)
 
+    @property
+    def version(self) -> str:
+        """Of everything `endpoints` says now."""
+        return self._cache.version
+
     async def refresh(self, tenants: Iterable[str]) -> None:
-        """Fetch those that are older than a second. Raises `StorageUnavailable`; nothing stale is used then."""
-        if stale := self._cache.stale(tenants):
-            self._cache.put(await self._run(_snapshots(stale)))
+        """Fetch those that are not known. Raises `StorageUnavailable`; nothing stale is used then."""
+        wanted = set(tenants)
+        while stale := self._cache.stale(wanted):
+            self._cache.put(*await self._run(_snapshots(stale)))
+
+    async def catch_up(self, tenants: Iterable[str]) -> None:
+        """Fetch them anew, because something has changed."""
+        self._cache.clear()
+        await self.refresh(tenants)
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of enabled endpoints; the tenant must have been refreshed."""
+        """Ids of endpoints that are not disabled; the tenant must have been refreshed."""
         return self._cache.matching(tenant, event_type)
 
 
 class SyncEndpointDirectory:
-    """For threads and greenlets: fetches a tenant when it is asked for."""
+    """For threads and greenlets, where few events are planned: `refresh` always looks."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = store.run
         self._cache = _Cache(clock)
 
     def refresh(self, tenants: Iterable[str]) -> None:
-        """Fetch those that are older than a second, in one round trip."""
-        if stale := self._cache.stale(tenants):
-            self._cache.put(self._run(_snapshots(stale)))
+        """Fetch them, in one round trip."""
+        if wanted := list(dict.fromkeys(tenants)):
+            self._cache.put(*self._run(_snapshots(wanted)))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of enabled endpoints."""
-        self.refresh([tenant])
+        """Ids of endpoints that are not disabled; fetched when nobody asked for the tenant yet."""
+        self.refresh(self._cache.stale([tenant]))
         return self._cache.matching(tenant, event_type)
 
 
 class _Cache:
+    """Snapshots of one version only."""
+
     def __init__(self, clock: Callable[[], float]) -> None:
+        self.version = ""
         self._clock = clock
         self._tenants: dict[str, _Snapshot] = {}
 
@@ -77,18 +96,27 @@ class _Cache:
             self._tenants = {t: s for t, s in self._tenants.items() if now - s.taken < UNUSED_S}
         return [t for t in dict.fromkeys(tenants) if t not in self._tenants or now - self._tenants[t].taken >= FRESH_S]
 
-    def put(self, found: dict[str, tuple[tuple[str, tuple[str, ...]], ...]]) -> None:
+    def put(self, version: str, found: dict[str, _Patterns]) -> None:
+        if version != self.version:
+            self.clear()
+            self.version = version
         now = self._clock()
         self._tenants.update({tenant: _Snapshot(now, patterns) for tenant, patterns in found.items()})
+
+    def clear(self) -> None:
+        self._tenants = {}
 
     def matching(self, tenant: str, event_type: str) -> list[str]:
         snapshot = self._tenants[tenant]
         return [i for i, patterns in snapshot.patterns if any(fnmatchcase(event_type, p) for p in patterns)]
 
 
-def _snapshots(tenants: Sequence[str]) -> Operation[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]]:
-    replies = yield [command("HGETALL", keys.endpoints_of(tenant)) for tenant in tenants]
-    return {tenant: _enabled(found) for tenant, found in zip(tenants, replies, strict=True)}
+def _snapshots(tenants: Sequence[str]) -> Operation[tuple[str, dict[str, _Patterns]]]:
+    # The version before what it is of (all of it lies in one slot, so a server answers in this order): a change in between
+    # makes it look older than it is, and somebody looks again.
+    calls = [command("HGETALL", keys.endpoints_of(tenant)) for tenant in tenants]
+    version, *replies = yield [command("GET", keys.endpoints_version()), *calls]
+    return version or "", {tenant: _enabled(found) for tenant, found in zip(tenants, replies, strict=True)}
 
 
 def _enabled(found: dict[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:

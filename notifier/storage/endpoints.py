@@ -22,7 +22,6 @@ from notifier.storage import keys
 from notifier.storage.breakers import decode_breaker
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.directory import FRESH_S
 from notifier.storage.store import Store
 
 #: How long an old secret signs beside the new one, so that receivers can follow.
@@ -103,15 +102,6 @@ class Endpoints:
         """Those that exist, in one round trip, with the secrets that sign now."""
         now = self._clock()
         return {stored.endpoint.id: stored.at(now) for stored in self._run(_get_many(ids, self._cipher))}
-
-    @staticmethod
-    def settle() -> None:
-        """Wait until every process plans with what was just changed.
-
-        Planning trusts a tenant's endpoints for `FRESH_S`. Whoever answers a person or a program waits that long
-        first, so that every event published after the answer is planned with the change.
-        """
-        time.sleep(FRESH_S)
 
     def list(self, tenant: str | None = None) -> list[Endpoint]:
         """All endpoints of one tenant, or of all, oldest first."""
@@ -229,7 +219,7 @@ def _remove(endpoint_id: str, cipher: Cipher) -> Operation[bool]:
 
 def _swap_call(expected: str, record: str, endpoint: Endpoint) -> Call:
     known = json.dumps([endpoint.state, *endpoint.event_types], separators=(",", ":"))
-    place = [keys.endpoints(), keys.endpoints_of(endpoint.tenant)]
+    place = [keys.endpoints(), keys.endpoints_of(endpoint.tenant), keys.endpoints_version()]
     return run_script("swap_endpoint", place, endpoint.id, expected, record, known)
 
 

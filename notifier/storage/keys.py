@@ -64,6 +64,11 @@ def endpoint_breakers() -> str:
     return f"{PREFIX}{{endpoints}}:breakers"
 
 
+def endpoints_version() -> str:
+    """Counts the changes that planning must know of; whoever planned with an older one plans webhooks again."""
+    return f"{PREFIX}{{endpoints}}:version"
+
+
 def endpoints_of(tenant: str) -> str:
     """Hash: endpoint id → what planning must know of it, for one tenant."""
     return f"{PREFIX}{{endpoints}}:{tenant}"

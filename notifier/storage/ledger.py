@@ -187,6 +187,10 @@ class AsyncLedger:
         """Before publishing: write queued deliveries and their events; says what was known already."""
         return await self._run(self._operations.register(registrations))
 
+    async def unregister(self, ids: Sequence[str]) -> None:
+        """Take away deliveries that are not to be published after all; what anybody has claimed stays."""
+        await self._run(registration.unregister(ids))
+
     async def planned(self, event_keys: Sequence[str]) -> None:
         """After every task of these events was confirmed."""
         await self._run(self._operations.planned(event_keys))

@@ -97,7 +97,6 @@ class Stage:
         """Register URLs, each for a pattern of event types; their ids."""
         endpoints = build_endpoints(read_settings(self._notifier(self.mails)), self._store)
         added = [endpoints.add("default", url, event_types=(pattern,)).id for url, pattern in wanted]
-        endpoints.settle()
         return added
 
     def ledger(self) -> Ledger:

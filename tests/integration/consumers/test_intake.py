@@ -11,16 +11,23 @@ import pytest
 from consumers.group import Group
 from consumers.intake import Intake
 from notifier.domain.batch import Batch
+from notifier.domain.delivery import EndpointRef
+from notifier.domain.endpoint import EndpointState
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.errors import StorageUnavailable
+from notifier.rules.catalog import Catalog
 from notifier.rules.content import Content
-from notifier.storage.connection import connect_async
-from notifier.storage.ledger import AsyncLedger
+from notifier.storage.cipher import Cipher
+from notifier.storage.connection import connect, connect_async
+from notifier.storage.directory import EndpointDirectory
+from notifier.storage.endpoints import Endpoints as Registry
+from notifier.storage.ledger import AsyncLedger, Ledger
 from tests.servers.redis import RedisServer
 from tests.unit.consumers.factories import received, structured
 
 T = TypeVar("T")
+KEY = "a-secret-key-for-tests-of-more-than-32-characters"
 RULES = """\
 event: order.placed
 category: orders
@@ -35,6 +42,11 @@ rules:
 
 class Endpoints:
     """A directory that knows one endpoint of every tenant, and breaks for the tenant `cursed`."""
+
+    version = ""
+
+    async def catch_up(self, tenants: Iterable[str]) -> None:
+        await self.refresh(tenants)
 
     async def refresh(self, tenants: Iterable[str]) -> None:
         self.refreshed = set(tenants)
@@ -69,14 +81,18 @@ def indexed() -> list[Parked]:
 
 
 @pytest.fixture
-def run_intake(tmp_path: Path, redis_url: str, indexed: list[Parked]) -> RunIntake[Any]:
-    """Runs a coroutine with an intake on its own event loop."""
+def catalog(tmp_path: Path) -> Catalog:
     folder = tmp_path / "order.placed"
     folder.mkdir()
     (folder / "rules.yaml").write_text(RULES)
     (folder / "email.subject.j2").write_text("Hello")
     (folder / "email.text.j2").write_text("Hello")
-    catalog = Content.load(tmp_path).catalog
+    return Content.load(tmp_path).catalog
+
+
+@pytest.fixture
+def run_intake(catalog: Catalog, redis_url: str, indexed: list[Parked]) -> RunIntake[Any]:
+    """Runs a coroutine with an intake on its own event loop."""
 
     async def index(entries: Sequence[Parked]) -> None:
         indexed.extend(entries)
@@ -195,3 +211,77 @@ def test_without_redis_it_says_so_and_plans_later(run_intake: RunIntake[Any], re
         redis_server.start()
     _, planned = run_intake(lambda intake: take_in(intake, wire(1)))
     assert planned == [("1", rule) for rule in BOTH]
+
+
+async def with_real_endpoints(
+    redis_url: str, catalog: Catalog, work: Callable[[Intake, Registry], Awaitable[None]]
+) -> None:
+    """Runs with an intake that asks the real directory, and the registry that changes it."""
+    store, threads = connect_async(redis_url), connect(redis_url)
+    try:
+        await work(
+            Intake(lambda: catalog, EndpointDirectory(store), AsyncLedger(store)), Registry(threads, Cipher(KEY))
+        )
+    finally:
+        await store.close()
+        threads.close()
+
+
+def webhooks(outgoing: Iterable[Any]) -> list[str]:
+    """Endpoints that get a webhook."""
+    found = []
+    for message in outgoing:
+        batch = Batch.decode(orjson.loads(message.body)[0][0])
+        found += [d.to.endpoint for d in batch.deliveries if isinstance(d.to, EndpointRef)]
+    return sorted(found)
+
+
+def test_an_event_published_after_an_endpoint_changed_is_planned_with_the_change(
+    catalog: Catalog, redis_url: str
+) -> None:
+    async def work(intake: Intake, registry: Registry) -> None:
+        # Given an intake that has just planned for one endpoint
+        first = registry.add("default", "https://example.org/1").id
+        group = await intake.plan([received(*structured(wire(1)), tag=1)])
+        assert webhooks(await intake.register(group)) == [first]
+
+        # When one is added and one is switched off, and then an event comes at once
+        second = registry.add("default", "https://example.org/2").id
+        registry.set_state(first, EndpointState.DISABLED)
+        group = await intake.plan([received(*structured(wire(2)), tag=2)])
+        outgoing = await intake.register(group)
+
+        # Then it goes to the endpoints as they are now, and the ledger knows nothing of the other one
+        assert webhooks(outgoing) == [second]
+        assert len(deliveries(outgoing)) == 2
+        ledger = Ledger(registry_store)
+        keys = [planned.delivery.id for plan in group.plans for planned in plan.planned]
+        assert all(ledger.deliveries(keys))
+        record = ledger.event(group.plans[0].event.key)
+        assert record is not None
+        assert sum(one is not None for one in ledger.deliveries(record.deliveries)) == 2
+
+        # And the next one is planned with them without another look
+        group = await intake.plan([received(*structured(wire(3)), tag=3)])
+        assert webhooks(await intake.register(group)) == [second]
+
+    registry_store = connect(redis_url)
+    asyncio.run(with_real_endpoints(redis_url, catalog, work))
+    registry_store.close()
+
+
+def test_a_fan_out_that_was_planned_before_an_endpoint_was_added_reaches_it(catalog: Catalog, redis_url: str) -> None:
+    async def work(intake: Intake, registry: Registry) -> None:
+        # Given an event with many recipients, planned with no endpoint known
+        data = {"customer": [f"{number}@example.org" for number in range(1200)]}
+        group = await intake.plan([received(*structured(wire(1, data=data)), tag=1)])
+        (fanout,) = group.fanouts
+
+        # When one is added before its first chunk is registered
+        added = registry.add("default", "https://example.org/1").id
+        found = [webhooks(await intake.register(chunk)) for chunk in intake.chunks(fanout)]
+
+        # Then it gets the event once
+        assert [one for chunk in found for one in chunk] == [added]
+
+    asyncio.run(with_real_endpoints(redis_url, catalog, work))

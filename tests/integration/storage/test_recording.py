@@ -1,10 +1,9 @@
 """What became of deliveries: every move of the table, fences, repeats and replays."""
 
-from dataclasses import replace
 
 import pytest
 
-from notifier.domain.delivery import Attempt, Status, may_become
+from notifier.domain.delivery import Status, may_become
 from notifier.storage import keys
 from notifier.storage.ledger import Done, Ledger, Record, Retention
 from notifier.storage.records import ATTEMPTS_KEPT
@@ -16,11 +15,9 @@ from tests.integration.storage.making import (
     claim,
     deferred,
     event,
-    raw_dump,
     registration,
     request,
 )
-from tests.servers.redis import RedisServer
 
 IDENTITY = request().delivery.id
 
