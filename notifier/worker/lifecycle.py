@@ -239,6 +239,10 @@ def _on_init(sender: Any = None, **_: Any) -> None:
     except (NotifierError, OSError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         raise SystemExit(2) from error
+    except Exception as error:
+        # Ours to mend. A worker that went on without its parts would dead-letter every batch it is given.
+        _log.exception("worker.broken")
+        raise SystemExit(2) from error
 
 
 def _on_ready(sender: Any = None, **_: Any) -> None:
