@@ -7,7 +7,7 @@ no waiting can mend (a conflicting topology, unreadable settings) ends the proce
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from logging import WARNING
 from os import PathLike
 from typing import Any
@@ -17,6 +17,7 @@ from consumers.backoff import Backoff
 from consumers.connection import Connection, parameters
 from consumers.dead_letters import DeadLetterIntake, Examining
 from consumers.intake import Intake
+from consumers.lookout import Tell
 from consumers.session import Pace, Session
 from notifier import logs, metrics
 from notifier.errors import PublishRejected, StorageUnavailable, Unavailable
@@ -38,6 +39,7 @@ class Consumer:
         check_storage: Callable[[], Awaitable[Any]],
         *,
         dead_letters: Examining | None = None,
+        tell_full: Tell | None = None,
         broker_ca_file: str | PathLike[str] | None = None,
         pace: Pace | None = None,
         grace: float = 30,
@@ -48,6 +50,7 @@ class Consumer:
         self._intake = intake
         self._check_storage = check_storage
         self._dead_letters = dead_letters
+        self._tell_full = tell_full or _tell_nobody
         self._pace = pace or Pace()
         self._grace = grace
         self._stop = asyncio.Event()
@@ -93,7 +96,14 @@ class Consumer:
         await self._declare()
         connection = await Connection.open(self._target, self._on_alarm)
         try:
-            session = Session(connection, self._intake, self._pace, self._declare, self._on_hold)
+            session = Session(
+                connection,
+                self._intake,
+                self._pace,
+                restore=self._declare,
+                on_hold=self._on_hold,
+                tell_full=self._tell_full,
+            )
             self._away = None
             metrics.INTAKE_PAUSED.set(0)
             backoff.reset()
@@ -150,3 +160,7 @@ class Consumer:
         while True:
             self._beat = self._clock()
             await asyncio.sleep(_BEAT_S)
+
+
+async def _tell_nobody(_: Mapping[str, int]) -> None:
+    """Where no other process takes events in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pika
@@ -39,6 +39,10 @@ class Fanout:
     chunks: Iterator[Plan]
     directory: str = ""
     """Version of the endpoints it was planned with."""
+    full: Collection[str] = ()
+    """Work queues that were full when it began: its deliveries for them wait, all of them, so none is planned twice."""
+    lacking: str = ""
+    """The first of these that it needed."""
 
 
 @dataclass(slots=True)
@@ -55,6 +59,8 @@ class Group:
     fanouts: list[Fanout] = field(default_factory=list)
     oversized: list[Received] = field(default_factory=list)
     """Too large to be copied into ``failed-intake``; the broker moves them there when they are rejected."""
+    aside: list[tuple[Received, str]] = field(default_factory=list)
+    """Events that need a work queue that is full, with that queue; put aside when this group ends."""
     moved: list[Parked] = field(default_factory=list)
     """How operators see these."""
     finished: list[str] = field(default_factory=list)
@@ -80,7 +86,8 @@ class Group:
 
 def report(group: Group, now: float) -> None:
     """One wide line and the numbers of a group that ended well; a fan-out counts with its last chunk."""
-    settled = [received for received in group.messages if received.tag not in group.elsewhere]
+    later = group.elsewhere | {received.tag for received, _ in group.aside}
+    settled = [received for received in group.messages if received.tag not in later]
     metrics.EVENTS_RECEIVED.labels("amqp").inc(len(settled))
     metrics.EVENTS_DUPLICATE.inc(group.duplicates)
     metrics.EVENTS_UNMATCHED.inc(group.unmatched)
@@ -90,16 +97,19 @@ def report(group: Group, now: float) -> None:
     causes = [parked.parked[0].cause.value for parked in group.parked]
     for cause in causes:
         metrics.EVENTS_PARKED.labels(cause).inc()
-    if not settled and not group.plans:
+    for _, queue in group.aside:
+        metrics.EVENTS_ASIDE.labels(queue).inc()
+    if not settled and not group.plans and not group.aside:
         return
     logs.wide(
         log,
-        "event.received" if settled else "event.chunk",
+        "event.received" if settled or group.aside else "event.chunk",
         events=len(settled),
         deliveries=group.deliveries,
         batches=group.batches,
         duplicates=group.duplicates,
         unmatched=group.unmatched,
+        aside=len(group.aside),
         parked=len(group.parked) + len(group.oversized),
         causes=sorted(set(causes)),
         ids=[plan.event.key for plan in group.plans[:_NAMED]],

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
 
+from consumers.aside import aside_message, with_room
 from consumers.batching import Batcher, Shard
 from consumers.catching_up import change_webhooks
 from consumers.envelope import decode
 from consumers.group import Fanout, Group, Received
 from consumers.parking import parked_message, partial_plan, refused_event
+from consumers.pressure import Pressure
 from consumers.publisher import Outgoing
 from consumers.task_message import task_message
 from notifier import logs, metrics
@@ -87,15 +89,21 @@ class Intake:
         index_parked: IndexParked | None = None,
         limits: Limits | None = None,
         shard: Shard = lambda channel, priority, tenant: 0,
+        standing: Shard = lambda channel, priority, tenant: 0,
+        pressure: Pressure | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``shard`` counts a delivery and says where it goes; ``standing`` says where the next one would."""
         self._catalog = catalog
         self._directory = directory
         self._ledger = ledger
         self._index_parked = index_parked
         self._limits = limits or Limits()
         self._shard = shard
+        self._standing = standing
         self._clock = clock
+        self.pressure = pressure or Pressure()
+        """Which work queues are full; whoever looks at them tells it."""
 
     async def plan(self, messages: Sequence[Received]) -> Group:
         """Decode and plan; only the endpoints are asked for, everything else is computing."""
@@ -128,10 +136,12 @@ class Intake:
             log.exception("an event could not be planned", extra={"fields": {"event": event.key, "type": event.type}})
             self._park(group, received, event, error)
         else:
+            both = chain((first, second), chunks) if second else iter(())
+            fanout = Fanout(received, event, both, group.directory, self.pressure.full)
             if second is None:
-                self._take(group, received, first, is_last=True)
+                self._take(group, fanout, first, is_last=True)
             else:
-                group.fanouts.append(Fanout(received, event, chain((first, second), chunks), group.directory))
+                group.fanouts.append(fanout)
 
     def chunks(self, fanout: Fanout) -> Iterator[Group]:
         """A fan-out as groups of one chunk each; the last one settles the message."""
@@ -149,15 +159,24 @@ class Intake:
 
     def _chunk(self, fanout: Fanout, plan: Plan, *, is_last: bool) -> Group:
         group = Group([fanout.received] if is_last else [], fanout.directory, fanout)
-        self._take(group, fanout.received, plan, is_last=is_last)
+        self._take(group, fanout, plan, is_last=is_last)
         return group
 
-    def _take(self, group: Group, received: Received, plan: Plan, *, is_last: bool) -> None:
-        group.plans.append(plan)
-        if plan.problems:
+    def _take(self, group: Group, fanout: Fanout, plan: Plan, *, is_last: bool) -> None:
+        """Take a plan, or its part whose queues have room: then the event is put aside when its last chunk is taken."""
+        if fanout.full:
+            plan, lacking = with_room(plan, fanout.full, self._standing)
+            fanout.lacking = fanout.lacking or lacking
+        if plan.planned or not fanout.lacking:
+            group.plans.append(plan)
+        if fanout.lacking:
+            # It stays open in the ledger, and its problems are told when all of it is planned.
+            if is_last:
+                group.aside.append((fanout.received, fanout.lacking))
+        elif plan.problems:
             # The event stays open in the ledger: when it is replayed after the mistake is mended, what was sent is
             # known by its deliveries and only what was missing is planned.
-            group.parked.append(partial_plan(received, plan, self._clock()))
+            group.parked.append(partial_plan(fanout.received, plan, self._clock()))
         elif is_last:
             group.finished.append(plan.event.key)
 
@@ -188,7 +207,8 @@ class Intake:
         for batch in batches:
             metrics.BATCH_DELIVERIES.labels(batch.channel.value).observe(batch.deliveries)
             metrics.DELIVERIES_PLANNED.labels(batch.channel.value, batch.priority.value).inc(batch.deliveries)
-        return [*map(task_message, batches), *map(parked_message, group.parked)]
+        aside = (aside_message(received, queue) for received, queue in group.aside)
+        return [*map(task_message, batches), *map(parked_message, group.parked), *aside]
 
     async def _catch_up(self, group: Group, answers: Sequence[Registered]) -> list[Registered]:
         """Endpoints changed since this was planned, perhaps before its events came: webhooks are planned anew."""

@@ -20,6 +20,7 @@ from consumers.acknowledging import Acknowledgements
 from consumers.connection import Connection, first, translated
 from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
+from consumers.lookout import Lookout, Tell
 from consumers.patience import Patience
 from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
 from notifier import logs, metrics
@@ -55,7 +56,7 @@ class Session:
     """Runs until the connection, Redis or the owner ends it.
 
     ``restore`` declares the topology again when it went missing. ``on_hold`` hears why messages are held back, and None
-    when none is any more.
+    when none is any more. ``tell_full`` tells the other processes which work queues are full.
     """
 
     def __init__(
@@ -63,18 +64,23 @@ class Session:
         connection: Connection,
         intake: Intake,
         pace: Pace,
+        *,
         restore: Callable[[], Awaitable[Any]],
         on_hold: Callable[[str | None], None],
+        tell_full: Tell,
     ) -> None:
         self._connection = connection
         self._intake = intake
         self._pace = pace
         self._restore = restore
+        self._tell_full = tell_full
         self._patience = Patience(pace.hold, on_hold)
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
         self._publisher: ConfirmedPublisher
         self._consumer_tag = ""
+        self._lookout: Lookout
+        self._watching: asyncio.Task[None]
         self._owed = Acknowledgements()
         self._waiting: deque[Received] = deque()
         self._arrived = asyncio.Event()
@@ -89,6 +95,8 @@ class Session:
         Raises `Unavailable` or `PublishRejected` when it had to end before; nothing is lost then.
         """
         await self._subscribe()
+        self._watching = asyncio.create_task(self._watch())
+        self._watching.add_done_callback(self._on_done)
         gathering = asyncio.create_task(self._gather())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -99,7 +107,7 @@ class Session:
                 await self._drain(grace)
         finally:
             stopping.cancel()
-            await _cancelled([gathering, *self._tasks])
+            await _cancelled([gathering, self._watching, *self._tasks])
             metrics.INTAKE_IN_FLIGHT.set(0)
         if self._ended.done():
             raise self._ended.result()
@@ -115,26 +123,33 @@ class Session:
                 BrokerUnavailable(f"RabbitMQ cancelled our consumer: queue {INTAKE_QUEUE} was deleted or moved")
             )
         )
-        limited: asyncio.Future[Any] = self._loop.create_future()
-        await connection.call(
-            limited, lambda: channel.basic_qos(prefetch_count=self._pace.prefetch, callback=limited.set_result)
+        await self._ask(lambda done: channel.basic_qos(prefetch_count=self._pace.prefetch, callback=done))
+        subscribed = await self._ask(lambda done: channel.basic_consume(INTAKE_QUEUE, self._on_message, callback=done))
+        self._consumer_tag = subscribed.method.consumer_tag
+        self._lookout = Lookout(
+            self._intake.pressure, self._ask, self._tell_full, reading=channel, on_message=self._on_message
         )
-        subscribed: asyncio.Future[Any] = self._loop.create_future()
-        await self._or_end(
-            connection.call(
-                subscribed,
-                lambda: channel.basic_consume(INTAKE_QUEUE, self._on_message, callback=subscribed.set_result),
-            )
-        )
-        self._consumer_tag = subscribed.result().method.consumer_tag
+
+    async def _watch(self) -> None:
+        looking = await self._connection.channel()
+        looking.add_on_close_callback(lambda _, reason: self._end(translated(reason, self._connection.where)))
+        await self._lookout.run(looking)
+
+    async def _ask(self, ask: Callable[[Callable[[Any], None]], Any]) -> Any:
+        """Ask the broker something that takes a callback; what the callback got."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        return await self._or_end(self._connection.call(answer, lambda: ask(answer.set_result)))
 
     async def _or_end(self, answer: Awaitable[T]) -> T:
         """The broker answers some requests by closing the channel."""
         asking = asyncio.ensure_future(answer)
-        await first(asking, self._ended)
+        try:
+            await first(asking, self._ended)
+        finally:
+            if not asking.done():
+                asking.cancel()
         if asking.done():
             return asking.result()
-        asking.cancel()
         raise self._ended.result()
 
     def _end(self, reason: NotifierError) -> None:
@@ -224,13 +239,11 @@ class Session:
         they return to the broker, and what was published of them is known by the ledger and the claims.
         """
         self._patience.end()
-        cancelled: asyncio.Future[Any] = self._loop.create_future()
-        ask = self._connection.call(
-            cancelled, lambda: self._channel.basic_cancel(self._consumer_tag, callback=cancelled.set_result)
-        )
+        await _cancelled([self._watching])
         try:
             async with asyncio.timeout(grace):
-                await self._or_end(ask)
+                await self._ask(lambda done: self._channel.basic_cancel(self._consumer_tag, callback=done))
+                await self._lookout.stop_reading()
                 while (self._waiting or self._tasks) and not self._ended.done():
                     await first(*self._tasks, self._ended, asyncio.ensure_future(asyncio.sleep(self._pace.linger)))
         except TimeoutError:

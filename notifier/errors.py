@@ -19,6 +19,7 @@ NotifierError
 │   └── ForbiddenTarget       a webhook URL that points inside
 ├── Unavailable               a dependency is away; wait and try again, nothing is lost
 │   ├── BrokerUnavailable
+│   ├── Overloaded            too much waits for what this event needs; come back later (API: 503)
 │   ├── StorageUnavailable
 │   └── WorkerStopping        this process stops; the batch had not begun and goes to another worker
 ├── EngineError               the bridge to the asyncio loop could not run a coroutine
@@ -153,6 +154,10 @@ class Unavailable(NotifierError):
 
 class BrokerUnavailable(Unavailable):
     """RabbitMQ cannot be reached or has blocked publishing."""
+
+
+class Overloaded(Unavailable):
+    """Every work queue this event needs is full; its publisher still has it."""
 
 
 class StorageUnavailable(Unavailable):

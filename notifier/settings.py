@@ -81,6 +81,12 @@ class Settings(BaseModel):
     event_max_bytes: int = Field(256 * 1024, ge=1024, le=8 * 1024 * 1024, description="Largest event taken in.")
     intake_prefetch: int = Field(500, ge=1, le=65535, description="Events a consumer holds unacknowledged.")
     intake_linger: float = Field(0.004, ge=0, le=1, description="How long deliveries wait for company in a batch.")
+    queue_depth: int = Field(
+        50_000,
+        ge=0,
+        description="Tasks that may wait in a low-priority work queue before events for it are put aside, and the API "
+        "answers 503 for them; normal queues may hold twice, high ones four times as many. 0: any number.",
+    )
     batch_deliveries: int = Field(50, ge=1, le=500, description="Most deliveries in one task.")
     batch_bytes: int = Field(256 * 1024, ge=4096, le=8 * 1024 * 1024, description="Most bytes in one task.")
     tenant_burst: int = Field(

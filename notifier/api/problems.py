@@ -67,6 +67,7 @@ _TABLE: tuple[tuple[type[errors.NotifierError], int, str, str, str], ...] = (
     (errors.InvalidDestination, 422, "bad_destination", "Nothing can be delivered there", "correct the destination"),
     (errors.NotFound, 404, "not_found", "Not found", "check the id; old records expire"),
     (errors.BrokerUnavailable, 503, "broker_away", "RabbitMQ is away", "send the same request again"),
+    (errors.Overloaded, 503, "overloaded", "Too much is waiting already", "send the same request again later"),
     (errors.StorageUnavailable, 503, "storage_away", "Redis is away", "send the same request again"),
     (errors.Unavailable, 503, "unavailable", "A dependency is away", "send the same request again"),
     (errors.PublishRejected, 503, "publish_rejected", "RabbitMQ did not take it", "send the same request again"),
@@ -147,7 +148,8 @@ MEANINGS = {
     413: "More bytes than this path takes.",
     415: "Not a content type this path reads.",
     422: "Readable but wrong: `where` names the field.",
-    503: "RabbitMQ or Redis is away or refuses. Send it again after `Retry-After` seconds; nothing is doubled.",
+    503: "RabbitMQ or Redis is away or refuses, or too much waits already (`overloaded`). Send it again after "
+    "`Retry-After` seconds; nothing is doubled.",
 }
 
 

@@ -7,6 +7,7 @@ confirms settle them, so many threads, or one with `publish_many`, share one con
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -46,8 +47,9 @@ _jitter = random.Random()  # noqa: S311 - spreads load, not a secret
 class Link:
     """Everything named ``_on_…`` and `_serve` runs on the link's thread; the lock guards what callers share with it."""
 
-    def __init__(self, parameters: pika.ConnectionParameters) -> None:
+    def __init__(self, parameters: pika.ConnectionParameters, *, waits_for_alarms: bool = True) -> None:
         self._parameters = parameters
+        self._waits_for_alarms = waits_for_alarms
         self._where = place(parameters)
         self.reset()
 
@@ -71,6 +73,8 @@ class Link:
         with self._lock:
             if self._is_closed:
                 raise PublisherClosed("the publisher is closed", pending.event_id)
+            if self._alarm and not self._waits_for_alarms:
+                raise self._blocked(pending)
             self._outbox.put(pending)
             self._ensure_thread()
             self._ask_for_pump()
@@ -203,9 +207,14 @@ class Link:
     def _on_blocked(self, _: Any, frame: Any) -> None:
         self._alarm = str(frame.method.reason) or "alarm"
         log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
+        if not self._waits_for_alarms:
+            # What was sent stays in the outbox until its tag is confirmed, but nobody waits for it any more.
+            for pending in self._outbox.overdue(math.inf):
+                pending.settle(self._blocked(pending))
 
     def _on_unblocked(self, _: Any, __: Any) -> None:
         self._alarm = ""
+        log.warning("RabbitMQ at %s takes messages again", self._where)
 
     def _on_channel_closed(self, channel: Any, reason: Any) -> None:
         """404 means the exchange is not there; nothing that is pending can go anywhere."""
@@ -255,10 +264,13 @@ class Link:
 
     def _overdue(self, pending: Pending) -> PublishError:
         if self._alarm:
-            return BrokerBlocked(f"RabbitMQ holds publishers back: {self._alarm}", pending.event_id)
+            return self._blocked(pending)
         if pending.sent:
             return NotConfirmed("sent, but not confirmed in time; publish it again with the same id", pending.event_id)
         return self._unreachable(pending)
+
+    def _blocked(self, pending: Pending) -> PublishError:
+        return BrokerBlocked(f"RabbitMQ holds publishers back: {self._alarm}", pending.event_id)
 
     def _unreachable(self, pending: Pending) -> PublishError:
         return BrokerUnreachable(f"RabbitMQ at {self._where} cannot be reached: {self._trouble}", pending.event_id)

@@ -57,13 +57,18 @@ class Publisher:
         exchange: str = EXCHANGE,
         ca_file: str | PathLike[str] | None = None,
         name: str = "notifier publisher",
+        waits_for_alarms: bool = True,
     ) -> None:
-        """``source`` names your service, such as ``/shop/orders``. Raises `ValueError` when ``url`` is not AMQP's."""
+        """``source`` names your service, such as ``/shop/orders``. Raises `ValueError` when ``url`` is not AMQP's.
+
+        While the broker holds publishers back (memory or disk alarm), events wait until their timeout and then raise
+        `BrokerBlocked`; with ``waits_for_alarms=False`` they raise at once, for callers who can tell others to wait.
+        """
         self._source = source
         self._tenant = tenant
         self._timeout = timeout
         self._exchange = exchange
-        self._link = Link(connection_parameters(url, name, ca_file=ca_file))
+        self._link = Link(connection_parameters(url, name, ca_file=ca_file), waits_for_alarms=waits_for_alarms)
         _at_the_end_of(self)
 
     def publish(

@@ -68,6 +68,14 @@ class TenantShares:
         level.crowded = crowded
         return shard_of(tenant) if crowded else 0
 
+    def standing(self, channel: Channel, priority: Priority, tenant: str) -> int:
+        """Where its next delivery would go, without counting one."""
+        level = self._levels.get((channel, priority, tenant))
+        if level is None or not level.crowded:
+            return 0
+        filled = level.filled - (self._clock() - level.at) * self._rate
+        return shard_of(tenant) if filled > self._burst / 2 else 0
+
     def _remember(self, key: tuple[Channel, Priority, str]) -> _Level:
         if len(self._levels) >= _REMEMBERED:
             now = self._clock()

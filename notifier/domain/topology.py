@@ -67,6 +67,22 @@ def failure_queue(work_queue: str) -> str:
     return "failed-" + work_queue.split("-", maxsplit=1)[0]
 
 
+def waiting_queue(work_queue: str) -> str:
+    """Where events wait, unplanned, while a work queue is full: ``email-low`` → ``waiting-email-low``.
+
+    The shards of a lane share one, apart from the lane's own: tenants with much waiting wait for one another only.
+    """
+    lane, separator, _ = work_queue.partition("-shard")
+    return f"waiting-{lane}{'-shards' if separator else ''}"
+
+
+#: Waiting queue → the work queues whose events it takes.
+WAITING_QUEUES: dict[str, tuple[str, ...]] = {
+    waiting: tuple(queue for queue in WORK_QUEUES if waiting_queue(queue) == waiting)
+    for waiting in dict.fromkeys(map(waiting_queue, WORK_QUEUES))
+}
+
+
 EXCHANGES: tuple[Exchange, ...] = (
     Exchange(EVENTS_EXCHANGE),
     Exchange(TASKS_EXCHANGE),
@@ -81,6 +97,7 @@ QUEUES: tuple[Queue, ...] = (
     Queue(DEAD_LETTERS, FAILURES_EXCHANGE, "#", {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
     *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(failure_queue(name))) for name in WORK_QUEUES),
+    *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(FAILED_INTAKE)) for name in WAITING_QUEUES),
 )
 #: (queue, exchange, routing key) that earlier versions bound, taken away after everything above is there: a dead letter
 #: went straight into its failure queue, where no index knew of it. What such a version parks passes `DEAD_LETTERS` now.

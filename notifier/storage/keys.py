@@ -74,6 +74,11 @@ def endpoints_of(tenant: str) -> str:
     return f"{PREFIX}{{endpoints}}:{tenant}"
 
 
+def full_queues() -> str:
+    """Work queues that are full, as JSON; gone when none is."""
+    return f"{PREFIX}full-queues"
+
+
 def digests_due() -> str:
     """Sorted set of windows by the time they are due. All digest keys share this slot: collecting changes both."""
     return f"{PREFIX}{{digests}}:due"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,10 +11,15 @@ from fastapi import FastAPI
 from notifier.api.access import Tokens
 from notifier.api.app import Services, create_app
 from notifier.api.events import Intake
+from notifier.api.pressure import AdmittingIntake
+from notifier.domain.event import Event
+from notifier.domain.fairness import TenantShares
+from notifier.domain.rule import queue_name
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.settings import Settings
 from notifier.storage.ledger import Ledger
+from notifier.storage.pressure import full_queues
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.content import build_content
@@ -87,5 +93,14 @@ def _build_intake(
 
         embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
         return embedded, lambda: None, lambda: None
-    intake = build_broker_intake(ours, "notifier api")
-    return intake, intake.ready, intake.close
+    # A caller of ours can be told to come back, so nobody waits here for an alarm to end.
+    intake = build_broker_intake(ours, "notifier api", waits_for_alarms=False)
+    # Its own count of who is crowded, as each consumer has: a tenant that floods is told so, its neighbours are not.
+    shares = TenantShares(time.monotonic, burst=ours.tenant_burst, rate=ours.tenant_rate)
+
+    def queues_of(event: Event) -> set[str]:
+        rules = {compiled.rule for compiled in content.current.catalog.matching(event.type)}
+        return {queue_name(r.channel, r.priority, shares.shard(r.channel, r.priority, event.tenant)) for r in rules}
+
+    admitting = AdmittingIntake(intake, lambda: store.run(full_queues()), queues_of)
+    return admitting, intake.ready, intake.close

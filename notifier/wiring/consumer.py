@@ -8,6 +8,7 @@ import time
 from consumers.consumer import Consumer
 from consumers.dead_letters import Examining, Taken
 from consumers.intake import Intake, Limits
+from consumers.pressure import Pressure
 from consumers.session import Pace
 from notifier import metrics
 from notifier.domain.fairness import TenantShares, shard_of
@@ -20,6 +21,7 @@ from notifier.storage.connection import connect_async
 from notifier.storage.directory import EndpointDirectory
 from notifier.storage.ledger import AsyncLedger, Retention
 from notifier.storage.parked import ParkedIndex
+from notifier.storage.pressure import tell_full
 from notifier.wiring.content import build_content
 from notifier.wiring.stores import build_ledger, build_store, check_storage
 
@@ -33,19 +35,23 @@ def build_consumer(ours: Settings) -> Consumer:
     # For the calls that are rare and exist for threads only: the checks at start, dead letters, the index of failures.
     threads = build_store(ours, connections=4)
     index = ParkedIndex(threads)
+    shares = build_shares(ours)
     intake = Intake(
         lambda: content.current.catalog,
         EndpointDirectory(store),
         AsyncLedger(store, Retention(ours.retention_sent, ours.retention_failed)),
         index_parked=lambda entries: asyncio.to_thread(index.add, entries),
         limits=Limits(ours.event_max_bytes, ours.batch_deliveries, ours.batch_bytes),
-        shard=build_shares(ours).shard,
+        shard=shares.shard,
+        standing=shares.standing,
+        pressure=Pressure(ours.queue_depth),
     )
     return Consumer(
         ours.broker_url,
         intake,
         lambda: asyncio.to_thread(check_storage, ours, threads),
         dead_letters=_examining(DeadLetters(build_ledger(ours, threads), index)),
+        tell_full=lambda queues: store.run(tell_full(queues)),
         broker_ca_file=ours.broker_ca_file,
         pace=Pace(ours.intake_prefetch, ours.intake_linger),
         grace=ours.grace,

@@ -172,6 +172,14 @@ class RabbitMQ:
         """Unblocks publishers."""
         self._control.run("rabbit_alarm:clear_alarm({resource_limit, disk, node()})")
 
+    def starve_of_memory(self) -> None:
+        """A real memory alarm, by `rabbitmqctl set_vm_memory_high_watermark`'s own call; undo with `feed`."""
+        self._control.run("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000})")
+
+    def feed(self) -> None:
+        """Gives the node the default share of memory again."""
+        self._control.run("vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
+
     def start(self) -> None:
         """Starts the node and waits until it speaks AMQP."""
         self._process = start([self._server], self._log, self._environment())

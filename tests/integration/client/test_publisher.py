@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 
 import orjson
@@ -20,6 +21,7 @@ from notifier.client import (
     InvalidEvent,
     Publisher,
     PublisherClosed,
+    Receipt,
     Rejected,
     SomeNotPublished,
     Unroutable,
@@ -155,6 +157,32 @@ def test_an_alarm_ends_in_an_error_within_the_time_given(publisher: Publisher, r
 
     # And when the disk has room again, publishing goes on
     assert publisher.publish("a", id="after", timeout=30).id == "after"
+
+
+def test_a_publisher_that_does_not_wait_for_alarms_raises_at_once_and_goes_on_by_itself(
+    service_url: str, rabbitmq: RabbitMQ
+) -> None:
+    with Publisher(service_url, source="/s", waits_for_alarms=False) as publisher:
+        publisher.publish("a", id="before")
+        rabbitmq.set_disk_alarm()
+        try:
+            # Given an event that makes the broker say so, which it does only to those who publish
+            with pytest.raises(BrokerBlocked, match="disk"):
+                publisher.publish("a", id="first", timeout=60)
+            # When more are published, with all the time in the world, then each is refused by `submit` itself
+            with pytest.raises(BrokerBlocked, match="disk"):
+                publisher.submit(Event(type="a", id="second"), timeout=60)
+        finally:
+            rabbitmq.clear_disk_alarm()
+        # And when the disk has room again, publishing goes on
+        assert until_taken(publisher, "after").id == "after"
+
+
+def until_taken(publisher: Publisher, event_id: str) -> Receipt:
+    """Publish again and again until the broker's word that it has room again has come."""
+    while True:
+        with suppress(BrokerBlocked):
+            return publisher.publish("a", id=event_id, timeout=30)
 
 
 def test_a_connection_closed_by_the_broker_is_made_again(

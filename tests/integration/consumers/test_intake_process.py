@@ -1,6 +1,7 @@
 """Events in, tasks out, through the real process: nothing is lost and nothing is planned twice without need."""
 
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -284,24 +285,35 @@ def test_a_deleted_work_queue_is_declared_again(broker: Broker, start_consumer: 
     assert broker.delivered() == ["a/ann@example.org"]
 
 
-def test_a_disk_alarm_makes_it_wait_and_go_on(
-    broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(RabbitMQ.set_disk_alarm, RabbitMQ.clear_disk_alarm), (RabbitMQ.starve_of_memory, RabbitMQ.feed)],
+    ids=["disk", "memory"],
+)
+def test_an_alarm_makes_it_wait_and_go_on(
+    broker: Broker,
+    start_consumer: StartConsumer,
+    rabbitmq: RabbitMQ,
+    begin: Callable[[RabbitMQ], None],
+    end: Callable[[RabbitMQ], None],
 ) -> None:
     # Given events and a broker that lets nobody publish
     broker.publish(*(structured(n) for n in range(20)))
-    rabbitmq.set_disk_alarm()
+    begin(rabbitmq)
     try:
         # When intake runs
         process = start_consumer()
         process.until(lambda p: "holds publishers back" in str(p.readiness()))
+        assert process.metric("notifier_intake_paused") == 1
         assert broker.depths() == {"notifier.intake": 20}
     finally:
-        rabbitmq.clear_disk_alarm()
+        end(rabbitmq)
 
     # Then it goes on by itself, and no event was returned or lost
     broker.until_taken_in()
     assert sorted(broker.delivered()) == sorted(f"{n}/ann@example.org" for n in range(20))
     assert process.metric("notifier_broker_reconnects_total") == 0
+    assert process.metric("notifier_intake_paused") == 0
 
 
 def test_sigterm_finishes_what_was_taken_and_exits_well(broker: Broker, start_consumer: StartConsumer) -> None:
