@@ -2,9 +2,10 @@
 
 The rate in force lies where `storage.limits` reads it at every reservation; here is only how it moves. A complaint
 halves it. Where nobody configured a rate, the first complaint makes one: what all workers got through in the second
-before, of which half is in force. Seconds in which mails go through raise it: by a factor while it is being searched,
-and once it was found too high along a cubic, as TCP CUBIC does: back to where it was in some seconds, slow around that
-rate, fast beyond, until it is the configured one again or far above the learned one and forgotten.
+before, of which half is in force. Seconds in which mails went through and more wanted to raise it: by a factor while it
+is being searched, and once it was found too high along a cubic, as TCP CUBIC does: back to where it was in some
+seconds, slow around that rate, fast beyond, until it is the configured one again or far above the learned one, and
+forgotten. What goes through while nothing waits says nothing about how fast it might go.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ from notifier.storage.store import Store
 FORGOTTEN_AT = 20.0
 #: Mails a second below which no learned rate falls: one in ten seconds goes to see whether it is better.
 LEAST_PER_SECOND = 0.1
-#: Seconds in which further complaints are about what was under way when the rate was cut.
-CUT_APART_S = 1.5
+#: Seconds in which further complaints are about what was under way when the rate was cut, or had been granted by the
+#: rate of before and slept until now.
+CUT_APART_S = 3.0
 #: Seconds between two raises, whoever makes them.
 RAISE_APART_S = 1.0
 #: Growth a second while the rate is searched: a tenth of what is possible is found to be too little in nine seconds.
 SEARCH_GROWTH = 1.3
 #: Seconds with mails going through until a rate that was cut is back where it was.
 RECOVERY_STEPS = 15
+#: Seconds after which a rate is forgotten that nobody came near meanwhile.
+FORGOTTEN_AFTER_S = 600.0
+
+_PLACES = (keys.limits_adapted(), keys.limits_version(), keys.limits_courses())
 
 
 class AdaptiveRates:
@@ -39,17 +45,20 @@ class AdaptiveRates:
         self._run = store.run
         self._clock = clock
 
-    def slow(self, scope: Scope, *, measured: float) -> None:
-        """It said that we are too fast. ``measured``: mails a second this worker got through; 0: it has a limit."""
-        self._run(_slow(str(scope), measured * FORGOTTEN_AT, self._clock()))
+    def slow(self, scope: Scope, *, measured: float) -> bool:
+        """It said that we are too fast; whether this cut its rate, and not another complaint a moment ago.
+
+        ``measured``: mails a second this worker got through; 0 when its rate is configured.
+        """
+        return self._run(_slow(str(scope), measured * FORGOTTEN_AT, self._clock()))
 
     def raise_(self, scopes: Sequence[Scope]) -> int:
         """Mails went through these; returns how many of them are slowed down still. One round trip."""
         return self._run(_raise([str(scope) for scope in scopes], self._clock()))
 
 
-def _slow(scope: str, assumed: float, now: float) -> Operation[None]:
-    places = [keys.limits_adapted(), keys.limits_version(), keys.limits_courses()]
+def _slow(scope: str, assumed: float, now: float) -> Operation[bool]:
+    places = [*_PLACES, keys.limit_state(scope)]
     words: list[str | int] = [
         f"{assumed:.6f}",
         repr(1 / FORGOTTEN_AT),
@@ -57,11 +66,13 @@ def _slow(scope: str, assumed: float, now: float) -> Operation[None]:
         milliseconds(CUT_APART_S),
         milliseconds(now),
     ]
-    yield [run_script("slow", places, scope, *words)]
+    (was_cut,) = yield [run_script("slow", places, scope, *words)]
+    return bool(was_cut == 1)
 
 
 def _raise(scopes: Sequence[str], now: float) -> Operation[int]:
-    places = [keys.limits_adapted(), keys.limits_version(), keys.limits_courses()]
-    words: list[str | int] = [milliseconds(RAISE_APART_S), repr(SEARCH_GROWTH), RECOVERY_STEPS, milliseconds(now)]
+    places = [*_PLACES, *(keys.limit_state(scope) for scope in scopes)]
+    words: list[str | int] = [milliseconds(RAISE_APART_S), repr(SEARCH_GROWTH), RECOVERY_STEPS]
+    words += [milliseconds(FORGOTTEN_AFTER_S), milliseconds(now)]
     (left,) = yield [run_script("raise", places, *words, *scopes)]
     return int(left)

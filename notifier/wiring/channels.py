@@ -7,12 +7,13 @@ from notifier.channels.email.dkim import DkimSigner
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
 from notifier.settings import Settings, split_list
 from notifier.wiring.edges import build_guard, build_links
 
 
-def build_email(ours: Settings) -> EmailChannel:
+def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
     """The email channel with its relays, signing key and unsubscribe links."""
     relays = SmtpRelays(
         split_list(ours.smtp_url),
@@ -23,7 +24,12 @@ def build_email(ours: Settings) -> EmailChannel:
     )
     dkim = DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key) if ours.dkim_domain else None
     return EmailChannel(
-        relays, sender=ours.email_from, hostname=ours.email_hostname, unsubscribe=build_links(ours), dkim=dkim
+        relays,
+        sender=ours.email_from,
+        hostname=ours.email_hostname,
+        unsubscribe=build_links(ours),
+        dkim=dkim,
+        watch=watch,
     )
 
 

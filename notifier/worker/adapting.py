@@ -14,6 +14,7 @@ from notifier import metrics
 from notifier.domain.limit import Scope
 from notifier.engine.rate_watch import Complaint, RateWatch
 from notifier.errors import StorageUnavailable
+from notifier.limits.table import LEARNED, LimitTable
 from notifier.logs import get, wide
 from notifier.storage.adaptive import CUT_APART_S, RAISE_APART_S, AdaptiveRates
 from notifier.storage.limits import Limits
@@ -32,14 +33,13 @@ class Adapting:
         watch: RateWatch,
         rates: AdaptiveRates,
         limits: Limits,
-        is_limited: Callable[[Scope], bool],
+        table: Callable[[], LimitTable],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``is_limited``: whether somebody configured a rate for it, asked when it complains."""
         self._watch = watch
         self._rates = rates
         self._limits = limits
-        self._is_limited = is_limited
+        self._table = table
         self._clock = clock
         self._slowed: set[Scope] = set()
         self._cut: dict[Scope, float] = {}
@@ -64,12 +64,16 @@ class Adapting:
         scope = complaint.scope
         if now < self._cut.get(scope, now - 1):
             return
-        measured = 0.0 if self._is_limited(scope) else complaint.measured
-        self._rates.slow(scope, measured=measured)
+        rate, origin = self._table().find(scope.kind, scope.name)
+        is_configured = rate is not None and origin != LEARNED
+        measured = 0.0 if is_configured else complaint.measured
+        was_cut = self._rates.slow(scope, measured=measured)
         self._cut = {known: until for known, until in self._cut.items() if until > now}
         self._cut[scope] = now + CUT_APART_S
         self._slowed.add(scope)
         self._raise_at = now + CUT_APART_S
+        if not was_cut:
+            return
         metrics.RATE_CUTS.labels(scope.kind).inc()
         reply = complaint.reply[:200]
         wide(_log, "rate.cut", level=logging.WARNING, scope=str(scope), measured=round(measured, 1), reply=reply)

@@ -17,6 +17,7 @@ from notifier.engine.relay_breaker import RelayState
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RelayBoard
+from notifier.worker.adapting import Adapting
 from notifier.worker.deciding import look_again_in
 from notifier.worker.following import Publishes
 from notifier.worker.holding import hold
@@ -27,11 +28,14 @@ _log = get("relay")
 class Relaying:
     """Keeps batches from relays that are paused, and tells who is."""
 
-    def __init__(self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str) -> None:
+    def __init__(
+        self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str, adapting: Adapting
+    ) -> None:
         self._email = email
         self._publisher = publisher
         self._board = board
         self._owner = owner
+        self._adapting = adapting
         self._told: tuple[RelayState, ...] = email.relay_states()
         for state in self._told:
             metrics.RELAY_UP.labels(state.relay).set(state.up)
@@ -46,7 +50,8 @@ class Relaying:
         return True
 
     def tell(self) -> None:
-        """After a batch: note what changed. One comparison when nothing did."""
+        """After a batch: note what changed. Some comparisons when nothing did."""
+        self._adapting.follow()
         states = self._email.relay_states()
         if states == self._told:
             return

@@ -1,33 +1,53 @@
--- Mails went through these scopes without a complaint: each may go a little faster.
--- KEYS adapted scopes, version of all limits, courses of adaptation
--- ARGV ms between steps, growth of the first search, steps back to the ceiling, now in ms, then the scopes
--- → how many of them are slowed down still
-local now, left = tonumber(ARGV[4]), 0
-for i = 5, #ARGV do
-  local text = redis.call('HGET', KEYS[1], ARGV[i])
+-- Mails went through these scopes without a complaint: each that is used to its full may go a little faster.
+-- KEYS adapted scopes, version of all limits, courses of adaptation, then the state of each scope
+-- ARGV ms between steps, growth of the first search, steps back to the ceiling, ms until an idle one is forgotten,
+--      now in ms, then the scopes → how many of them are slowed down still
+local now, left = tonumber(ARGV[5]), 0
+local time = redis.call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+
+local function forget(scope)
+  redis.call('HDEL', KEYS[1], scope)
+  redis.call('HDEL', KEYS[3], scope)
+  redis.call('INCR', KEYS[2])
+end
+
+-- Whether more wants to go than may: two and more have their time ahead of them. Else success says nothing about speed.
+local function is_busy(key)
+  local next, line, urgent, interval = string.match(redis.call('GET', key) or '', '^(%S+) (%S+) (%S+) (%S+)')
+  if not next then return false end
+  return math.max(tonumber(next) - tonumber(interval), tonumber(line), tonumber(urgent)) > micros
+end
+
+for i = 6, #ARGV do
+  local scope, text = ARGV[i], redis.call('HGET', KEYS[1], ARGV[i])
   if text then
     left = left + 1
-    local before, learned, changed = string.match(text, '^(%S+) (%S+) (%S+)$')
+    local before, learned, changed, way = string.match(text, '^(%S+) (%S+) (%S+) ?(%S*)$')
     local factor, since = tonumber(before), now - tonumber(changed)
     if since < 0 or since >= tonumber(ARGV[1]) then
-      local course = redis.call('HGET', KEYS[3], ARGV[i])
-      local ceiling, steps, cut = string.match(course or '', '^(%S+) (%S+) (%S+)$')
-      ceiling, steps = tonumber(ceiling or 0), tonumber(steps or 0) + 1
-      if ceiling > 0 then
-        -- Half of the ceiling at the cut, slow around it, ever faster beyond: a cubic.
-        local way = steps / tonumber(ARGV[3]) - 1
-        factor = math.max(factor, ceiling * (1 + way * way * way / 2))
-      else
-        factor = factor * tonumber(ARGV[2])
-      end
-      if factor >= 1 then
-        redis.call('HDEL', KEYS[1], ARGV[i])
-        redis.call('HDEL', KEYS[3], ARGV[i])
-        redis.call('INCR', KEYS[2])
+      if is_busy(KEYS[i - 2]) then
+        local course = redis.call('HGET', KEYS[3], scope)
+        local ceiling, steps, cut = string.match(course or '', '^(%S+) (%S+) (%S+)$')
+        steps = tonumber(steps or 0) + 1
+        if way == 'search' or not ceiling then
+          factor = factor * tonumber(ARGV[2])
+        else
+          -- Half of the ceiling at the cut, slow around it, ever faster beyond: a cubic.
+          local part = steps / tonumber(ARGV[3]) - 1
+          factor = math.max(factor, tonumber(ceiling) * (1 + part * part * part / 2))
+        end
+        if factor < 1 then
+          if way == '' then way = 'known' end
+          redis.call('HSET', KEYS[1], scope, string.format('%.6f %s %s %s', factor, learned, ARGV[5], way))
+          redis.call('HSET', KEYS[3], scope, string.format('%s %d %s', ceiling or '0', steps, cut or ARGV[5]))
+        else
+          forget(scope)
+          left = left - 1
+        end
+      elseif since >= tonumber(ARGV[4]) then
+        forget(scope)
         left = left - 1
-      else
-        redis.call('HSET', KEYS[1], ARGV[i], string.format('%.6f %s %s', factor, learned, ARGV[4]))
-        redis.call('HSET', KEYS[3], ARGV[i], string.format('%.6f %d %s', ceiling, steps, cut or ARGV[4]))
       end
     end
   end

@@ -1,40 +1,46 @@
 -- A relay or domain said that we are too fast.
--- KEYS adapted scopes, version of all limits, courses of adaptation
+-- KEYS adapted scopes, version of all limits, courses of adaptation, state of the scope
 -- ARGV scope, rate to assume where none is configured (0: one is), its share in force at first, least learned rate,
---      ms between cuts, now in ms → factor in force
--- An adapted scope is 'factor learned-rate changed-at'; its course is 'ceiling steps cut-at', the ceiling 0 until it was
--- told a second time.
+--      ms between cuts, now in ms → 1 when this cut the rate, 0 when it had been cut a moment ago
+-- An adapted scope is 'factor learned-rate changed-at course': 'search' until it was told a second time, then 'known'.
+-- What else its course needs is 'ceiling steps cut-at'.
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 local now, assumed = tonumber(ARGV[6]), tonumber(ARGV[2])
-local factor, learned = 1, '0'
+local factor, learned, way = 1, '0', ''
 if text then
-  factor, learned = string.match(text, '^(%S+) (%S+)')
+  factor, learned, way = string.match(text, '^(%S+) (%S+) %S+ ?(%S*)$')
   factor = tonumber(factor)
-  local ceiling, cut = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '^(%S+) %S+ (%S+)$')
+  local cut = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '(%S+)$')
   local since = cut and now - tonumber(cut) or -1
   -- What was under way when the rate was cut is refused too. A clock that was set back stops nothing.
   if since >= 0 and since < tonumber(ARGV[5]) then
-    if tonumber(ceiling) == 0 and learned ~= '0' and assumed > 0 then
+    if way == 'search' and learned ~= '0' and assumed > 0 then
       -- Another worker told what it got through in the same moment: together they got through the sum.
       learned = string.format('%.6f', tonumber(learned) + assumed)
-      redis.call('HSET', KEYS[1], ARGV[1], string.format('%.6f %s %s', factor, learned, ARGV[6]))
+      redis.call('HSET', KEYS[1], ARGV[1], string.format('%.6f %s %s search', factor, learned, ARGV[6]))
       redis.call('INCR', KEYS[2])
     end
-    return tostring(factor)
+    return 0
   end
 end
 
 -- A course counts from where it was told that it is too fast: 'ceiling', a share of the full rate. The full rate of a
 -- learned limit is where it is forgotten, and moves along.
 local share, ceiling, known = tonumber(ARGV[3]), factor, text
+way = 'known'
 if learned ~= '0' then
   learned = string.format('%.6f', math.max(factor * tonumber(learned), 2 * tonumber(ARGV[4])) / share)
   factor, ceiling, known = share, share, nil
 elseif not text and assumed > 0 then
-  learned, factor, ceiling = ARGV[2], share, 0
+  learned, factor, ceiling, way = ARGV[2], share, 0, 'search'
 end
 local wanted = factor / 2
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.6f %s %s', wanted, learned, ARGV[6]))
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.6f %s %s %s', wanted, learned, ARGV[6], way))
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%.6f 0 %s', ceiling, ARGV[6]))
 if not known then redis.call('INCR', KEYS[2]) end
-return tostring(wanted)
+-- Those who were sent away were counted by the rate of before.
+local state = redis.call('GET', KEYS[4])
+if state then
+  redis.call('SET', KEYS[4], string.match(state, '^%S+ %S+ %S+ %S+'), 'KEEPTTL')
+end
+return 1
