@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from notifier.cli.choosing import Choice, Doing, with_options
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_operator
@@ -16,35 +16,18 @@ from notifier.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
     from notifier.failures.operator import Operator, Summary
-    from notifier.storage.parked import ParkedFilter
 
 group = typer.Typer(
     cls=SpeakingGroup, help="Failure queues: look, send again, drop.", epilog=EXPLAINED, no_args_is_help=True
 )
 
-Identities = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these entries.")]
-Channel = Annotated[str, typer.Option(help="email, webhook, digest or intake.")]
-Cause = Annotated[str, typer.Option(help="Why it is there, such as exhausted or render_failed.")]
-Rule = Annotated[str, typer.Option(help="Such as order.shipped/customer-email.")]
-Tenant = Annotated[str, typer.Option(help="Only this tenant's.")]
-EventType = Annotated[str, typer.Option("--type", help="Only this event type.")]
-Older = Annotated[str, typer.Option(help="Parked at least this long ago: 90s, 15m, 6h, 2d.")]
-Newer = Annotated[str, typer.Option(help="Parked at most this long ago.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
-All = Annotated[bool, typer.Option("--all", help="Everything; needed when nothing else is chosen.")]
 
 
 @group.command("list")
+@with_options
 def browse(
-    channel: Channel = "",
-    cause: Cause = "",
-    rule: Rule = "",
-    tenant: Tenant = "",
-    event_type: EventType = "",
-    older_than: Older = "",
-    newer_than: Newer = "",
+    chosen: Choice,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Entries at once.")] = 50,
     after: Annotated[str, typer.Option(help="What the page before printed as its end.")] = "",
     as_json: Json = False,
@@ -54,8 +37,7 @@ def browse(
     Example: notifier failures list --channel email --cause exhausted --newer-than 1d
     """
     operator = opened_operator()
-    chosen = _chosen((), channel, cause, rule, tenant, event_type, older_than, newer_than)
-    page = operator.search(chosen, limit=limit, after=after)
+    page = operator.search(chosen.entries(), limit=limit, after=after)
     counts = {f"{queue} {why}": count for (queue, why), count in sorted(operator.counts().items()) if count}
     if as_json:
         entries = [entry.as_dict() for entry in page.entries]
@@ -106,50 +88,25 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: Json =
 
 
 @group.command()
+@with_options
 def replay(
-    ids: Identities = None,
-    channel: Channel = "",
-    cause: Cause = "",
-    rule: Rule = "",
-    tenant: Tenant = "",
-    event_type: EventType = "",
-    older_than: Older = "",
-    newer_than: Newer = "",
-    everything: All = False,
-    rate: Annotated[float, typer.Option(min=0, help="Entries a second; 0 is no limit.")] = 0,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
+    chosen: Doing, rate: Annotated[float, typer.Option(min=0, help="Entries a second; 0 is no limit.")] = 0
 ) -> None:
     """Send parked entries again, after saying how many. What was sent meanwhile is not sent twice.
 
     Example: notifier failures replay --cause render_failed --rule order.shipped/customer-email --rate 20
     """
-    chosen = _chosen(tuple(ids or ()), channel, cause, rule, tenant, event_type, older_than, newer_than)
-    _act("replay", chosen, everything=everything, dry_run=dry_run, yes=yes, as_json=as_json, rate=rate)
+    _act("replay", chosen, rate)
 
 
 @group.command()
-def discard(
-    ids: Identities = None,
-    channel: Channel = "",
-    cause: Cause = "",
-    rule: Rule = "",
-    tenant: Tenant = "",
-    event_type: EventType = "",
-    older_than: Older = "",
-    newer_than: Newer = "",
-    everything: All = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: Json = False,
-) -> None:
+@with_options
+def discard(chosen: Doing) -> None:
     """Drop parked entries for good, after saying how many. The ledger keeps that they failed.
 
     Example: notifier failures discard --cause bad_recipient --older-than 30d --yes
     """
-    chosen = _chosen(tuple(ids or ()), channel, cause, rule, tenant, event_type, older_than, newer_than)
-    _act("discard", chosen, everything=everything, dry_run=dry_run, yes=yes, as_json=as_json)
+    _act("discard", chosen)
 
 
 @group.command()
@@ -173,30 +130,29 @@ def _unindexed(operator: Operator) -> dict[str, int]:
         return {}
 
 
-def _act(
-    verb: str, chosen: ParkedFilter, *, everything: bool, dry_run: bool, yes: bool, as_json: bool, rate: float = 0
-) -> None:
-    operator = opened_operator()
-    if not everything and chosen == type(chosen)():
+def _act(verb: str, chosen: Doing, rate: float = 0) -> None:
+    entries = chosen.named()
+    if not chosen.everything and entries == type(entries)():
         raise fail(f"name ids or filters, or --all to {verb} everything", USAGE)
-    count = operator.count(chosen)
-    if dry_run or not count:
-        _report(verb, {"chosen": count, "done": 0, "already_sent": 0, "missing": 0}, as_json, dry_run)
+    operator = opened_operator()
+    count = operator.count(entries)
+    if chosen.dry_run or not count:
+        _report(verb, {"chosen": count, "done": 0, "already_sent": 0, "missing": 0}, chosen)
         return
-    confirm(f"{verb} {count} {'entry' if count == 1 else 'entries'}", yes)
+    confirm(f"{verb} {count} {'entry' if count == 1 else 'entries'}", chosen.yes)
     with progress(verb.capitalize(), count) as moved:
         summary: Summary = (
-            operator.replay(chosen, rate=rate, progress=moved)
+            operator.replay(entries, rate=rate, progress=moved)
             if verb == "replay"
-            else operator.discard(chosen, progress=moved)
+            else operator.discard(entries, progress=moved)
         )
-    _report(verb, dataclasses.asdict(summary), as_json, dry_run)
+    _report(verb, dataclasses.asdict(summary), chosen)
 
 
-def _report(verb: str, summary: dict[str, Any], as_json: bool, dry_run: bool) -> None:
-    if as_json:
+def _report(verb: str, summary: dict[str, Any], chosen: Doing) -> None:
+    if chosen.as_json:
         print_json(summary)
-    elif dry_run or not summary["chosen"]:
+    elif chosen.dry_run or not summary["chosen"]:
         typer.echo(f"{summary['chosen']} would be chosen; nothing was done")
     else:
         done = "sent again" if verb == "replay" else "dropped"
@@ -205,38 +161,3 @@ def _report(verb: str, summary: dict[str, Any], as_json: bool, dry_run: bool) ->
             typer.echo(f"{summary['already_sent']} sent meanwhile, not sent again")
         if summary["missing"]:
             typer.echo(f"{summary['missing']} taken by somebody else")
-
-
-def _chosen(
-    ids: tuple[str, ...], channel: str, cause: str, rule: str, tenant: str, event_type: str, older: str, newer: str
-) -> ParkedFilter:
-    from notifier.domain.outcome import Cause as Causes
-    from notifier.domain.topology import FAILURE_QUEUES
-    from notifier.storage.parked import ParkedFilter
-
-    queue = f"failed-{channel}" if channel else ""
-    if queue and queue not in FAILURE_QUEUES:
-        known = ", ".join(name.removeprefix("failed-") for name in FAILURE_QUEUES)
-        raise fail(f"--channel {channel!r}: there are {known}", USAGE)
-    if cause and cause not in list(Causes):
-        raise fail(f"--cause {cause!r}: there are {', '.join(Causes)}", USAGE)
-    now = time.time()
-    return ParkedFilter(
-        queue=queue,
-        cause=Causes(cause) if cause else None,
-        rule=rule,
-        tenant=tenant,
-        event_type=event_type,
-        older_than=None if not older else now - _seconds("--older-than", older),
-        newer_than=None if not newer else now - _seconds("--newer-than", newer),
-        ids=ids,
-    )
-
-
-def _seconds(option: str, text: str) -> float:
-    from notifier.rules.durations import seconds
-
-    found = seconds(text)
-    if found is None:
-        raise fail(f"{option} {text!r}: write a duration such as 90s, 15m, 6h or 2d", USAGE)
-    return found
