@@ -1,0 +1,74 @@
+"""``notifier relays``: which mail relays there are, which workers have paused one and why, how fast they are used."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from notifier.cli.opening import opened_relays
+from notifier.cli.printing import moment, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from notifier.storage.limits import Adapted
+    from notifier.storage.relays import PausedRelay
+
+
+def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the mail relays in order of preference, and which workers have paused them.
+
+    Each worker finds out by itself whether a relay is well: it may be one machine that cannot reach it. A relay that no
+    living worker has paused is up.
+
+    Example: notifier relays
+    """
+    with opened_relays() as (names, board, limits):
+        paused, adapted = board.paused(), limits.adapted()
+    slowed = {scope.name: found for scope, found in adapted.items() if scope.kind == "relay"}
+    known = list(dict.fromkeys([*names, *(one.relay for one in paused)]))
+    rows = [_row(name, [one for one in paused if one.relay == name], slowed.get(name)) for name in known]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        "",
+        ("Relay", "State", "Since", "Next probe", "Rate", "Workers", "Reason"),
+        (
+            (
+                row["relay"],
+                "up" if row["up"] else "paused",
+                moment(row["since"]),
+                moment(row["probe_at"]),
+                row["rate"],
+                len(row["paused_by"]) or "",
+                row["reason"],
+            )
+            for row in rows
+        ),
+    )
+
+
+def _row(name: str, paused: Sequence[PausedRelay], adapted: Adapted | None) -> dict[str, Any]:
+    first = min(paused, key=lambda one: one.since, default=None)
+    return {
+        "relay": name,
+        "up": not paused,
+        "since": first.since if first else None,
+        "probe_at": min((one.probe_at for one in paused), default=None),
+        "reason": first.reason if first else "",
+        "rate": _rate(adapted),
+        "slowed": dataclasses.asdict(adapted) if adapted else None,
+        "paused_by": [one.owner for one in paused],
+    }
+
+
+def _rate(adapted: Adapted | None) -> str:
+    """What adaptation leaves of its rate; empty when it is used as fast as it may be."""
+    if adapted is None:
+        return ""
+    if adapted.learned is None:
+        return f"{adapted.factor:.0%} of its limit"
+    return f"{adapted.factor * adapted.learned.per_second:.3g}/s, learned"
