@@ -1,6 +1,6 @@
 """Held deliveries: what waits in ``held-webhook`` is sent, thinned out or dropped when its endpoint is resumed.
 
-An operator resumes an endpoint, or it recovers by itself; then `sweep`, which runs in a worker every two seconds, does
+An operator resumes an endpoint, or it recovers by itself; then `sweep`, which every worker runs every two seconds, does
 the same with the endpoint's own policy. An endpoint that has been away for long, and that nothing new arrives for, is
 probed with the oldest of what it holds. One walk at a time, for all endpoints that are due.
 """

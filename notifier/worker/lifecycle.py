@@ -38,6 +38,8 @@ from notifier.worker.recorder import Recorder
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0
 LIVENESS_TTL_S = 8.0
+#: Seconds between looks for endpoints whose held deliveries may go: one command in Redis for each worker.
+HELD_EVERY_S = 2.0
 #: Exit status of a worker that left without finishing; a supervisor restarts it, the broker redelivers its batches.
 EXIT_UNFINISHED = 70
 
@@ -121,17 +123,19 @@ def start(parts: WorkerParts) -> None:
     _current = parts
     _beat_once(parts)
     gevent.spawn(_show_life, parts)
+    gevent.spawn(_look_after_held, parts)
     parts.health.start()
 
 
 def stop() -> None:
     """Write what is queued, close what is open, and give up our claims at once."""
-    global _current
-    parts, _current = _current, None
+    global _current  # noqa: PLW0603 - see `start`
+    parts = _current
     if parts is None:
         return
-    # Those that were left behind: what ends now needs no second worker, and is not sent twice.
+    # Those that were left behind: what ends now needs no second worker. They are ours as long as we show life.
     parts.etiquette.stop(parts.grace)
+    _current = None
     parts.recorder.stop()
     for channel in parts.channels:
         parts.engine.run(channel.close, timeout=5)
@@ -145,6 +149,21 @@ def _show_life(parts: WorkerParts) -> None:
     while _current is parts:
         _beat_once(parts)
         gevent.sleep(LIVENESS_EVERY_S)
+
+
+def _look_after_held(parts: WorkerParts) -> None:
+    """In every worker, and not by Beat: without digests nobody need run one, and held deliveries must not stay."""
+    while _current is parts:
+        # First a moment: a worker that has just started has nothing it could have missed.
+        gevent.sleep(HELD_EVERY_S)
+        try:
+            parts.held.sweep()
+        except NotifierError as error:
+            # Redis or the broker is away; the next look finds the same.
+            wide(_log, "held.unseen", level=logging.WARNING, error=str(error))
+        except Exception:
+            # A bug, with its trace; what is held must not stay for it until the worker is started again.
+            _log.exception("held.crashed")
 
 
 def _beat_once(parts: WorkerParts) -> None:

@@ -35,9 +35,5 @@ def digest(batch: dict[str, Any]) -> None:
 # dead-lettered into failed-digest, where every one of them would lie as something nobody can read.
 @shared_task(name="notifier.sweep", ignore_result=True, acks_late=False)
 def sweep() -> None:
-    """Close the digest windows that are due and resume endpoints that are back.
-
-    Beat asks every few seconds, and asking twice changes nothing.
-    """
+    """Close the digest windows that are due; Beat asks every few seconds, and asking twice changes nothing."""
     current().collector.sweep()
-    current().held.sweep()
