@@ -96,8 +96,7 @@ class Stage:
     def new_endpoints(self, wanted: Iterable[tuple[str, str]]) -> list[str]:
         """Register URLs, each for a pattern of event types; their ids."""
         endpoints = build_endpoints(read_settings(self._notifier(self.mails)), self._store)
-        added = [endpoints.add("default", url, event_types=(pattern,)).id for url, pattern in wanted]
-        return added
+        return [endpoints.add("default", url, event_types=(pattern,)).id for url, pattern in wanted]
 
     def ledger(self) -> Ledger:
         """The ledger the service writes."""

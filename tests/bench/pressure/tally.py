@@ -1,9 +1,8 @@
 """What a relay was sent: by second, and how often each recipient was reached."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from statistics import median
 
 from tests.bench.relay import Line
 
@@ -55,8 +54,3 @@ class Tally:
     def doubled(self) -> int:
         """Mails beyond the first of each recipient."""
         return self.taken.total() - sum(1 for number in self.taken.values() if number)
-
-
-def spread(numbers: Sequence[float]) -> str:
-    """Median, least and most."""
-    return f"{median(numbers):,.0f} ({min(numbers):,.0f}–{max(numbers):,.0f})"
