@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import gevent
 
@@ -17,11 +17,13 @@ from notifier.domain.delivery import Attempt, Delivery, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
+from notifier.domain.rule import Priority
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.ledger import Record
+from notifier.worker.breathing import Breath
 from notifier.worker.claiming import Claims, Stores, claim_batch
 from notifier.worker.consequences import Consequences
 from notifier.worker.etiquette import Etiquette
@@ -43,9 +45,6 @@ LEASE_SLACK_S = 60.0
 #: Seconds until the second look at what another worker has. Just over the 8 s a killed worker's sign of life lasts:
 #: its batches come back at once and find it still "alive".
 ORPHAN_LOOK_S = 9.0
-#: Seconds of rendering after which other greenlets get their turn: fifty templates in one batch must not keep a high
-#: batch waiting, nor slow ones signs of life and broker heartbeats. With 20 ms a high one waited twice as long.
-HUB_SHARE_S = 0.002
 
 _log = get("worker")
 
@@ -80,6 +79,7 @@ class Dispatch:
         self._relaying = relaying
         self._pacing = pacing
         self._etiquette = etiquette
+        self._breath = Breath()
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
@@ -120,7 +120,8 @@ class Dispatch:
         sifted = self._throttling.sift(claims.work, directory, now())
         paced = self._pacing.pace(sifted.work, directory, batch.priority, now())
         self._delay(paced.delayed, claims)
-        ready, withheld, postponed = self._prepare(paced.work, content, directory)
+        with self._breath.turn(urgent=batch.priority is Priority.HIGH) as pause:
+            ready, withheld, postponed = self._prepare(paced.work, content, directory, pause)
         withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
@@ -174,16 +175,13 @@ class Dispatch:
         )
 
     def _prepare(
-        self, work: Sequence[Work], content: Content, directory: Directory
+        self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
     ) -> tuple[list[Ready], list[Withheld], list[Postponed]]:
         ready: list[Ready] = []
         withheld: list[Withheld] = []
         postponed: list[Postponed] = []
-        switched = now()
         for one in work:
-            if now() - switched > HUB_SHARE_S:
-                gevent.sleep(0)
-                switched = now()
+            pause()
             match self._preparer.prepare(one, content, directory, now()):
                 case Ready() as result:
                     ready.append(result)
