@@ -28,6 +28,11 @@ class RankedSemaphore:
         """Whether `acquire` would wait."""
         return self._free == 0
 
+    @property
+    def in_demand(self) -> bool:
+        """Whether somebody waits; also true for a moment after the last one gave up."""
+        return bool(self._line)
+
     async def acquire(self) -> bool:
         """Take a slot, waiting for one."""
         if self._free:

@@ -68,6 +68,11 @@ class RelayBreaker:
         self._probing = not self.state.up
         return None
 
+    @property
+    def passes(self) -> bool:
+        """Whether the relay is up and does not rest, so that whoever uses it may go on without asking anew."""
+        return self.state.up and not self._rests_until
+
     def remaining(self) -> float:
         """Seconds until the relay may be used or probed; 0 when it may be now."""
         if self.state.up:

@@ -5,29 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from notifier.engine.deadlines import QUEUE_SHARE, Deadlines
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState
 from notifier.engine.replies import LOGIN_CODES
-from notifier.engine.smtp import BeforeDot, Connection, Mail
+from notifier.engine.smtp import BeforeDot, Mail
 from notifier.engine.smtp_connect import RelayAddress, open_connection, tls_context
+from notifier.engine.smtp_lanes import Errand, Lanes
 from notifier.engine.smtp_pool import SmtpPool
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from notifier.errors import InvalidAddress
 
 #: Mails one connection carries before it is closed; relays commonly allow 100 or more.
 MAILS_PER_CONNECTION = 100
-#: Share of the deadline within which all before the final dot must be over: the reply to the dot has the other half,
-#: because giving up there means not knowing (RFC 5321 §4.5.3.2.6 asks for 10 minutes, for the same reason).
-EARLY_SHARE = 0.5
 #: Share of the deadline one connect may take, so that a second relay still has its turn before the half is over.
 CONNECT_SHARE = 0.25
-#: A mail may wait this many deadlines for a free connection: 24 batches of 50 over 10 connections of a relay that takes
-#: a second for each mail wait two minutes, and giving up would cost them a try without having tried.
-QUEUE_SHARE = 3.0
 
 #: What would end an address or a command early; `channels.email.addresses` refuses more, this is the last guard.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
@@ -35,6 +31,10 @@ _NOTHING_SAID = (Phase.CONNECT, Phase.AUTH)
 
 #: Seconds given to connections to close before the loop may end.
 FAREWELL_S = 0.1
+
+
+#: Place of the mail, how its transaction ended, and the seconds it took without its wait for a connection.
+Told = Callable[[int, Transaction, float], None]
 
 
 class SmtpRelays:
@@ -56,6 +56,7 @@ class SmtpRelays:
         Raises `SettingsError` for a URL that names no relay.
         """
         self._timeout = timeout
+        self._connections = connections
         context = tls_context(ca_file)
         self._pools: list[SmtpPool] = []
         for address in map(RelayAddress.parse, urls):
@@ -96,20 +97,49 @@ class SmtpRelays:
         but the final dot; if it raises, the dot is not sent. Another relay takes over only while the one before it was
         told nothing about this mail, or wanted another login first.
         """
-        mail = Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot)
-        deadlines = _Deadlines(self._timeout)
-        ended: Transaction = Broken("", Phase.CONNECT, "no relay is configured", False, "connection")
-        failed: Transaction | None = None
-        for pool in self._pools:
-            ended = await _through(pool, mail, deadlines)
-            if not _may_go_elsewhere(ended):
-                return ended
-            if not isinstance(ended, Paused):
-                failed = ended
-        if not isinstance(ended, Paused):
-            return ended
+        ended: list[Transaction] = []
+        await self.deliver_all(
+            [checked(sender, recipient, content, smtputf8, before_final_dot)], lambda _, end, __: ended.append(end)
+        )
+        return ended[0]
+
+    async def deliver_all(self, mails: Sequence[Mail], ended: Told) -> None:
+        """Many transactions (`checked` makes the mails); ``ended`` is told of each."""
+        elsewhere: list[asyncio.Task[None]] = []
+
+        def first_ended(errand: Errand, end: Transaction) -> None:
+            if len(self._pools) > 1 and _may_go_elsewhere(end):
+                elsewhere.append(asyncio.create_task(self._elsewhere(errand, end, ended)))
+            else:
+                ended(errand.place, self._unless_paused(end), errand.deadlines.taken)
+
+        if not self._pools:
+            for place in range(len(mails)):
+                ended(place, Broken("", Phase.CONNECT, "no relay is configured", False, "connection"), 0.0)
+            return
+        errands = [Errand(place, mail, Deadlines(self._timeout)) for place, mail in enumerate(mails)]
+        try:
+            await Lanes(self._pools[0], errands, first_ended).run(self._connections)
+            if elsewhere:
+                await asyncio.gather(*elsewhere)
+        finally:
+            for task in elsewhere:
+                task.cancel()
+
+    async def _elsewhere(self, errand: Errand, failed: Transaction, ended: Told) -> None:
+        """Through the other relays in turn, when the first one cannot."""
+        ends = [failed]
+        for pool in self._pools[1:]:
+            await Lanes(pool, [errand], lambda _, end: ends.append(end)).run(1)
+            if not _may_go_elsewhere(ends[-1]):
+                break
         # What one relay answered says more than that the other one is paused.
-        return failed or replace(ended, seconds=self.paused_for())
+        answered = [end for end in ends if not isinstance(end, Paused)]
+        end = answered[-1] if answered else self._unless_paused(ends[-1])
+        ended(errand.place, end, errand.deadlines.taken)
+
+    def _unless_paused(self, end: Transaction) -> Transaction:
+        return replace(end, seconds=self.paused_for()) if isinstance(end, Paused) and end.down else end
 
     def paused_for(self) -> float:
         """Seconds until some relay may be used or probed; 0 when one may be now. For any thread."""
@@ -123,23 +153,6 @@ class SmtpRelays:
         await asyncio.sleep(FAREWELL_S)
 
 
-class _Deadlines:
-    """The times of one delivery: when its wait for a connection ends, and then its transaction."""
-
-    def __init__(self, seconds: float) -> None:
-        self._clock = asyncio.get_running_loop().time
-        self._seconds = seconds
-        self.queue = self._clock() + seconds * QUEUE_SHARE
-        self.early = 0.0
-        self.late = 0.0
-
-    def begin(self) -> None:
-        """A connection is there; a second relay inherits what is left."""
-        if not self.late:
-            self.late = min(self._clock(), self.queue) + self._seconds
-            self.early = self.late - self._seconds * (1 - EARLY_SHARE)
-
-
 def _may_go_elsewhere(ended: Transaction) -> bool:
     """A relay that only rests is waited for: another one would get all that this one finds too fast."""
     if isinstance(ended, Accepted):
@@ -149,25 +162,15 @@ def _may_go_elsewhere(ended: Transaction) -> bool:
     return ended.phase in _NOTHING_SAID or (isinstance(ended, Rejected) and ended.code in LOGIN_CODES)
 
 
-async def _through(pool: SmtpPool, mail: Mail, deadlines: _Deadlines) -> Transaction:
-    taken = await pool.take(deadlines.queue)
-    deadlines.begin()
-    while isinstance(taken, Connection):
-        try:
-            ended = await taken.carry(mail, deadlines.early, deadlines.late)
-        except BaseException:
-            taken.drop()  # cancelled in the middle: nobody knows where the relay stands
-            pool.give_back(taken)
-            pool.breaker.given_up()
-            raise
-        if not taken.stale:
-            # Before the connection is free: whoever waits for it must not be told no as well.
-            pool.breaker.ended(ended)
-            pool.give_back(taken)
-            return ended
-        # Relays close idle connections at any moment. A new one is never stale, so this happens once.
-        taken = await pool.replace(taken)
-    return taken
+def checked(
+    sender: str, recipient: str, content: bytes, smtputf8: bool = False, before_final_dot: BeforeDot | None = None
+) -> Mail:
+    """A mail for one recipient, so that one reply says what became of one delivery.
+
+    ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all but
+    the final dot; if it raises, the dot is not sent.
+    """
+    return Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot)
 
 
 def _safe(address: str) -> str:

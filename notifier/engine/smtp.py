@@ -65,6 +65,8 @@ class Connection:
         """The last transaction failed at its first command and it was not the first: a new connection may try again."""
         self._dialogue = dialogue
         self._reset = False
+        self._announced: Mail | None = None
+        """Its commands left with the final dot of the mail before; their replies are still to be taken."""
 
     @property
     def usable(self) -> bool:
@@ -87,12 +89,22 @@ class Connection:
             return False
         return replies[0].code < 400
 
-    async def carry(self, mail: Mail, early: float, late: float) -> Transaction:
-        """One transaction: all before the final dot until ``early``, the reply to it until ``late`` (loop time)."""
+    async def carry(self, mail: Mail, early: float, late: float, following: Mail | None = None) -> Transaction:
+        """One transaction: all before the final dot until ``early``, the reply to it until ``late`` (loop time).
+
+        Whoever names the ``following`` mail saves it a round trip: its commands leave with this one's final dot (RFC
+        2920 §3.1). `expects` then says whether they did, and the next mail carried must be that one.
+        """
         self.stale = False
-        self.carried += 1
+        if self._announced is not mail:
+            self.carried += 1
         ended = self._impossible(mail) or await self._announce(mail, early)
-        return ended or await self._hand_over(mail, early, late)
+        return ended or await self._hand_over(mail, early, late, following)
+
+    @property
+    def expects(self) -> Mail | None:
+        """The mail that was announced with the final dot of the one before."""
+        return self._announced
 
     def _impossible(self, mail: Mail) -> Rejected | None:
         """What the relay would refuse anyway, or worse, mangle; in the words it would have used."""
@@ -118,6 +130,8 @@ class Connection:
 
     async def _announce(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
         """Until the relay awaits the content (None) or the transaction has ended."""
+        if self._announced is not None:
+            return await self._take_announced(deadline)
         commands = self._commands(mail)
         groups = [commands] if self.offers.pipelining else [[command] for command in commands]
         replies: list[SMTPResponse] = []
@@ -132,6 +146,14 @@ class Connection:
             if replies[-1].code >= 400:
                 break
         return await self._judge(replies, lost, deadline)
+
+    async def _take_announced(self, deadline: float) -> Rejected | Broken | None:
+        """The replies to commands that left before; a refused mail before it has emptied the relay's envelope."""
+        self._announced, self._reset = None, False
+        try:
+            return await self._judge(await self._dialogue.take(len(_STEPS), deadline), None, deadline)
+        except ConversationLost as lost:
+            return await self._judge([*lost.replies], lost, deadline)
 
     async def _judge(
         self, replies: list[SMTPResponse], lost: ConversationLost | None, deadline: float
@@ -178,11 +200,11 @@ class Connection:
             except ConversationLost:
                 self.drop()
 
-    async def _hand_over(self, mail: Mail, early: float, late: float) -> Transaction:
+    async def _hand_over(self, mail: Mail, early: float, late: float, following: Mail | None) -> Transaction:
         content = _dots_doubled(mail.content)
         try:
             if mail.before_final_dot is None and len(content) <= ONE_WRITE:
-                replies = await self._dialogue.ask(content + b".\r\n", 1, late)
+                replies = await self._end_with(content + b".\r\n", following, late)
             else:
                 self._dialogue.send(content)
                 await self._dialogue.drain(early)
@@ -190,9 +212,18 @@ class Connection:
                     await self._mark(mail.before_final_dot, early)
                 replies = await self._dialogue.ask(b".\r\n", 1, late)
         except ConversationLost as lost:
+            self._announced = None
             phase = Phase.DOT if lost.written else Phase.DATA
             return Broken(self.relay, phase, lost.why, lost.written, lost.kind)
         return self._verdict(replies[0])
+
+    async def _end_with(self, content: bytes, following: Mail | None, late: float) -> list[SMTPResponse]:
+        if following is None or not self.offers.pipelining or self._impossible(following) is not None:
+            return await self._dialogue.ask(content, 1, late)
+        self._dialogue.say(content + b"".join(self._commands(following)), 1 + len(_STEPS))
+        self._announced = following
+        self.carried += 1
+        return await self._dialogue.take(1, late)
 
     async def _mark(self, before_final_dot: BeforeDot, deadline: float) -> None:
         try:

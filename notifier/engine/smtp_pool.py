@@ -58,6 +58,15 @@ class SmtpPool:
             if isinstance(taken, Connection) or not self._serves_others(taken):
                 return taken
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return self._slots.in_demand
+
+    def lends_on(self, connection: Connection) -> bool:
+        """Whether the one who has it may carry one more mail than the present one with it."""
+        return self._keepable(connection, further=1) and self.breaker.passes
+
     def give_back(self, connection: Connection) -> None:
         """Keep it for the next mail, or close it when it is too old, too used or broken."""
         connection.last_used = self._clock()
@@ -128,9 +137,9 @@ class SmtpPool:
             self._discard(connection)
             raise
 
-    def _keepable(self, connection: Connection) -> bool:
+    def _keepable(self, connection: Connection, further: int = 0) -> bool:
         young = self._clock() - connection.opened < MAX_AGE_S
-        return connection.usable and young and connection.carried < self._mails
+        return connection.usable and young and connection.carried + further < self._mails
 
     def _discard(self, connection: Connection) -> None:
         self._open -= 1

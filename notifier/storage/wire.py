@@ -51,9 +51,9 @@ class Exchanger:
     """Round trips of threads and greenlets over one client's connections; at most one caller uses each at a time.
 
     A connection is taken from redis-py's pool once and then kept here: the pool asks its socket before each use whether
-    it is still open, which under gevent is 23 µs of the 53 that a PING takes. One that was closed meanwhile says so when
-    it is used, and is repeated on as redis-py would. Whatever ends an exchange early disconnects it, so none is given
-    on with replies still to come.
+    it is still open, which under gevent is 23 µs of the 53 that a PING takes. One that was closed meanwhile says so
+    when it is used, and is repeated on as redis-py would. Whatever ends an exchange early disconnects it, so none is
+    given on with replies still to come.
     """
 
     def __init__(self, client: redis.Redis) -> None:

@@ -16,6 +16,7 @@ from notifier.domain.rule import Channel, Rule
 from notifier.domain.value import value
 from notifier.engine.bridge import Engine
 from notifier.engine.ranked import HANDICAP
+from notifier.engine.smtp import Mail
 from notifier.errors import ClaimLost
 from notifier.logs import get
 from notifier.storage.ledger import Record
@@ -132,7 +133,38 @@ class Sender:
         return [flight.settled for flight in flights if flight.settled is not None and not flight.left]
 
     async def _until_ended(self, flights: Sequence[Flight], spread: float, _: Leave) -> None:
-        await asyncio.gather(*(self._send_one(flight, spread) for flight in flights))
+        """Mails that may go at once go together; one with a time or a mark of its own goes by itself."""
+        together = [(flight, mail) for flight in flights if (mail := self._joins(flight)) is not None]
+        joined = {id(flight) for flight, _ in together}
+        alone = [self._send_one(flight, spread) for flight in flights if id(flight) not in joined]
+        if not alone:
+            await self._send_together(together, spread)
+        else:
+            await asyncio.gather(self._send_together(together, spread), *alone)
+
+    def _joins(self, flight: Flight) -> Mail | None:
+        ready = flight.ready
+        if ready.work.start or ready.work.rule.uncertain == "park" or not isinstance(ready.outgoing, OutgoingEmail):
+            return None
+        try:
+            return self._email.check(ready.outgoing)
+        except Exception:  # `_send_one` meets it again and says what is wrong with it
+            return None
+
+    async def _send_together(self, together: Sequence[tuple[Flight, Mail]], spread: float) -> None:
+        def ended(place: int, outcome: Outcome | NotTried, seconds: float) -> None:
+            moment = now()
+            self._settle(together[place][0], outcome, moment - seconds, moment, spread)
+
+        try:
+            await self._email.send_all([mail for _, mail in together], ended)
+        except Exception as error:
+            # A bug: nobody knows which of the others have left.
+            _log.exception("deliveries.crashed", extra={"fields": {"deliveries": len(together)}})
+            unknown = Deferred("internal_error", f"{type(error).__name__}: {error}", uncertain=True)
+            for flight, _ in together:
+                if flight.settled is None:
+                    self._settle(flight, unknown, now(), now(), spread)
 
     async def _until_slow(self, flights: Sequence[Flight], spread: float, leave: Leave) -> None:
         loop = asyncio.get_running_loop()
@@ -160,7 +192,10 @@ class Sender:
             await asyncio.sleep(ready.work.start - now())
         started = now()
         outcome = await self._outcome(ready)
-        ended = now()
+        self._settle(flight, outcome, started, now(), spread)
+
+    def _settle(self, flight: Flight, outcome: Outcome | NotTried, started: float, ended: float, spread: float) -> None:
+        ready = flight.ready
         work = ready.work
         decision = decide(
             outcome,
@@ -203,7 +238,7 @@ class Sender:
             done: asyncio.Future[bool] = loop.create_future()
 
             def tell(held: bool) -> None:
-                loop.call_soon_threadsafe(_settle, done, held)
+                loop.call_soon_threadsafe(_resolve, done, held)
 
             self._recorder.mark(work.delivery.id, work.claim.fence, tell)
             if not await done:
@@ -212,7 +247,7 @@ class Sender:
         return marked
 
 
-def _settle(done: asyncio.Future[bool], held: bool) -> None:
+def _resolve(done: asyncio.Future[bool], held: bool) -> None:
     if not done.done():
         done.set_result(held)
 
