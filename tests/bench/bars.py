@@ -88,7 +88,6 @@ BARS = (
     Bar("idle latency, p99, ms", "latency, idle", _late(99), 12),
     Bar("high while 200,000 low wait, own worker, p99, ms", flood.DEDICATED, _late(99), 30),
     Bar("high while 200,000 low wait, shared worker, p99, ms", flood.SHARED, _late(99), 150),
-    Bar("worker, 2,000 mails in flight: peak RSS, MiB", in_flight.MAILS, _value(PEAK), 150),
     Bar("worker, 2,000 webhooks in flight: peak RSS, MiB", in_flight.HOOKS, _value(PEAK), 150),
     Bar("fan-out to 100,000: first delivery, s", fan_out.NAME, _value(FIRST), 0.5),
     Bar("fan-out to 100,000: growth of the consumer, MiB", fan_out.NAME, _value(GROWTH), 60),

@@ -19,7 +19,9 @@ from tests.bench.waiting import until
 from tests.bench.workload import EMAIL, Kind
 from tests.servers.processes import start, stop_group, wait_until
 
-MAILS, HOOKS = "worker, 2,000 mails in flight", "worker, 2,000 webhooks in flight"
+MAILS, HOOKS = "worker, mails on 500 slow connections", "worker, 2,000 webhooks in flight"
+#: The most a worker may be told to open to one relay.
+_CONNECTIONS = "500"
 #: Seconds a receiver takes for each: long enough that all are in flight before the first is answered.
 _ANSWER_S = 4.0
 _ENDPOINTS = 200
@@ -52,7 +54,9 @@ def _mails(stage: Stage, count: int) -> Figure:
     try:
         stage.redis.flush()
         _plan(stage, [EMAIL], 2 * count, "slowmail")
-        service = stage.service(relay, NOTIFIER_SMTP_CONNECTIONS="500", NOTIFIER_WORKER_CONCURRENCY=_greenlets(count))
+        service = stage.service(
+            relay, NOTIFIER_SMTP_CONNECTIONS=_CONNECTIONS, NOTIFIER_WORKER_CONCURRENCY=_greenlets(count)
+        )
         worker = service.worker("-n", "slow@%h", "-l", "warning")
         most = _watch(worker, "email", lambda: relay.count() >= 2 * count)
         peak = gauges.peak_rss_mib(worker.popen.pid)
