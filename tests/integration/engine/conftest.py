@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from notifier.engine.bridge import Engine
-from notifier.engine.relays import SmtpRelays
+from notifier.engine.relays import SmtpRelays, checked
 from notifier.engine.transaction import Transaction
 from tests.servers.smtp import SmtpSink
 
@@ -44,6 +44,18 @@ class Post:
             return await asyncio.gather(*(one(f"r{number}@example.org") for number in range(count)))
 
         return self.engine.run(all_at_once, timeout=60)
+
+    def send_together(self, count: int) -> list[Transaction]:
+        """Mails to ``r0``, ``r1``, … as one batch."""
+        ended: dict[int, Transaction] = {}
+
+        def told(place: int, transaction: Transaction, _: float) -> None:
+            assert place not in ended
+            ended[place] = transaction
+
+        mails = [checked("s@example.org", f"r{number}@example.org", CONTENT) for number in range(count)]
+        self.engine.run(partial(self.relays.deliver_all, mails, told), timeout=60)
+        return [ended[place] for place in range(count)]
 
 
 Posting = Callable[..., Post]

@@ -1,0 +1,118 @@
+"""Mails that go together: each announced with the final dot of the one before, whatever becomes of that one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from notifier.engine.transaction import Accepted, Broken, Phase, Rejected
+from tests.integration.engine.conftest import Posting, plain
+from tests.servers.faults import DROP, GARBAGE
+from tests.servers.smtp import EXTENSIONS, SmtpSink
+
+WITHOUT_PIPELINING = tuple(word for word in EXTENSIONS if word != "PIPELINING")
+OTHERS = [("r0@example.org",), ("r1@example.org",), ("r3@example.org",), ("r4@example.org",)]
+
+
+@pytest.fixture(params=[EXTENSIONS, WITHOUT_PIPELINING], ids=["pipelined", "stepwise"])
+def sink(request: pytest.FixtureRequest) -> Iterator[SmtpSink]:
+    sink = SmtpSink(extensions=request.param)
+    yield sink
+    sink.close()
+
+
+def arrived(sink: SmtpSink) -> list[tuple[str, ...]]:
+    return [tuple(mail.recipients) for mail in sink.mails]
+
+
+def test_a_batch_arrives_once_and_in_order_over_one_connection(posting: Posting, sink: SmtpSink) -> None:
+    ended = posting(plain(sink), connections=1).send_together(30)
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert arrived(sink) == [(f"r{number}@example.org",) for number in range(30)]
+    assert sink.counters.connections == 1
+
+
+def test_several_connections_share_a_batch(posting: Posting, sink: SmtpSink) -> None:
+    ended = posting(plain(sink), connections=4).send_together(30)
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert sorted(arrived(sink)) == sorted((f"r{number}@example.org",) for number in range(30))
+    assert 1 < sink.counters.connections <= 4
+
+
+def test_a_connection_carries_no_more_mails_than_it_may(posting: Posting, sink: SmtpSink) -> None:
+    ended = posting(plain(sink), connections=1, mails_per_connection=4).send_together(10)
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert sink.counters.connections == 3
+
+
+@pytest.mark.parametrize("reply", ["450 4.2.1 not now", "550 5.1.1 never"])
+def test_a_refused_recipient_is_the_only_one_refused(posting: Posting, sink: SmtpSink, reply: str) -> None:
+    # Given a relay that refuses the third of five
+    sink.reply("RCPT", reply, matching="r2@")
+
+    # When they are sent together
+    ended = posting(plain(sink), connections=1).send_together(5)
+
+    # Then the others arrive over the same connection
+    assert ended[2] == Rejected(f"127.0.0.1:{sink.port}", Phase.RCPT, int(reply[:3]), reply[4:])
+    assert [isinstance(one, Accepted) for one in ended] == [True, True, False, True, True]
+    assert arrived(sink) == OTHERS
+    assert sink.counters.connections == 1
+
+
+@pytest.mark.parametrize("reply", ["452 4.3.1 no room", "554 5.6.0 not this"])
+def test_a_refused_content_leaves_the_mail_announced_with_it_alone(
+    posting: Posting, sink: SmtpSink, reply: str
+) -> None:
+    # Given a relay that refuses one content
+    sink.reply("DOT", reply, times=1)
+
+    # When five are sent together
+    ended = posting(plain(sink), connections=1).send_together(5)
+
+    # Then only the first one is refused, and the others arrive
+    assert ended[0] == Rejected(f"127.0.0.1:{sink.port}", Phase.DOT, int(reply[:3]), reply[4:])
+    assert all(isinstance(one, Accepted) for one in ended[1:])
+    assert arrived(sink) == [(f"r{number}@example.org",) for number in range(1, 5)]
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(DROP, "connection"), (GARBAGE, "protocol")])
+def test_only_the_mail_whose_final_dot_got_no_answer_is_uncertain(
+    posting: Posting, sink: SmtpSink, fault: str, kind: str
+) -> None:
+    # Given a relay that breaks off at a final dot
+    sink.reply("DOT", fault, times=1)
+
+    # When five mails are sent together
+    ended = posting(plain(sink), connections=1).send_together(5)
+
+    # Then the one that was announced with that dot goes over a new connection, once, and costs no try
+    assert isinstance(ended[0], Broken)
+    assert (ended[0].kind, ended[0].uncertain, ended[0].phase) == (kind, True, Phase.DOT)
+    assert all(isinstance(one, Accepted) for one in ended[1:])
+    assert arrived(sink) == [(f"r{number}@example.org",) for number in range(1, 5)]
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT"])
+def test_a_connection_that_ends_between_two_mails_costs_nobody_more_than_one_try(
+    posting: Posting, sink: SmtpSink, step: str
+) -> None:
+    # Given a relay that closes the connection when it hears of the third mail
+    sink.reply(step, DROP, matching="r2@" if step == "RCPT" else "", times=1)
+
+    # When five are sent together
+    ended = posting(plain(sink), connections=1).send_together(5)
+
+    # Then each of the others arrives exactly once
+    lost = [place for place, one in enumerate(ended) if not isinstance(one, Accepted)]
+    assert len(lost) <= 1
+    assert arrived(sink) == [(f"r{number}@example.org",) for number in range(5) if number not in lost]
+
+
+def test_a_second_relay_takes_over_what_the_first_one_wants_a_login_for(
+    posting: Posting, sink: SmtpSink, smtp_sink: SmtpSink
+) -> None:
+    sink.reply("MAIL", "530 5.7.0 log in first")
+    ended = posting(plain(sink), plain(smtp_sink), connections=2).send_together(10)
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert sorted(arrived(smtp_sink)) == sorted((f"r{number}@example.org",) for number in range(10))
+    assert sink.mails == []
