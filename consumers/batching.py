@@ -17,6 +17,7 @@ from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, SCHEMA_VERSION
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.domain.trimming import trimmed
 from notifier.rules.planner import Planned
 
 
@@ -36,12 +37,16 @@ class EncodedBatch:
         return queue_name(self.channel, self.priority, self.shard)
 
 
+#: An event's key, and what of its data is left out: two rules may leave out different parts.
+_EventKey = tuple[str, tuple[str, ...]]
+
+
 @dataclass(slots=True)
 class _Open:
     """A batch that still takes deliveries."""
 
-    places: dict[str, int] = field(default_factory=dict)
-    """Event key → its place in ``events``."""
+    places: dict[_EventKey, int] = field(default_factory=dict)
+    """Event → its place in ``events``."""
     events: list[orjson.Fragment] = field(default_factory=list)
     deliveries: list[orjson.Fragment] = field(default_factory=list)
     size: int = 0
@@ -69,12 +74,14 @@ class Batcher:
 
     def add(self, event: Event, planned: Iterable[Planned]) -> None:
         """Put deliveries of one event into batches."""
-        encoded = b""
+        encoded: dict[tuple[str, ...], bytes] = {}
         for entry in planned:
-            encoded = encoded or encode_event(event)
+            omit = entry.rule.omit
+            if omit not in encoded:
+                encoded[omit] = encode_event(trimmed(event, omit) if omit else event)
             channel, priority = entry.rule.channel, entry.rule.priority
             lane = (channel, priority, self._shard(channel, priority, event.tenant))
-            self._place(lane, event.key, encoded, entry)
+            self._place(lane, (event.key, omit), encoded[omit], entry)
 
     def batches(self) -> Iterator[EncodedBatch]:
         """Everything added so far."""
@@ -83,13 +90,14 @@ class Batcher:
         closed, self._closed = self._closed, []
         yield from closed
 
-    def _place(self, lane: _Lane, key: str, event: bytes, planned: Planned) -> None:
+    def _place(self, lane: _Lane, key: _EventKey, event: bytes, planned: Planned) -> None:
         batch = self._open.setdefault(lane, _Open())
         place = batch.places.get(key)
         delivery = encode_delivery(planned.delivery, len(batch.events) if place is None else place)
         grows = len(delivery) + (len(event) if place is None else 0)
-        # A batch of one may be larger than the limit: an event is never cut.
-        if batch.deliveries and (len(batch.deliveries) >= self._max_deliveries or batch.size + grows > self._max_bytes):
+        # Bytes keep further events out, not further deliveries of one that is in: for them it would be copied again.
+        is_full = place is None and batch.size + grows > self._max_bytes
+        if batch.deliveries and (len(batch.deliveries) >= self._max_deliveries or is_full):
             self._close(lane)
             self._place(lane, key, event, planned)
             return

@@ -15,6 +15,7 @@ from typing import Protocol
 from consumers.aside import aside_message, with_room
 from consumers.batching import Batcher, Shard
 from consumers.catching_up import change_webhooks
+from consumers.copies import check_copies
 from consumers.envelope import decode
 from consumers.group import Fanout, Group, Received
 from consumers.parking import parked_message, partial_plan, refused_event
@@ -130,6 +131,8 @@ class Intake:
         try:
             chunks = plan_chunks(event, catalog, self._directory, self._clock(), CHUNK)
             first, second = next(chunks), next(chunks, None)
+            if second is not None:
+                check_copies((first, second), self._limits.batch_deliveries)
         except InvalidEvent as error:
             self._park(group, received, event, error)
         except Exception as error:  # what nobody foresaw parks this event: it must not hold up others or come back

@@ -120,6 +120,8 @@ class Rule:
     throttle: Throttle | None = None
     limit: Rate | None = None
     """How fast all deliveries of it leave together; more of them wait."""
+    omit: tuple[str, ...] = ()
+    """Parts of the data that its templates never read, such as ``data.people``: they are not copied into tasks."""
     sender: str = ""
     """From address; empty means NOTIFIER_EMAIL_FROM."""
     source: str = ""

@@ -18,7 +18,7 @@ from notifier.rules.throttling import read_throttle
 
 RULE_KEYS = (
     *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
-    *("uncertain", "retry", "from", "attachments", "throttle", "limit"),
+    *("uncertain", "retry", "from", "attachments", "throttle", "limit", "omit"),
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
@@ -34,6 +34,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SENDER = re.compile(r"(?:[^<>@\x00-\x1f\x7f]{0,200}<)?[^\s<>@\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}>?")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_DATA_PATH = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,16}")
 #: More tries than this are not patience but a loop.
 MAX_RETRIES = 50
 MAX_ATTACHMENTS = 20
@@ -100,6 +101,7 @@ class EntryReader:
             attachments=tuple(compiled.attachment for compiled in attachments),
             throttle=throttle,
             limit=self._limit(section),
+            omit=self._omit(section),
             sender=self._sender(section),
             source=f"{self.report.file}:{section.line}",
         )
@@ -199,6 +201,15 @@ class EntryReader:
         except ValueError as error:
             section.wrong("limit", f"{section.name}: limit: {error}")
             return None
+
+    def _omit(self, section: Section) -> tuple[str, ...]:
+        listed = section.is_list("omit")
+        paths = [node.text for node in section.entries("omit")] if listed else [section.text("omit")]
+        for path in paths:
+            if (path or listed) and not _DATA_PATH.fullmatch(path):
+                fix = "plain names below data, such as `omit: data.people` or `omit: [data.people, data.debug]`"
+                section.wrong("omit", f"{section.name}: {shown(path)} is no part of the data", fix)
+        return tuple(filter(None, paths))
 
     def _sender(self, section: Section) -> str:
         sender = section.text("from")

@@ -14,6 +14,7 @@ from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage, Message
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Channel, Rule, Throttle, queue_name
+from notifier.domain.trimming import trimmed
 from notifier.errors import PlanningError, RenderError, SchemaMismatch
 from notifier.rendering.context import digest_context, event_context
 from notifier.rendering.renderer import Renderer
@@ -228,7 +229,7 @@ def _timetable(schedule: RetrySchedule, now: float, expires: float | None) -> tu
 
 def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) -> Message:
     """As the worker would, with a digest of this one item; people known by id are shown without their name."""
-    to = delivery.to
+    to, event = delivery.to, trimmed(event, rule.omit)
     if isinstance(to, EndpointRef):
         context = event_context(event, recipient=None, delivery_id=delivery.id)
         return renderer.webhook(rule.template, event, context)

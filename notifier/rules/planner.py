@@ -76,6 +76,8 @@ class Plan:
     """What could not be planned while the rest was; the consumer parks them as one failed-intake entry."""
     more_problems: int = 0
     """Problems beyond the first `MAX_PROBLEMS`, counted only."""
+    expected: int = 0
+    """Of `plan_chunks`: deliveries of the whole event, bad entries and duplicates counted as well."""
 
 
 def plan(event: Event, catalog: Catalog, directory: Directory, now: float) -> Plan:
@@ -112,9 +114,10 @@ def _chunks(draft: Draft, chunk: int) -> Iterator[Plan]:
     stream = draft.deliveries()
     held = tuple(islice(stream, chunk))
     while following := tuple(islice(stream, chunk)):
-        yield Plan(draft.event, held)
+        yield Plan(draft.event, held, expected=draft.expected)
         held = following
-    yield Plan(draft.event, held, tuple(draft.unmatched), tuple(draft.problems), draft.more_problems)
+    unmatched, problems = tuple(draft.unmatched), tuple(draft.problems)
+    yield Plan(draft.event, held, unmatched, problems, draft.more_problems, draft.expected)
 
 
 def _draft(event: Event, catalog: Catalog, directory: Directory, now: float) -> Draft:
@@ -134,7 +137,7 @@ def _draft(event: Event, catalog: Catalog, directory: Directory, now: float) -> 
 class Draft:
     """An event's rules, evaluated; their deliveries are made one by one when asked for. `explanation` reads it too."""
 
-    __slots__ = ("event", "failed", "more_problems", "now", "problems", "steps", "unmatched")
+    __slots__ = ("event", "expected", "failed", "more_problems", "now", "problems", "steps", "unmatched")
 
     def __init__(self, event: Event, now: float) -> None:
         self.event = event
@@ -143,6 +146,7 @@ class Draft:
         self.unmatched: list[Unmatched] = []
         self.problems: list[PlanProblem] = []
         self.more_problems = 0
+        self.expected = 0
         self.failed: list[PlanningError] = []
 
     def consider(self, compiled: CompiledRule, directory: Directory) -> None:
@@ -156,6 +160,7 @@ class Draft:
             self.unmatched.append(Unmatched(rule.id, f"to names nobody: {rule.to}"))
         else:
             self.steps.append((rule, destinations(audience), compiled.group_key(event)))
+            self.expected += len(audience) if isinstance(audience, list | tuple) else 1
 
     def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:
         if not endpoints:
@@ -165,6 +170,7 @@ class Draft:
             return
         references = [EndpointRef(endpoint=endpoint) for endpoint in dict.fromkeys(endpoints)]
         self.steps.append((compiled.rule, references, compiled.group_key(self.event)))
+        self.expected += len(references)
 
     def report(self, problem: PlanProblem) -> None:
         """Keep a problem, or count it when there are too many to read."""

@@ -13,6 +13,7 @@ from notifier.domain.batch import MAX_DELIVERIES, Batch
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
+from notifier.domain.trimming import trimmed
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -57,12 +58,13 @@ class EmbeddedIntake:
         self._ledger.planned([event.key for event in events])
 
     def _queue(self, planned: Plan, done: frozenset[str]) -> None:
-        lanes: dict[tuple[Channel, Priority], list[Delivery]] = {}
+        lanes: dict[tuple[Channel, Priority, tuple[str, ...]], list[Delivery]] = {}
         for one in planned.planned:
             if one.delivery.id not in done:
-                lanes.setdefault((one.rule.channel, one.rule.priority), []).append(one.delivery)
-        for (channel, priority), deliveries in lanes.items():
+                lanes.setdefault((one.rule.channel, one.rule.priority, one.rule.omit), []).append(one.delivery)
+        for (channel, priority, omit), deliveries in lanes.items():
+            event = trimmed(planned.event, omit)
             for start in range(0, len(deliveries), MAX_DELIVERIES):
                 part = deliveries[start : start + MAX_DELIVERIES]
-                self._publisher.send(Batch(channel=channel, priority=priority, events=[planned.event], deliveries=part))
+                self._publisher.send(Batch(channel=channel, priority=priority, events=[event], deliveries=part))
         wide(_log, "event.received", event=planned.event.key, type=planned.event.type, planned=len(planned.planned))

@@ -80,12 +80,17 @@ class Broker:
 
     def delivered(self, queue: str = "email-normal") -> list[str]:
         """``<event id>/<address>`` of every delivery in a work queue, copies included."""
-        found = []
+        return [
+            f"{batch.events[d.event].id}/{d.to.address}"  # type: ignore[union-attr]
+            for batch in self.batches(queue)
+            for d in batch.deliveries
+        ]
+
+    def batches(self, queue: str = "email-normal") -> Iterator[Batch]:
+        """What the tasks of a work queue carry."""
         for body in self.bodies(queue):
             plain = body if body.startswith(b"[") else zlib.decompress(body)
-            batch = Batch.decode(orjson.loads(plain)[0][0])
-            found += [f"{batch.events[d.event].id}/{d.to.address}" for d in batch.deliveries]  # type: ignore[union-attr]
-        return found
+            yield Batch.decode(orjson.loads(plain)[0][0])
 
     def parked(self) -> list[ParkedEvent]:
         found = [decode_parked(body) for body in self.bodies("failed-intake")]

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -160,13 +161,46 @@ def test_a_fan_out_is_planned_in_chunks_while_others_go_on(broker: Broker, start
     small = [structured(f"s{n}") for n in range(20)]
     broker.publish(*small[:10], structured("big", data={"customer": people}), *small[10:])
 
-    # When intake runs
-    start_consumer()
+    # When intake runs, on which one tenant may have so much waiting
+    start_consumer(NOTIFIER_TENANT_BURST="50000")
     broker.until_taken_in()
 
     # Then everyone has exactly one delivery
     wanted = [f"big/{person}" for person in people] + [f"s{n}/ann@example.org" for n in range(20)]
     assert sorted(broker.delivered()) == sorted(wanted)
+
+
+def test_a_fan_out_larger_than_a_task_leaves_its_list_behind(
+    broker: Broker, start_consumer: StartConsumer, templates: Path
+) -> None:
+    # Given a rule that says what its templates do not read, and an event of 6 MB for 20,000 people
+    rules = templates / "order.placed" / "rules.yaml"
+    rules.write_text(rules.read_text() + "    omit: data.customer\n")
+    people = [f"p{n}{'x' * 280}@example.org" for n in range(20_000)]
+    broker.publish(structured("big", data={"customer": people, "total": 3}))
+
+    # When intake runs
+    process = start_consumer(NOTIFIER_EVENT_MAX_BYTES=str(8 * 1024 * 1024), NOTIFIER_TENANT_BURST="50000")
+    process.until(lambda p: p.metric("notifier_events_received_total") == 1)
+
+    # Then everyone has one delivery, in full tasks that carry what is left
+    found = list(broker.batches())
+    assert {len(batch.deliveries) for batch in found} == {50}
+    assert all(batch.events[0].data == {"total": 3} for batch in found)
+    assert sorted(d.to.address for batch in found for d in batch.deliveries) == sorted(people)  # type: ignore[union-attr]
+
+
+def test_a_fan_out_that_would_copy_gigabytes_is_parked_with_what_to_do(
+    broker: Broker, start_consumer: StartConsumer
+) -> None:
+    # Given the same without saying so
+    people = [f"p{n}{'x' * 280}@example.org" for n in range(20_000)]
+    broker.publish(structured("big", data={"customer": people}))
+    start_consumer(NOTIFIER_EVENT_MAX_BYTES=str(8 * 1024 * 1024))
+    broker.until(lambda depths: depths == {"failed-intake": 1})
+    (entry,) = broker.parked()
+    assert entry.parked[0].cause is Cause.PLANNING
+    assert "`omit`" in entry.parked[0].reason
 
 
 def test_redis_away_holds_events_and_loses_none(

@@ -78,6 +78,33 @@ def test_an_event_larger_than_the_limit_travels_alone() -> None:
     assert [batch.deliveries for batch in batcher.batches()] == [1, 1]
 
 
+def test_a_large_event_is_copied_for_full_batches_only() -> None:
+    # Given an event larger than a batch may be, for 120 people
+    batcher = Batcher(max_deliveries=50, max_bytes=4096)
+    placed = event(data="x" * 10_000)
+    batcher.add(placed, [planned(placed, f"p{n}@example.org") for n in range(120)])
+
+    # Then it travels three times, not 120 times
+    assert [batch.deliveries for batch in batcher.batches()] == [50, 50, 20]
+
+
+def test_what_a_rule_leaves_out_does_not_travel_for_it_and_does_for_others() -> None:
+    # Given two rules of one event, of which one leaves out the list that names its recipients
+    placed = event(data={"title": "News", "people": ["a@example.org", "b@example.org"]})
+    news, report = rule("order.placed/news", omit=("data.people",)), rule("order.placed/report")
+    batcher = Batcher()
+    batcher.add(placed, [planned(placed, person, news) for person in ("a@example.org", "b@example.org")])
+    batcher.add(placed, [planned(placed, "boss@example.org", report)])
+
+    # When they are batched, then each delivery finds its own version of the event
+    (batch,) = decoded(batcher)
+    found = {d.rule: batch.events[d.event] for d in batch.deliveries}
+    assert len(batch.events) == 2
+    assert found["order.placed/news"].data == {"title": "News"}
+    assert found["order.placed/report"] == placed
+    assert {one.key for one in batch.events} == {placed.key}
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20), st.integers(0, 300)), max_size=60),
     st.integers(1, 7),
