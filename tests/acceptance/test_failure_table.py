@@ -71,6 +71,8 @@ class Row:
     event: dict[str, Any] = field(default_factory=dict)
     to: str = ""
     """Recipient, where it is not an address of the row's own."""
+    pauses_relay: bool = False
+    """It makes other mails wait, so it comes when the one that expires soon has ended."""
 
 
 @dataclass
@@ -246,7 +248,14 @@ ROWS = [
     Row("450", Status.SENT, "smtp_450_4.2.1 smtp_250", given=smtp("450 4.2.1 busy"), then=mails(1)),
     Row("452", Status.SENT, "smtp_452_4.2.2 smtp_250", given=smtp("452 4.2.2 mailbox full"), then=mails(1)),
     Row("552 at RCPT", Status.SENT, "smtp_552_5.2.2 smtp_250", given=smtp("552 5.2.2 too much"), then=mails(1)),
-    Row("421", Status.SENT, "smtp_421_4.7.0 smtp_250", given=smtp("421 4.7.0 slow down"), then=mails(1)),
+    Row(
+        "421",
+        Status.SENT,
+        "smtp_421_4.7.0 smtp_250",
+        given=smtp("421 4.7.0 slow down"),
+        then=mails(1),
+        pauses_relay=True,
+    ),
     Row("connection lost at RCPT", Status.SENT, "(connection )+smtp_250", given=smtp(DROP, times=2), then=mails(1)),
     Row("no reply at RCPT", Status.SENT, "timeout smtp_250", given=smtp(HANG), then=mails(1)),
     Row("garbage at RCPT", Status.SENT, "protocol smtp_250", given=smtp(GARBAGE), then=mails(1)),
@@ -263,9 +272,15 @@ ROWS = [
         "smtp_530_5.7.0 smtp_250",
         given=smtp("530 5.7.0 log in"),
         then=is_not_suppressed,
+        pauses_relay=True,
     ),
     Row(
-        "535 is about us", Status.SENT, "smtp_535_5.7.8 smtp_250", given=smtp("535 5.7.8 wrong"), then=is_not_suppressed
+        "535 is about us",
+        Status.SENT,
+        "smtp_535_5.7.8 smtp_250",
+        given=smtp("535 5.7.8 wrong"),
+        then=is_not_suppressed,
+        pauses_relay=True,
     ),
     Row(
         "expires before the next try",
@@ -447,7 +462,9 @@ def table(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path_factory: pytes
             if case.row.type == "row.hook" and not case.endpoint:
                 case.endpoint = at.endpoints.add(case.tenant, at.http.url + case.path).id
         consumer, worker = at.service.consumer(), at.service.worker("-n", "one@%h")
-        for case in cases.values():
+        for case in sorted(cases.values(), key=lambda case: case.row.pauses_relay):
+            if case.row.pauses_relay:
+                at.until(cases["expires before the next try"].delivery(at), Status.EXPIRED)
             data = {"to": case.row.to or case.address}
             case.event = at.publish(case.row.type, data, tenant=case.tenant, **case.row.event)
         case = cases["endpoint disabled meanwhile"]
