@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import prometheus_client.metrics
 import prometheus_client.registry
@@ -37,6 +38,8 @@ def _native_lock_type() -> Any:
 # (measured: within a second under load); a native lock is held for microseconds, and no greenlet switches inside.
 for _module in (prometheus_client.metrics, prometheus_client.registry, prometheus_client.values):
     _module.Lock = _native_lock_type()  # type: ignore[attr-defined]
+
+_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
 
 #: Our own registry: whatever a library registers in the default one stays out of our page.
 REGISTRY = CollectorRegistry()
@@ -122,6 +125,14 @@ BUILD = Info("notifier_build", "The version that runs.", registry=REGISTRY)
 BUILD.info({"version": __version__})
 
 
+@lru_cache(maxsize=1024)
+def child(metric: _Metric, *labels: str) -> _Metric:
+    """``metric.labels(…)`` remembered, for what is counted once a delivery: looking it up costs more than counting."""
+    found: _Metric = metric.labels(*labels)
+    return found
+
+
+@lru_cache(maxsize=1024)
 def code_class(code: str) -> str:
     """An outcome code as a label of few values: ``smtp_450_4.2.1`` → ``smtp_4xx``, ``http_503`` → ``http_5xx``."""
     kind, _, rest = code.partition("_")

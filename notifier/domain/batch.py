@@ -44,10 +44,12 @@ class Batch(BaseModel):
 
     @model_validator(mode="after")
     def _events_are_there(self) -> Batch:
+        count = len(self.events)
         for delivery in self.deliveries:
-            wanted = [delivery.event, *(delivery.digest.items if delivery.digest else ())]
-            if any(not 0 <= index < len(self.events) for index in wanted):
-                raise ValueError(f"delivery {delivery.id} names an event the batch does not carry")
+            wanted = (delivery.event, *delivery.digest.items) if delivery.digest is not None else (delivery.event,)
+            for index in wanted:
+                if not 0 <= index < count:
+                    raise ValueError(f"delivery {delivery.id} names an event the batch does not carry")
         return self
 
     def encode(self) -> dict[str, Any]:

@@ -33,9 +33,10 @@ def _timestamp(value: Any) -> Any:
 
 _Time = Annotated[AwareDatetime, BeforeValidator(_timestamp)]
 
-_CORE = frozenset({"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"})
-_KNOWN_EXTENSIONS = frozenset({"tenant", "expirytime", "traceparent", "partitionkey"})
-_DATA = ("data", "data_base64")
+#: Attributes with a field of their own: CloudEvents' own, the extensions this service reads, and the data.
+_FIELDS = frozenset({"id", "source", "type", "subject", "time", "datacontenttype", "dataschema"}) | frozenset(
+    {"tenant", "expirytime", "traceparent", "partitionkey", "data", "data_base64"}
+)
 
 
 class Event(BaseModel):
@@ -96,16 +97,17 @@ class Event(BaseModel):
                 f"specversion is {attributes.get('specversion')!r}, expected '1.0': this is not a CloudEvent 1.0",
                 "specversion",
             )
-        known = {n: v for n, v in attributes.items() if n in _CORE or n in _KNOWN_EXTENSIONS}
-        del known["specversion"]
-        extensions = {
-            n: v for n, v in attributes.items() if n not in _CORE and n not in _KNOWN_EXTENSIONS and n not in _DATA
-        }
-        _check_extensions(extensions)
-        data = {n: attributes[n] for n in _DATA if n in attributes}
-        _check_data(data)
+        fields: dict[str, Any] = {}
+        extensions: dict[str, Any] = {}
+        for name, value in attributes.items():
+            (fields if name in _FIELDS else extensions)[name] = value
+        del extensions["specversion"]
+        if extensions:
+            _check_extensions(extensions)
+            fields["extensions"] = extensions
+        _check_data(fields)
         try:
-            return cls.model_validate({**known, "extensions": extensions, **data})
+            return cls.model_validate(fields)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = str(first["loc"][0]) if first["loc"] else ""

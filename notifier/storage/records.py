@@ -34,6 +34,8 @@ UNIT = "\x1f"
 ATTEMPTS_KEPT = 30
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+#: Two digits at a time: half the time of one, four times per delivery.
+_PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
 #: Outcomes as stored; any other word is stored whole.
 _OUTCOMES = {"sent": "s", "deferred": "d", "refused": "r"}
 _WORDS = {letter: word for word, letter in _OUTCOMES.items()}
@@ -74,6 +76,7 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
+@lru_cache(maxsize=256)
 def stamp(moment: float) -> str:
     """A time that is only kept, in base 36: five bytes shorter than decimal, four times per delivery."""
     return _base36(milliseconds(moment))
@@ -87,10 +90,10 @@ def moment(stamped: str) -> float:
 @lru_cache(maxsize=256)
 def _base36(number: int) -> str:
     digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _DIGITS[digit] + digits
-    return digits or "0"
+    while number >= 36:
+        number, pair = divmod(number, 1296)
+        digits = _PAIRS[pair] + digits
+    return _DIGITS[number] + digits if number or not digits else digits
 
 
 def encode_head(event: str, rule: str, channel: Channel, destination: str, queued: float) -> str:

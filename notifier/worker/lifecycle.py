@@ -32,7 +32,7 @@ from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.lanes import Lanes
 from notifier.worker.prefetch import RoomForAll
-from notifier.worker.receiving import RejectUnreadable
+from notifier.worker.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.recorder import Recorder
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
@@ -239,6 +239,7 @@ class DeclaredTopology(bootsteps.StartStopStep):
 
 def install(app: Any) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
+    use_fast_json()
     app.steps["consumer"].add(DeclaredTopology)
     app.steps["consumer"].add(QuietEventConnection)
     app.steps["consumer"].add(RoomForAll)

@@ -77,7 +77,7 @@ def _observe_times(batch: Batch, one: Settled) -> None:
         return
     # Clocks of two machines differ by a little; a negative time would be read as an overflow.
     if attempt.number == 1:
-        metrics.QUEUE_SECONDS.labels(batch.channel, batch.priority).observe(max(0.0, attempt.started - queued))
+        metrics.child(metrics.QUEUE_SECONDS, batch.channel, batch.priority).observe(max(0.0, attempt.started - queued))
     if one.decision.status is Status.SENT:
         took = attempt.started + attempt.duration - queued
-        metrics.LATENCY_SECONDS.labels(batch.channel, batch.priority).observe(max(0.0, took))
+        metrics.child(metrics.LATENCY_SECONDS, batch.channel, batch.priority).observe(max(0.0, took))

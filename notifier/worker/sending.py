@@ -212,8 +212,8 @@ class Sender:
             ),
         )
         if decision.attempt is not None:
-            metrics.ATTEMPTS.labels(work.rule.channel, metrics.code_class(outcome.code)).inc()
-            metrics.ATTEMPT_SECONDS.labels(work.rule.channel, decision.status).observe(ended - started)
+            metrics.child(metrics.ATTEMPTS, work.rule.channel, metrics.code_class(outcome.code)).inc()
+            metrics.child(metrics.ATTEMPT_SECONDS, work.rule.channel, decision.status).observe(ended - started)
         flight.settled = Settled(ready, decision)
         self._recorder.submit(to_record(flight.settled), flight.receipt)
 
