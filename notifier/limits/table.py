@@ -28,10 +28,13 @@ class LimitTable:
     live: Rates = field(default_factory=dict)
     learned: Mapping[Scope, Rate] = field(default_factory=dict)
 
-    @property
-    def kinds(self) -> frozenset[Kind]:
-        """Kinds of which something is limited here; of all others only rules and endpoints can say anything."""
-        return frozenset(scope.kind for limits in (self.configured, self.live, self.learned) for scope in limits)
+    kinds: frozenset[Kind] = field(init=False)
+    """Kinds of which something is limited here; of all others only rules and endpoints can say anything."""
+
+    def __post_init__(self) -> None:
+        # Once for each table, because every batch asks.
+        kinds = frozenset(scope.kind for limits in (self.configured, self.live, self.learned) for scope in limits)
+        object.__setattr__(self, "kinds", kinds)
 
     def find(self, kind: Kind, name: str, own: Rate | None = None) -> tuple[Rate | None, str]:
         """The rate that counts and where it comes from; ``own`` is the rule's or the endpoint record's."""

@@ -27,8 +27,13 @@ def test_a_limit_is_set_seen_and_reset(client: TestClient) -> None:
     # Then they are seen
     limits = listed(client)
     assert limits["domain:gmail.com"] == {
-        **{"scope": "domain:gmail.com", "rate": "20/s burst 40", "origin": "set live", "per_second": 20.0},
-        **{"factor": 1.0, "waiting": 0, "line": 0.0},
+        "scope": "domain:gmail.com",
+        "rate": "20/s burst 40",
+        "origin": "set live",
+        "per_second": 20.0,
+        "factor": 1.0,
+        "waiting": 0,
+        "line": 0.0,
     }
     assert limits["rule:order.placed/mail"]["per_second"] is None
 
