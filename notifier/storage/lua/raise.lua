@@ -2,6 +2,7 @@
 -- KEYS adapted scopes, version of all limits, courses of adaptation, then the state of each scope
 -- ARGV ms between steps, growth of the first search, steps back to the ceiling, ms until an idle one is forgotten,
 --      now in ms, then the scopes → how many of them are slowed down still
+local MOST_STEPS = 10
 local now, left = tonumber(ARGV[5]), 0
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -24,14 +25,17 @@ for i = 6, #ARGV do
   if text then
     left = left + 1
     local before, learned, changed, way = string.match(text, '^(%S+) (%S+) (%S+) ?(%S*)$')
-    local factor, since = tonumber(before), now - tonumber(changed)
-    if since < 0 or since >= tonumber(ARGV[1]) then
+    -- Workers' clocks differ, so a change may lie a little ahead.
+    local factor, since = tonumber(before), math.abs(now - tonumber(changed))
+    if since >= tonumber(ARGV[1]) then
       if is_busy(KEYS[i - 2]) then
         local course = redis.call('HGET', KEYS[3], scope)
         local ceiling, steps, cut = string.match(course or '', '^(%S+) (%S+) (%S+)$')
-        steps = tonumber(steps or 0) + 1
+        -- At one mail in four seconds each of them speaks for four.
+        local passed = now < tonumber(changed) and 1 or math.min(math.floor(since / tonumber(ARGV[1])), MOST_STEPS)
+        steps = tonumber(steps or 0) + passed
         if way == 'search' or not ceiling then
-          factor = factor * tonumber(ARGV[2])
+          factor = factor * tonumber(ARGV[2]) ^ passed
         else
           -- Half of the ceiling at the cut, slow around it, ever faster beyond: a cubic.
           local part = steps / tonumber(ARGV[3]) - 1

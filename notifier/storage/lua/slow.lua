@@ -11,9 +11,9 @@ if text then
   factor, learned, way = string.match(text, '^(%S+) (%S+) %S+ ?(%S*)$')
   factor = tonumber(factor)
   local cut = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '(%S+)$')
-  local since = cut and now - tonumber(cut) or -1
-  -- What was under way when the rate was cut is refused too. A clock that was set back stops nothing.
-  if since >= 0 and since < tonumber(ARGV[5]) then
+  -- What was under way when the rate was cut is refused too. Workers' clocks differ, so a cut may lie a little ahead;
+  -- one that lies far ahead was made by a clock that has been set back since.
+  if cut and math.abs(now - tonumber(cut)) < tonumber(ARGV[5]) then
     if way == 'search' and learned ~= '0' and assumed > 0 then
       -- Another worker told what it got through in the same moment: together they got through the sum.
       learned = string.format('%.6f', tonumber(learned) + assumed)

@@ -250,3 +250,36 @@ def test_around_a_known_rate_twice_as_many_come_back_as_may_go(
     away = [wait for wait in waits if wait > 8.1]
     assert len([w for w in away if 20 <= w < 30]) == pytest.approx(20 * rate, rel=0.05)
     assert max(crowd(30_000), key=lambda a: a.wait).wait == pytest.approx(120, abs=0.1)
+
+
+def test_workers_whose_clocks_differ_a_little_cut_once_and_raise_once_a_second(
+    store: Store, limits: Limits, clock: Clock, crowd: Crowd
+) -> None:
+    # Given two workers, the second one's clock a quarter of a second behind
+    first, second = AdaptiveRates(store, clock), AdaptiveRates(store, lambda: clock.now - 0.25)
+
+    # When both are told so in the same moment
+    assert first.slow(RELAY, measured=9)
+    assert not second.slow(RELAY, measured=11)
+
+    # Then what they got through is added up, not cut twice
+    assert in_force(limits) == pytest.approx(10)
+    # And each second one of them raises it
+    for _ in range(3):
+        crowd()
+        clock.now += 1
+        first.raise_([RELAY])
+        second.raise_([RELAY])
+    assert in_force(limits) == pytest.approx(10 * 1.3**3, rel=0.001)
+
+
+def test_at_a_slow_rate_each_mail_speaks_for_the_seconds_since_the_last(
+    rates: AdaptiveRates, limits: Limits, clock: Clock, crowd: Crowd
+) -> None:
+    rates.slow(RELAY, measured=1)
+    crowd(10)
+
+    clock.now += 4
+    rates.raise_([RELAY])
+
+    assert in_force(limits) == pytest.approx(0.5 * 1.3**4, rel=0.001)
