@@ -11,7 +11,7 @@ from notifier import metrics
 
 _CLOSED = {
     "via", "reason", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method",
-    "route", "status",
+    "route", "status", "how", "kind", "change", "became",
 }  # fmt: skip
 
 
