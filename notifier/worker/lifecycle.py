@@ -217,7 +217,7 @@ class DeclaredTopology(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """On every connection, so that queues deleted meanwhile are there again."""
         if consumer.connection.transport.driver_type != "amqp":
-            return
+            return declare_parked(consumer.connection)
         for queue in topology.QUEUES:
             exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
             wanted = kombu.Queue(
@@ -235,6 +235,15 @@ class DeclaredTopology(bootsteps.StartStopStep):
         with consumer.connection.channel() as channel:
             for name, exchange_name, key in topology.FORMER_BINDINGS:
                 channel.queue_unbind(name, exchange_name, key)
+
+
+def declare_parked(connection: Any) -> None:
+    """In embedded mode: kombu drops what it publishes to an exchange nobody is bound to, without a word."""
+    with connection.channel() as channel:
+        for queue in topology.QUEUES:
+            if queue.exchange == topology.PARKED_EXCHANGE:
+                exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
+                kombu.Queue(queue.name, exchange, routing_key=queue.routing_key, durable=True).bind(channel).declare()
 
 
 def install(app: Any) -> None:
