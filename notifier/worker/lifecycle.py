@@ -217,7 +217,8 @@ class DeclaredTopology(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """On every connection, so that queues deleted meanwhile are there again."""
         if consumer.connection.transport.driver_type != "amqp":
-            return declare_parked(consumer.connection)
+            declare_parked(consumer.connection)
+            return
         for queue in topology.QUEUES:
             exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
             wanted = kombu.Queue(
