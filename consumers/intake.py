@@ -129,7 +129,8 @@ class Intake:
 
     def _plan(self, group: Group, received: Received, event: Event, catalog: Catalog) -> None:
         try:
-            chunks = plan_chunks(event, catalog, self._directory, self._clock(), CHUNK)
+            published = received.properties.timestamp
+            chunks = plan_chunks(event, catalog, self._directory, self._clock(), CHUNK, published=published)
             first, second = next(chunks), next(chunks, None)
             if second is not None:
                 check_copies((first, second), self._limits.batch_deliveries)
@@ -218,7 +219,7 @@ class Intake:
         await self._directory.catch_up({plan.event.tenant for plan in group.plans})
         catalog, now = self._catalog(), self._clock()
         changes = [
-            change_webhooks(plan, plan_webhooks(plan.event, catalog, self._directory, now), answer)
+            change_webhooks(plan, plan_webhooks(plan.event, catalog, self._directory, now, plan.published), answer)
             for plan, answer in zip(group.plans, answers, strict=True)
         ]
         group.plans = [change.plan for change in changes]

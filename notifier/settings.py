@@ -93,8 +93,8 @@ class Settings(BaseModel):
         500,
         ge=0,
         le=1_000_000,
-        description="Deliveries of one tenant that may wait in a lane's own queue; what it has beyond that waits in one "
-        "of the lane's shards, behind nobody else's single delivery. For each consumer.",
+        description="Deliveries of one tenant that may wait in a lane's own queue; what it has beyond that waits in a "
+        "shard of the lane, where no other tenant's single delivery is behind it. For each consumer.",
     )
     tenant_rate: float = Field(
         50, gt=0, le=100_000, description="Deliveries a second of one tenant that never make it wait in a shard."

@@ -177,6 +177,8 @@ class Link:
                 content_type=pending.content_type,
                 delivery_mode=2,
                 message_id=pending.event_id[:_SHORT_STRING],
+                # What a rule's `expires` counts from. Whole seconds, rounded up: nothing may end too early.
+                timestamp=math.ceil(time.time()),
                 correlation_id=pending.token,
             )
             try:

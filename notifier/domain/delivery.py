@@ -108,6 +108,12 @@ class DigestItems(_Wire):
     key: str = ""
     opened: float = 0
     closed: float = 0
+    expires: list[float] = []
+    """When each of ``items`` is of no use any more, in unix seconds; 0 is never, and empty means none ever is."""
+
+    def late(self, now: float) -> tuple[int, ...]:
+        """Places of the items that have expired: they are left out of what is sent."""
+        return tuple(place for place, end in enumerate(self.expires) if end and now >= end)
 
 
 class Delivery(_Wire):

@@ -36,7 +36,7 @@ def queue_name(channel: Channel, priority: Priority, shard: int = 0) -> str:
     """The work queue, which is also the routing key, of a delivery: ``email-low``, or ``email-low-shard2`` of its lane.
 
     No dots: native delayed delivery binds ``#.<key>``, so a key that is a dot-suffix of another would run twice.
-    Digests have one queue: collecting an item is a Redis write, nobody waits for it.
+    Digests have one lane: collecting an item is a Redis write, nobody waits for it.
     """
     lane = "digest" if channel is Channel.DIGEST else f"{channel}-{priority}"
     return f"{lane}-shard{shard}" if shard else lane
@@ -50,7 +50,7 @@ def lane_queues(lane: str) -> tuple[str, ...]:
 #: Every lane, named like its own queue.
 LANES: tuple[str, ...] = (
     *(queue_name(c, p) for c in (Channel.EMAIL, Channel.WEBHOOK) for p in Priority),
-    "digest",
+    queue_name(Channel.DIGEST, Priority.NORMAL),
 )
 
 #: Every work queue, in the order a worker without ``--queues`` reads them.
@@ -109,7 +109,7 @@ class Rule:
     """Expression giving an address, a recipient id, an object, or a list of them; empty for webhooks."""
     when: str = ""
     expires: float | None = None
-    """Seconds after planning; after it nothing is sent."""
+    """Seconds after the event was published, or planned when nobody knows that; after it nothing is sent."""
     key: str = ""
     window: Window | None = None
     uncertain: Literal["resend", "park"] = "resend"

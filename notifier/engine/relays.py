@@ -90,6 +90,7 @@ class SmtpRelays:
         *,
         smtputf8: bool = False,
         before_final_dot: BeforeDot | None = None,
+        expires: float | None = None,
     ) -> Transaction:
         """One transaction with one recipient, so that one reply says what became of one delivery.
 
@@ -99,7 +100,8 @@ class SmtpRelays:
         """
         ended: list[Transaction] = []
         await self.deliver_all(
-            [checked(sender, recipient, content, smtputf8, before_final_dot)], lambda _, end, __: ended.append(end)
+            [checked(sender, recipient, content, smtputf8, before_final_dot, expires=expires)],
+            lambda _, end, __: ended.append(end),
         )
         return ended[0]
 
@@ -163,14 +165,20 @@ def _may_go_elsewhere(ended: Transaction) -> bool:
 
 
 def checked(
-    sender: str, recipient: str, content: bytes, smtputf8: bool = False, before_final_dot: BeforeDot | None = None
+    sender: str,
+    recipient: str,
+    content: bytes,
+    smtputf8: bool = False,
+    before_final_dot: BeforeDot | None = None,
+    *,
+    expires: float | None = None,
 ) -> Mail:
     """A mail for one recipient, so that one reply says what became of one delivery.
 
     ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all but
     the final dot; if it raises, the dot is not sent.
     """
-    return Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot)
+    return Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot, expires)
 
 
 def _safe(address: str) -> str:

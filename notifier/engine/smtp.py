@@ -49,6 +49,8 @@ class Mail:
     content: bytes
     smtputf8: bool
     before_final_dot: BeforeDot | None = None
+    expires: float | None = None
+    """Unix seconds from which it must not leave any more."""
 
 
 class Connection:

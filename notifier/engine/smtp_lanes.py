@@ -8,13 +8,14 @@ before it (`Connection.carry`), so a mail costs one write and one wake-up.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from notifier.engine.deadlines import Deadlines
 from notifier.engine.smtp import Connection, Mail
 from notifier.engine.smtp_pool import SmtpPool
-from notifier.engine.transaction import Broken, Phase, Transaction
+from notifier.engine.transaction import Broken, Paused, Phase, Transaction
 
 #: Seconds a lane keeps a connection that others wait for: a fast relay takes ten mails in that time, a slow one less
 #: than one, and whoever is more urgent is next.
@@ -30,6 +31,10 @@ class Errand:
         self.place = place
         self.mail = mail
         self.deadlines = deadlines
+
+    def is_late(self) -> bool:
+        """Whether it must not leave any more: it may have waited for a connection for minutes."""
+        return self.mail.expires is not None and time.time() >= self.mail.expires
 
 
 #: Called when a transaction has ended, in the engine's loop.
@@ -68,7 +73,11 @@ class Lanes:
                 continue
             taken = await self._pool.take(errand.deadlines.queue)
             errand.deadlines.begin()
-            if isinstance(taken, Connection):
+            if isinstance(taken, Connection) and errand.is_late():
+                self._pool.give_back(taken)
+                self._pool.breaker.given_up()
+                self._end_late(errand)
+            elif isinstance(taken, Connection):
                 await self._carry(taken, errand)
             else:
                 self._ended(errand, taken)
@@ -112,4 +121,12 @@ class Lanes:
             return None
         if self._pool.is_waited_for and self._clock() > until:
             return None
-        return self._line.popleft()
+        while self._line:
+            errand = self._line.popleft()
+            if not errand.is_late():
+                return errand
+            self._end_late(errand)
+        return None
+
+    def _end_late(self, errand: Errand) -> None:
+        self._ended(errand, Paused(self._pool.state.relay, 0.0, "it expired while it waited its turn", down=False))

@@ -195,6 +195,8 @@ class Replay:
             message.body,
             content_type=message.content_type,
             headers=message.headers,
+            # A rule's `expires` counts from when it came, not from this replay: what is late stays late.
+            published=message.parked[0].parked_at,
         )
         self.done += 1
 

@@ -7,6 +7,7 @@ none; what was already sent again is recognised by the ledger. Written on kombu,
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -67,9 +68,17 @@ class Publishing:
         self._producer = kombu.Producer(self.channel)
 
     def publish(
-        self, exchange: str, routing_key: str, body: bytes, *, content_type: str, headers: dict[str, Any]
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        headers: dict[str, Any],
+        published: float | None = None,
     ) -> None:
-        """Publish one durable message and wait for its confirm."""
+        """Publish one durable message and wait for its confirm; ``published`` is when it first was, if it counts."""
+        stamp: dict[str, Any] = {} if published is None else {"timestamp": math.ceil(published)}
         self._producer.publish(
             body,
             exchange=kombu.Exchange(exchange, type="topic", durable=True),
@@ -80,6 +89,7 @@ class Publishing:
             headers=headers,
             delivery_mode=2,
             confirm_timeout=CONFIRM_TIMEOUT_S,
+            **stamp,
         )
 
     def park(self, queue: str, parked: ParkedBatch | ParkedEvent) -> None:
@@ -103,10 +113,12 @@ class Redrive:
         with _translated(), self._app.connection_for_read() as connection:
             return {queue: _depth(connection, queue) for queue in queues}
 
-    def walk(self, queue: str, visitor: Visitor, *, reread: bool = False) -> Walked:
+    def walk(
+        self, queue: str, visitor: Visitor, *, reread: bool = False, enough: Callable[[], bool] = lambda: False
+    ) -> Walked:
         """Visit every message that is in the queue now, once; what arrives meanwhile waits for the next walk.
 
-        ``reread``: see `reading.read_message`.
+        ``reread``: see `reading.read_message`. ``enough`` ends it early.
         """
         seen = Walked()
         with _translated(), self._app.connection_for_write() as connection:
@@ -115,6 +127,8 @@ class Redrive:
             for entry in _entries(publishing.channel, queue, total, reread=reread):
                 self._visit(publishing, queue, entry, visitor, seen)
                 self._progress(seen.messages, total)
+                if enough():
+                    break
         return seen
 
     def park_dead_letters(self, letters: DeadLetters) -> None:

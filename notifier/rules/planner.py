@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
@@ -78,6 +78,8 @@ class Plan:
     """Problems beyond the first `MAX_PROBLEMS`, counted only."""
     expected: int = 0
     """Of `plan_chunks`: deliveries of the whole event, bad entries and duplicates counted as well."""
+    published: float | None = field(default=None, compare=False)
+    """When the broker was given the event; rules' `expires` count from it."""
 
 
 def plan(event: Event, catalog: Catalog, directory: Directory, now: float) -> Plan:
@@ -91,18 +93,30 @@ def plan(event: Event, catalog: Catalog, directory: Directory, now: float) -> Pl
     return Plan(event, planned, tuple(draft.unmatched), tuple(draft.problems), draft.more_problems)
 
 
-def plan_chunks(event: Event, catalog: Catalog, directory: Directory, now: float, chunk: int = CHUNK) -> Iterator[Plan]:
+def plan_chunks(
+    event: Event,
+    catalog: Catalog,
+    directory: Directory,
+    now: float,
+    chunk: int = CHUNK,
+    *,
+    published: float | None = None,
+) -> Iterator[Plan]:
     """The same as `plan`, at most ``chunk`` deliveries at a time; at least one `Plan`.
+
+    ``published`` is when the broker was given the event, as far as anybody knows: rules' `expires` count from it.
 
     The last one carries ``unmatched`` and ``problems``. Errors are raised by the call itself, before the first chunk,
     so that an event is never half published and then refused.
     """
-    return _chunks(_draft(event, catalog, directory, now), chunk)
+    return _chunks(_draft(event, catalog, directory, now, published), chunk)
 
 
-def plan_webhooks(event: Event, catalog: Catalog, directory: Directory, now: float) -> tuple[Planned, ...]:
+def plan_webhooks(
+    event: Event, catalog: Catalog, directory: Directory, now: float, published: float | None = None
+) -> tuple[Planned, ...]:
     """Only what goes to endpoints, for an event that was planned before some of them changed."""
-    draft = Draft(event, now)
+    draft = Draft(event, now, published)
     for compiled in catalog.matching(event.type):
         if compiled.rule.channel is Channel.WEBHOOK:
             with suppress(PlanningError):  # reported when the event was planned
@@ -114,15 +128,15 @@ def _chunks(draft: Draft, chunk: int) -> Iterator[Plan]:
     stream = draft.deliveries()
     held = tuple(islice(stream, chunk))
     while following := tuple(islice(stream, chunk)):
-        yield Plan(draft.event, held, expected=draft.expected)
+        yield Plan(draft.event, held, expected=draft.expected, published=draft.published)
         held = following
     unmatched, problems = tuple(draft.unmatched), tuple(draft.problems)
-    yield Plan(draft.event, held, unmatched, problems, draft.more_problems, draft.expected)
+    yield Plan(draft.event, held, unmatched, problems, draft.more_problems, draft.expected, draft.published)
 
 
-def _draft(event: Event, catalog: Catalog, directory: Directory, now: float) -> Draft:
+def _draft(event: Event, catalog: Catalog, directory: Directory, now: float, published: float | None = None) -> Draft:
     catalog.validate(event)
-    draft = Draft(event, now)
+    draft = Draft(event, now, published)
     for compiled in catalog.matching(event.type):
         try:
             draft.consider(compiled, directory)
@@ -137,11 +151,12 @@ def _draft(event: Event, catalog: Catalog, directory: Directory, now: float) -> 
 class Draft:
     """An event's rules, evaluated; their deliveries are made one by one when asked for. `explanation` reads it too."""
 
-    __slots__ = ("event", "expected", "failed", "more_problems", "now", "problems", "steps", "unmatched")
+    __slots__ = ("event", "expected", "failed", "more_problems", "now", "problems", "published", "steps", "unmatched")
 
-    def __init__(self, event: Event, now: float) -> None:
+    def __init__(self, event: Event, now: float, published: float | None = None) -> None:
         self.event = event
         self.now = now
+        self.published = now if published is None else min(published, now)
         self.steps: list[tuple[Rule, Iterable[Destination | BadEntry], str]] = []
         self.unmatched: list[Unmatched] = []
         self.problems: list[PlanProblem] = []
@@ -183,7 +198,7 @@ class Draft:
         """Every delivery of every step; problems are complete when this is used up."""
         event, now = self.event, self.now
         for rule, entries, key in self.steps:
-            expires = expiry(event, rule, now)
+            expires = expiry(event, rule, self.published)
             # A throttle's key decides how many are sent, not which one this is.
             suffix = _KEY_SEPARATOR + key if key and rule.channel is Channel.DIGEST else ""
             for entry in entries:
@@ -204,9 +219,9 @@ class Draft:
                 )
 
 
-def expiry(event: Event, rule: Rule, now: float) -> float | None:
+def expiry(event: Event, rule: Rule, published: float) -> float | None:
     """Unix seconds after which nothing is sent: the event's own end or the rule's, whichever comes first."""
     ends = [] if event.expirytime is None else [event.expirytime.timestamp()]
     if rule.expires is not None:
-        ends.append(now + rule.expires)
+        ends.append(published + rule.expires)
     return min(ends, default=None)

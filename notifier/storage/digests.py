@@ -85,6 +85,8 @@ class ClosedWindow:
     """Delivery ids of all items, kept or only counted."""
     opened: float
     closed: float
+    expires: tuple[float, ...] = ()
+    """When each of the events' items is of no use any more; 0 is never."""
 
     @property
     def total(self) -> int:
@@ -171,6 +173,7 @@ def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int)
         "to": delivery.to.model_dump(exclude_defaults=True),
         "key": delivery.key,
         "event": item.event.attributes(),
+        **({} if delivery.expires is None else {"expires": delivery.expires}),
     }
     return run_script(
         "collect",
@@ -210,6 +213,7 @@ def _close(ref: WindowRef, now: float, cipher: Cipher) -> Operation[ClosedWindow
         deliveries=(*(content["id"] for content in kept), *counted),
         opened=int(opened) / 1000,
         closed=int(closed) / 1000,
+        expires=tuple(content.get("expires", 0.0) for content in kept),
     )
 
 

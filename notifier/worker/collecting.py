@@ -93,13 +93,28 @@ class Collector:
             hold(lambda: self._digests.forget(ref), "forget a digest window")
 
     def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed, Window]]) -> None:
+        moment = now()
+        mine = self._without_late(mine, moment)
         if not mine:
             return
         items = [Item(delivery, batch.events[delivery.event], window) for delivery, _, window in mine]
-        collected = hold(lambda: self._digests.collect(items, now()), "collect digest items")
+        collected = hold(lambda: self._digests.collect(items, moment), "collect digest items")
         metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
         records = [Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim, _ in mine]
         hold(lambda: self._stores.ledger.record(records), "record digest items")
+
+    def _without_late(
+        self, mine: Sequence[tuple[Delivery, Claimed, Window]], moment: float
+    ) -> list[tuple[Delivery, Claimed, Window]]:
+        """What has expired on its way here joins no window."""
+        late = [(d, claim) for d, claim, _ in mine if d.expires is not None and moment >= d.expires]
+        if late:
+            records = [
+                Record(d.id, claim.fence, Status.EXPIRED, "expired before it was collected") for d, claim in late
+            ]
+            hold(lambda: self._stores.ledger.record(records), "record expired items")
+        gone = {delivery.id for delivery, _ in late}
+        return [one for one in mine if one[0].id not in gone]
 
     def _park(self, batch: Batch, unknown: Sequence[tuple[Delivery, Claimed]]) -> None:
         if not unknown:
@@ -145,6 +160,7 @@ class Collector:
                 key=closed.key,
                 opened=closed.opened,
                 closed=closed.closed,
+                expires=list(closed.expires) if any(closed.expires) else [],
             ),
         )
         batch = Batch(channel=Channel.EMAIL, priority=rule.priority, events=list(closed.events), deliveries=[delivery])

@@ -18,6 +18,7 @@ from notifier.worker.claiming import Stores
 from notifier.worker.deciding import Park, Retry
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
+from notifier.worker.late_items import record_late
 from notifier.worker.preparing import Withheld, Work
 from notifier.worker.recorder import now
 from notifier.worker.sending import Settled
@@ -44,6 +45,9 @@ class Consequences:
         for one in settled:
             self._stop_what_is_gone(one)
             self._send_items(one)
+        for unsent in withheld:
+            if unsent.status is Status.EXPIRED and (digest := unsent.work.delivery.digest) is not None:
+                record_late(self._stores.ledger, unsent.work, range(len(digest.items)), unsent.work.delivery.id)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
             hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
         for queue, group in by_queue(batch, [*_exhausted(settled), *_refused(withheld)]):
@@ -89,8 +93,10 @@ class Consequences:
         if digest is None or one.decision.status is not Status.SENT:
             return
         # *Sent* is written whatever the fence: the items have left with their digest.
-        items = [Record(item, 0, Status.SENT, f"in digest {one.work.delivery.id}") for item in digest.deliveries]
+        left = [item for place, item in enumerate(digest.deliveries) if place not in one.ready.late]
+        items = [Record(item, 0, Status.SENT, f"in digest {one.work.delivery.id}") for item in left]
         hold(lambda: self._stores.ledger.record(items), "record digest items")
+        record_late(self._stores.ledger, one.work, one.ready.late, one.work.delivery.id)
 
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:

@@ -76,6 +76,9 @@ def decide(outcome: Outcome | NotTried, this: Try) -> Decision:
     """What follows ``outcome``; see the table in DESIGN §6."""
     if isinstance(outcome, NotTried):
         seconds = look_again_in(outcome.seconds, this.spread)
+        if this.expires is not None and this.ended + seconds >= this.expires:
+            when = "expired" if this.ended >= this.expires else "would expire"
+            return Decision(Status.EXPIRED, f"{when} before it could be sent: {outcome.why}", None)
         return Decision(Status.DEFERRED, outcome.code, None, next_try=this.ended + seconds, follow=Retry(seconds))
     attempt = _attempt(outcome, this)
     match outcome:

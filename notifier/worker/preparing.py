@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,8 @@ class Ready:
     template: str
     address: str = ""
     """Where a mail goes, as rules and recipients spell it; suppressions are kept under its key."""
+    late: tuple[int, ...] = ()
+    """Places of a digest's items that had expired and are not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,13 @@ class Preparer:
 
     def _prepare_email(self, work: Work, content: Content, to: Mailbox, now: float) -> Ready:
         rule, event, delivery = work.rule, work.event, work.delivery
+        late = delivery.digest.late(now) if delivery.digest else ()
         context = event_context(
             event,
             recipient={"email": to.address, "name": to.name, "locale": to.locale, "timezone": to.timezone},
             delivery_id=delivery.id,
             unsubscribe_url=self._email.unsubscribe_url(to, rule),
-            digest=_digest_context(work),
+            digest=_digest_context(work, late),
         )
         # Also of an email rule whose throttle collects the rest.
         is_digest = delivery.digest is not None or rule.channel is Channel.DIGEST
@@ -126,7 +129,7 @@ class Preparer:
         message = render(rule.template, context, to.locale)
         files = attachments(rule, event, content)
         outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
-        return Ready(work, outgoing, message.template, to.address)
+        return Ready(work, outgoing, message.template, to.address, late)
 
     def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Prepared:
         if endpoint is None:
@@ -147,6 +150,9 @@ def gate(work: Work, directory: Directory, now: float) -> Withheld | None:
     expires = work.delivery.expires
     if expires is not None and now >= expires:
         return Withheld(work, Status.EXPIRED, f"expired {now - expires:.0f} s before it could be sent")
+    digest = work.delivery.digest
+    if digest is not None and digest.deliveries and len(digest.late(now)) == len(digest.deliveries):
+        return Withheld(work, Status.EXPIRED, "all of its items expired before it could be sent")
     if reason := suppression(_suppressed(work, directory), work.rule):
         return Withheld(work, Status.SUPPRESSED, reason)
     return None
@@ -193,8 +199,11 @@ def _mailbox(to: Mailbox | RecipientRef | EndpointRef, directory: Directory) -> 
     )
 
 
-def _digest_context(work: Work) -> dict[str, Any] | None:
+def _digest_context(work: Work, late: Sequence[int]) -> dict[str, Any] | None:
     digest = work.delivery.digest
     if digest is None:
         return None
-    return digest_context(work.items, total=digest.total, key=digest.key, opened=digest.opened, closed=digest.closed)
+    items = [event for place, event in enumerate(work.items) if place not in late]
+    return digest_context(
+        items, total=digest.total - len(late), key=digest.key, opened=digest.opened, closed=digest.closed
+    )

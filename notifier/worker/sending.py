@@ -191,7 +191,11 @@ class Sender:
         if ready.work.start:
             await asyncio.sleep(ready.work.start - now())
         started = now()
-        outcome = await self._outcome(ready)
+        expires = ready.work.delivery.expires
+        if expires is not None and started >= expires:
+            outcome: Outcome | NotTried = NotTried("expired", "its rate limit let it go too late", 0.0)
+        else:
+            outcome = await self._outcome(ready)
         self._settle(flight, outcome, started, now(), spread)
 
     def _settle(self, flight: Flight, outcome: Outcome | NotTried, started: float, ended: float, spread: float) -> None:

@@ -38,6 +38,8 @@ class OutgoingEmail:
     recipient: str
     content: bytes = field(repr=False)
     smtputf8: bool = False
+    expires: float | None = None
+    """Unix seconds from which it must not leave any more."""
 
 
 class EmailChannel:
@@ -110,7 +112,9 @@ class EmailChannel:
         if self._dkim is not None:
             content = self._dkim.sign(content)
         smtputf8 = sender.address.smtputf8 or recipient.smtputf8
-        return OutgoingEmail(delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8)
+        return OutgoingEmail(
+            delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8, delivery.expires
+        )
 
     async def send(
         self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None
@@ -122,6 +126,7 @@ class EmailChannel:
             mail.content,
             smtputf8=mail.smtputf8,
             before_final_dot=before_final_dot,
+            expires=mail.expires,
         )
         if self._watch is not None:
             self._watch.note(transaction, mail.recipient)
@@ -129,7 +134,7 @@ class EmailChannel:
 
     def check(self, mail: OutgoingEmail) -> Mail:
         """What `send_all` takes. Raises `InvalidAddress` or `ValueError` for what may not stand in a transaction."""
-        return checked(mail.sender, mail.recipient, mail.content, mail.smtputf8)
+        return checked(mail.sender, mail.recipient, mail.content, mail.smtputf8, expires=mail.expires)
 
     async def send_all(self, mails: Sequence[Mail], ended: Callable[[int, Outcome | NotTried, float], None]) -> None:
         """Many transactions, for half of what each costs alone; ``ended`` gets place, outcome and seconds of each."""

@@ -25,7 +25,9 @@ USER_AGENT = f"Notifier/{__version__}"
 class Exchanges(Protocol):
     """Posts a request and says what came of it; `transport.WebhookTransport`, or a recorder in previews."""
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
+    async def post(
+        self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "", expires: float | None = None
+    ) -> Answer:
         """Never raises for what the network or the endpoint does."""
         ...
 
@@ -51,6 +53,8 @@ class OutgoingWebhook:
     """Those that sign now; storage leaves out the ones whose rotation overlap has passed."""
     endpoint: str = ""
     """The endpoint's id: slots are shared out by it."""
+    expires: float | None = None
+    """Unix seconds from which it must not leave any more."""
 
 
 class WebhookChannel:
@@ -70,7 +74,9 @@ class WebhookChannel:
         headers["webhook-id"] = delivery.id
         if event.traceparent is not None and is_sendable(event.traceparent):
             headers["traceparent"] = event.traceparent
-        return OutgoingWebhook(delivery.id, target, headers, message.body, endpoint.secrets, endpoint.id)
+        return OutgoingWebhook(
+            delivery.id, target, headers, message.body, endpoint.secrets, endpoint.id, delivery.expires
+        )
 
     async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome | NotTried:
         """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does."""
@@ -81,7 +87,9 @@ class WebhookChannel:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(outgoing.secrets, outgoing.id, timestamp, outgoing.body),
         }
-        posted = self._transport.post(outgoing.target, headers, outgoing.body, lane=outgoing.endpoint)
+        posted = self._transport.post(
+            outgoing.target, headers, outgoing.body, lane=outgoing.endpoint, expires=outgoing.expires
+        )
         return classify(await posted, moment)
 
     def is_slow(self, endpoint: str) -> bool:

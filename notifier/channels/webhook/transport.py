@@ -88,12 +88,19 @@ class WebhookTransport:
         self._resolver = CheckedResolver(guard, ask)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
-        """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do."""
+    async def post(
+        self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "", expires: float | None = None
+    ) -> Answer:
+        """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do.
+
+        What has expired (unix seconds) by the time it has its slots is not begun.
+        """
         held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
         if isinstance(held, Crowded):
             return held
         try:
+            if expires is not None and time.time() >= expires:
+                return Crowded("it expired while it waited its turn", 0.0)
             return await self._exchange(target, headers, _Body(body))
         finally:
             self._slots.release(held)

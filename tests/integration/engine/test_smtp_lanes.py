@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifier.engine.transaction import Accepted, Broken, Phase, Rejected
-from tests.integration.engine.conftest import Posting, plain
+from notifier.engine.relays import checked
+from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
+from tests.integration.engine.conftest import CONTENT, Posting, plain
 from tests.servers.faults import DROP, GARBAGE
 from tests.servers.smtp import EXTENSIONS, SmtpSink
 
@@ -116,3 +117,22 @@ def test_a_second_relay_takes_over_what_the_first_one_wants_a_login_for(
     assert all(isinstance(one, Accepted) for one in ended)
     assert sorted(arrived(smtp_sink)) == sorted((f"r{number}@example.org",) for number in range(10))
     assert sink.mails == []
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_mail_that_expired_while_it_waited_its_turn_is_left_out(posting: Posting, sink: SmtpSink, place: int) -> None:
+    # Given five mails for one connection, one of which is of no use any more when its turn comes
+    post = posting(plain(sink), connections=1)
+    mails = [
+        checked("s@example.org", f"r{n}@example.org", CONTENT, expires=0.0 if n == place else None) for n in range(5)
+    ]
+    ended: dict[int, Transaction] = {}
+
+    # When they are sent together
+    told = lambda number, transaction, _: ended.update({number: transaction})  # noqa: E731
+    post.engine.run(lambda: post.relays.deliver_all(mails, told), timeout=60)
+
+    # Then nothing is said about it to the relay, and the others arrive
+    assert isinstance(ended[place], Paused)
+    assert arrived(sink) == [(f"r{n}@example.org",) for n in range(5) if n != place]
+    assert sink.counters.connections == 1

@@ -303,3 +303,18 @@ def test_a_fan_out_to_100_000_recipients_holds_only_chunks_in_memory(tree: Tree)
     # Then (16 MB, nearly all of it the identities already seen; all deliveries at once took 178 MB)
     assert total == 100_000
     assert peak < 32_000_000
+
+
+def test_a_rules_expiry_counts_from_when_the_event_was_published_not_from_when_it_was_planned(tree: Tree) -> None:
+    # Given a rule whose mails are of no use after a quarter of an hour
+    tree.rule(EMAIL + "\nexpires: 15m")
+
+    # When its event has waited for ten minutes, or its publisher's clock is ahead
+    late, ahead = (
+        next(plan_chunks(order({"to": "a@b.c"}), tree.load(), Endpoints(), NOW, published=published))
+        for published in (NOW - 600, NOW + 3600)
+    )
+
+    # Then five minutes are left, and never more than fifteen
+    assert [entry.delivery.expires for entry in late.planned] == [NOW + 300]
+    assert [entry.delivery.expires for entry in ahead.planned] == [NOW + 900]

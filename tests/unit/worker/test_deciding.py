@@ -153,3 +153,13 @@ def test_tries_before_a_replay_are_numbered_and_spend_nothing_of_the_schedule() 
     assert decision.follow == Retry(10)
     # And it is exhausted after three tries of its own
     assert decide(Deferred("timeout"), replace(a_try(6), earlier=3)).reason == "3 tries, last: timeout"
+
+
+@pytest.mark.parametrize(("expires", "word"), [(1001.0, "expired"), (1005.0, "would expire")])
+def test_what_could_not_be_sent_before_it_expired_has_expired_and_spends_no_try(expires: float, word: str) -> None:
+    # Given a delivery that nobody could be given, and that is of no use when that is over
+    decision = decide(NotTried("throttled", "slow down", 4.0), a_try(expires=expires))
+
+    # Then it ends, instead of coming back late
+    assert (decision.status, decision.attempt, decision.follow) == (Status.EXPIRED, None, None)
+    assert decision.reason == f"{word} before it could be sent: slow down"

@@ -32,7 +32,9 @@ class Recorder:
     answer: Answer = field(default_factory=lambda: Reply(204))
     posts: list[tuple[Target, Mapping[str, str], bytes]] = field(default_factory=list)
 
-    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "") -> Answer:
+    async def post(
+        self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "", expires: float | None = None
+    ) -> Answer:
         assert lane == "ep_a"
         self.posts.append((target, headers, body))
         return self.answer
