@@ -5,6 +5,7 @@ Celery logs and ignores an exception in a signal handler, so a start that fails 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -277,6 +278,7 @@ def _on_init(sender: Any = None, **_: Any) -> None:
 
 def _on_ready(sender: Any = None, **_: Any) -> None:
     current().checks.consumer = sender
+    _collect_rarely()
     # Under gevent a cold shutdown (SIGQUIT, a second SIGINT) acknowledges running batches without running them
     # (trap T1): leaving at once instead makes the broker hand them to another worker.
     signal.signal(signal.SIGQUIT, _leave_at_once)
@@ -288,6 +290,16 @@ def _on_ready(sender: Any = None, **_: Any) -> None:
         signal.signal(signal.SIGINT, _leave_at_once)
 
     signal.signal(signal.SIGINT, first_interrupt)
+
+
+def _collect_rarely() -> None:
+    """Keep Python's garbage collector from what start-up made, and let 20,000 new objects pass between its looks.
+
+    A batch of 50 makes thousands of objects and hardly a cycle; looking every 700 was a fifteenth of the CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _leave_at_once(number: int, _: Any) -> None:
