@@ -17,10 +17,8 @@ from notifier.domain.rule import Channel
 from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.people import index_calls
 from notifier.storage.records import encode_head, masked, milliseconds, stamp
-
-#: Bytes of delivery ids kept per person, 27 each: the newest thousand.
-RECIPIENT_INDEX_BYTES = 27_000
 
 
 @value
@@ -141,7 +139,12 @@ def claim(
     calls = [attempt(request) for request in requests]
     if people:
         calls.append(command("HMGET", keys.suppressions(), *people))
-        calls += _index(requests, index_for)
+        # A message on its second try was indexed with its first one.
+        calls += index_calls(
+            [(r.recipient_key, r.delivery.id) for r in requests if r.recipient_key and not r.delivery.attempt],
+            now=now,
+            keep=index_for,
+        )
     replies = yield calls
     claims = [_parse_claim(reply) for reply in replies[: len(requests)]]
     busy = {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}
@@ -155,17 +158,6 @@ def claim(
                 claims[i] = _parse_claim(reply)
     reasons = dict(zip(people, replies[len(requests)], strict=True)) if people else {}
     return [_with_suppression(c, reasons.get(r.recipient_key or "")) for c, r in zip(claims, requests, strict=True)]
-
-
-def _index(requests: Sequence[ClaimRequest], keep: float) -> list[Call]:
-    by_person: dict[str, list[str]] = {}
-    for request in requests:
-        if request.recipient_key:
-            by_person.setdefault(request.recipient_key, []).append(keys.short(request.delivery.id, "dlv_"))
-    return [
-        run_script("index", [keys.recipient_index(person)], milliseconds(keep), RECIPIENT_INDEX_BYTES, *ids)
-        for person, ids in by_person.items()
-    ]
 
 
 def _parse_claim(reply: str) -> Claim:

@@ -13,6 +13,7 @@ from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.digests import read_destination
 from notifier.storage.lookup import deliveries as records_of
+from notifier.storage.people import deliveries_to, drop
 from notifier.storage.records import stamp
 from notifier.storage.store import Store
 
@@ -54,8 +55,8 @@ class Traces:
         return self._run(_ids_of(person_key, self._cipher))
 
     def deliveries(self, person_keys: Sequence[str]) -> Known:
-        """What the ledger's index of people knows: the newest thousand that were claimed, for each key."""
-        return self._run(_known(person_keys))
+        """What the ledger's index of people knows."""
+        return self._run(_known(person_keys, self._clock()))
 
     def windows(self, identities: Collection[str]) -> list[Window]:
         """Open and closing digest windows of any of these destinations (`Destination.identity`); reads all windows."""
@@ -71,7 +72,7 @@ class Traces:
 
     def drop_index(self, person_keys: Sequence[str]) -> None:
         """Last of all: without it nobody finds the rest again."""
-        self._run(_drop_index(person_keys))
+        self._run(drop(person_keys, self._clock()))
 
 
 def _ids_of(person_key: str, cipher: Cipher) -> Operation[list[str]]:
@@ -86,9 +87,8 @@ def _ids_of(person_key: str, cipher: Cipher) -> Operation[list[str]]:
             return sorted(found)
 
 
-def _known(person_keys: Sequence[str]) -> Operation[Known]:
-    texts = yield [command("GET", keys.recipient_index(key)) for key in person_keys]
-    ids = tuple(dict.fromkeys(keys.full(i, "dlv_") for text in texts for i in (text or "").split(",") if i))
+def _known(person_keys: Sequence[str], now: float) -> Operation[Known]:
+    ids = tuple((yield from deliveries_to(person_keys, now)))
     found: list[DeliveryRecord | None] = yield from records_of(ids)
     statuses = [record.status for record in found if record is not None]
     return Known(ids, sum(status in _WAITING for status in statuses), statuses.count(Status.SENDING))
@@ -147,7 +147,3 @@ def _drop(windows: Sequence[Window], cipher: Cipher) -> Operation[list[str]]:
     ]
     texts = [text for items in replies for text in items]
     return [text[1:] if text.startswith("-") else str(cipher.decrypt(text)["id"]) for text in texts]
-
-
-def _drop_index(person_keys: Sequence[str]) -> Operation[None]:
-    yield [command("DEL", keys.recipient_index(key)) for key in person_keys]

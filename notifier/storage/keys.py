@@ -1,12 +1,16 @@
 """Every Redis key this service uses, each computed by one tiny function.
 
-Braces are hash tags: keys with the same tag live in one Cluster slot, so one script may touch them together. Ids lose
-their ``dlv_``-like prefix in keys and lists: four bytes, thrice per delivery, at tens of millions of deliveries.
+Braces are hash tags: keys with the same tag live in one Cluster slot, so one script may touch them together; a key
+without braces is its own tag. Ids lose their ``dlv_``-like prefix in keys and lists: four bytes, thrice per delivery,
+at tens of millions of deliveries.
 """
 
 from __future__ import annotations
 
 PREFIX = "ntf:"
+#: Letters of an id in the keys of its record, of 26: Redis keeps a key of up to 30 bytes in 32, a longer one in 48. 120
+#: of the 128 bits are left, which is as unique.
+_IN_KEY = 24
 
 
 def short(identifier: str, prefix: str) -> str:
@@ -21,17 +25,17 @@ def full(shortened: str, prefix: str) -> str:
 
 def delivery(delivery_id: str) -> str:
     """One delivery's record."""
-    return f"{PREFIX}d:{{{short(delivery_id, 'dlv_')}}}"
+    return f"{PREFIX}d:{short(delivery_id, 'dlv_')[:_IN_KEY]}"
 
 
 def event(event_key: str) -> str:
     """One event's record with the ids of its first deliveries."""
-    return f"{PREFIX}e:{{{short(event_key, 'evt_')}}}"
+    return f"{PREFIX}e:{short(event_key, 'evt_')[:_IN_KEY]}"
 
 
 def event_chunks(event_key: str) -> str:
-    """The list of further delivery ids of an event with a large fan-out."""
-    return event(event_key) + ":d"
+    """The list of further delivery ids of an event with a large fan-out, in the event's slot."""
+    return f"{PREFIX}c:{{{event(event_key)}}}"
 
 
 def alive(owner: str) -> str:
@@ -39,9 +43,9 @@ def alive(owner: str) -> str:
     return f"{PREFIX}alive:{{{owner}}}"
 
 
-def recipient_index(recipient_key: str) -> str:
-    """The newest deliveries to one person, in the order they were first claimed."""
-    return f"{PREFIX}r:{{{short(recipient_key, 'rcp_')}}}"
+def people_bucket(bucket: str, period: int) -> str:
+    """Deliveries to the people of one bucket, first claimed within one period (`people`)."""
+    return f"{PREFIX}r:{bucket}:{period}"
 
 
 def suppressions() -> str:

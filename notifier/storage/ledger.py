@@ -171,7 +171,7 @@ class Ledger:
 
     def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""
-        return self._run(lookup.of_recipient(recipient_key, limit))
+        return self._run(lookup.of_recipient(recipient_key, limit, self._clock()))
 
 
 class AsyncLedger:
@@ -205,4 +205,4 @@ class AsyncLedger:
 
     async def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""
-        return await self._run(lookup.of_recipient(recipient_key, limit))
+        return await self._run(lookup.of_recipient(recipient_key, limit, self._operations.clock()))

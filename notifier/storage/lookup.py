@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from notifier.domain.delivery import DeliveryRecord
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
+from notifier.storage.people import deliveries_to
 from notifier.storage.records import RECORD, decode_delivery, moment, split
 
 
@@ -60,8 +61,7 @@ def deliveries(ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
     return [text and decode_delivery(i, text) for i, text in zip(ids, replies, strict=True)]
 
 
-def of_recipient(recipient_key: str, limit: int) -> Operation[list[str]]:
+def of_recipient(recipient_key: str, limit: int, now: float) -> Operation[list[str]]:
     """Delivery ids to one person, the last claimed first."""
-    (text,) = yield [command("GET", keys.recipient_index(recipient_key))]
-    found = [keys.full(i, "dlv_") for i in (text or "").split(",") if i]
+    found = yield from deliveries_to([recipient_key], now)
     return found[::-1][:limit]

@@ -18,6 +18,7 @@ def test_an_event_with_one_sent_delivery_costs_at_most_600_bytes(ledger: Ledger,
     ledger.record([Record(made.id, held.fence, Status.SENT, "", attempt(), template="a1b2c3d4e5f6", claimed=wanted)])
     # Then all its keys together stay small, the person's index included
     assert wanted.recipient_key
-    names = [keys.delivery(made.id), keys.event(usual.key), keys.recipient_index(wanted.recipient_key)]
-    assert sorted(names) == sorted(str(k) for k in store.client.scan_iter() if "alive" not in str(k))
+    names = [str(name) for name in store.client.scan_iter() if "alive" not in str(name)]
+    assert {keys.delivery(made.id), keys.event(usual.key)} < set(names)
+    assert len(names) == 3
     assert sum(int(store.client.memory_usage(name) or 0) for name in names) <= 600

@@ -1,6 +1,5 @@
 """What became of deliveries: every move of the table, fences, repeats and replays."""
 
-
 import pytest
 
 from notifier.domain.delivery import Status, may_become

@@ -33,7 +33,7 @@ def test_releasing_sends_one_command_for_each_delivery_in_one_round_trip() -> No
     # When it is asked for its first round trip
     calls = list(next(operation))
     # Then both are in it, each with its own key
-    assert [call.words[3] for call in calls] == ["ntf:d:{a}", "ntf:d:{b}"]
+    assert [call.words[3] for call in calls] == ["ntf:d:a", "ntf:d:b"]
     assert all(isinstance(call, Call) and call.script for call in calls)
     with pytest.raises(StopIteration) as stop:
         operation.send([1, 0])
