@@ -138,7 +138,8 @@ class HeldDeliveries:
             return Resumed(waiting=sum(len(held) for held in before.values()))
         try:
             visitor = _Resume(self._publisher, self._stores, actions, before)
-            Redrive(self._app, progress=lambda done, _: _renew(index, token, done)).walk(topology.HELD_QUEUE, visitor)
+            walk = Redrive(self._app, progress=lambda done, _: _renew(index, token, done))
+            walk.walk(topology.HELD_QUEUE, visitor, enough=visitor.is_done)
         finally:
             index.end_walk(token)
         for endpoint, held in before.items():
@@ -186,6 +187,10 @@ class _Resume:
                 return False
             self._left[parked.destination] = left - 1
         return True
+
+    def is_done(self) -> bool:
+        """Whether nobody needs the rest of the queue: only probes were wanted, and all are found."""
+        return all(left == 0 for left in self._left.values())
 
     def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:  # noqa: ARG002
         """Send what is wanted, confirmed; the rest ends in the ledger."""

@@ -28,7 +28,7 @@ class HeldDelivery:
     kind: str
     """`kind_of` its event: of two of one kind the newer replaces the older, for receivers that want the latest only."""
     queued: float
-    """Unix seconds when it was planned."""
+    """Unix seconds when it was planned, with the order of those that were planned together below the millisecond."""
 
 
 def kind_of(event: Event) -> str:
@@ -47,7 +47,7 @@ class HeldIndex:
         """After they were put into the queue with a confirm; a look at their endpoints is due from now on."""
         by_endpoint: dict[str, list[str | int]] = {}
         for one in entries:
-            by_endpoint.setdefault(one.endpoint, []).extend([milliseconds(one.queued), f"{one.id} {one.kind}"])
+            by_endpoint.setdefault(one.endpoint, []).extend([f"{one.queued * 1000:.3f}", f"{one.id} {one.kind}"])
         if by_endpoint:
             self._run(_add(by_endpoint, self._clock()))
 

@@ -129,7 +129,7 @@ class Dispatch:
         settled = self._sender.send(
             ready, receipt, self._etiquette.leaving(batch, gated), handicap=handicap_of(batch.queue)
         )
-        claims.later += self._etiquette.left_behind(ready, settled)
+        self._etiquette.copy_left_behind(batch, ready, settled)
         self._relaying.tell()
         receipt.wait()
         self._etiquette.judge(gated, ready, settled)

@@ -90,15 +90,15 @@ class Etiquette:
 
         return self._stragglers.leaving(follow)
 
-    def left_behind(self, ready: Sequence[Ready], settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
-        """The copies to publish: from now on they are the messages of what was left behind."""
+    def copy_left_behind(self, batch: Batch, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
+        """Publish copies of what was left behind, which from now on are its messages."""
         if len(settled) == len(ready):
-            return []
+            return
         ended = {one.work.delivery.id for one in settled}
         left = [one.work.delivery for one in ready if one.work.delivery.id not in ended]
         self._stragglers.add(len(left))
         metrics.STRAGGLERS.inc(len(left))
-        return [(delivery, self._copy_after) for delivery in left]
+        self._shelf.send_later(batch, left, self._copy_after)
 
     def judge(self, gated: Gated, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
         """Tell the breakers what was seen; probes that could not even be sent are somebody else's turn."""

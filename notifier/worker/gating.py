@@ -34,6 +34,8 @@ class Blocked:
     seconds: float
     aside: bool = False
     """Not to look again in a while, but to be put aside until the endpoint is resumed."""
+    exact: bool = False
+    """To look again after exactly so long, however many others wait."""
 
 
 @dataclass(slots=True)

@@ -7,6 +7,8 @@ moment and travels in as few messages as possible: a message each costs more tha
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -37,6 +39,9 @@ from notifier.worker.recorder import now
 GATHER_S = 0.03
 #: Delays in whole seconds, each about 1.6 times the one before: what waits for different times travels together.
 DELAYS_S = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+#: Held deliveries of this worker that look again in a second, at the most, however many wait: a look reads, looks up
+#: and publishes, and thousands of them would cost the healthy endpoints more than the ill ones do.
+LOOKS_PER_S = 50.0
 #: Rough bytes of one delivery on the wire, beside its event.
 _DELIVERY_BYTES = 200
 
@@ -60,6 +65,9 @@ class Shelf:
         self._publisher = publisher
         self._waiting: list[tuple[list[Shelved], AsyncResult[bool]]] = []
         self._wanted = Signal()
+        self._away: list[tuple[float, int]] = []
+        """When how many come back; a heap."""
+        self._away_count = 0
         self._stopping = False
         self._greenlet = gevent.spawn(self._run)
 
@@ -77,13 +85,21 @@ class Shelf:
                 kept.append(Shelved(delivery, batch.events[delivery.event], batch.priority, why))
             else:
                 ended.append((delivery, status))
-        if kept:
+        self._gather(kept)
+        metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
+        return ended
+
+    def send_later(self, batch: Batch, deliveries: Sequence[Delivery], seconds: float) -> None:
+        """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
+        why = Blocked("", seconds, exact=True)
+        self._gather([Shelved(d, batch.events[d.event], batch.priority, why) for d in deliveries])
+
+    def _gather(self, shelved: list[Shelved]) -> None:
+        if shelved:
             done: AsyncResult[bool] = AsyncResult()
-            self._waiting.append((kept, done))
+            self._waiting.append((shelved, done))
             self._wanted.set()
             done.get()
-            metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
-        return ended
 
     def stop(self) -> None:
         """Put what is waiting, then end."""
@@ -111,21 +127,38 @@ class Shelf:
         places: dict[tuple[int, Priority], list[Shelved]] = defaultdict(list)
         spread = random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
         for one in shelved:
-            places[0 if one.blocked.aside else delay(one.blocked.seconds * spread), one.priority].append(one)
+            places[self._delay(one.blocked, spread), one.priority].append(one)
         for (seconds, _), group in sorted(places.items()):
+            if seconds:
+                heapq.heappush(self._away, (now() + seconds, len(group)))
+                self._away_count += len(group)
             for batch, _ in together(group):
                 if seconds:
                     hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
                 else:
                     self._put_aside(batch)
 
+    def _delay(self, blocked: Blocked, spread: float) -> int:
+        """In whole seconds; 0 is aside."""
+        if blocked.exact:
+            return math.ceil(blocked.seconds)
+        return 0 if blocked.aside else delay(max(blocked.seconds * spread, self._fair_wait()))
+
+    def _fair_wait(self) -> float:
+        """The more are away, the longer each stays."""
+        moment = now()
+        while self._away and self._away[0][0] <= moment:
+            self._away_count -= heapq.heappop(self._away)[1]
+        return self._away_count / LOOKS_PER_S
+
     def _put_aside(self, batch: Batch) -> None:
         moment = now()
         entries = tuple(_entry(batch, delivery, moment) for delivery in batch.deliveries)
         hold(lambda: self._publisher.park(topology.HELD_QUEUE, ParkedBatch(batch, entries)), "put deliveries aside")
         held = [
-            HeldDelivery(d.to.endpoint, d.id, kind_of(batch.events[d.event]), d.queued)
-            for d in batch.deliveries
+            # What was planned within one millisecond is in the order of its batch; `latest` depends on it.
+            HeldDelivery(d.to.endpoint, d.id, kind_of(batch.events[d.event]), round(d.queued, 3) + n * 1e-6)
+            for n, d in enumerate(batch.deliveries)
             if isinstance(d.to, EndpointRef)
         ]
         hold(lambda: self._index.add(held), "index held deliveries")

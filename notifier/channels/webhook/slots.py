@@ -20,8 +20,11 @@ LOOK_EVERY_S = 0.1
 SLOW_SHARE = 4
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
-#: Seconds until another try of what found no slot: at least, and at most.
-LEAST_AWAY_S, MOST_AWAY_S = 1.0, 60.0
+#: Slow exchanges that make an endpoint one that hangs, when none has ended for `HANGS_AFTER_S`. Each one more would be
+#: a try in vain; those that merely take long have answers to show.
+HANGING, HANGS_AFTER_S = 5, 2.0
+#: Seconds until another try of what found no slot. Few different ones: what comes back together travels together.
+_AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
 @dataclass(slots=True)
@@ -35,6 +38,12 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
+    ended: float = 0.0
+    """When an exchange last came to its end."""
+
+    def hangs(self, now: float, share: int) -> bool:
+        """Whether more exchanges would only wait as well."""
+        return self.slow >= min(HANGING, share) and now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
 
 
 class Held:
@@ -81,9 +90,9 @@ class Slots:
         return gate is not None and gate.slow > 0
 
     def seconds_away(self, lane: str, now: float) -> float:
-        """How long to stay away from an endpoint whose slots are all slow; 0 when it may be tried. From any thread."""
+        """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or gate.slow < self._per_lane:
+        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now, self._per_lane)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
@@ -113,7 +122,8 @@ class Slots:
     def release(self, held: Held) -> None:
         """Give both slots back."""
         gate = held.gate
-        gate.mean += _NEWEST * (asyncio.get_running_loop().time() - held.since - gate.mean)
+        gate.ended = asyncio.get_running_loop().time()
+        gate.mean += _NEWEST * (gate.ended - held.since - gate.mean)
         if held.slow:
             gate.slow -= 1
             self._slow_left += 1
@@ -187,4 +197,4 @@ class Slots:
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, LEAST_AWAY_S), MOST_AWAY_S)
+    return next((away for away in _AWAY_S if away >= seconds), _AWAY_S[-1])

@@ -67,10 +67,10 @@ class Bench:
         return self.endpoints.add("acme", "https://a.example/", on_resume=on_resume)
 
     def put_aside(self, *to: Endpoint, subjects: Sequence[str] = ("x",)) -> list[str]:
-        """One delivery per endpoint and subject, in one batch; their ids, oldest first."""
+        """One delivery per endpoint and subject, in one batch, planned within a millisecond; their ids, in order."""
         events = [Event(id=str(n), source="/tests", type="a.b", subject=subject) for n, subject in enumerate(subjects)]
         deliveries = [
-            Delivery(id=f"dlv_{e.id}-{n}", event=n, rule="a.b/hook", to=EndpointRef(endpoint=e.id), queued=1.0 + n)
+            Delivery(id=f"dlv_{e.id}-{n}", event=n, rule="a.b/hook", to=EndpointRef(endpoint=e.id), queued=1.0)
             for n in range(len(events))
             for e in to
         ]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import LINGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import HANGING, LINGER_S, Crowded, Held, Slots
 
 PATIENCE = 30.0
 
@@ -14,9 +14,9 @@ async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
     return held
 
 
-async def until_slow(slots: Slots, lane: str) -> None:
-    """The event itself: the look that finds the exchange slow."""
-    while not slots.is_slow(lane):  # noqa: ASYNC110 - what is waited for tells nobody
+async def until_slow(slots: Slots, lane: str, *all_of: Held) -> None:
+    """The event itself: the look that finds the exchanges slow."""
+    while not slots.is_slow(lane) or not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
         await asyncio.sleep(LINGER_S / 10)
 
 
@@ -108,7 +108,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         hanging = [await taken(slots, "hangs") for _ in range(2)]
 
         # When it is known to be slow
-        await until_slow(slots, "hangs")
+        await until_slow(slots, "hangs", *hanging)
 
         # Then others have the whole total, and it has no more than its share
         others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
@@ -165,8 +165,28 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
         # When somebody with little patience asks, they are told at once for how long to stay away
         crowded = await slots.acquire("slow", 1.0)
         assert isinstance(crowded, Crowded)
-        assert 2 < crowded.seconds < 6
+        assert crowded.seconds == 8.0, "five seconds, and a little more, so that many come back together"
 
         waiting.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_and_one_that_is_slow_is_not() -> None:
+    async def scenario() -> None:
+        # Given two endpoints with twenty slots each, to both of which five exchanges are slow
+        slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        for lane in ("hangs", "slow"):
+            await until_slow(slots, lane, *[await taken(slots, lane) for _ in range(HANGING)])
+
+        # When one of them answers another exchange, long after
+        later = clock() + 60
+        answered = await taken(slots, "slow")
+        slots.release(answered)
+        answered.gate.ended = later
+
+        # Then that one has more slots, and the other has not
+        assert slots.seconds_away("slow", later) == 0
+        assert slots.seconds_away("hangs", later) > 0
 
     asyncio.run(scenario())
