@@ -37,14 +37,21 @@ class ModelLimits:
         self.factors: dict[Scope, float] = {}
 
     def reserve(self, asks: list[Ask], now: float, *, sleeps: bool) -> list[Go | Later]:
-        for scope, rate in dict(pair for ask in asks for pair in ask.scopes).items():
+        touched = dict(pair for ask in asks for pair in ask.scopes)
+        for scope, rate in touched.items():
             assert rate is not None
             factor = self.factors.get(scope, 1.0)
             state = self.scopes.setdefault(scope, ModelScope(rate.interval / factor))
             state.advance(now, rate, factor)
         answers = [self._one(ask, now, sleeps=sleeps) for ask in asks]
-        self.scopes = {scope: state for scope, state in self.scopes.items() if not state.rests(now)}
+        for scope in touched:
+            if self.scopes[scope].rests(now):
+                del self.scopes[scope]
         return answers
+
+    def is_busy(self, scope: Scope, now: float) -> bool:
+        """Whether what is asked for now would have to wait."""
+        return scope in self.scopes and self.scopes[scope].next > now
 
     def _one(self, ask: Ask, now: float, *, sleeps: bool) -> Go | Later:
         waits = {scope: max(0.0, self.scopes[scope].next - now) for scope, _ in ask.scopes}
