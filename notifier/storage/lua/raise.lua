@@ -14,8 +14,8 @@ local function forget(scope)
 end
 
 -- Whether more wants to go than may: two and more have their time ahead of them. Else success says nothing about speed.
-local function is_busy(key)
-  local next, line, urgent, interval = string.match(redis.call('GET', key) or '', '^(%S+) (%S+) (%S+) (%S+)')
+local function is_busy(place)
+  local next, line, urgent, interval = string.match(redis.call('GET', KEYS[place]) or '', '^(%S+) (%S+) (%S+) (%S+)')
   if not next then return false end
   return math.max(tonumber(next) - tonumber(interval), tonumber(line), tonumber(urgent)) > micros
 end
@@ -28,7 +28,7 @@ for i = 6, #ARGV do
     -- Workers' clocks differ, so a change may lie a little ahead.
     local factor, since = tonumber(before), math.abs(now - tonumber(changed))
     if since >= tonumber(ARGV[1]) then
-      if is_busy(KEYS[i - 2]) then
+      if is_busy(i - 2) then
         local course = redis.call('HGET', KEYS[3], scope)
         local ceiling, steps, cut = string.match(course or '', '^(%S+) (%S+) (%S+)$')
         -- At one mail in four seconds each of them speaks for four.
