@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import pika
@@ -24,7 +25,7 @@ from consumers.lookout import Lookout, Tell
 from consumers.patience import Patience
 from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
 from notifier import logs, metrics
-from notifier.domain.topology import INTAKE_QUEUE
+from notifier.domain.topology import INTAKE_QUEUE, URGENT_QUEUE
 from notifier.errors import BrokerUnavailable, NotifierError
 
 log = logs.get("intake")
@@ -50,6 +51,21 @@ class Pace:
     linger: float = 0.004
     """Seconds a message waits for company while other groups are in flight; an idle session never waits."""
     hold: float = HOLD_S
+
+
+@dataclass(slots=True)
+class _Line:
+    """A queue that is read, what has come of it and has not been worked on, and how much of it may be at once.
+
+    Urgent events have a line of their own: they wait for no company and for no slot of the others.
+    """
+
+    queue: str
+    linger: float
+    waiting: deque[Received] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    groups: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(GROUPS_IN_FLIGHT))
+    consumer_tag: str = ""
 
 
 class Session:
@@ -78,13 +94,11 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
         self._publisher: ConfirmedPublisher
-        self._consumer_tag = ""
         self._lookout: Lookout
         self._watching: asyncio.Task[None]
         self._owed = Acknowledgements()
-        self._waiting: deque[Received] = deque()
-        self._arrived = asyncio.Event()
-        self._groups = asyncio.Semaphore(GROUPS_IN_FLIGHT)
+        self._line = _Line(INTAKE_QUEUE, pace.linger)
+        self._urgent = _Line(URGENT_QUEUE, 0.0)
         self._fanouts = asyncio.Semaphore(FANOUTS_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[NotifierError] = self._loop.create_future()
@@ -97,7 +111,7 @@ class Session:
         await self._subscribe()
         self._watching = asyncio.create_task(self._watch())
         self._watching.add_done_callback(self._on_done)
-        gathering = asyncio.create_task(self._gather())
+        gathering = asyncio.create_task(self._gather_all())
         stopping = asyncio.create_task(stop.wait())
         try:
             await first(stopping, gathering, self._ended)
@@ -120,14 +134,21 @@ class Session:
         channel.add_on_close_callback(lambda _, reason: self._end(translated(reason, connection.where)))
         channel.add_on_cancel_callback(
             lambda _: self._end(
-                BrokerUnavailable(f"RabbitMQ cancelled our consumer: queue {INTAKE_QUEUE} was deleted or moved")
+                BrokerUnavailable(
+                    f"RabbitMQ cancelled a consumer of ours: {INTAKE_QUEUE} or {URGENT_QUEUE} was deleted or moved"
+                )
             )
         )
         await self._ask(lambda done: channel.basic_qos(prefetch_count=self._pace.prefetch, callback=done))
-        subscribed = await self._ask(lambda done: channel.basic_consume(INTAKE_QUEUE, self._on_message, callback=done))
-        self._consumer_tag = subscribed.method.consumer_tag
+        for line in (self._urgent, self._line):
+            subscribed = await self._ask(partial(self._consume, line))
+            line.consumer_tag = subscribed.method.consumer_tag
         self._lookout = Lookout(
-            self._intake.pressure, self._ask, self._tell_full, reading=channel, on_message=self._on_message
+            self._intake.pressure,
+            self._ask,
+            self._tell_full,
+            reading=channel,
+            on_message=partial(self._on_message, self._line),
         )
 
     async def _watch(self) -> None:
@@ -156,24 +177,32 @@ class Session:
         if not self._ended.done():
             self._ended.set_result(reason)
 
-    def _on_message(self, _: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+    def _consume(self, line: _Line, done: Callable[[Any], None]) -> None:
+        self._channel.basic_consume(line.queue, partial(self._on_message, line), callback=done)
+
+    def _on_message(self, line: _Line, _: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
         tag: int = method.delivery_tag
         self._owed.owe(tag)
-        self._waiting.append(Received(tag, properties, body, self._loop.time()))
-        self._arrived.set()
+        line.waiting.append(Received(tag, properties, body, self._loop.time()))
+        line.arrived.set()
 
-    async def _gather(self) -> None:
+    async def _gather_all(self) -> None:
+        async with asyncio.TaskGroup() as gathering:
+            for line in (self._urgent, self._line):
+                gathering.create_task(self._gather(line))
+
+    async def _gather(self, line: _Line) -> None:
         """Cut what is waiting into groups: at once when nothing is in flight, else after a few milliseconds."""
         while True:
-            await self._arrived.wait()
-            if self._tasks and len(self._waiting) < GROUP:
-                await asyncio.sleep(self._pace.linger)
-            await self._groups.acquire()
-            messages = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
-            if not self._waiting:
-                self._arrived.clear()
+            await line.arrived.wait()
+            if line.linger and self._tasks and len(line.waiting) < GROUP:
+                await asyncio.sleep(line.linger)
+            await line.groups.acquire()
+            messages = [line.waiting.popleft() for _ in range(min(GROUP, len(line.waiting)))]
+            if not line.waiting:
+                line.arrived.clear()
             metrics.INTAKE_IN_FLIGHT.set(len(self._owed))
-            self._start(self._run_group(messages))
+            self._start(self._run_group(messages, line))
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -192,12 +221,12 @@ class Session:
             log.error("a group of events failed", exc_info=error)
             self._end(BrokerUnavailable(f"the session was given up after {type(error).__name__}: {error}"))
 
-    async def _run_group(self, messages: Sequence[Received]) -> None:
+    async def _run_group(self, messages: Sequence[Received], line: _Line) -> None:
         try:
             group = await self._patience.insist(lambda: self._intake.plan(messages))
             await self._carry_out(group)
         finally:
-            self._groups.release()
+            line.groups.release()
         for fanout in group.fanouts:
             self._start(self._run_fanout(fanout))
 
@@ -242,9 +271,10 @@ class Session:
         await _cancelled([self._watching])
         try:
             async with asyncio.timeout(grace):
-                await self._ask(lambda done: self._channel.basic_cancel(self._consumer_tag, callback=done))
+                for line in (self._urgent, self._line):
+                    await self._ask(partial(self._channel.basic_cancel, line.consumer_tag))
                 await self._lookout.stop_reading()
-                while (self._waiting or self._tasks) and not self._ended.done():
+                while (self._line.waiting or self._urgent.waiting or self._tasks) and not self._ended.done():
                     await first(*self._tasks, self._ended, asyncio.ensure_future(asyncio.sleep(self._pace.linger)))
         except TimeoutError:
             logs.wide(log, "intake.cut_off", unacknowledged=len(self._owed), grace=grace)

@@ -24,6 +24,8 @@ from notifier.client.parameters import connection_parameters
 
 #: Where the service listens.
 EXCHANGE = "notifier.events"
+#: Where it listens for events that must not wait behind others.
+URGENT_EXCHANGE = "notifier.urgent"
 #: Seconds one event may take, reconnects included.
 TIMEOUT_S = 10.0
 #: Events of one `publish_many` that are unsettled at a time.
@@ -68,6 +70,8 @@ class Publisher:
         self._tenant = tenant
         self._timeout = timeout
         self._exchange = exchange
+        # An exchange of the caller's own, as in tests, takes both kinds.
+        self._urgent_exchange = URGENT_EXCHANGE if exchange == EXCHANGE else exchange
         self._link = Link(connection_parameters(url, name, ca_file=ca_file), waits_for_alarms=waits_for_alarms)
         _at_the_end_of(self)
 
@@ -86,11 +90,13 @@ class Publisher:
         partitionkey: str | None = None,
         dataschema: str | None = None,
         extensions: Mapping[str, str | int | bool] | None = None,
+        urgent: bool = False,
         timeout: float | None = None,
     ) -> Receipt:
         """Publish one event and wait until the broker has it.
 
         Give ``id`` your own stable id (of the order, of the outbox row) and a repeated call sends nothing twice.
+        ``urgent`` events are taken in before all others, however many wait: a login code, a password reset.
         """
         event = Event(
             type=type,
@@ -106,7 +112,7 @@ class Publisher:
             dataschema=dataschema,
             extensions=extensions or {},
         )
-        return self.submit(event, timeout=timeout).result()
+        return self.submit(event, urgent=urgent, timeout=timeout).result()
 
     def publish_many(self, events: Iterable[Event], *, timeout: float | None = None) -> list[Receipt]:
         """Publish events, many at a time, in order; ``timeout`` is for each. Thousands a second.
@@ -126,13 +132,15 @@ class Publisher:
             raise SomeNotPublished(errors, len(receipts) + len(errors))
         return receipts
 
-    def submit(self, event: Event, *, timeout: float | None = None) -> Future[Receipt]:
+    def submit(self, event: Event, *, urgent: bool = False, timeout: float | None = None) -> Future[Receipt]:
         """Publish without waiting: the future gives the `Receipt` or raises the `PublishError`.
 
         From asyncio: ``await asyncio.wrap_future(publisher.submit(event))``. Raises `InvalidEvent` at once.
         """
         full = replace(event, source=event.source or self._source, tenant=event.tenant or self._tenant)
-        return self.submit_encoded(encode(full), type=full.type, id=full.id, source=full.source, timeout=timeout)
+        return self.submit_encoded(
+            encode(full), type=full.type, id=full.id, source=full.source, urgent=urgent, timeout=timeout
+        )
 
     def submit_encoded(
         self,
@@ -141,13 +149,14 @@ class Publisher:
         type: str,  # noqa: A002
         id: str,  # noqa: A002
         source: str,
+        urgent: bool = False,
         timeout: float | None = None,
     ) -> Future[Receipt]:
         """Publish an event that is structured CloudEvents JSON already, as the service's own API holds it."""
         pending = Pending(
             event_id=id,
             body=body,
-            exchange=self._exchange,
+            exchange=self._urgent_exchange if urgent else self._exchange,
             routing_key=_routing_key(type),
             content_type=CONTENT_TYPE,
             deadline=time.monotonic() + (self._timeout if timeout is None else timeout),

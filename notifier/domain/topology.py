@@ -18,6 +18,10 @@ PARKED_EXCHANGE = "notifier.parked"
 #: What RabbitMQ dead-letters waits here, for a moment, until a consumer has parked it like everything else.
 DEAD_LETTERS = "dead-letters"
 INTAKE_QUEUE = "notifier.intake"
+#: A second way in, for events that must not wait behind a flood of others: a queue is a line, and which events are
+#: urgent is known by their rules only when they are read. What is published here is taken in first.
+URGENT_EXCHANGE = "notifier.urgent"
+URGENT_QUEUE = "notifier.intake-urgent"
 FAILED_INTAKE = "failed-intake"
 FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-digest")
 #: Deliveries to endpoints that are paused or have been away for long, until their endpoint is sent to again.
@@ -85,6 +89,7 @@ WAITING_QUEUES: dict[str, tuple[str, ...]] = {
 
 EXCHANGES: tuple[Exchange, ...] = (
     Exchange(EVENTS_EXCHANGE),
+    Exchange(URGENT_EXCHANGE),
     Exchange(TASKS_EXCHANGE),
     Exchange(FAILURES_EXCHANGE),
     Exchange(PARKED_EXCHANGE),
@@ -96,6 +101,7 @@ QUEUES: tuple[Queue, ...] = (
     Queue(HELD_QUEUE, PARKED_EXCHANGE, HELD_QUEUE, {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(DEAD_LETTERS, FAILURES_EXCHANGE, "#", {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
+    Queue(URGENT_QUEUE, URGENT_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
     *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(failure_queue(name))) for name in WORK_QUEUES),
     *(Queue(name, TASKS_EXCHANGE, name, _work_arguments(FAILED_INTAKE)) for name in WAITING_QUEUES),
 )

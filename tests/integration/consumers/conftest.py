@@ -10,6 +10,7 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
 from notifier.domain.parked import ParkedEvent, decode_parked
+from notifier.domain.rule import lane_queues
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -78,17 +80,17 @@ class Broker:
             while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
                 yield got[2]
 
-    def delivered(self, queue: str = "email-normal") -> list[str]:
-        """``<event id>/<address>`` of every delivery in a work queue, copies included."""
+    def delivered(self, lane: str = "email-normal") -> list[str]:
+        """``<event id>/<address>`` of every delivery in a lane, copies included."""
         return [
             f"{batch.events[d.event].id}/{d.to.address}"  # type: ignore[union-attr]
-            for batch in self.batches(queue)
+            for batch in self.batches(lane)
             for d in batch.deliveries
         ]
 
-    def batches(self, queue: str = "email-normal") -> Iterator[Batch]:
-        """What the tasks of a work queue carry."""
-        for body in self.bodies(queue):
+    def batches(self, lane: str = "email-normal") -> Iterator[Batch]:
+        """What the tasks of a lane carry: of its own queue and of its shards."""
+        for body in chain.from_iterable(map(self.bodies, lane_queues(lane))):
             plain = body if body.startswith(b"[") else zlib.decompress(body)
             yield Batch.decode(orjson.loads(plain)[0][0])
 
