@@ -42,7 +42,7 @@ def router(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries, checked_u
     # The prefix stands in the inner routers: metrics name a route by its own path, which knows no outer prefix.
     routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
     routes.include_router(_looking(tokens, endpoints, held))
-    routes.include_router(_holding(tokens, endpoints, held))
+    routes.include_router(_holding(tokens, held))
     routes.include_router(_changing(tokens, endpoints, checked_url))
     return routes
 
@@ -76,7 +76,7 @@ def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
     return routes
 
 
-def _holding(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
+def _holding(tokens: Tokens, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
     @routes.post("/{id}/pause", summary="Hold its deliveries")

@@ -112,8 +112,8 @@ class _Cache:
 
 
 def _snapshots(tenants: Sequence[str]) -> Operation[tuple[str, dict[str, _Patterns]]]:
-    # The version before what it is of (all of it lies in one slot, so a server answers in this order): a change in between
-    # makes it look older than it is, and somebody looks again.
+    # The version before what it is of (all of it lies in one slot, so a server answers in this order): a change in
+    # between makes it look older than it is, and somebody looks again.
     calls = [command("HGETALL", keys.endpoints_of(tenant)) for tenant in tenants]
     version, *replies = yield [command("GET", keys.endpoints_version()), *calls]
     return version or "", {tenant: _enabled(found) for tenant, found in zip(tenants, replies, strict=True)}

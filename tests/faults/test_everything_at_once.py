@@ -38,7 +38,7 @@ def duplicates(smtp: SmtpSink, http: HttpSink) -> dict[str, list[float]]:
 
 
 def explained(copies: dict[str, list[float]], faults: list[Fault]) -> dict[str, str]:
-    """Fault → how many deliveries it made come twice: their first copy had left when it struck, and was not recorded."""
+    """Fault → how many deliveries it made come twice: their first copy had left when it struck, unrecorded."""
     gaps: dict[str, list[float]] = {}
     for first, *_ in copies.values():
         fault = next((fault for fault in faults if fault.until >= first), Fault("after every fault", first))

@@ -1,4 +1,4 @@
-"""A batch that takes every worker down with it reaches the broker's delivery limit, is listed by itself, and a replay brings it back."""
+"""A batch that takes every worker down reaches the broker's delivery limit, is listed, and a replay brings it back."""
 
 import signal
 

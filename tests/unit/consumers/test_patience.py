@@ -64,14 +64,13 @@ def test_a_lost_connection_is_not_waited_for() -> None:
 
 def test_who_waits_gives_up_at_once_when_patience_is_over() -> None:
     # Given Redis that stays away, and a step that waits for it
-    heard: list[str | None] = []
-    patience = Patience(3600, heard.append)
+    begun = asyncio.Event()
+    patience = Patience(3600, lambda _: begun.set())
     away = iter([StorageUnavailable("away") for _ in range(1000)])
 
     async def stopped() -> None:
         waiting = asyncio.create_task(patience.insist(lambda: failing(away)))
-        while not heard:
-            await asyncio.sleep(0)
+        await begun.wait()
         patience.end()
         await waiting
 
