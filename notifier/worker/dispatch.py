@@ -103,13 +103,14 @@ class Dispatch:
     def _run_once(self, batch: Batch, *, patient: bool = False) -> list[Delivery]:
         content = self._content.current
         gated = self._etiquette.sort(batch)
+        shelving = self._etiquette.shelve(batch, gated)
         claims = Claims()
         if gated.batch is not None:
             claims = claim_batch(gated.batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
             if gated.batch is not None:
                 self._run_claimed(gated.batch, content, claims, gated)
-            self._resuming.finish(batch, self._etiquette.shelve(batch, gated))
+            self._resuming.finish(batch, shelving.wait())
         except BaseException:
             self._release(claims.work)
             raise

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from notifier import metrics
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.delivery import EndpointRef
 from notifier.domain.rule import Priority
 from notifier.logs import get, wide
 from notifier.worker.consequences import Consequences
@@ -23,7 +23,7 @@ from notifier.worker.judging import Judging
 from notifier.worker.observing import report_late
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.sending import PATIENCE_S, Leave, Settled
-from notifier.worker.shelving import Shelf
+from notifier.worker.shelving import Shelf, Shelving
 from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
 
 #: Seconds until a batch that found the worker full looks again.
@@ -108,8 +108,8 @@ class Etiquette:
             probes = _except(probes, [one.work for one in ready if one.work.delivery.id not in ended])
         self._judge(settled, gated, probes)
 
-    def shelve(self, batch: Batch, gated: Gated) -> list[tuple[Delivery, Status]]:
-        """Put away what must wait; returns what had ended already."""
+    def shelve(self, batch: Batch, gated: Gated) -> Shelving:
+        """Begin to put away what must wait, while the rest of the batch is sent."""
         return self._shelf.put(batch, gated.blocked)
 
     def stop(self, seconds: float) -> None:

@@ -35,8 +35,8 @@ from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 
-#: Seconds what waits is gathered. It waits for seconds anyway; its batch holds a slot of the pool meanwhile.
-GATHER_S = 0.03
+#: Seconds what waits is gathered; about as long as the rest of its batch is under way.
+GATHER_S = 0.1
 #: Delays in whole seconds, each about 1.6 times the one before: what waits for different times travels together.
 DELAYS_S = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 #: Held deliveries of this worker that look again in a second, at the most, however many wait: a look reads, looks up
@@ -56,6 +56,21 @@ class Shelved:
     blocked: Blocked
 
 
+@dataclass(frozen=True, slots=True)
+class Shelving:
+    """What of a batch is on its way to the broker."""
+
+    ended: list[tuple[Delivery, Status]]
+    """What had ended already, and is not put anywhere."""
+    done: AsyncResult[bool] | None = None
+
+    def wait(self) -> list[tuple[Delivery, Status]]:
+        """Returns what had ended when the broker has confirmed the rest."""
+        if self.done is not None:
+            self.done.get()
+        return self.ended
+
+
 class Shelf:
     """Puts deliveries where they wait; one greenlet gathers for all batches of the process."""
 
@@ -71,10 +86,10 @@ class Shelf:
         self._stopping = False
         self._greenlet = gevent.spawn(self._run)
 
-    def put(self, batch: Batch, blocked: Sequence[tuple[Delivery, Blocked]]) -> list[tuple[Delivery, Status]]:
-        """Returns when the broker has them; what had ended already is not put anywhere but returned."""
+    def put(self, batch: Batch, blocked: Sequence[tuple[Delivery, Blocked]]) -> Shelving:
+        """Returns when the ledger says that they are held, and before the broker has them: `Shelving.wait`."""
         if not blocked:
-            return []
+            return Shelving([])
         requests = [claim_request(batch, delivery) for delivery, _ in blocked]
         reasons = [why.reason for _, why in blocked]
         found = hold(lambda: self._ledger.hold(requests, reasons), "record held deliveries")
@@ -85,21 +100,22 @@ class Shelf:
                 kept.append(Shelved(delivery, batch.events[delivery.event], batch.priority, why))
             else:
                 ended.append((delivery, status))
-        self._gather(kept)
         metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
-        return ended
+        return Shelving(ended, self._gather(kept))
 
     def send_later(self, batch: Batch, deliveries: Sequence[Delivery], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
         why = Blocked("", seconds, exact=True)
-        self._gather([Shelved(d, batch.events[d.event], batch.priority, why) for d in deliveries])
+        if gathered := self._gather([Shelved(d, batch.events[d.event], batch.priority, why) for d in deliveries]):
+            gathered.get()
 
-    def _gather(self, shelved: list[Shelved]) -> None:
-        if shelved:
-            done: AsyncResult[bool] = AsyncResult()
-            self._waiting.append((shelved, done))
-            self._wanted.set()
-            done.get()
+    def _gather(self, shelved: list[Shelved]) -> AsyncResult[bool] | None:
+        if not shelved:
+            return None
+        done: AsyncResult[bool] = AsyncResult()
+        self._waiting.append((shelved, done))
+        self._wanted.set()
+        return done
 
     def stop(self) -> None:
         """Put what is waiting, then end."""

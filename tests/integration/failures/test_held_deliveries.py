@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import gevent
 import orjson
 import pytest
 from celery import Celery
@@ -70,12 +69,12 @@ class Bench:
         """One delivery per endpoint and subject, in one batch, planned within a millisecond; their ids, in order."""
         events = [Event(id=str(n), source="/tests", type="a.b", subject=subject) for n, subject in enumerate(subjects)]
         deliveries = [
-            Delivery(id=f"dlv_{e.id}-{n}", event=n, rule="a.b/hook", to=EndpointRef(endpoint=e.id), queued=1.0)
+            Delivery(id=f"dlv_{n}-{e.id}", event=n, rule="a.b/hook", to=EndpointRef(endpoint=e.id), queued=1.0)
             for n in range(len(events))
             for e in to
         ]
         batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=events, deliveries=deliveries)
-        assert self.shelf.put(batch, [(delivery, ASIDE) for delivery in deliveries]) == []
+        assert self.shelf.put(batch, [(delivery, ASIDE) for delivery in deliveries]).wait() == []
         return [delivery.id for delivery in deliveries]
 
     def depth(self, queue: str) -> int:
@@ -259,7 +258,9 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
 
     # When they are shelved at once
     waits = [(batch, [(batch.deliveries[0], Blocked("open", 40.0 + n / 10))]) for n, batch in enumerate(batches)]
-    gevent.joinall([gevent.spawn(bench.shelf.put, batch, blocked) for batch, blocked in waits], raise_error=True)
+    shelvings = [bench.shelf.put(batch, blocked) for batch, blocked in waits]
+    for shelving in shelvings:
+        shelving.wait()
 
     # Then one message carries them all
     depths = bench.rabbit.queue_depths(bench.url)
@@ -275,9 +276,9 @@ def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
 
     # When the copy meets a paused endpoint
     event = Event(id="0", source="/tests", type="a.b")
-    copy = Delivery(id=f"dlv_{endpoint.id}-0", event=0, rule="a.b/hook", to=EndpointRef(endpoint=endpoint.id))
+    copy = Delivery(id=f"dlv_0-{endpoint.id}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=endpoint.id))
     batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=[event], deliveries=[copy])
 
     # Then it is told to be over
-    assert bench.shelf.put(batch, [(copy, ASIDE)]) == [(copy, Status.SKIPPED)]
+    assert bench.shelf.put(batch, [(copy, ASIDE)]).wait() == [(copy, Status.SKIPPED)]
     assert bench.depth(HELD_QUEUE) == 0
