@@ -24,6 +24,7 @@ from notifier.worker.sending import Settled
 
 #: Seconds between writes of successes of an endpoint that failed lately: only failures are urgent.
 SUCCESSES_EVERY_S = 1.0
+SHORTEST_WAIT_S = 0.001
 #: Failures that are ours, or say nothing about the endpoint.
 _NOT_THEIRS = frozenset({"claim_lost", "internal_error"})
 _TOO_MUCH = frozenset({"http_429", "http_503"})
@@ -145,5 +146,6 @@ def _tally(settled: Sequence[Settled], moment: float) -> dict[str, _Tally]:
             tally.failed += 1
             tally.codes.append(code)
             if one.decision.pause_until is not None:
-                tally.wait = max(tally.wait, one.decision.pause_until - moment)
+                # Also when its time has passed meanwhile: whoever says how long is not given longer.
+                tally.wait = max(tally.wait, one.decision.pause_until - moment, SHORTEST_WAIT_S)
     return tallies

@@ -68,6 +68,14 @@ class Bench:
     def read(self, *endpoints: Endpoint) -> dict[str, Endpoint]:
         return self.endpoints.get_many([endpoint.id for endpoint in endpoints])
 
+    def open_for_a_moment(self, endpoint: Endpoint) -> None:
+        """It asked for a rest that has passed when this returns."""
+        self.judging.judge(settled(batch_to(endpoint), "http_503", wait=0.001), self.read(endpoint), {})
+        breaker = self.read(endpoint)[endpoint.id].breaker
+        assert breaker is not None
+        while not breaker.probe_is_due(now()):
+            pass
+
 
 @pytest.fixture
 def bench(redis_url: str) -> Iterator[Bench]:
@@ -150,7 +158,7 @@ def test_what_has_expired_waits_for_nobody(bench: Bench) -> None:
 def test_one_delivery_probes_an_endpoint_whose_time_is_up_and_its_answer_decides(bench: Bench) -> None:
     # Given an endpoint that asked for a moment, which has passed
     endpoint = bench.endpoint()
-    bench.judging.judge(settled(batch_to(endpoint), "http_503", wait=0.001), bench.read(endpoint), {})
+    bench.open_for_a_moment(endpoint)
 
     # When two batches to it are sorted
     first, second = (bench.gate.sort(batch_to(endpoint, endpoint)) for _ in range(2))
@@ -169,7 +177,7 @@ def test_one_delivery_probes_an_endpoint_whose_time_is_up_and_its_answer_decides
 
 def test_a_probe_that_never_left_is_given_to_the_next(bench: Bench) -> None:
     endpoint = bench.endpoint()
-    bench.judging.judge(settled(batch_to(endpoint), "http_503", wait=0.001), bench.read(endpoint), {})
+    bench.open_for_a_moment(endpoint)
     first = bench.gate.sort(batch_to(endpoint))
 
     # When the batch ends without having sent its probe
