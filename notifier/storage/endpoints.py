@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -247,14 +247,19 @@ def _decode(text: str, cipher: Cipher, breaker: Breaker | None = None) -> _Store
     return stored if breaker is None else replace(stored, endpoint=replace(stored.endpoint, breaker=breaker))
 
 
+_PLAIN = {field.name for field in fields(Endpoint)} - {"rate", "url", "secrets", "headers", "breaker"}
+
+
 @lru_cache(maxsize=1024)
 def _read(text: str, cipher: Cipher) -> _Stored:
     """Remembered by what is stored, so a change is seen at once; decrypting alone is 12 µs for each batch."""
     plain = json.loads(text)
-    rate = plain.pop("rate", "")
-    hidden = cipher.decrypt(plain.pop("hidden"))
+    rate = plain.get("rate", "")
+    hidden = cipher.decrypt(plain["hidden"])
+    # A newer release may keep more than this one knows: during an upgrade both read the same record.
+    known = {name: value for name, value in plain.items() if name in _PLAIN}
     endpoint = Endpoint(
-        **{**plain, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])}
+        **{**known, "event_types": tuple(plain["event_types"]), "state": EndpointState(plain["state"])}
         | {"on_resume": OnResume(plain.get("on_resume", OnResume.DELIVER))},
         rate=parse_rate(rate) if rate else None,
         url=hidden["url"],

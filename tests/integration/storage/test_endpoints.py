@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from notifier.domain.breaker import Observed
 from notifier.domain.endpoint import EndpointState
@@ -131,6 +133,16 @@ def test_changes_at_the_same_time_lose_nothing(endpoints: Endpoints) -> None:
     # Then every change is there
     found = endpoints.get(identity)
     assert (found.state, found.description, len(found.secrets)) == (EndpointState.DISABLED, "ERP", 2)
+
+
+def test_what_a_newer_release_keeps_besides_is_no_obstacle(endpoints: Endpoints, redis_url: str) -> None:
+    # Given an endpoint that a newer release has written, with a field nobody here knows
+    added = endpoints.add("acme", URL)
+    with redis.Redis.from_url(redis_url) as client:
+        text = json.loads(client.hget(keys.endpoints(), added.id))
+        client.hset(keys.endpoints(), added.id, json.dumps(text | {"colour": "green"}))
+    # Then workers of this one go on sending to it
+    assert endpoints.get(added.id) == added
 
 
 def test_a_removed_endpoint_is_gone_everywhere(endpoints: Endpoints, store: Store) -> None:
