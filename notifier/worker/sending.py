@@ -28,7 +28,7 @@ _log = get("worker")
 
 #: Seconds a batch of webhooks waits for its unanswered ones before it leaves them behind; and for those to endpoints
 #: that are known to be slow just now.
-PATIENCE_S, SLOW_PATIENCE_S = 1.0, 0.1
+PATIENCE_S, SLOW_PATIENCE_S = 1.0, 0.05
 #: Seconds beyond the channels' own deadlines before a batch is cancelled and handed back: they end by themselves, and
 #: know better how, so this is for bugs.
 DEADLINE_SLACK_S = 10.0

@@ -37,8 +37,9 @@ from notifier.worker.recorder import now
 
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way.
 GATHER_S = 0.1
-#: Delays in whole seconds, each about 1.6 times the one before: what waits for different times travels together.
-DELAYS_S = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+#: Delays in whole seconds. Few, so that what waits for different times travels together; and powers of two, because
+#: a native delay passes one queue of the broker for each bit that is set.
+DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
 #: Held deliveries of this worker that look again in a second, at the most, however many wait: a look reads, looks up
 #: and publishes, and thousands of them would cost the healthy endpoints more than the ill ones do.
 LOOKS_PER_S = 50.0
