@@ -27,15 +27,23 @@ LIMIT_S, QUICK_LIMIT_S = 1200.0, 60.0
 def main() -> int:
     """The exit code."""
     options = _parse()
-    about = report.machine()
+    about, figures, failed = report.machine(), list[Figure](), False
     try:
-        figures = _measure(options)
+        _measure(options, figures)
     except (ServerMissing, BenchFailed) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        say(f"failed, and not in the tables: {error}")
+        failed = True
     if not figures:
-        sys.stderr.write(f"no scenario's name contains {' or '.join(options.only)}\n")
-        return 2
+        if not failed:
+            say(f"no scenario's name contains {' or '.join(options.only)}")
+        return 1 if failed else 2
+    _print(options, figures)
+    if options.json:
+        Path(options.json).write_text(report.document(figures, about) + "\n")
+    return 1 if failed else 0
+
+
+def _print(options: argparse.Namespace, figures: list[Figure]) -> None:
     print(report.table(figures), report.readings(figures), report.bars(figures), sep="\n\n")
     if options.quick:
         sizes = Sizes.quick()
@@ -43,9 +51,6 @@ def main() -> int:
     slow = sorted({f.sink for f in figures if f.sink.startswith("Python") and not f.latency_ms})
     if slow:
         print(f"\nSent to a {' and a '.join(slow)}, which takes CPU from the workers: {INSTALL} installs faster ones.")
-    if options.json:
-        Path(options.json).write_text(report.document(figures, about) + "\n")
-    return 0
 
 
 def _parse() -> argparse.Namespace:
@@ -59,10 +64,10 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace) -> list[Figure]:
+def _measure(options: argparse.Namespace, figures: list[Figure]) -> None:
+    """Adds each figure as it is known, so that a scenario that fails takes none with it."""
     sizes = Sizes.quick() if options.quick else Sizes()
     runs, limit = (1, QUICK_LIMIT_S) if options.quick else (options.runs, LIMIT_S)
-    figures: list[Figure] = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="notifier-bench-") as directory:
         say("starting RabbitMQ, Redis and the sinks")
@@ -70,29 +75,25 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
         try:
             for number in range(1, runs + 1):
                 started = time.monotonic()
-                figures += _run(stage, sizes, options.only, f"run {number} of {runs}")
+                _run(stage, sizes, options.only, f"run {number} of {runs}", figures)
                 took = time.monotonic() - started
                 if number < runs and time.monotonic() - began + took > limit:
                     say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
                     break
         finally:
-            complaints = stage.complaints()
+            if complaints := stage.complaints():
+                say(f"the service logged {len(complaints)} warnings or errors; the first: {complaints[0]:.1000}")
             stage.close()
-    if complaints:
-        say(f"the service logged {len(complaints)} warnings or errors; the first: {complaints[0]:.1000}")
     say(f"done in {time.monotonic() - began:.0f} s")
-    return figures
 
 
-def _run(stage: Stage, sizes: Sizes, only: list[str], title: str) -> list[Figure]:
+def _run(stage: Stage, sizes: Sizes, only: list[str], title: str, figures: list[Figure]) -> None:
     def wanted(name: str) -> bool:
         return not only or any(part in name for part in only)
 
-    figures = []
     for figure in Round(stage, sizes, wanted, lambda what: say(f"{title}: {what}")).figures():
         say(f"{title}: {figure.name}: {_short(figure)}")
         figures.append(figure)
-    return figures
 
 
 def _short(figure: Figure) -> str:

@@ -29,7 +29,7 @@ def figure(stage: Stage, people: int, *, patience: float = _PATIENCE_S) -> Figur
         began = time.monotonic()
     first = until(lambda: stage.mails.count() > already, "the first mail arrived", every=0.001, timeout=patience)
     ended = until_count(lambda: stage.mails.count() - already, people, "mails of the fan-out arrived", timeout=patience)
-    until(stage.empty, "all queues empty")
+    stage.until_empty()
     peak = gauges.peak_rss_mib(consumer.popen.pid)
     for process in (consumer, worker):
         stage.end(process)

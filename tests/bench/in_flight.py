@@ -60,7 +60,7 @@ def _mails(stage: Stage, count: int) -> Figure:
         worker = service.worker("-n", "slow@%h", "-l", "warning")
         most = _watch(worker, "email", lambda: relay.count() >= 2 * count)
         peak = gauges.peak_rss_mib(worker.popen.pid)
-        until(stage.empty, "all queues empty")
+        stage.until_empty()
         stage.end(worker)
         stage.check_sent(workload.deliveries(EMAIL, 2 * count, "slowmail", ""))
     finally:

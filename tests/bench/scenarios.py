@@ -64,7 +64,7 @@ class Round:
         figure = ping(self._stage, name, self._sizes.pings, self._prepare(EMAIL), of_events(self._stage))
         figure.values.update(batches.seen())
         yield figure
-        until(self._stage.empty, "all queues empty")
+        self._stage.until_empty()
         for process in roles:
             self._stage.end(process)
 
@@ -161,7 +161,7 @@ class Round:
     ) -> Figure:
         sink = self._sink(kind)
         ended = until(lambda: sink.count() - already >= count, f"{count} deliveries arrived ({name})")
-        until(self._stage.empty, "all queues empty")
+        self._stage.until_empty()
         if (arrived := sink.count() - already) != count:
             raise BenchFailed(f"{name}: {arrived} arrived where {count} were sent")
         return Figure(

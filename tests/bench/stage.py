@@ -141,13 +141,29 @@ class Stage:
 
     def purge(self) -> None:
         """Throw away every task that waits; no process may be running."""
-        for queue, depth in self.rabbit.queue_depths(self.broker_url).items():
-            if depth:
+
+        def purged() -> bool:
+            for queue in self.full():
                 self.publisher.purge(queue)
+            return self.empty()
+
+        # What a process had that has just ended comes back a moment later.
+        until(purged, "every queue is purged", every=0.2)
+
+    def full(self) -> dict[str, int]:
+        """Queues that hold something, those that consumers have included."""
+        return {queue: depth for queue, depth in self.rabbit.queue_depths(self.broker_url).items() if depth}
 
     def empty(self) -> bool:
         """Whether no queue holds anything."""
-        return not any(self.rabbit.queue_depths(self.broker_url).values())
+        return not self.full()
+
+    def until_empty(self, timeout: float = PATIENCE_S) -> None:
+        """Wait until everything is recorded and acknowledged; says what is left when it is not."""
+        try:
+            until(self.empty, "all queues are empty", every=0.02, timeout=timeout)
+        except BenchFailed as error:
+            raise BenchFailed(f"{error}: {self.full()}") from None
 
     def usage(self, **roles: list[Process]) -> Usage:
         """CPU seconds of the roles named, and of the servers beside them."""

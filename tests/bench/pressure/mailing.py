@@ -11,7 +11,7 @@ from tests.bench.pressure.tally import Tally
 from tests.bench.progress import until_count
 from tests.bench.relay import Relay
 from tests.bench.stage import Stage
-from tests.bench.waiting import BenchFailed, until
+from tests.bench.waiting import BenchFailed
 from tests.bench.workload import EMAIL
 
 #: Seconds between tries; the default's first one is half a minute, its third ten minutes.
@@ -37,7 +37,7 @@ def waiting_mails(stage: Stage, workers: list[Process], count: int, run: str) ->
 def finish(stage: Stage, relay: Relay, workers: list[Process], finding: Finding, count: int, run: str) -> Tally:
     """Wait for every mail, end the workers, and compare relay and ledger with what was planned."""
     until_count(relay.count, count, "mails arrived", timeout=900, every=0.1)
-    until(stage.empty, "all queues empty", every=0.2, timeout=300)
+    stage.until_empty(timeout=300)
     for worker in workers:
         stage.end(worker)
     tally = Tally.of(relay.lines(), run)

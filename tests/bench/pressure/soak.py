@@ -22,7 +22,7 @@ from tests.bench.progress import say, shown, until_count
 from tests.bench.relay import Relay
 from tests.bench.sinks import last_number
 from tests.bench.stage import Stage
-from tests.bench.waiting import BenchFailed, until
+from tests.bench.waiting import BenchFailed
 from tests.bench.workload import EMAIL
 from tests.servers.processes import start
 
@@ -75,7 +75,7 @@ def _soak(stage: Stage, relay: Relay, seconds: float) -> Finding:
     memory = Memory({"consumer": consumer.popen.pid, "worker": steady.popen.pid})
     log = stage.folder("steady") / "steady.log"
     published = _publish_with_faults(stage, log, rate, seconds, faults, memory)
-    until(stage.empty, "all queues empty", every=0.5, timeout=600)
+    stage.until_empty(timeout=600)
     for process in (consumer, steady):
         stage.end(process)
     faults.end()
@@ -90,7 +90,7 @@ def _maximum(stage: Stage, relay: Relay, processes: Sequence[Process], count: in
         stage.publish_events(EMAIL, count, "maximum")
         began = time.monotonic()
     ended = until_count(relay.count, count, "mails to find the maximum", timeout=300)
-    until(stage.empty, "all queues empty", every=0.1)
+    stage.until_empty()
     return count / (ended - began)
 
 

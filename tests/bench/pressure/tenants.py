@@ -46,7 +46,7 @@ def run(stage: Stage, *, quick: bool) -> Finding:
     say(f"  about {at_end:,} low deliveries still wait")
     total = flood + len(probes)
     until_count(stage.stamping.count, total, "mails arrived", timeout=900, every=0.2)
-    until(stage.empty, "all queues empty", every=0.2)
+    stage.until_empty()
     for process in (worker, consumer):
         stage.end(process)
     _report(finding, stage, probes, flood, at_end)
