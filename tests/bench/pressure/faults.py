@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tests.acceptance.service import Process
 from tests.bench.relay import Behaviour, Relay
@@ -11,6 +11,8 @@ from tests.bench.stage import Stage
 
 #: The relay refuses this share of recipients for so long.
 _SHARE, _REFUSES_S = 0.2, 5.0
+#: A mail that came at most so long before a fault was not yet acknowledged, maybe not yet recorded, when it began.
+_UNDER_WAY_S = 2.0
 
 
 class Faults:
@@ -23,7 +25,8 @@ class Faults:
         self._replace = replace
         self._dice = random.Random(20261121)
         self._deck: list[str] = []
-        self.done: Counter[str] = Counter()
+        self.done: list[tuple[float, str]] = []
+        """When each began (unix time), and its name."""
 
     def pause(self) -> float:
         """Seconds until the next one."""
@@ -35,9 +38,21 @@ class Faults:
             self._deck = ["a worker killed with kill -9", "Redis restarted", "the relay answers 451 to a fifth for 5 s"]
             self._dice.shuffle(self._deck)
         name = self._deck.pop()
+        self.done.append((time.time(), name))
         {"a": self._kill, "R": self._stage.redis.restart, "t": self._refuse}[name[0]]()
-        self.done[name] += 1
         return name
+
+    def counts(self) -> Counter[str]:
+        """How often each was done."""
+        return Counter(name for _, name in self.done)
+
+    def causes(self, moments: Iterable[float]) -> Counter[str]:
+        """Which fault began within two seconds after each of these moments: what was under way when it did."""
+        causes = Counter[str]()
+        for moment in moments:
+            near = (name for began, name in self.done if 0 <= began - moment <= _UNDER_WAY_S)
+            causes[next(near, "no fault near")] += 1
+        return causes
 
     def end(self) -> None:
         """The second worker stops as the first does."""

@@ -6,7 +6,6 @@ for the whole time.
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +78,7 @@ def _soak(stage: Stage, relay: Relay, seconds: float) -> Finding:
     for process in (consumer, steady):
         stage.end(process)
     faults.end()
-    _report(finding, stage, relay, published, faults.done)
+    _report(finding, stage, relay, published, faults)
     _report_memory(finding, memory, seconds)
     return finding
 
@@ -115,8 +114,8 @@ def _publish_with_faults(stage: Stage, log: Path, rate: float, seconds: float, f
     return last_number(log, rb"\ndone (\d+)\n")
 
 
-def _report(finding: Finding, stage: Stage, relay: Relay, published: int, done: Counter[str]) -> None:
-    for fault, times in sorted(done.items()):
+def _report(finding: Finding, stage: Stage, relay: Relay, published: int, faults: Faults) -> None:
+    for fault, times in sorted(faults.counts().items()):
         finding.add(fault, f"{times} times")
     tally = Tally.of(relay.lines(), _RUN)
     addresses = [workload.address(number, _RUN) for number in range(published)]
@@ -126,6 +125,8 @@ def _report(finding: Finding, stage: Stage, relay: Relay, published: int, done: 
     reached = sum(1 for address in addresses if tally.taken[address])
     finding.add("ledger", says, f"{reached:,} sent, as the relay", statuses["sent"] == reached == published)
     finding.add_lost(published, published - reached, tally.doubled)
+    causes = faults.causes(tally.repeated()).most_common()
+    finding.add("what began just after they came first", ", ".join(f"{number:,}: {name}" for name, number in causes))
 
 
 def _report_memory(finding: Finding, memory: Memory, seconds: float) -> None:

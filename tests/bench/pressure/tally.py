@@ -15,6 +15,8 @@ class Tally:
     """By recipient."""
     by_second: Counter[int] = field(default_factory=Counter)
     refused_by_second: Counter[int] = field(default_factory=Counter)
+    first_copy: dict[str, float] = field(default_factory=dict)
+    """When each recipient was first reached."""
     first: float = 0.0
     """Unix time of the first mail or refusal; seconds are counted from it."""
     last: float = 0.0
@@ -33,6 +35,7 @@ class Tally:
         second = int(line.moment - self.first)
         if line.code == "250":
             self.taken[line.recipient] += 1
+            self.first_copy.setdefault(line.recipient, line.moment)
             self.by_second[second] += 1
             self.last = line.moment
         else:
@@ -49,6 +52,10 @@ class Tally:
     def lost(self, expected: Iterable[str]) -> int:
         """Recipients who got nothing."""
         return sum(1 for recipient in expected if not self.taken[recipient])
+
+    def repeated(self) -> list[float]:
+        """When each mail that was to come again came first."""
+        return [self.first_copy[recipient] for recipient, number in self.taken.items() if number > 1]
 
     @property
     def doubled(self) -> int:
