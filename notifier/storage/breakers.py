@@ -68,10 +68,13 @@ class Breakers:
 
 
 def encode_breaker(breaker: Breaker | None) -> str:
-    """As a field's text; empty for None. Times are kept to the millisecond, so that what was read compares equal."""
+    """As a field's text; empty for None. Times are kept to the microsecond, so that what was read compares equal.
+
+    Not to the millisecond: a probe given back "now" would be due half a millisecond later for whoever asks at once.
+    """
     if breaker is None:
         return ""
-    return json.dumps([round(v, 3) if isinstance(v, float) else v for v in astuple(breaker)], separators=(",", ":"))
+    return json.dumps([round(v, 6) if isinstance(v, float) else v for v in astuple(breaker)], separators=(",", ":"))
 
 
 def decode_breaker(text: str | None) -> Breaker | None:

@@ -45,9 +45,9 @@ def test_a_role_starts_by_its_verb_and_leaves_on_sigterm(
     log = tmp_path / "role.log"
     process = start([sys.executable, "-m", "notifier.cli", *command], log, environment)
     try:
-        # When it is ready (beat has no page of its own, so its first line says it)
+        # When it is ready
         port = environment["NOTIFIER_HTTP_PORT"]
-        wait_until(lambda: _is_ready(port) or "beat: Starting" in log.read_text(), process, log, timeout=60)
+        wait_until(lambda: _is_ready(port), process, log, timeout=60)
         process.send_signal(signal.SIGTERM)
 
         # Then
