@@ -36,7 +36,7 @@ from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way.
-GATHER_S = 0.1
+GATHER_S = 0.25
 #: Delays in whole seconds. Few, so that what waits for different times travels together; and powers of two, because
 #: a native delay passes one queue of the broker for each bit that is set.
 DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
