@@ -7,7 +7,6 @@ before the task returns, and only then does Celery acknowledge the batch.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import gevent
@@ -32,7 +31,7 @@ from notifier.worker.holding import hold
 from notifier.worker.lanes import handicap_of
 from notifier.worker.observing import report
 from notifier.worker.pacing import Delayed, Pacing
-from notifier.worker.preparing import Directory, Postponed, Preparer, Ready, Withheld, Work
+from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
@@ -122,7 +121,7 @@ class Dispatch:
         paced = self._pacing.pace(sifted.work, directory, batch.priority, now())
         self._delay(paced.delayed, claims)
         with self._breath.turn(urgent=batch.priority is Priority.HIGH) as pause:
-            ready, withheld, postponed = self._prepare(paced.work, content, directory, pause)
+            ready, withheld = self._prepare(paced.work, content, directory, pause)
         withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
@@ -137,17 +136,9 @@ class Dispatch:
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
-        self._postpone(postponed, claims)
         self._consequences.follow(batch, settled, withheld, claims.later)
         self._resuming.finish(batch, claims.ended)
         report(batch, claims, settled, withheld)
-
-    def _postpone(self, postponed: Sequence[Postponed], claims: Claims) -> None:
-        if not postponed:
-            return
-        held = [(one.work.delivery.id, one.work.claim.fence) for one in postponed]
-        hold(lambda: self._stores.ledger.release(held), "release postponed deliveries")
-        claims.later += [(one.work.delivery, math.ceil(one.seconds)) for one in postponed]
 
     def _delay(self, delayed: Sequence[Delayed], claims: Claims) -> None:
         if not delayed:
@@ -177,10 +168,9 @@ class Dispatch:
 
     def _prepare(
         self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
-    ) -> tuple[list[Ready], list[Withheld], list[Postponed]]:
+    ) -> tuple[list[Ready], list[Withheld]]:
         ready: list[Ready] = []
         withheld: list[Withheld] = []
-        postponed: list[Postponed] = []
         for one in work:
             pause()
             match self._preparer.prepare(one, content, directory, now()):
@@ -188,9 +178,7 @@ class Dispatch:
                     ready.append(result)
                 case Withheld() as result:
                     withheld.append(result)
-                case Postponed() as result:
-                    postponed.append(result)
-        return ready, withheld, postponed
+        return ready, withheld
 
 
 def _withheld_record(one: Withheld, worker: str) -> Record:

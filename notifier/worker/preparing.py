@@ -67,15 +67,7 @@ class Withheld:
     template: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """Not now, and no try is spent: its endpoint asked to be left alone for a while."""
-
-    work: Work
-    seconds: float
-
-
-Prepared = Ready | Withheld | Postponed
+Prepared = Ready | Withheld
 
 
 @dataclass(frozen=True, slots=True)
