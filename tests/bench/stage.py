@@ -45,6 +45,7 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._folders = 0
         self.rabbit = RabbitMQ(_made(directory / "rabbitmq"))
         self.redis = RedisServer(_made(directory / "redis"))
         self.mails: Sink = smtp_sink(directory)
@@ -127,8 +128,9 @@ class Stage:
         until(lambda: self.depth(topology.INTAKE_QUEUE) >= count, f"{count} events wait in the intake queue")
 
     def folder(self, name: str) -> Path:
-        """A folder that goes when the bench ends, for a receiver of a scenario's own."""
-        return _made(self._directory / name)
+        """A new folder that goes when the bench ends, for a receiver of a scenario's own."""
+        self._folders += 1
+        return _made(self._directory / f"{name}-{self._folders}")
 
     def depth(self, queue: str) -> int:
         """Messages in a queue, those that consumers hold among them."""
