@@ -1,4 +1,4 @@
-"""What one exchange with an endpoint came to, as plain values: a closed set without a trace of aiohttp."""
+"""What one exchange with an endpoint came to, as plain values: a closed set without a trace of sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reply:
     encoding: str = ""
     """Content-Encoding: such a body is never decoded, because a few bytes may become gigabytes."""
     body: bytes = b""
-    """The first bytes of the body, at most `transport.REPLY_BYTES`."""
+    """The first bytes of the body, at most `wire.REPLY_BYTES`."""
 
 
 @dataclass(frozen=True, slots=True)

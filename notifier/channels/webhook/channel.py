@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
-from notifier import __version__
 from notifier.channels.webhook.answers import Answer
 from notifier.channels.webhook.guard import AddressGuard, Target
-from notifier.channels.webhook.headers import check_headers, is_sendable
+from notifier.channels.webhook.headers import is_sendable
 from notifier.channels.webhook.outcomes import classify
+from notifier.channels.webhook.request import line, opening
 from notifier.channels.webhook.signing import check_secrets, sign
 from notifier.domain.delivery import Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.message import WebhookMessage
 from notifier.domain.outcome import NotTried, Outcome
-
-USER_AGENT = f"Notifier/{__version__}"
+from notifier.domain.value import value
 
 
 class Exchanges(Protocol):
     """Posts a request and says what came of it; `transport.WebhookTransport`, or a recorder in previews."""
 
     async def post(
-        self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "", expires: float | None = None
+        self,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        *,
+        lane: str = "",
+        expires: float | None = None,
+        again: bool = True,
     ) -> Answer:
         """Never raises for what the network or the endpoint does."""
         ...
@@ -40,14 +45,15 @@ class Exchanges(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OutgoingWebhook:
     """Everything a try needs but the time of sending, which is signed too."""
 
     id: str
     """The delivery id; ``webhook-id`` stays the same over all tries, so receivers recognise a repeat."""
     target: Target
-    headers: Mapping[str, str] = field(repr=False)
+    head: bytes = field(repr=False)
+    """The request line and every header that is known before the time of sending."""
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     """Those that sign now; storage leaves out the ones whose rotation overlap has passed."""
@@ -68,27 +74,28 @@ class WebhookChannel:
         """All that can be done before sending. Raises `InvalidDestination` for an endpoint nothing can be sent to."""
         target = self._guard.check_url(endpoint.url)
         check_secrets(endpoint.secrets)
-        headers = dict(check_headers(endpoint.headers))
-        headers["content-type"] = message.content_type
-        headers["user-agent"] = USER_AGENT
-        headers["webhook-id"] = delivery.id
+        head = opening(target, endpoint.headers, message.content_type) + line("webhook-id", delivery.id)
         if event.traceparent is not None and is_sendable(event.traceparent):
-            headers["traceparent"] = event.traceparent
-        return OutgoingWebhook(
-            delivery.id, target, headers, message.body, endpoint.secrets, endpoint.id, delivery.expires
-        )
+            head += line("traceparent", event.traceparent)
+        return OutgoingWebhook(delivery.id, target, head, message.body, endpoint.secrets, endpoint.id, delivery.expires)
 
-    async def send(self, outgoing: OutgoingWebhook, now: float | None = None) -> Outcome | NotTried:
-        """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does."""
+    async def send(
+        self, outgoing: OutgoingWebhook, now: float | None = None, *, again: bool = True
+    ) -> Outcome | NotTried:
+        """One try: signed with the present time, posted, and judged. Never raises for what the endpoint does.
+
+        ``again``: whether it may be written twice when the endpoint closed a kept connection without an answer.
+        """
         moment = time.time() if now is None else now
-        timestamp = int(moment)
-        headers = {
-            **outgoing.headers,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(outgoing.secrets, outgoing.id, timestamp, outgoing.body),
-        }
+        timestamp, body = int(moment), outgoing.body
+        head = b"%bwebhook-timestamp: %d\r\nwebhook-signature: %b\r\ncontent-length: %d\r\n\r\n" % (
+            outgoing.head,
+            timestamp,
+            sign(outgoing.secrets, outgoing.id, timestamp, body).encode("ascii"),
+            len(body),
+        )
         posted = self._transport.post(
-            outgoing.target, headers, outgoing.body, lane=outgoing.endpoint, expires=outgoing.expires
+            outgoing.target, head, body, lane=outgoing.endpoint, expires=outgoing.expires, again=again
         )
         return classify(await posted, moment)
 

@@ -1,33 +1,30 @@
-"""aiohttp's, TLS's and the socket's exceptions as values: the one place that knows them, most specific first."""
+"""TLS's, the system's and our own exceptions of an exchange as values: the one place that knows them."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ssl
 
-import aiohttp
-
 from notifier.channels.webhook.answers import Failure, FailureCode
 
-#: What `read_failure` understands. Anything else is a mistake of ours and is raised.
-EXCHANGE_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, ssl.SSLError, OSError)
 
-#: Exception type → code, and whether it can happen only before the request was written. aiohttp's types inherit from
-#: each other crosswise (a DNS error is a connector error is an OSError), so the order is the meaning.
-_TABLE: tuple[tuple[type[BaseException], FailureCode, bool], ...] = (
-    (aiohttp.ClientConnectorDNSError, "dns", True),
-    (aiohttp.ClientConnectorCertificateError, "tls", True),
-    (aiohttp.ClientConnectorSSLError, "tls", True),
-    (aiohttp.ConnectionTimeoutError, "timeout", True),
-    (aiohttp.ClientConnectorError, "connection", True),
-    (ssl.SSLError, "tls", False),
-    (asyncio.TimeoutError, "timeout", False),
-    (aiohttp.ClientResponseError, "protocol", False),
-    (aiohttp.ServerDisconnectedError, "connection", False),
-    (aiohttp.ClientConnectionError, "connection", False),
-    (OSError, "connection", False),
-    (aiohttp.ClientError, "protocol", False),
+class Unresolved(Exception):
+    """A name has no address, or the system could not ask for it."""
+
+    def __init__(self, host: str, error: OSError) -> None:
+        super().__init__(f"{host} could not be resolved: {error.strerror or error}")
+
+
+#: What `read_failure` understands. Anything else is a mistake of ours and is raised.
+EXCHANGE_ERRORS = (Unresolved, OSError, EOFError)
+
+#: Exception type → code. Timeouts and TLS errors are OSErrors, so the order is the meaning.
+_TABLE: tuple[tuple[type[BaseException], FailureCode], ...] = (
+    (Unresolved, "dns"),
+    (TimeoutError, "timeout"),
+    (ssl.SSLError, "tls"),
+    (OSError, "connection"),
+    (EOFError, "connection"),
 )
 
 _WORDS = {
@@ -40,25 +37,22 @@ _WORDS = {
 }
 
 
-def read_failure(error: BaseException, *, written: bool) -> Failure:
+def read_failure(error: BaseException, *, written: bool, host: str = "the host") -> Failure:
     """What an exception of one exchange means; ``written``: the whole request had been handed to the connection."""
-    for kind, code, only_before in _TABLE:
+    for kind, code in _TABLE:
         if isinstance(error, kind):
-            return Failure(code, _describe(error, code, written), uncertain=written and not only_before)
+            return Failure(code, _describe(error, code, written, host), uncertain=written)
     raise TypeError(f"{type(error).__name__} is not an error of an exchange") from error
 
 
-def _describe(error: BaseException, code: FailureCode, written: bool) -> str:
+def _describe(error: BaseException, code: FailureCode, written: bool, host: str) -> str:
     if code == "timeout":
         return "no reply came within the deadline" if written else "no connection was made within the deadline"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-        return f"the certificate of {error.host} is not trusted: {getattr(cause, 'verify_message', '') or cause}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{error.host} could not be resolved: {error.os_error.strerror or error.os_error}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"the reply is not HTTP: {error.message}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {host} is not trusted: {getattr(error, 'verify_message', '') or error}"
+    if isinstance(error, Unresolved):
+        return str(error)
+    if isinstance(error, EOFError):
         return "the connection was closed before a reply came"
     number = error.errno if isinstance(error, OSError) else None
     if number in _WORDS:

@@ -1,72 +1,38 @@
-"""`WebhookTransport`: one POST to an untrusted endpoint within one wall clock; the only user of aiohttp's client.
+"""`WebhookTransport`: one POST to an untrusted endpoint within one wall clock.
 
-Whatever an endpoint does costs at most a slot until the deadline and `REPLY_BYTES` of memory. Redirects are not
+Whatever an endpoint does costs at most a slot until the deadline and `wire.REPLY_BYTES` of memory. Redirects are not
 followed, cookies not kept, bodies not decompressed, proxies of the environment not used, and no socket is ever
-opened to an address that the guard refuses.
+connected to an address that the guard refuses.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
-from yarl import URL
-
-from notifier.channels.webhook.answers import Answer, Forbidden, Reply
+from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
+from notifier.channels.webhook.connecting import Connector
+from notifier.channels.webhook.connections import Connections
 from notifier.channels.webhook.failures import EXCHANGE_ERRORS, read_failure
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import CheckedResolver, LookUp, look_up
 from notifier.channels.webhook.slots import Crowded, Slots
-from notifier.engine.wakeups import native
+from notifier.channels.webhook.wire import Connection, Stale
 from notifier.errors import ForbiddenTarget
 
-#: Most bytes read of a reply's body; the connection is closed instead of reading on. The ledger keeps 2,000 characters.
-REPLY_BYTES = 16 * 1024
-#: Most bytes of one reply header, and most headers.
-HEADER_BYTES, HEADERS = 8 * 1024, 64
-#: Seconds an unused connection is kept. Node.js closes its side after 5 s: a POST sent at that very moment would be
-#: cut off with nobody knowing whether it arrived.
-KEEPALIVE_S = 4.0
-#: Seconds the checked addresses of a name are remembered.
-DNS_TTL_S = 10
 #: Most of the connections that one endpoint may use: five that are merely busy leave room for the sixth.
 ENDPOINT_SHARE = 0.2
 #: Seconds an exchange waits for a slot before its delivery goes back to the broker.
 SLOT_PATIENCE_S = 0.8
 
 
-class _Body(aiohttp.Payload):
-    """The request body; remembers whether all of it was handed to the connection."""
-
-    _autoclose = True
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value)
-        self._size = len(value)
-        self.written = False
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """For aiohttp's own debugging."""
-        return bytes(self._value).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Returns when what is left fits into the connection's buffer."""
-        await writer.write(self._value)
-        self.written = True
-
-
 class WebhookTransport:
-    """Makes exchanges inside one event loop; the first `post` opens the session, `close` ends it.
+    """Makes exchanges inside one event loop; `close` ends it.
 
     ``timeout`` is one wall clock over look-up, connection, TLS, request and reply, so a dripping endpoint cannot
-    stretch it; ``connect_timeout`` (per address, TLS included) lets go of silent hosts sooner. Both in seconds.
+    stretch it; ``connect_timeout`` (for each address, and again for TLS) lets go of silent hosts sooner. In seconds.
     """
 
     def __init__(
@@ -79,21 +45,31 @@ class WebhookTransport:
         ca_file: Path | None = None,
         ask: LookUp = look_up,
     ) -> None:
-        self._guard = guard
         self._timeout = timeout
-        self._connect_timeout = connect_timeout
         self._slots = Slots(connections, max(1, int(connections * ENDPOINT_SHARE)))
         # Reading the CA files takes 20 ms, so it is done here and not in the loop.
-        self._tls = ssl.create_default_context(cafile=ca_file)
-        self._resolver = CheckedResolver(guard, ask)
-        self._session: aiohttp.ClientSession | None = None
+        tls = ssl.create_default_context(cafile=ca_file)
+        self._connector = Connector(guard, CheckedResolver(guard, ask), tls, connect_timeout)
+        self._connections = Connections()
+        # Exchanges on kept connections, in the order of their deadlines: one timer for the first instead of one each.
+        self._deadlines: dict[Connection, float] = {}
+        self._watching = False
 
     async def post(
-        self, target: Target, headers: Mapping[str, str], body: bytes, *, lane: str = "", expires: float | None = None
+        self,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        *,
+        lane: str = "",
+        expires: float | None = None,
+        again: bool = True,
     ) -> Answer:
         """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do.
 
-        What has expired (unix seconds) by the time it has its slots is not begun.
+        ``head`` is the whole head of the request in bytes. What has expired (unix seconds) by the time it has its
+        slots is not begun. ``again``: when a kept connection was closed before anything of the reply came, the
+        request is written once more to a new one.
         """
         held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
         if isinstance(held, Crowded):
@@ -101,7 +77,7 @@ class WebhookTransport:
         try:
             if expires is not None and time.time() >= expires:
                 return Crowded("it expired while it waited its turn", 0.0)
-            return await self._exchange(target, headers, _Body(body))
+            return await self._exchange(target, head, body, again)
         finally:
             self._slots.release(held)
 
@@ -115,77 +91,61 @@ class WebhookTransport:
 
     async def close(self) -> None:
         """Close the kept connections. Call it in the loop, before the loop ends."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._connections.close()
 
-    async def _exchange(self, target: Target, headers: Mapping[str, str], body: _Body) -> Answer:
-        reply: Reply | None = None
+    async def _exchange(self, target: Target, head: bytes, body: bytes, again: bool) -> Answer:
+        until = asyncio.get_running_loop().time() + self._timeout
+        kept = self._connections.take(target.origin)
+        if kept is not None:
+            answer = await self._ask(kept, head, body, until)
+            if not isinstance(answer, Stale):
+                return answer
+            if answer.failure.uncertain and not again:
+                return answer.failure
+        return await self._ask_anew(target, head, body, until)
+
+    async def _ask(self, kept: Connection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
+        self._deadlines[kept] = until
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_at(until, self._expire)
         try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._open().post(
-                    URL(target.url, encoded=True), data=body, headers=headers, allow_redirects=False
-                )
-                try:
-                    reply = _read_head(response)
-                    return await _read_body(response, reply)
-                finally:
-                    # Closes the connection unless the whole body was read, in which case it has gone back already.
-                    response.close()
+            return await kept.send(head, body)
+        except BaseException:
+            kept.give_up()
+            raise
+        finally:
+            del self._deadlines[kept]
+
+    async def _ask_anew(self, target: Target, head: bytes, body: bytes, until: float) -> Answer:
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                connection = await self._connector.open(target, lambda: Connection(target.origin, self._connections))
+                answer = await connection.send(head, body)
         except ForbiddenTarget as error:
             return Forbidden(str(error))
+        except TimeoutError as error:
+            return connection.give_up() if connection else read_failure(error, written=False)
         except EXCHANGE_ERRORS as error:
-            # Once the status line is there it is the answer, however the rest of the reply ends.
-            return reply or read_failure(error, written=body.written)
+            return read_failure(error, written=False, host=target.host)
+        except BaseException:
+            if connection is not None:
+                connection.give_up()
+            raise
+        return answer.failure if isinstance(answer, Stale) else answer
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                resolver=self._resolver,
-                ttl_dns_cache=DNS_TTL_S,
-                ssl=self._tls,
-                keepalive_timeout=KEEPALIVE_S,
-                limit=0,  # `Slots` limits; aiohttp's own queue would count against the endpoint's deadline
-                socket_factory=self._new_socket,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"accept": "*/*", "accept-encoding": "identity"},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-                auto_decompress=False,
-                trust_env=False,
-                read_bufsize=REPLY_BYTES,
-                max_line_size=HEADER_BYTES,
-                max_field_size=HEADER_BYTES,
-                max_headers=HEADERS,
-            )
-        return self._session
-
-    def _new_socket(self, address: tuple[Any, ...]) -> socket.socket:
-        """A socket for one address, checked once more: literal addresses do not pass the resolver.
-
-        Made of Python's own class, not gevent's, which would start a hub in the engine's thread.
-        """
-        family, kind, protocol, _, where = address
-        self._guard.check_address(where[0])
-        made: socket.socket = native("socket", "socket")(family, kind, protocol)
-        return made
-
-
-def _read_head(response: aiohttp.ClientResponse) -> Reply:
-    headers = response.headers
-    return Reply(
-        response.status,
-        response.reason or "",
-        headers.get("retry-after", ""),
-        headers.get("location", ""),
-        headers.get("content-encoding", ""),
-    )
-
-
-async def _read_body(response: aiohttp.ClientResponse, head: Reply) -> Reply:
-    content, body = response.content, b""
-    while not content.at_eof() and len(body) < REPLY_BYTES:
-        body += await content.read(REPLY_BYTES - len(body))
-    return Reply(head.status, head.reason, head.retry_after, head.location, head.encoding, body) if body else head
+    def _expire(self) -> None:
+        """End what is late, and look again when the next one would be; most have long been answered by then."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        late = []
+        for connection, until in self._deadlines.items():
+            if until > now:
+                loop.call_at(until, self._expire)
+                break
+            late.append(connection)
+        else:
+            self._watching = False
+        for connection in late:
+            connection.expire()

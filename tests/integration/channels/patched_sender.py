@@ -14,6 +14,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from notifier.channels.webhook.guard import AddressGuard, read_networks  # noqa: E402
+from notifier.channels.webhook.request import opening  # noqa: E402
 from notifier.channels.webhook.transport import WebhookTransport  # noqa: E402
 from notifier.engine.bridge import Engine  # noqa: E402
 
@@ -38,7 +39,8 @@ def main(count: int, ca_file: Path, urls: list[str]) -> None:
 
     def send(url: str) -> str:
         target = guard.check_url(url)
-        answer = engine.run(lambda: transport.post(target, {"content-type": "text/plain"}, b"hello"), 30.0)
+        head = opening(target, (), "text/plain") + b"content-length: 5\r\n\r\n"
+        answer = engine.run(lambda: transport.post(target, head, b"hello"), 30.0)
         return f"{type(answer).__name__} {getattr(answer, 'status', getattr(answer, 'code', ''))}"
 
     send(urls[0])

@@ -14,10 +14,13 @@ from standardwebhooks import Webhook
 
 from notifier.channels.webhook.answers import Failure
 from notifier.channels.webhook.channel import WebhookChannel
-from notifier.channels.webhook.guard import AddressGuard, read_networks
+from notifier.channels.webhook.connections import KEEPALIVE_S
+from notifier.channels.webhook.guard import AddressGuard, Target, read_networks
+from notifier.channels.webhook.request import opening
 from notifier.channels.webhook.resolver import look_up
 from notifier.channels.webhook.slots import Crowded
-from notifier.channels.webhook.transport import KEEPALIVE_S, REPLY_BYTES, SLOT_PATIENCE_S, WebhookTransport
+from notifier.channels.webhook.transport import SLOT_PATIENCE_S, WebhookTransport
+from notifier.channels.webhook.wire import REPLY_BYTES
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
@@ -93,6 +96,11 @@ def workshop(engine: Engine) -> Iterator[Workshop]:
 def sending(workshop: Workshop) -> Sending:
     """A channel that may reach this machine."""
     return workshop.make()
+
+
+def head_to(target: Target) -> bytes:
+    """The head of a request whose body is ``{}``."""
+    return opening(target, (), "application/json") + b"content-length: 2\r\n\r\n"
 
 
 def resolving(names: dict[str, Sequence[str]]) -> Any:
@@ -438,8 +446,9 @@ def test_a_hanging_endpoint_holds_exactly_its_share_and_its_neighbour_is_served(
 
     # When twenty webhooks go to it and one to its neighbour
     async def send_all() -> list[Any]:
-        posts = [sending.transport.post(hanging, {}, b"{}", lane="ep_hangs") for _ in range(20)]
-        return await asyncio.gather(*posts, sending.transport.post(healthy, {}, b"{}", lane="ep_healthy"))
+        posts = [sending.transport.post(hanging, head_to(hanging), b"{}", lane="ep_hangs") for _ in range(20)]
+        neighbour = sending.transport.post(healthy, head_to(healthy), b"{}", lane="ep_healthy")
+        return await asyncio.gather(*posts, neighbour)
 
     *answers, neighbour = engine.run(send_all, LONG)
 

@@ -39,7 +39,7 @@ class Exchanges:
 
     away: dict[str, float] = field(default_factory=dict)
 
-    async def post(self, target: Target, headers: object, body: bytes, *, lane: str = "") -> Answer:
+    async def post(self, target: Target, head: bytes, body: bytes, *, lane: str = "", **_: object) -> Answer:
         return Reply(204)
 
     def is_slow(self, lane: str) -> bool:
@@ -101,7 +101,7 @@ def settled(batch: Batch, code: str = "http_204", *, wait: float = 0.0) -> list[
         status = Status.SENT if sent else Status.DEFERRED
         decision = Decision(status, code, attempt, pause_until=now() + wait if wait else None)
         work = Work(claim_request(batch, delivery), EVENT, RULE, Claimed(1, 0))
-        outgoing = OutgoingWebhook("x", Target("https://a.example/", "https://a.example", "a.example"), {}, b"", ())
+        outgoing = OutgoingWebhook("x", Target("https://a.example/", "https://a.example", "a.example"), b"", b"", ())
         made.append(Settled(Ready(work, outgoing, ""), decision))
     return made
 
