@@ -19,7 +19,7 @@ from notifier.channels.webhook.failures import EXCHANGE_ERRORS, read_failure
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import CheckedResolver, LookUp, look_up
 from notifier.channels.webhook.slots import Crowded, Slots
-from notifier.channels.webhook.wire import Connection, Stale
+from notifier.channels.webhook.wire import Asked, Connection, Stale
 from notifier.errors import ForbiddenTarget
 
 #: Most of the connections that one endpoint may use: five that are merely busy leave room for the sixth.
@@ -52,7 +52,7 @@ class WebhookTransport:
         self._connector = Connector(guard, CheckedResolver(guard, ask), tls, connect_timeout)
         self._connections = Connections()
         # Exchanges on kept connections, in the order of their deadlines: one timer for the first instead of one each.
-        self._deadlines: dict[Connection, float] = {}
+        self._deadlines: dict[Asked, tuple[float, Connection]] = {}
         self._watching = False
 
     async def post(
@@ -105,34 +105,33 @@ class WebhookTransport:
         return await self._ask_anew(target, head, body, until)
 
     async def _ask(self, kept: Connection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
-        self._deadlines[kept] = until
+        asked = kept.send(head, body)
+        self._deadlines[asked] = (until, kept)
         if not self._watching:
             self._watching = True
             asyncio.get_running_loop().call_at(until, self._expire)
         try:
-            return await kept.send(head, body)
+            return await asked
         except BaseException:
-            kept.give_up()
+            kept.give_up(asked)
             raise
         finally:
-            del self._deadlines[kept]
+            del self._deadlines[asked]
 
     async def _ask_anew(self, target: Target, head: bytes, body: bytes, until: float) -> Answer:
-        connection: Connection | None = None
+        answer: Reply | Failure | Stale
+        asked: Asked | None = None
         try:
             async with asyncio.timeout_at(until):
                 connection = await self._connector.open(target, lambda: Connection(target.origin, self._connections))
-                answer = await connection.send(head, body)
-        except ForbiddenTarget as error:
-            return Forbidden(str(error))
-        except TimeoutError as error:
-            return connection.give_up() if connection else read_failure(error, written=False)
-        except EXCHANGE_ERRORS as error:
-            return read_failure(error, written=False, host=target.host)
-        except BaseException:
-            if connection is not None:
-                connection.give_up()
-            raise
+                asked = connection.send(head, body)
+                answer = await asked
+        except BaseException as error:
+            if asked is None:
+                return _unopened(error, target)
+            answer = connection.give_up(asked)
+            if not isinstance(error, TimeoutError):
+                raise
         return answer.failure if isinstance(answer, Stale) else answer
 
     def _expire(self) -> None:
@@ -140,12 +139,21 @@ class WebhookTransport:
         loop = asyncio.get_running_loop()
         now = loop.time()
         late = []
-        for connection, until in self._deadlines.items():
+        for asked, (until, connection) in self._deadlines.items():
             if until > now:
                 loop.call_at(until, self._expire)
                 break
-            late.append(connection)
+            late.append((asked, connection))
         else:
             self._watching = False
-        for connection in late:
-            connection.expire()
+        for asked, connection in late:
+            connection.give_up(asked)
+
+
+def _unopened(error: BaseException, target: Target) -> Forbidden | Failure:
+    """What it means that there is no connection. Raises what is not about the network."""
+    if isinstance(error, ForbiddenTarget):
+        return Forbidden(str(error))
+    if isinstance(error, EXCHANGE_ERRORS):
+        return read_failure(error, written=False, host=target.host)
+    raise error

@@ -36,6 +36,10 @@ class Stale:
     """What it is when the request is not written again."""
 
 
+Asked = asyncio.Future["Reply | Failure | Stale"]
+"""Stands for one exchange: when it is done, its connection may already carry the next."""
+
+
 class Owner(Protocol):
     """Who is told what becomes of a connection; `connections.Connections`."""
 
@@ -90,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = None
-        self._answer: asyncio.Future[Reply | Failure | Stale] | None = None
+        self._answer: Asked | None = None
         self._reused = False
         self._written = True
         self._keeps = False
@@ -101,8 +105,8 @@ class Connection(asyncio.Protocol):
         """Whether it may carry another exchange."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, head: bytes, body: bytes) -> asyncio.Future[Reply | Failure | Stale]:
-        """Write a request; the future gets its answer. Cancelling the future ends nothing: call `give_up` as well."""
+    def send(self, head: bytes, body: bytes) -> Asked:
+        """Write a request; the future gets its answer. Who stops waiting for it before that calls `give_up`."""
         transport = cast("asyncio.Transport", self._transport)
         if self._parser is None:
             self._parser = HttpResponseParser(self)
@@ -120,17 +124,18 @@ class Connection(asyncio.Protocol):
             transport.write(body)
         return answer
 
-    def give_up(self) -> Reply | Failure:
-        """What can be said at the deadline: the status that came, or that none did. Closes the connection."""
+    def give_up(self, asked: Asked) -> Reply | Failure | Stale:
+        """What can be said of an exchange now: its answer, the status that came, or that none did.
+
+        Closes the connection when the exchange was still under way.
+        """
+        if asked is not self._answer:
+            # Cancelled and then answered, in one turn of the loop: nobody was there to take the answer.
+            return read_failure(TimeoutError(), written=True) if asked.cancelled() else asked.result()
         reply = self._reply() if self._final else read_failure(TimeoutError(), written=self._written)
-        self._answer = None
+        self._settle(reply)
         self.abort()
         return reply
-
-    def expire(self) -> None:
-        """The deadline of its exchange is here."""
-        if self._answer is not None:
-            self._settle(self.give_up())
 
     def abort(self) -> None:
         """Close at once, whatever is under way."""

@@ -160,6 +160,24 @@ def test_one_connection_serves_many_webhooks(sending: Sending, http_sink: HttpSi
     assert http_sink.counters.connections == 1
 
 
+def test_a_connection_may_carry_the_next_webhook_before_the_last_one_has_its_answer(
+    workshop: Workshop, engine: Engine, http_sink: HttpSink
+) -> None:
+    # Given an endpoint that may use two connections
+    sending = workshop.make(connections=10)
+    target = AddressGuard(read_networks("127.0.0.1"), http=True).check_url(f"{http_sink.url}/hook")
+
+    # When many webhooks wait for them, so that a reply frees its connection for the next one at once
+    async def send_all() -> list[Any]:
+        return await asyncio.gather(*(sending.transport.post(target, head_to(target), b"{}") for _ in range(100)))
+
+    answers = engine.run(send_all, LONG)
+
+    # Then each got its own answer
+    assert [answer.status for answer in answers] == [204] * 100
+    assert http_sink.counters.connections == 2
+
+
 def test_no_connection_is_kept_as_long_as_receivers_keep_theirs() -> None:
     # Node.js, the shortest of the common ones, closes after 5 s.
     assert KEEPALIVE_S < 5

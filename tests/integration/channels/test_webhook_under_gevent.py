@@ -8,6 +8,7 @@ from pathlib import Path
 from notifier.engine.bridge import LIBUV_THREADS
 from tests.servers.certificates import Certificate
 from tests.servers.http import HttpSink
+from tests.servers.patience import PATIENCE_S
 
 
 def test_greenlets_send_webhooks_and_no_connection_is_left_open(
@@ -27,7 +28,7 @@ def test_greenlets_send_webhooks_and_no_connection_is_left_open(
         [sys.executable, str(Path(__file__).with_name("patched_sender.py")), "40", str(certificate.certificate), *urls],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
