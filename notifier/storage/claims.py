@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRef, Status
+from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Channel
 from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.people import index_calls
-from notifier.storage.records import encode_head, masked, milliseconds, stamp
+from notifier.storage.records import ASK, encode_head, masked, milliseconds, stamp
 
 
 @value
@@ -27,16 +28,14 @@ class ClaimRequest:
 
     delivery: Delivery
     channel: Channel
-    event: str
-    """`Event.key`."""
-    destination: str
-    """Masked (`records.masked`)."""
+    event: Event
     recipient_key: str | None = None
     """`ids.recipient_key` of the address: checked against suppressions, and indexed."""
 
     def head(self) -> str:
-        """What never changes of its record."""
-        return encode_head(self.event, self.delivery.rule, self.channel, self.destination, self.delivery.queued)
+        """What never changes of its record. Made only for one that Redis has lost: it costs as much as a claim."""
+        to = masked(self.delivery.to)
+        return encode_head(self.event.key, self.delivery.rule, self.channel, to, self.delivery.queued)
 
 
 def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
@@ -44,8 +43,7 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
     return ClaimRequest(
         delivery=delivery,
         channel=batch.channel,
-        event=batch.events[delivery.event].key,
-        destination=masked(delivery.to),
+        event=batch.events[delivery.event],
         recipient_key=_person(delivery.to),
     )
 
@@ -117,10 +115,10 @@ def claim(
     open_for: float,
     index_for: float,
 ) -> Operation[list[Claim]]:
-    """Claim deliveries and look up suppressions in one round trip; two more only where an owner died."""
+    """Claim deliveries and look up suppressions in one round trip; more only where Redis lost one or an owner died."""
     present, until, keep, updated = milliseconds(now), milliseconds(now + lease), milliseconds(open_for), stamp(now)
 
-    def attempt(request: ClaimRequest, dead: str = "") -> Call:
+    def attempt(request: ClaimRequest, dead: str = "", head: str = ASK) -> Call:
         return run_script(
             "claim",
             [keys.delivery(request.delivery.id)],
@@ -130,7 +128,7 @@ def claim(
             nonce,
             dead,
             request.delivery.attempt,
-            request.head(),
+            head,
             keep,
             updated,
         )
@@ -146,6 +144,10 @@ def claim(
             keep=index_for,
         )
     replies = yield calls
+    if lost := [i for i, reply in enumerate(replies[: len(requests)]) if reply == "lost"]:
+        again = yield [attempt(requests[i], head=requests[i].head()) for i in lost]
+        for i, reply in zip(lost, again, strict=True):
+            replies[i] = reply
     claims = [_parse_claim(reply) for reply in replies[: len(requests)]]
     busy = {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}
     if busy:

@@ -9,7 +9,10 @@ from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import ATTEMPTS_KEPT, clean, encode_attempt, milliseconds, stamp
+from notifier.storage.records import ASK, ATTEMPTS_KEPT, clean, encode_attempt, milliseconds, stamp
+
+#: What the script says of a record that is not there and was asked for without its head.
+_LOST = -1
 
 
 @value
@@ -30,20 +33,27 @@ class Record:
 
 
 def record(records: Sequence[Record], *, now: float, retention: Callable[[Status], float]) -> Operation[list[bool]]:
-    """Write records in one round trip; False means the fence was stale or the table does not allow the move.
+    """Write records in one round trip, two where Redis lost one.
+
+    False means the fence was stale or the table does not allow the move.
 
     *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table.
     """
-    calls = [_write(entry, now, retention(entry.status)) for entry in records]
+    calls = [_write(entry, now, retention(entry.status), ASK if entry.claimed else "") for entry in records]
     # A failed delivery stays longer than its event would, and people look from one to the other.
-    failed = {r.claimed.event: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
+    failed = {r.claimed.event.key: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
     calls += [command("PEXPIRE", keys.event(event), milliseconds(keep)) for event, keep in failed.items()]
     calls += [command("PEXPIRE", keys.event_chunks(event), milliseconds(keep)) for event, keep in failed.items()]
     replies = yield calls
+    lost = [(i, one.claimed) for i, one in enumerate(records) if replies[i] == _LOST and one.claimed is not None]
+    if lost:
+        again = yield [_write(records[i], now, retention(records[i].status), claimed.head()) for i, claimed in lost]
+        for (i, _), reply in zip(lost, again, strict=True):
+            replies[i] = reply
     return [reply == 1 for reply in replies[: len(records)]]
 
 
-def _write(entry: Record, now: float, keep: float) -> Call:
+def _write(entry: Record, now: float, keep: float, head: str) -> Call:
     return run_script(
         "record",
         [keys.delivery(entry.id)],
@@ -54,7 +64,7 @@ def _write(entry: Record, now: float, keep: float) -> Call:
         entry.template,
         clean(entry.reason),
         encode_attempt(entry.attempt) if entry.attempt else "",
-        entry.claimed.head() if entry.claimed else "",
+        head,
         milliseconds(keep),
         ATTEMPTS_KEPT,
     )

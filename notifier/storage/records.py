@@ -34,6 +34,9 @@ UNIT = "\x1f"
 #: Attempts kept of one delivery; a schedule has at most a dozen, replays add to them, the oldest go.
 ATTEMPTS_KEPT = 30
 
+#: In the place of a head: the script is to say when it needs one, instead of getting it every time.
+ASK = "?"
+
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 #: Two digits at a time: half the time of one, four times per delivery.
 _PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)

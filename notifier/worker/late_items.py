@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from notifier.domain.delivery import Delivery, Status
 from notifier.domain.rule import Channel
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record
-from notifier.storage.records import masked
 from notifier.worker.claiming import claim
 from notifier.worker.holding import hold
 from notifier.worker.preparing import Work
@@ -38,4 +37,4 @@ def record_late(ledger: Ledger, work: Work, places: Sequence[int], owner: str) -
 
 def _request(work: Work, place: int, item: str) -> ClaimRequest:
     delivery = Delivery(id=item, event=0, rule=work.delivery.rule, to=work.delivery.to, queued=work.delivery.queued)
-    return ClaimRequest(delivery, Channel.DIGEST, work.items[place].key, masked(work.delivery.to))
+    return ClaimRequest(delivery, Channel.DIGEST, work.items[place])

@@ -1,12 +1,14 @@
 -- uses prelude
--- KEYS record; ARGV now, lease end, owner, nonce, dead owner or '', tries the message knows, head, ms to keep, stamp
--- → 'claimed FENCE TRIES UNCERTAIN KNOWN EARLIER' | 'done STATUS' | 'busy MS OWNER' | 'not-yet MS'
+-- KEYS record; ARGV now, lease end, owner, nonce, dead owner or '', tries the message knows, head or '?', ms to keep, stamp
+-- → 'lost' (it is not there: say the head) | 'claimed FENCE TRIES UNCERTAIN KNOWN EARLIER' | 'done STATUS' | 'busy MS OWNER' | 'not-yet MS'
 local now, lease, owner, nonce, dead = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local text = redis.call('GET', KEYS[1])
 local fields, rest, before
 if text then
   fields, rest = parse(text)
   before = fields[STATUS]
+elseif ARGV[7] == '?' then
+  return 'lost'
 else
   -- Redis lost it: the message itself knows how many tries were spent. No status before marks it as unknown.
   fields, rest, before = {'queued', '0', ARGV[6], '', '', '', '', '', '', '', '', ''}, RS .. ARGV[7], ''

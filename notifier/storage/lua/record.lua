@@ -1,11 +1,14 @@
 -- uses prelude
 -- KEYS record; ARGV status, fence, now, next try, template, reason, attempt, head, ms to keep, attempts kept
--- → 1 recorded (also when it was before), 0 stale fence or a move the table does not allow
+--      head: '?' when it can be asked for, '' when nobody knows it
+-- → -1 it is not there: say the head; 1 recorded (also when it was before), 0 stale fence or a move the table does not allow
 local status, fence, attempt = ARGV[1], ARGV[2], ARGV[7]
 local text = redis.call('GET', KEYS[1])
 local fields, rest
 if text then
   fields, rest = parse(text)
+elseif ARGV[8] == '?' then
+  return -1
 elseif status == 'sent' or ARGV[8] ~= '' then
   -- Redis lost it while it was being sent, and we were its owner.
   local spent = attempt == '' and 0 or tonumber(string.match(attempt, '^%d+')) - 1

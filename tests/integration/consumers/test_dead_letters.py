@@ -61,7 +61,7 @@ def register(ledger: Ledger, batch: Batch) -> None:
 
 def claim(ledger: Ledger, batch: Batch, delivery: Delivery, *, lease: float = 60) -> Claimed:
     ledger.heartbeat("a-living-worker", 60)
-    request = ClaimRequest(delivery, batch.channel, batch.events[0].key, "…@example.org")
+    request = ClaimRequest(delivery, batch.channel, batch.events[0])
     (claimed,) = ledger.claim([request], owner="a-living-worker", lease=lease)
     assert isinstance(claimed, Claimed)
     return claimed

@@ -12,7 +12,6 @@ from notifier.domain.rule import Channel, Rule, Window
 from notifier.storage.connection import connect
 from notifier.storage.digests import Item
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record, Registration
-from notifier.storage.records import masked
 from tests.servers.redis import RedisServer
 
 OWNER = "worker-1"
@@ -44,7 +43,7 @@ def request(of: Event | None = None, *, recipient: bool = True, **fields: Any) -
     of = of or event()
     made = delivery(of, **fields)
     person = ids.recipient_key(made.to.address) if recipient and isinstance(made.to, Mailbox) else None
-    return ClaimRequest(made, Channel.EMAIL, of.key, masked(made.to), person)
+    return ClaimRequest(made, Channel.EMAIL, of, person)
 
 
 def registration(number: int = 1, people: int = 1) -> Registration:

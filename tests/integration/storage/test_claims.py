@@ -10,7 +10,7 @@ from notifier.storage.commands import Call, Operation
 from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from tests.integration.storage.making import Clock, bring_to, claim, deferred, event, request
+from tests.integration.storage.making import RULE, Clock, bring_to, claim, deferred, event, registration, request
 
 OTHER = "worker-2"
 
@@ -91,13 +91,30 @@ def test_a_dead_owners_lease_ends_at_once(ledger: Ledger, store: Store) -> None:
 
 
 def test_a_batch_without_dead_owners_is_claimed_in_one_round_trip(ledger: Ledger, store: Store) -> None:
-    # Given scripts that are loaded
-    claim(ledger, request(event(0)))
+    # Given planned deliveries, and scripts that are loaded
+    ledger.register([registration(i) for i in range(51)])
+    requests = [request(event(i), to="p0@example.org") for i in range(51)]
+    claim(ledger, requests[0])
     before = store.round_trips
     # When fifty deliveries are claimed
-    ledger.claim([request(event(i)) for i in range(1, 51)], owner="worker-1", lease=90)
+    answers = ledger.claim(requests[1:], owner="worker-1", lease=90)
     # Then it took one
+    assert answers == [Claimed(fence=1, tries=0)] * 50
     assert store.round_trips - before == 1
+
+
+def test_only_deliveries_redis_has_lost_take_a_second_round_trip(ledger: Ledger, store: Store) -> None:
+    # Given deliveries of which Redis has lost every other one
+    ledger.register([registration(i) for i in range(0, 10, 2)])
+    requests = [request(event(i), to="p0@example.org") for i in range(10)]
+    claim(ledger, request(event(99)))
+    before = store.round_trips
+    # When all are claimed
+    answers = ledger.claim(requests, owner="worker-1", lease=90)
+    # Then all are ours, and the lost ones are written whole
+    assert answers == [Claimed(fence=1, tries=0, known=i % 2 == 0) for i in range(10)]
+    assert store.round_trips - before == 2
+    assert all(found and found.rule == RULE.id for found in ledger.deliveries([r.delivery.id for r in requests]))
 
 
 def test_what_was_marked_as_leaving_is_uncertain_after_its_owner_died(ledger: Ledger) -> None:

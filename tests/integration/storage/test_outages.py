@@ -25,11 +25,13 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_scripts_the_server_forgot_are_loaded_and_only_failed_calls_repeated(ledger: Ledger, store: Store) -> None:
     # Given a server that ran our scripts and forgot them
-    claim(ledger, request(event(1)))
+    ledger.register([registration(i) for i in range(1, 5)])
+    requests = [request(event(i), to="p0@example.org") for i in range(1, 5)]
+    claim(ledger, requests[0])
     store.client.script_flush()
     before = store.round_trips
     # When a batch is claimed
-    answers = ledger.claim([request(event(i)) for i in range(2, 5)], owner="worker-1", lease=90)
+    answers = ledger.claim(requests[1:], owner="worker-1", lease=90)
     # Then it took one more round trip, and every claim happened once
     assert [type(a) for a in answers] == [Claimed] * 3
     assert [a.fence for a in answers if isinstance(a, Claimed)] == [1, 1, 1]

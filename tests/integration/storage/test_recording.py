@@ -127,7 +127,7 @@ def test_the_event_of_a_failed_delivery_stays_as_long_as_the_delivery(store: Sto
     held = claim(ledger, wanted)
     ledger.record([Record(wanted.delivery.id, held.fence, Status.REFUSED, "5.1.1", claimed=wanted)])
     # Then both can be looked up for a month
-    assert store.client.ttl(keys.event(wanted.event)) == pytest.approx(30 * 86400, abs=5)
+    assert store.client.ttl(keys.event(wanted.event.key)) == pytest.approx(30 * 86400, abs=5)
 
 
 def test_sent_is_remembered_even_when_redis_lost_the_claim(ledger: Ledger, store: Store) -> None:

@@ -68,7 +68,7 @@ def work(number: int = 1, *, to: str = "p@example.org", rule: Rule = RULE, **fie
         delivery = Delivery(
             **{"id": f"dlv_{to}{i}", "event": 0, "rule": rule.id, "to": place or RecipientRef(recipient=to), **fields}
         )
-        request = ClaimRequest(delivery, rule.channel, EVENT.key, to)
+        request = ClaimRequest(delivery, rule.channel, EVENT)
         made.append(Work(request, EVENT, rule, Claimed(1, 0)))
     return made
 
