@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import Template
-from jinja2.runtime import Context as JinjaContext
 from jinja2.runtime import Undefined
 
 from notifier.domain.event import Event
 from notifier.rendering.context import event_attributes
 from notifier.rendering.faults import rendering_fault
 from notifier.rendering.meter import NESTING, Meter, RefusedError, spend
-from notifier.rendering.sandbox import CompileError, Sandbox
+from notifier.rendering.sandbox import CompileError, Context, Sandbox
 from notifier.rendering.values import describe
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -55,7 +54,7 @@ class Expression:
         names = {**self._globals, "data": event.data}
         if self._reads_event:
             names["event"] = event_attributes(event)
-        context = JinjaContext(self._sandbox, names, None, {})
+        context = Context(self._sandbox, names, None, {})
         with Meter(_NAMES):
             try:
                 for _ in self._run(context):

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import orjson
 from jinja2 import Template
-from jinja2.runtime import Context as JinjaContext
 
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage, WebhookMessage
@@ -19,6 +18,7 @@ from notifier.rendering.faults import rendering_fault
 from notifier.rendering.library import Library, TextSet
 from notifier.rendering.meter import ExhaustedError, Meter, RefusedError
 from notifier.rendering.operators import concat
+from notifier.rendering.sandbox import Context
 from notifier.rendering.styles import StyleInliner
 from notifier.rendering.text import text_from_html
 
@@ -90,7 +90,7 @@ class Renderer:
 
     def _run(self, template: Template, names: dict[str, Any]) -> str:
         try:
-            text = concat(template.root_render_func(JinjaContext(self._sandbox, names, template.name, template.blocks)))
+            text = concat(template.root_render_func(Context(self._sandbox, names, template.name, template.blocks)))
             _check_size(text)
         except Exception as error:
             raise rendering_fault(error, template.name or "") from error

@@ -5,10 +5,11 @@ Jinja's `ImmutableSandboxedEnvironment` stays underneath, so a hole in ours stil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2.nodes import EvalContext
 from jinja2.parser import Parser
 from jinja2.runtime import Context as JinjaContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -34,12 +35,35 @@ class CompileError(Exception):
         super().__init__("; ".join(what for _, what in self.mistakes))
 
 
+class Context(JinjaContext):
+    """The names of one run. Jinja's own constructor asks anew how to escape, a message's three templates each time."""
+
+    def __init__(
+        self,
+        environment: Sandbox,
+        parent: dict[str, Any],
+        name: str | None,
+        blocks: Mapping[str, Callable[[JinjaContext], Iterator[str]]],
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
+    ) -> None:
+        # Everything Jinja's sets, and nothing of it twice: 0.5 µs instead of 1.7.
+        self.parent = parent
+        self.vars = {}
+        self.environment = environment
+        self.eval_ctx = environment.escaping(name)
+        self.exported_vars = set()
+        self.name = name
+        self.globals_keys = set() if globals is None else set(globals)
+        self.blocks = {block: [render] for block, render in blocks.items()} if blocks else {}
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Compiles templates and expressions into code that stays inside its budget and its data."""
 
     code_generator_class = MeteredCodeGenerator
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
     concat = staticmethod(concat)
+    context_class = Context
 
     def __init__(self) -> None:
         super().__init__(
@@ -57,6 +81,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = dict(GLOBALS)
         self.compiled: dict[str, Template] = {}
         """Every template by name. Nothing is ever read from disk while rendering."""
+        self._escaping: dict[bool, EvalContext] = {}
+
+    def escaping(self, name: str | None) -> EvalContext:
+        """How output is escaped, shared by all runs: nothing may change it, `{% autoescape %}` is `forbidden`."""
+        is_html = kind_of(name) == "html"
+        if (found := self._escaping.get(is_html)) is None:
+            found = self._escaping[is_html] = EvalContext(self, name)
+        return found
 
     def define(self, name: str, source: str) -> list[Reference]:
         """Compile a template and return what it refers to. Raises `CompileError`."""
