@@ -13,6 +13,8 @@ from notifier.domain.value import value
 #: Longest delay in seconds until a waiting batch looks again: a relay that comes back has its whole backlog within
 #: this time, and a backlog of 200,000 in batches of 50 costs 67 publishes a second meanwhile.
 LONGEST_LOOK_S = 60.0
+#: Before the code of a try that may have arrived although it failed.
+UNCERTAIN = "uncertain:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _attempt(outcome: Outcome, this: Try) -> Attempt:
         started=this.started,
         duration=max(0.0, this.ended - this.started),
         outcome=type(outcome).__name__.lower(),
-        code="uncertain:" + outcome.code if isinstance(outcome, Deferred) and outcome.uncertain else outcome.code,
+        code=UNCERTAIN + outcome.code if isinstance(outcome, Deferred) and outcome.uncertain else outcome.code,
         reply=clip(outcome.reply),
         worker=this.worker,
     )

@@ -23,8 +23,8 @@ def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: S
     counts = Counter([one.decision.status for one in settled] + [one.status for one in withheld])
     for status, number in counts.items():
         metrics.DELIVERIES.labels(batch.channel, status).inc(number)
+    _observe_times(batch, settled)
     for one in settled:
-        _observe_times(batch, one)
         _tell_attempt(one)
         if isinstance(one.decision.follow, Park):
             metrics.PARKED.labels(batch.channel, one.decision.follow.cause).inc()
@@ -47,7 +47,7 @@ def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: S
 def report_late(batch: Batch, one: Settled) -> None:
     """A delivery that was left behind by its batch has ended."""
     metrics.DELIVERIES.labels(batch.channel, one.decision.status).inc()
-    _observe_times(batch, one)
+    _observe_times(batch, [one])
     _tell_attempt(one)
     if isinstance(one.decision.follow, Park):
         metrics.PARKED.labels(batch.channel, one.decision.follow.cause).inc()
@@ -71,13 +71,16 @@ def _tell_attempt(one: Settled) -> None:
     )
 
 
-def _observe_times(batch: Batch, one: Settled) -> None:
-    attempt, queued = one.decision.attempt, one.work.delivery.queued
-    if attempt is None or not queued:
-        return
-    # Clocks of two machines differ by a little; a negative time would be read as an overflow.
-    if attempt.number == 1:
-        metrics.child(metrics.QUEUE_SECONDS, batch.channel, batch.priority).observe(max(0.0, attempt.started - queued))
-    if one.decision.status is Status.SENT:
-        took = attempt.started + attempt.duration - queued
-        metrics.child(metrics.LATENCY_SECONDS, batch.channel, batch.priority).observe(max(0.0, took))
+def _observe_times(batch: Batch, settled: Sequence[Settled]) -> None:
+    waited, took = list[float](), list[float]()
+    for one in settled:
+        attempt, queued = one.decision.attempt, one.work.delivery.queued
+        if attempt is None or not queued:
+            continue
+        # Clocks of two machines differ by a little; a negative time would be read as an overflow.
+        if attempt.number == 1:
+            waited.append(max(0.0, attempt.started - queued))
+        if one.decision.status is Status.SENT:
+            took.append(max(0.0, attempt.started + attempt.duration - queued))
+    metrics.observe_all(metrics.child(metrics.QUEUE_SECONDS, batch.channel, batch.priority), waited)
+    metrics.observe_all(metrics.child(metrics.LATENCY_SECONDS, batch.channel, batch.priority), took)

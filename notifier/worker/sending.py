@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from notifier.engine.smtp import Mail
 from notifier.errors import ClaimLost
 from notifier.logs import get
 from notifier.storage.ledger import Record
-from notifier.worker.deciding import Decision, Try, decide
+from notifier.worker.deciding import UNCERTAIN, Decision, Try, decide
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 
@@ -130,7 +131,9 @@ class Sender:
             in_flight.dec(len(ready) - left)
         if left:
             receipt.excuse(left)
-        return [flight.settled for flight in flights if flight.settled is not None and not flight.left]
+        settled = [flight.settled for flight in flights if flight.settled is not None and not flight.left]
+        count_tries(settled)
+        return settled
 
     async def _until_ended(self, flights: Sequence[Flight], spread: float, _: Leave) -> None:
         """Mails that may go at once go together; one with a time or a mark of its own goes by itself."""
@@ -215,10 +218,9 @@ class Sender:
                 park_uncertain=work.rule.uncertain == "park",
             ),
         )
-        if decision.attempt is not None:
-            metrics.child(metrics.ATTEMPTS, work.rule.channel, metrics.code_class(outcome.code)).inc()
-            metrics.child(metrics.ATTEMPT_SECONDS, work.rule.channel, decision.status).observe(ended - started)
         flight.settled = Settled(ready, decision)
+        if flight.left:
+            count_tries([flight.settled])
         self._recorder.submit(to_record(flight.settled), flight.receipt)
 
     async def _outcome(self, ready: Ready) -> Outcome | NotTried:
@@ -249,6 +251,21 @@ class Sender:
                 raise ClaimLost(f"{work.delivery.id} was taken over by another worker; this copy is not sent")
 
         return marked
+
+
+def count_tries(settled: Sequence[Settled]) -> None:
+    """Metrics of tries, those of a batch together: one at a time they are 2 % of a mail."""
+    codes = Counter[tuple[str, str]]()
+    seconds = defaultdict[tuple[str, str], list[float]](list)
+    for one in settled:
+        if (attempt := one.decision.attempt) is not None:
+            channel = one.work.rule.channel
+            codes[channel, metrics.code_class(attempt.code.removeprefix(UNCERTAIN))] += 1
+            seconds[channel, one.decision.status].append(attempt.duration)
+    for labels, number in codes.items():
+        metrics.child(metrics.ATTEMPTS, *labels).inc(number)
+    for labels, took in seconds.items():
+        metrics.observe_all(metrics.child(metrics.ATTEMPT_SECONDS, *labels), took)
 
 
 def _resolve(done: asyncio.Future[bool], held: bool) -> None:
