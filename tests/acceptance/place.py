@@ -24,8 +24,9 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from tests.acceptance.service import ADMIN_TOKEN, SECRET_KEY, Process, Service, environment, poll
+from tests.acceptance.service import ADMIN_TOKEN, SECRET_KEY, Process, Service, environment
 from tests.servers.http import HttpSink
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
@@ -121,7 +122,7 @@ class Place:
         """What the ledger knows."""
         return self.ledger.deliveries([delivery])[0]
 
-    def until(self, delivery: str, *wanted: Status, timeout: float = 30) -> DeliveryRecord:
+    def until(self, delivery: str, *wanted: Status, timeout: float = PATIENCE_S) -> DeliveryRecord:
         """Wait for a status; returns the record."""
         seen: list[DeliveryRecord | None] = [None]
 
@@ -140,7 +141,7 @@ class Place:
         """The entry operators see."""
         return self.index.get(identity)
 
-    def until_parked(self, identity: str, timeout: float = 30) -> Parked:
+    def until_parked(self, identity: str, timeout: float = PATIENCE_S) -> Parked:
         """Wait for the entry operators see; it is written after the ledger."""
         poll(lambda: self.parked(identity) is not None, f"{identity} is parked", timeout)
         found = self.parked(identity)
@@ -151,7 +152,7 @@ class Place:
         """Messages in each queue."""
         return self.rabbit.queue_depths(self.broker_url)
 
-    def until_quiet(self, timeout: float = 30) -> None:
+    def until_quiet(self, timeout: float = PATIENCE_S) -> None:
         """Wait until no queue but the failure queues holds anything."""
         poll(lambda: not any(n for q, n in self.depths().items() if not q.startswith("failed-")), "quiet", timeout)
 
@@ -168,14 +169,14 @@ class Place:
 
 def metric(process: Process, name: str) -> float:
     """The sum of a metric's samples on the page of a process."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{process.health_port}/metrics", timeout=10) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{process.health_port}/metrics", timeout=PATIENCE_S) as page:
         text = page.read().decode()
     return sum(float(value) for value in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
 
 
 def post_event(api: Process, body: bytes, content_type: str = STRUCTURED) -> tuple[int, Any]:
     """POST /v1/events with any bytes: (status, JSON)."""
-    connection = http.client.HTTPConnection("127.0.0.1", api.health_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", api.health_port, timeout=PATIENCE_S)
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content_type}
     # It may answer without reading on, which is what a large body deserves.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 
@@ -35,7 +34,7 @@ class Process:
         os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
 
-    def terminate(self, timeout: float = 60) -> int:
+    def terminate(self, timeout: float = PATIENCE_S) -> int:
         """SIGTERM, as an orchestrator does; returns the exit status."""
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(timeout)
@@ -92,7 +91,7 @@ class Service:
             cwd=self.directory,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -108,7 +107,7 @@ class Service:
         variable = "NOTIFIER_API_PORT" if role == "api" else "NOTIFIER_HTTP_PORT"
         process = Process(role, start(command, log, {**self.environment, variable: str(port)}), log, port)
         self.processes.append(process)
-        wait_until(lambda: is_ready(port), process.popen, log, timeout=60)
+        wait_until(lambda: is_ready(port), process.popen, log)
         return process
 
 
@@ -130,7 +129,7 @@ def ask(port: int, path: str, *, token: str = ADMIN_TOKEN, method: str = "GET", 
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read() or b"null")
@@ -155,18 +154,3 @@ def environment(
         "NOTIFIER_LOG_LEVEL": "info",
         **more,
     }
-
-
-def poll(condition: Any, what: str, timeout: float = 60) -> None:
-    """Wait for something the outside can see; fails with ``what`` when it never comes."""
-    deadline = time.monotonic() + timeout
-    for _ in _ticks(deadline):
-        if condition():
-            return
-    raise AssertionError(f"after {timeout:.0f} s still not: {what}")
-
-
-def _ticks(deadline: float) -> Iterator[None]:
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.1)

@@ -10,7 +10,8 @@ import pika
 import pytest
 
 from tests.acceptance.place import STRUCTURED, Place, mail_folder, metric, place
-from tests.acceptance.service import ADMIN_TOKEN, poll
+from tests.acceptance.service import ADMIN_TOKEN
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -36,7 +37,7 @@ def post(at: Place, kind: str, event_id: str) -> tuple[int, Message, dict[str, s
         headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": STRUCTURED},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, answer.headers, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, error.headers, json.loads(error.read())

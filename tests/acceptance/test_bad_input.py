@@ -16,7 +16,8 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.storage.parked import ParkedFilter
 from tests.acceptance.place import SOURCE, STRUCTURED, Place, hook_folder, mail_folder, metric, place, post_event
-from tests.acceptance.service import Process, ask, poll
+from tests.acceptance.service import Process, ask
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -71,7 +72,7 @@ def nothing_else_is_disturbed(running: Running) -> Iterator[None]:
     yield
     at = running.at
     event = at.publish("bad.good", {"to": "good@example.org"})
-    at.until(at.delivery(event, "bad.good/mail", "mailto:good@example.org"), Status.SENT, timeout=5)
+    at.until(at.delivery(event, "bad.good/mail", "mailto:good@example.org"), Status.SENT)
     assert [process.popen.poll() for process in (running.consumer, running.worker, running.api)] == [None] * 3
 
 
@@ -80,7 +81,7 @@ def newest(at: Place, queue: str, change: Callable[[], None]) -> Parked:
     wanted = ParkedFilter(queue=queue)
     before = at.index.ids(wanted).keys()
     change()
-    poll(lambda: at.index.ids(wanted).keys() - before, f"something new is in {queue}", 20)
+    poll(lambda: at.index.ids(wanted).keys() - before, f"something new is in {queue}")
     (identity,) = at.index.ids(wanted).keys() - before
     return at.until_parked(identity)
 
@@ -203,7 +204,7 @@ def test_the_largest_fan_out_one_event_can_name_is_delivered_in_bounded_memory(r
     event = at.publish("bad.mail", {"to": [f"p{n}@e.org" for n in range(count)]})
 
     # When all of them have their mail
-    poll(lambda: sum(m.recipients[0].endswith("@e.org") for m in at.smtp.mails) >= count, "everybody has it", 60)
+    poll(lambda: sum(m.recipients[0].endswith("@e.org") for m in at.smtp.mails) >= count, "everybody has it")
 
     # Then nothing was parked, and neither process grew by more than a bound that does not depend on the number
     assert at.parked(event_key(SOURCE, event)) is None

@@ -14,7 +14,8 @@ import pytest
 
 from notifier.domain.rule import WORK_QUEUES
 from tests.acceptance import shop
-from tests.acceptance.service import Service, poll
+from tests.acceptance.service import Service
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.rabbitmq import RabbitMQ, vhost_of
@@ -59,7 +60,7 @@ def test_inspect_and_status_answer_for_workers_started_without_any_option(
     stats = inspect(service, "stats", 2)
     assert {one["pool"]["implementation"] for one in stats.values()} == {"celery.concurrency.gevent:TaskPool"}
     assert len({one["pid"] for one in stats.values()}) == 2
-    poll(lambda: any("notifier.sweep" in s["total"] for s in inspect(service, "stats", 2).values()), "a sweep has run")
+    poll(lambda: any("notifier.sweep" in s["total"] for s in inspect(service, "stats").values()), "a sweep has run")
 
 
 def heartbeats(rabbitmq: RabbitMQ, url: str) -> list[int]:
@@ -107,7 +108,7 @@ class Flower:
             f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Basic {given}"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

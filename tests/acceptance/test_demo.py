@@ -15,7 +15,8 @@ from uuid import uuid4
 import pytest
 
 from notifier.demo.servers import server_binary
-from tests.acceptance.service import SHOP, poll
+from tests.acceptance.service import SHOP
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.processes import start, stop_group
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
@@ -55,7 +56,7 @@ class Demo:
     def ended(self) -> int:
         """The exit status, once it has ended."""
         assert self.process is not None
-        return self.process.wait(90)
+        return self.process.wait(PATIENCE_S)
 
     def leftovers(self) -> list[str]:
         """Processes that it started, directly or not, and files."""
@@ -106,7 +107,7 @@ def test_a_demo_that_is_ended_at_its_page_leaves_nothing_behind(demo: Demo, numb
     demo.begin()
     poll(lambda: demo.says("Ctrl-C ends the demo"), "the address of the page")
     address = next(word for word in demo.output().split() if word.startswith("http") and word.endswith("/"))
-    with urllib.request.urlopen(address, timeout=30) as answer:
+    with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
         assert b"Notifier demo" in answer.read()
     assert len(demo.processes()) >= 5
 

@@ -11,7 +11,7 @@ import pytest
 
 from notifier.domain.delivery import DeliveryRecord, Status
 from tests.acceptance.place import SOURCE, STRUCTURED, Place, mail_folder, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 

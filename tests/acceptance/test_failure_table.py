@@ -17,8 +17,9 @@ from notifier.domain.endpoint import EndpointState
 from notifier.domain.ids import event_key, recipient_key
 from notifier.domain.outcome import Cause
 from tests.acceptance.place import SOURCE, Place, hook_folder, mail_folder, message_id, metric, place
-from tests.acceptance.service import Process, poll
+from tests.acceptance.service import Process
 from tests.servers.faults import DROP, GARBAGE, HANG
+from tests.servers.patience import poll
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -146,7 +147,7 @@ def mails(count: int) -> Step:
 
 
 def is_suppressed(at: Place, case: Case) -> None:
-    poll(lambda: at.suppressions.get(recipient_key(case.address)), "the address is suppressed", 10)
+    poll(lambda: at.suppressions.get(recipient_key(case.address)), "the address is suppressed")
 
 
 def is_not_suppressed(at: Place, case: Case) -> None:
@@ -157,7 +158,7 @@ def is_not_suppressed(at: Place, case: Case) -> None:
 def owner_hears(at: Place, case: Case) -> None:
     (endpoint,) = at.endpoints.get_many([case.endpoint]).values()
     assert endpoint.state is EndpointState.DISABLED
-    poll(lambda: at.mails_to("owner@example.org"), "notifier.endpoint.disabled became a mail", 10)
+    poll(lambda: at.mails_to("owner@example.org"), "notifier.endpoint.disabled became a mail")
     assert case.endpoint.encode() in at.mails_to("owner@example.org")[0]
 
 
@@ -172,7 +173,7 @@ def requests(count: int) -> Step:
 
 def a_replay_sends_it(at: Place, case: Case) -> None:
     (at.templates / "row.undefined" / "email.text.j2").write_text("Hello again {{ data.to }}")
-    poll(lambda: _replayed(at, case), "the mended template is in use", 20)
+    poll(lambda: _replayed(at, case), "the mended template is in use")
     mails(1)(at, case)
 
 
@@ -480,7 +481,7 @@ def test_what_happens_to_a_delivery_has_the_promised_end(table: Table, happens: 
     row, identity = case.row, case.delivery(table.at)
 
     # Then its status and its attempts are the row's
-    record = table.at.until(identity, row.status, timeout=40)
+    record = table.at.until(identity, row.status)
     assert_attempts(record, row.attempts)
     # And it is in its failure queue for the row's cause, or in none
     if row.parked is not None:

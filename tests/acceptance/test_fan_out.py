@@ -6,7 +6,7 @@ import pytest
 
 from notifier.domain.delivery import Status
 from tests.acceptance.place import Place, mail_folder, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -30,7 +30,7 @@ def test_everybody_whom_a_large_event_names_gets_one_mail(at: Place) -> None:
     at.publish("spring.news", {"title": "Linen", "to": PEOPLE}, event_id="spring")
 
     # When its deliveries are sent
-    poll(lambda: len(at.smtp.mails) >= len(PEOPLE), "all mails arrived", 120)
+    poll(lambda: len(at.smtp.mails) >= len(PEOPLE), "all mails arrived")
     at.until_quiet()
 
     # Then everybody has one, with what the event says

@@ -31,9 +31,10 @@ from tests.acceptance.foreign.runner import (
     read_with_javascript,
     verify_with_javascript,
 )
-from tests.acceptance.service import ADMIN_TOKEN, SHOP, Process, Service, ask, poll
+from tests.acceptance.service import ADMIN_TOKEN, SHOP, Process, Service, ask
 from tests.acceptance.test_whole_way import add_endpoint, statuses
 from tests.servers.http import HttpSink, Request
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.processes import find_binary
 from tests.servers.smtp import SmtpSink
 
@@ -252,7 +253,7 @@ def curl(api: Process, content_type: str, body: str, headers: Mapping[str, str],
     for name, value in given.items():
         command += ["--header", f"{name}: {value}"]
     command += ["--data-binary", "@-", f"http://127.0.0.1:{api.health_port}/v1/events"]
-    done = subprocess.run(command, input=body.encode(), capture_output=True, timeout=60, check=True)
+    done = subprocess.run(command, input=body.encode(), capture_output=True, timeout=PATIENCE_S, check=True)
     return int(done.stdout), json.loads(answer.read_bytes())
 
 

@@ -8,7 +8,7 @@ import pytest
 from notifier.client import Event, Publisher
 from notifier.domain.fairness import shard_of
 from tests.acceptance.place import Place, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -57,11 +57,11 @@ def arrived(at: Place) -> list[str]:
 
 
 def until_arrived(at: Place, *names: str) -> None:
-    poll(lambda: set(names) <= set(arrived(at)), f"{names} arrived", 60)
+    poll(lambda: set(names) <= set(arrived(at)), f"{names} arrived")
 
 
 def planned(at: Place) -> None:
-    poll(lambda: at.depths().get("notifier.intake", 0) == 0, "everything is planned", 120)
+    poll(lambda: at.depths().get("notifier.intake", 0) == 0, "everything is planned")
 
 
 @pytest.mark.parametrize("queues", [("-Q", "email-low,email-high"), ()], ids=["named", "all"])
@@ -83,7 +83,7 @@ def test_a_flood_of_one_tenant_holds_up_neither_a_high_mail_nor_another_tenants_
     # Then both arrive long before the flood has, also when the queues of the worker are named without their shards
     until_arrived(at, "high", "low")
     assert len(at.smtp.mails) < OVERTAKEN * FLOOD
-    poll(lambda: len(at.smtp.mails) == FLOOD + 2, "the flood has arrived", 120)
+    poll(lambda: len(at.smtp.mails) == FLOOD + 2, "the flood has arrived")
 
 
 def test_an_urgent_event_is_taken_in_before_a_flood_that_waits_in_front_of_intake(at: Place) -> None:
@@ -111,7 +111,7 @@ def test_a_retry_of_a_crowded_tenant_comes_back_to_its_shard(at: Place) -> None:
     worker = at.service.worker("-n", "one@%h", "-l", "info")
 
     # When all of it has arrived
-    poll(lambda: len(at.smtp.mails) == FLOOD, "the flood has arrived", 120)
+    poll(lambda: len(at.smtp.mails) == FLOOD, "the flood has arrived")
 
     # Then the one that came twice ran in the shard's queue both times
     poll(lambda: not any(n for q, n in at.depths().items() if q.startswith("email-")), "every batch has ended")
@@ -137,5 +137,5 @@ def test_what_waits_its_turn_when_a_worker_stops_is_sent_by_the_next(at: Place) 
 
     # Then nothing is lost or sent twice
     assert len(at.smtp.mails) < FLOOD
-    poll(lambda: len(at.smtp.mails) >= FLOOD, "the flood has arrived", 120)
+    poll(lambda: len(at.smtp.mails) >= FLOOD, "the flood has arrived")
     assert sorted(arrived(at)) == sorted(f"f{n}" for n in range(FLOOD))

@@ -9,7 +9,7 @@ import pytest
 
 from notifier.domain.delivery import Status
 from tests.acceptance.place import Place, hook_folder, mail_folder, metric, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 

@@ -8,7 +8,8 @@ import pytest
 
 from notifier.domain.delivery import Status
 from tests.acceptance.place import Place, mail_folder, metric, place
-from tests.acceptance.service import is_ready, poll
+from tests.acceptance.service import is_ready
+from tests.servers.patience import poll
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -93,7 +94,7 @@ def test_while_every_relay_is_down_mails_wait_without_a_try_and_operators_are_to
 
         # And when the second relay takes mails again, all arrive, and hardly any try was spent
         second.behave()
-        second.wait_for(len(people), timeout=90)
+        second.wait_for(len(people))
         poll(lambda: statuses(at, wanted)[Status.SENT] == len(wanted), "all are recorded as sent")
         assert Counter(mail.recipients[0] for mail in second.mails) == Counter(people)
         assert sum(tries(at, wanted)) < 1.2 * len(people)

@@ -1,9 +1,10 @@
 """A receiver that asks for time gets it: all of its deliveries wait, and no try is spent on waiting."""
 
 from tests.acceptance import shop
-from tests.acceptance.service import Service, ask, poll
+from tests.acceptance.service import Service, ask
 from tests.acceptance.test_whole_way import add_endpoint
 from tests.servers.http import HttpSink
+from tests.servers.patience import poll
 
 
 def test_a_retry_after_holds_every_delivery_to_the_endpoint(

@@ -6,7 +6,7 @@ import pytest
 
 from notifier.domain.delivery import Status
 from tests.acceptance.place import Place, mail_folder, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.acceptance import shop
-from tests.acceptance.service import Service, poll
+from tests.acceptance.service import Service
 from tests.servers.http import HttpSink
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.smtp import SmtpSink
 
@@ -49,8 +50,8 @@ def test_ten_thousand_events_arrive_exactly_once_and_the_ledger_says_so(
     shop.publish(broker_url, events)
 
     # Then every planned delivery arrives, exactly once
-    smtp_sink.wait_for(len(wanted.mails), timeout=120)
-    http_sink.wait_for(len(wanted.webhooks), timeout=120)
+    smtp_sink.wait_for(len(wanted.mails))
+    http_sink.wait_for(len(wanted.webhooks))
     poll(lambda: not any(rabbitmq.queue_depths(broker_url).values()), "all queues empty")
     assert shop.arrived_mails(smtp_sink) == dict.fromkeys(wanted.mails, 1)
     assert shop.arrived_webhooks(http_sink) == dict.fromkeys(wanted.webhooks, 1)

@@ -19,10 +19,9 @@ from typing import Any
 import aiohttp
 
 from tests.servers.loop_thread import LoopThread
+from tests.servers.patience import PATIENCE_S
 from tests.servers.processes import find_binary, start, stop_group, wait_until
 
-#: Seconds something on a page may take to appear; it takes a fraction of one.
-PATIENCE = 30.0
 _OPTIONS = (
     "--headless=new",
     "--remote-debugging-port=0",
@@ -109,10 +108,10 @@ class Tab:
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Returns when the condition is true; fails with ``what`` when it never is."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_S
         while not condition():
             if time.monotonic() > deadline:
-                raise AssertionError(f"after {PATIENCE:.0f} s still not: {what}; the console says {self.complaints}")
+                raise AssertionError(f"after {PATIENCE_S:.0f} s still not: {what}; the console says {self.complaints}")
             time.sleep(0.05)
 
     def press(self, key: str) -> None:

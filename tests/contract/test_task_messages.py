@@ -12,6 +12,7 @@ from consumers.batching import Batcher
 from consumers.task_message import COMPRESS_ABOVE, task_message
 from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
+from tests.servers.patience import PATIENCE_S
 from tests.unit.consumers.factories import event, planned
 
 #: Ids differ from message to message and the origin from process to process; argsrepr is ours on purpose.
@@ -95,7 +96,7 @@ def test_a_stock_worker_reads_the_batch(app: Celery, broker_url: str, size: int)
             no_ack=True,
             queue_opts={"no_declare": True},
             exchange_opts={"no_declare": True},
-        ).get(timeout=10)
+        ).get(timeout=PATIENCE_S)
         request = Request(message, app=app, decoded=False)
 
     # Then it is the task with the batch as its only argument

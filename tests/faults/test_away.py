@@ -9,7 +9,8 @@ from notifier.client import Event, Publisher, PublishError
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
 from tests.acceptance.place import Place, mail_folder, metric, place, post_event
-from tests.acceptance.service import ask, poll
+from tests.acceptance.service import ask
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -156,7 +157,7 @@ def test_a_digest_whose_worker_was_killed_between_closing_and_queueing_it_is_sen
         at.publish("away.mail", {"to": f"filler{number}@example.org"})
     at.service.beat()
     at.service.beat()
-    poll(lambda: at.store.client.keys("ntf:{digests}:c:*"), "the window is closed", 30)
+    poll(lambda: at.store.client.keys("ntf:{digests}:c:*"), "the window is closed")
     worker.kill()
     at.service.worker("-n", "two@%h")
     # A window that was closed and not confirmed is due again after a minute; here the minute is over at once.

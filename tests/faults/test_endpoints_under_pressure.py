@@ -9,7 +9,7 @@ import pytest
 from notifier.domain.delivery import Status
 from notifier.domain.endpoint import EndpointState
 from tests.acceptance.place import Place, hook_folder, mail_folder, metric, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -75,9 +75,9 @@ def test_hanging_and_refusing_receivers_hold_nobody_up_and_get_everything_when_t
 
     # Then everything arrives, once where nothing was uncertain, and their breakers are closed
     for path in hanging | refusing:
-        poll(lambda p=path: wanted[p] <= arrived(at, p).keys(), f"{path} has all of its own", timeout=120)  # type: ignore[misc]
+        poll(lambda p=path: wanted[p] <= arrived(at, p).keys(), f"{path} has all of its own")  # type: ignore[misc]
     ids = sorted(set().union(*wanted.values()))
-    poll(lambda: {r and r.status for r in at.ledger.deliveries(ids)} == {Status.SENT}, "all are sent", timeout=60)
+    poll(lambda: {r and r.status for r in at.ledger.deliveries(ids)} == {Status.SENT}, "all are sent")
     assert all(max(arrived(at, path).values()) == 1 for path in healthy)
     poll(lambda: all(e.breaker is None or not e.breaker.is_open for e in at.endpoints.list()), "breakers are closed")
 
@@ -99,7 +99,7 @@ def test_a_worker_that_is_killed_with_stragglers_loses_none_of_them(at: Place) -
     at.service.worker("-n", "second@%h")
 
     # Then another worker finds the copy, and that its owner is dead
-    record = at.until(delivery, Status.SENT, timeout=60)
+    record = at.until(delivery, Status.SENT)
     assert [attempt.number for attempt in record.attempts] == [1]
     assert arrived(at, "/hangs")[delivery] == 2
 
@@ -148,7 +148,7 @@ def test_an_endpoint_that_only_fails_is_disabled_after_the_set_time_and_its_owne
     at.publish(EVENT, {})
 
     # Then it is switched off, and an event says why
-    poll(lambda: at.endpoints.get(identity).state is EndpointState.DISABLED, "it is disabled", timeout=60)
+    poll(lambda: at.endpoints.get(identity).state is EndpointState.DISABLED, "it is disabled")
     assert "last: http_500" in at.endpoints.get(identity).reason
     poll(lambda: at.mails_to("owner@example.org"), "its owner has heard of it")
     assert identity.encode() in at.mails_to("owner@example.org")[0]

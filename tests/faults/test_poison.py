@@ -11,7 +11,7 @@ from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.topology import PARKED_EXCHANGE, TASKS_EXCHANGE
 from tests.acceptance.place import Place, mail_folder, place
-from tests.acceptance.service import poll
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -109,11 +109,11 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
     at.publish_raw(TASKS_EXCHANGE, "email-normal", **SHAPES[shape])
 
     # Then it is dead-lettered, and operators see it without asking for a reindex
-    poll(lambda: at.depths()["failed-email"] == before + 1, f"{shape} is in failed-email; {at.depths()}", 15)
-    poll(lambda: at.parked(raw_id(SHAPES[shape]["body"])) is not None, f"{shape} is listed", 15)
+    poll(lambda: at.depths()["failed-email"] == before + 1, f"{shape} is in failed-email; {at.depths()}")
+    poll(lambda: at.parked(raw_id(SHAPES[shape]["body"])) is not None, f"{shape} is listed")
     # And the same worker sends the next mail
     event = at.publish("poison.good", {"to": "good@example.org"})
-    at.until(at.delivery(event, "poison.good/mail", "mailto:good@example.org"), Status.SENT, timeout=15)
+    at.until(at.delivery(event, "poison.good/mail", "mailto:good@example.org"), Status.SENT)
     assert worker.popen.poll() is None
 
 

@@ -7,8 +7,8 @@ import pytest
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
 from tests.acceptance.place import mail_folder, place
-from tests.acceptance.service import poll
 from tests.servers.faults import HANG
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -49,4 +49,4 @@ def test_a_batch_that_takes_every_worker_down_is_dead_lettered_and_split_by_a_re
         at.until_quiet()
         assert len(at.mails_to("a@example.org")) == len(at.mails_to("b@example.org")) == 1
         last.popen.send_signal(signal.SIGTERM)
-        assert last.popen.wait(20) == 0
+        assert last.popen.wait(PATIENCE_S) == 0

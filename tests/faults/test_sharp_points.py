@@ -7,8 +7,8 @@ import pytest
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
 from tests.acceptance.place import Place, mail_folder, message_id, place
-from tests.acceptance.service import poll
 from tests.servers.faults import HANG
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 

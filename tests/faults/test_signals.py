@@ -8,8 +8,9 @@ import pytest
 
 from notifier.worker.lifecycle import EXIT_UNFINISHED
 from tests.acceptance.place import Place, mail_folder, message_id, place
-from tests.acceptance.service import Process, poll
+from tests.acceptance.service import Process
 from tests.servers.faults import HANG
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -30,8 +31,8 @@ def send(process: Process, *signals: signal.Signals) -> int:
     for number in signals:
         written = len(process.output())
         process.popen.send_signal(number)
-        poll(lambda size=written: len(process.output()) > size or process.popen.poll() is not None, "it noticed", 20)
-    return process.popen.wait(30)
+        poll(lambda size=written: len(process.output()) > size or process.popen.poll() is not None, "it noticed")
+    return process.popen.wait(PATIENCE_S)
 
 
 def test_sigterm_under_load_ends_with_status_0_and_neither_loses_nor_doubles_a_mail(at: Place) -> None:
@@ -46,13 +47,13 @@ def test_sigterm_under_load_ends_with_status_0_and_neither_loses_nor_doubles_a_m
     at.smtp.wait_for(before + 100)
 
     # When it is asked to stop
-    status = worker.terminate(timeout=20)
+    status = worker.terminate()
     publishing.join()
 
     # Then it ends by itself, and the next one sends the rest
     assert status == 0, worker.output()[-2000:]
     at.service.worker("-n", "next@%h")
-    at.smtp.wait_for(before + 1500, timeout=60)
+    at.smtp.wait_for(before + 1500)
     at.until_quiet()
     got = [mail.recipients[0] for mail in at.smtp.mails if mail.recipients[0].startswith("load")]
     assert sorted(got) == sorted(people)
@@ -79,7 +80,7 @@ def statuses(at: Place) -> dict[str, int]:
         at.smtp.reply("RCPT", HANG, matching=f"<{address}>", times=1)
         told = at.smtp.counters.commands.get("RCPT", 0)
         at.publish("signal.mail", {"to": address})
-        poll(lambda told=told: at.smtp.counters.commands.get("RCPT", 0) > told, "the recipient was said", 20)
+        poll(lambda told=told: at.smtp.counters.commands.get("RCPT", 0) > told, "the recipient was said")
         ended[name] = send(worker, *signals)
     at.service.worker("-n", "last@%h")
     return ended
@@ -92,6 +93,6 @@ def test_no_signal_loses_or_doubles_a_mail_that_hangs(at: Place, statuses: dict[
 
     # Then another worker sends the mail, once
     address = f"{name}@example.org"
-    poll(lambda: at.mails_to(address), "the mail", 30)
+    poll(lambda: at.mails_to(address), "the mail")
     at.until_quiet()
     assert len({message_id(mail) for mail in at.mails_to(address)}) == len(at.mails_to(address)) == 1

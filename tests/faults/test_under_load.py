@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable
 
 from tests.acceptance import shop
-from tests.acceptance.service import Service, poll
+from tests.acceptance.service import Service
 from tests.acceptance.test_whole_way import add_endpoint, statuses
 from tests.servers.http import HttpSink
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
@@ -33,12 +34,12 @@ def run_with(
     wanted = shop.expected(events, [endpoint])
     publishing = threading.Thread(target=shop.publish, args=(broker_url, events))
     publishing.start()
-    smtp.wait_for(len(wanted.mails) // 3, timeout=60)
+    smtp.wait_for(len(wanted.mails) // 3)
     fault(service)
     publishing.join()
-    poll(lambda: wanted.mails <= shop.arrived_mails(smtp).keys(), "every mail arrived", timeout=100)
-    poll(lambda: wanted.webhooks <= shop.arrived_webhooks(http).keys(), "every webhook arrived", timeout=60)
-    poll(lambda: not any(rabbit.queue_depths(broker_url).values()), "all queues empty", timeout=60)
+    poll(lambda: wanted.mails <= shop.arrived_mails(smtp).keys(), "every mail arrived")
+    poll(lambda: wanted.webhooks <= shop.arrived_webhooks(http).keys(), "every webhook arrived")
+    poll(lambda: not any(rabbit.queue_depths(broker_url).values()), "all queues empty")
     mails, hooks = shop.arrived_mails(smtp), shop.arrived_webhooks(http)
     assert mails.keys() == wanted.mails
     assert hooks.keys() == wanted.webhooks
@@ -128,7 +129,7 @@ def test_what_a_relay_refuses_waits_in_the_failure_queue_and_goes_out_after_a_re
         parked = json.loads(service.run("failures", "list", "--json", "--limit", "1000").stdout)["entries"]
         return len(shop.arrived_mails(smtp_sink)) + len(parked) == len(wanted)
 
-    poll(settled, "every mail is sent or parked", timeout=110)
+    poll(settled, "every mail is sent or parked")
 
     # Then each one either arrived once or is parked with its reason
     arrived = shop.arrived_mails(smtp_sink)
@@ -142,6 +143,6 @@ def test_what_a_relay_refuses_waits_in_the_failure_queue_and_goes_out_after_a_re
     smtp_sink.behave()
     replayed = service.run("failures", "replay", "--channel", "email", "--yes", "--json")
     assert replayed.returncode == 0, replayed.stderr
-    poll(lambda: shop.arrived_mails(smtp_sink).keys() == wanted, "the parked mails arrived", timeout=60)
+    poll(lambda: shop.arrived_mails(smtp_sink).keys() == wanted, "the parked mails arrived")
     assert set(shop.arrived_mails(smtp_sink).values()) == {1}
     assert json.loads(service.run("failures", "list", "--json").stdout)["entries"] == []

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, cast
 
+from tests.servers.patience import PATIENCE_S
+
 # Reads one expression a line, evaluates it inside the broker, answers "ok <base64>" or "error <base64>".
 _LOOP = """
 Node = '{node}',
@@ -80,5 +82,5 @@ class ErlangControl:
     def close(self) -> None:
         """Ends the control node, and the broker with it if it still runs."""
         self._input.close()
-        self._process.wait(15)
+        self._process.wait(PATIENCE_S)
         self._output.close()

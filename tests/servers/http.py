@@ -10,6 +10,7 @@ from typing import Any
 from tests.servers.certificates import Certificate
 from tests.servers.inbox import Inbox
 from tests.servers.loop_thread import LoopThread
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 
 
@@ -98,7 +99,7 @@ class HttpSink:
         """Every whole request so far, in order."""
         return self._inbox.items()
 
-    def wait_for(self, count: int, timeout: float = 30.0) -> list[Request]:
+    def wait_for(self, count: int, timeout: float = PATIENCE_S) -> list[Request]:
         """Returns all requests as soon as `count` have come."""
         return self._inbox.wait_for(count, timeout)
 

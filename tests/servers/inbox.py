@@ -3,6 +3,8 @@
 import threading
 from typing import Generic, TypeVar
 
+from tests.servers.patience import PATIENCE_S
+
 T = TypeVar("T")
 
 
@@ -29,7 +31,7 @@ class Inbox(Generic[T]):
         with self._grew:
             self._items.clear()
 
-    def wait_for(self, count: int, timeout: float = 30.0) -> list[T]:
+    def wait_for(self, count: int, timeout: float = PATIENCE_S) -> list[T]:
         """Returns as soon as `count` items are here; says how many came when they do not all come."""
         with self._grew:
             if not self._grew.wait_for(lambda: len(self._items) >= count, timeout):

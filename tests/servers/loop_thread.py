@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from tests.servers.patience import PATIENCE_S
+
 T = TypeVar("T")
 
 
@@ -18,7 +20,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def call(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+    def call(self, work: Coroutine[Any, Any, T], timeout: float = PATIENCE_S) -> T:
         """Runs a coroutine on the loop and returns what it returns."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
@@ -26,7 +28,7 @@ class LoopThread:
         """Runs `last`, cancels every task and ends the thread."""
         self.call(self._finish(last))
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         self.loop.close()
 
     def _run(self) -> None:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.servers.patience import PATIENCE_S
+
 
 class ServerMissing(RuntimeError):
     """A server binary that a test needs is not installed; the message says how to install it."""
@@ -44,7 +46,9 @@ def start(
         )
 
 
-def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout: float = 120.0) -> None:
+def wait_until(
+    ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, timeout: float = PATIENCE_S
+) -> None:
     """Polls until the server answers; a server that ended instead is reported at once, with its last words."""
     deadline = time.monotonic() + timeout
     while not ready():

@@ -6,10 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.servers.erlang import ErlangControl
+from tests.servers.erlang import ErlangControl, ErlangError
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
 
@@ -32,6 +34,34 @@ raft.wal_max_size_bytes = 16777216
 """
 
 
+# Each queue is asked in a process of its own: one that does not answer costs a second, not a second each.
+_QUEUE_DEPTHS = """
+    Ask = fun(Queue) ->
+        case amqqueue:get_type(Queue) of
+            rabbit_quorum_queue ->
+                Counted = fun rabbit_fifo:query_messages_total/1,
+                {{queue, rpc:async_call(node(), ra, consistent_query, [amqqueue:get_pid(Queue), Counted, 1000])}};
+            _ -> {{other, rpc:async_call(node(), rabbit_amqqueue, info, [Queue, [messages]])}}
+        end
+    end,
+    Count = fun({{Kind, Key}}) ->
+        case {{Kind, rpc:yield(Key)}} of
+            {{queue, {{ok, Total, _}}}} -> Total;
+            {{queue, _}} -> -1;
+            {{other, [{{messages, Number}}]}} -> Number;
+            {{other, _}} -> 0
+        end
+    end,
+    Asked = [{{element(4, amqqueue:get_name(Queue)), Ask(Queue)}} || Queue <- rabbit_amqqueue:list(<<"{vhost}">>)],
+    iolist_to_binary([[Name, 9, integer_to_binary(Count(Key)), 10] || {{Name, Key}} <- Asked])
+"""
+
+# The node speaks AMQP a moment before all its virtual hosts do.
+_IS_WHOLE = """
+    rabbit:is_running() andalso lists:all(fun rabbit_vhost_sup_sup:is_vhost_alive/1, rabbit_vhost:list_names())
+"""
+
+
 class RabbitMQ:
     """One RabbitMQ node with its own name, ports, cookie and data, on loopback only."""
 
@@ -51,10 +81,16 @@ class RabbitMQ:
         # Our own port mapper, in the foreground: the one that Erlang starts by itself would outlive the tests.
         mapper = [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
         self._epmd = start(mapper, self._log, self._environment(), tied=False)
-        self.start()
+        # A node that finds no port mapper starts one.
+        wait_until(self._epmd_listens, self._epmd, self._log)
         self._control = ErlangControl(
             self._erl, self._node, self._cookie, self._epmd.pid, self._environment(), directory
         )
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _write_files(self) -> None:
         (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
@@ -115,43 +151,45 @@ class RabbitMQ:
 
     def delete_vhost(self, url: str) -> None:
         """Removes a virtual host with all its queues and connections."""
-        self._control.run(f'rabbit_vhost:delete(<<"{vhost_of(url)}">>, <<"{_USER}">>)')
+        vhost = vhost_of(url)
+        self._insist(f"""
+            case rabbit_vhost:exists(<<"{vhost}">>) of
+                true -> rabbit_vhost:delete(<<"{vhost}">>, <<"{_USER}">>);
+                false -> gone
+            end
+        """)
 
     def queue_depths(self, url: str) -> dict[str, int]:
         """Messages in each queue of the virtual host, ready and unacknowledged together.
 
-        Asked of the queues themselves: the broker's own statistics of quorum queues are up to five seconds old. A queue
-        that ends while it is asked, because its client has just gone, has none.
+        Asked of the queues themselves, all at once: the broker's own statistics of quorum queues are up to five seconds
+        old. A queue that ends while it is asked, because its client has just gone, has none. A quorum queue elects its
+        leader some time after its node has started; until then it answers nothing, and is asked again.
         """
-        lines = self._control.run(f"""
-            Count = fun(Queue) ->
-                case amqqueue:get_type(Queue) of
-                    rabbit_quorum_queue ->
-                        {{ok, Total, _}} = ra:consistent_query(
-                            amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1),
-                        Total;
-                    _ -> case catch rabbit_amqqueue:info(Queue, [messages]) of
-                        [{{messages, Number}}] -> Number;
-                        _ -> 0
-                    end
-                end
-            end,
-            iolist_to_binary([[element(4, amqqueue:get_name(Queue)), 9, integer_to_binary(Count(Queue)), 10]
-                || Queue <- rabbit_amqqueue:list(<<"{vhost_of(url)}">>)])
-        """)
-        rows = (line.split("\t") for line in lines.splitlines())
-        return {name: int(count) for name, count in rows}
+        depths: dict[str, int] = {}
+
+        def all_answer() -> bool:
+            lines = self._insist(_QUEUE_DEPTHS.format(vhost=vhost_of(url))).splitlines()
+            depths.clear()
+            depths.update((name, int(count)) for name, count in (line.split("\t") for line in lines))
+            return -1 not in depths.values()
+
+        try:
+            poll(all_answer, "every queue tells how much it holds")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; -1 is no answer: {depths}") from None
+        return depths
 
     def limit_queue(self, url: str, queue: str, messages: int) -> None:
         """Makes a queue refuse more than about this many messages; it goes on when some are taken out."""
-        self._control.run(f"""
+        self._insist(f"""
             ok = rabbit_policy:parse_set(<<"{vhost_of(url)}">>, <<"{queue}">>, <<"^{queue}$">>,
                 <<"{{\\"max-length\\":{messages}}}">>, 0, <<"queues">>, <<"{_USER}">>)
         """)
 
     def limit_deliveries(self, url: str, queue: str, returns: int) -> None:
         """Makes a queue dead-letter a message after so many returns, if its own limit is higher."""
-        self._control.run(f"""
+        self._insist(f"""
             ok = rabbit_policy:parse_set(<<"{vhost_of(url)}">>, <<"{queue}-deliveries">>, <<"^{queue}$">>,
                 <<"{{\\"delivery-limit\\":{returns}}}">>, 0, <<"queues">>, <<"{_USER}">>)
         """)
@@ -167,23 +205,28 @@ class RabbitMQ:
     def set_disk_alarm(self) -> None:
         """Blocks every publishing connection, as a full disk would; undo with `clear_disk_alarm`."""
         self._control.run("rabbit_alarm:set_alarm({{resource_limit, disk, node()}, []})")
+        self._until_alarmed("disk", True)
 
     def clear_disk_alarm(self) -> None:
         """Unblocks publishers."""
         self._control.run("rabbit_alarm:clear_alarm({resource_limit, disk, node()})")
+        self._until_alarmed("disk", False)
 
     def starve_of_memory(self) -> None:
         """A real memory alarm, by `rabbitmqctl set_vm_memory_high_watermark`'s own call; undo with `feed`."""
         self._control.run("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000})")
+        self._until_alarmed("memory", True)
 
     def feed(self) -> None:
         """Gives the node the default share of memory again."""
         self._control.run("vm_memory_monitor:set_vm_memory_high_watermark(0.4)")
+        self._until_alarmed("memory", False)
 
     def start(self) -> None:
-        """Starts the node and waits until it speaks AMQP."""
+        """Starts the node and waits until it speaks AMQP and serves every virtual host that it had."""
         self._process = start([self._server], self._log, self._environment())
         wait_until(self._speaks_amqp, self._process, self._log)
+        wait_until(self._is_whole, self._process, self._log)
 
     def stop(self) -> None:
         """Stops the node in good order."""
@@ -210,6 +253,39 @@ class RabbitMQ:
         stop_group(self._epmd, signal.SIGKILL)
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def _until_alarmed(self, resource: str, alarmed: bool) -> None:
+        """Alarms are raised by messages, so not at once: a publish could overtake one, and would never be blocked.
+
+        When the alarm is listed, every connection has been sent word of it before anything that comes after.
+        """
+        listed = f"lists:keymember({{resource_limit, {resource}, node()}}, 1, rabbit_alarm:get_alarms())"
+        wanted = str(alarmed).lower()
+        poll(lambda: self._control.run(listed) == wanted, f"{resource} alarm {'in' if alarmed else 'out of'} force")
+
+    def _insist(self, expression: str) -> str:
+        """Runs something that can be repeated until it works: right after a start, queues without a leader refuse."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._control.run(expression)
+            except ErlangError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def _epmd_listens(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._epmd_port), timeout=5):
+                return True
+        except OSError:
+            return False
+
+    def _is_whole(self) -> bool:
+        try:
+            return self._control.run(_IS_WHOLE) == "true"
+        except ErlangError:
+            return False
+
     def _speaks_amqp(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
@@ -226,8 +302,8 @@ def vhost_of(url: str) -> str:
 
 
 def stop_group_after_exit(process: subprocess.Popen[bytes]) -> None:
-    """Waits for a node that was asked to stop; kills what is left of its process group after half a minute."""
+    """Waits for a node that was asked to stop; kills what is left of its process group when it does not."""
     try:
-        process.wait(30)
+        process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         stop_group(process, signal.SIGKILL)

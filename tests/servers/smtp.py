@@ -13,6 +13,7 @@ from tests.servers.certificates import Certificate
 from tests.servers.faults import Dice, Faults, Script
 from tests.servers.inbox import Inbox
 from tests.servers.loop_thread import LoopThread
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.smtp_session import Counters, Mail, Policy, SmtpSession, new_session
 from tests.servers.throttle import Throttle
@@ -54,7 +55,7 @@ class SmtpSink:
         """Everything accepted so far, in order."""
         return self._inbox.items()
 
-    def wait_for(self, count: int, timeout: float = 30.0) -> list[Mail]:
+    def wait_for(self, count: int, timeout: float = PATIENCE_S) -> list[Mail]:
         """Returns all mails as soon as `count` have been accepted."""
         return self._inbox.wait_for(count, timeout)
 

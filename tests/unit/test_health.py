@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from notifier.health import HealthServer, answer
+from tests.servers.patience import PATIENCE_S
 
 
 class _Told:
@@ -29,7 +30,7 @@ class _Broken:
 
 
 def _get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request(method, path)
         response = connection.getresponse()
@@ -162,6 +163,8 @@ print("fine")
 
 
 def test_it_serves_from_greenlets_in_a_patched_process_and_lets_others_run() -> None:
-    done = subprocess.run([sys.executable, "-c", _PATCHED], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _PATCHED], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
     assert done.stdout.strip() == "fine", done.stderr

@@ -6,8 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Histogram
 
 from notifier import metrics
+from tests.servers.patience import PATIENCE_S
 
 _CLOSED = {
     "via", "reason", "cause", "channel", "priority", "outcome", "code", "relay", "by", "queue", "result", "method",
@@ -47,6 +51,22 @@ def test_every_name_is_prefixed_and_every_label_is_from_a_closed_set() -> None:
     assert all(metric._documentation.endswith(".") for metric in ours if metric is not metrics.BUILD)
 
 
+@given(st.lists(st.floats(0, 300000)))
+def test_values_observed_together_read_as_if_one_by_one(values: list[float]) -> None:
+    # Given two histograms with the same buckets
+    together, alone = (Histogram(name, "Seconds.", buckets=(0.5, 1, 60), registry=None) for name in ("a", "b"))
+    # When one is told all values at once, the other each by itself
+    metrics.observe_all(together, values)
+    for value in values:
+        alone.observe(value)
+    # Then both tell the same
+    said = [
+        [(s.name[1:], s.labels, s.value) for s in family.samples if not s.name.endswith("_created")]
+        for family in (*together.collect(), *alone.collect())
+    ]
+    assert said[0] == [(name, labels, pytest.approx(value)) for name, labels, value in said[1]]
+
+
 def test_openmetrics_is_given_to_scrapers_that_ask_for_it() -> None:
     body, content_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
 
@@ -82,6 +102,8 @@ print("ended")
 
 def test_counting_in_a_native_thread_beside_greenlets_never_stops_it() -> None:
     # With gevent's locks the native thread stops for ever within a second; the test's time limit is the assertion.
-    done = subprocess.run([sys.executable, "-c", _HAMMER], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _HAMMER], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
 
     assert done.stdout.strip() == "ended", done.stderr

@@ -30,6 +30,7 @@ from tests.acceptance.foreign.runner import (
     verify_with_javascript,
 )
 from tests.servers.http import HttpSink
+from tests.servers.patience import PATIENCE_S
 
 QUEUE = "arrivals"
 SHIPPED: dict[str, Any] = {
@@ -69,7 +70,7 @@ def channel(broker_url: str) -> Iterator[BlockingChannel]:
 def arrivals(channel: BlockingChannel, count: int) -> list[tuple[pika.BasicProperties, bytes]]:
     """The next messages of the queue."""
     found: list[tuple[pika.BasicProperties, bytes]] = []
-    for _, properties, body in channel.consume(QUEUE, auto_ack=True, inactivity_timeout=30):
+    for _, properties, body in channel.consume(QUEUE, auto_ack=True, inactivity_timeout=PATIENCE_S):
         assert properties is not None, f"{len(found)} of {count} messages came"
         assert body is not None
         found.append((properties, body))

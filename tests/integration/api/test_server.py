@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api.conftest import SECRET_KEY, TEMPLATES, TOKENS
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.redis import RedisServer
@@ -27,7 +28,7 @@ class _Api:
         self.log = log
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, names)
@@ -55,7 +56,7 @@ def api(redis_server: RedisServer, tmp_path: Path) -> Iterator[_Api]:
         "NOTIFIER_API_PORT": str(port),
     }
     process = start([sys.executable, "-m", "notifier.cli", "api"], log, environment)
-    wait_until(lambda: _is_listening(port), process, log, timeout=60)
+    wait_until(lambda: _is_listening(port), process, log)
     yield _Api(process, port, log)
     stop_group(process, signal.SIGKILL)
 
@@ -68,7 +69,7 @@ def test_it_serves_explains_itself_and_leaves_on_sigterm(api: _Api) -> None:
     token = f"Bearer {TOKENS['admin']}"
     assert api.ask("POST", "/v1/endpoints", b"x" * 600_000, Authorization=token)[0] == 413
     assert api.ask("POST", "/v1/endpoints", b"x" * 600_000)[0] == 401
-    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as broken:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE_S) as broken:
         broken.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nce-id: a\x00b\r\nContent-Length: zz\r\n\r\n")
         assert broken.recv(4096).startswith(b"HTTP/1.1 400")
 
@@ -76,7 +77,7 @@ def test_it_serves_explains_itself_and_leaves_on_sigterm(api: _Api) -> None:
     api.process.send_signal(signal.SIGTERM)
 
     # Then
-    assert api.process.wait(30) == 0
+    assert api.process.wait(PATIENCE_S) == 0
     lines = [json.loads(line) for line in api.log.read_text().splitlines() if line.startswith("{")]
     answered = [line for line in lines if line["message"] == "request.answered"]
     assert [(line["route"], line["status"]) for line in answered][:2] == [("/v1/endpoints", 200), ("none", 413)]
@@ -97,7 +98,7 @@ def test_a_taken_port_is_explained_and_exits_with_1(api: _Api, redis_server: Red
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -27,6 +27,7 @@ from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Claimed, Record, Registration
 from notifier.storage.parked import ParkedIndex
 from notifier.wiring.stores import build_ledger, build_store
+from tests.servers.patience import PATIENCE_S
 from tests.servers.rabbitmq import RabbitMQ
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
@@ -66,7 +67,7 @@ def run(settings: Settings) -> Run:
             env={**environment, **changed},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 
@@ -47,10 +48,10 @@ def test_a_role_starts_by_its_verb_and_leaves_on_sigterm(
     try:
         # When it is ready
         port = environment["NOTIFIER_HTTP_PORT"]
-        wait_until(lambda: _is_ready(port), process, log, timeout=60)
+        wait_until(lambda: _is_ready(port), process, log)
         process.send_signal(signal.SIGTERM)
 
         # Then
-        assert process.wait(60) == 0, log.read_text()
+        assert process.wait(PATIENCE_S) == 0, log.read_text()
     finally:
         stop_group(process, signal.SIGKILL)

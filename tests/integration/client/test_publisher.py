@@ -26,6 +26,7 @@ from notifier.client import (
     SomeNotPublished,
     Unroutable,
 )
+from tests.servers.patience import PATIENCE_S
 from tests.servers.rabbitmq import RabbitMQ
 
 
@@ -156,7 +157,7 @@ def test_an_alarm_ends_in_an_error_within_the_time_given(publisher: Publisher, r
         rabbitmq.clear_disk_alarm()
 
     # And when the disk has room again, publishing goes on
-    assert publisher.publish("a", id="after", timeout=30).id == "after"
+    assert publisher.publish("a", id="after", timeout=PATIENCE_S).id == "after"
 
 
 def test_a_publisher_that_does_not_wait_for_alarms_raises_at_once_and_goes_on_by_itself(
@@ -168,10 +169,10 @@ def test_a_publisher_that_does_not_wait_for_alarms_raises_at_once_and_goes_on_by
         try:
             # Given an event that makes the broker say so, which it does only to those who publish
             with pytest.raises(BrokerBlocked, match="disk"):
-                publisher.publish("a", id="first", timeout=60)
+                publisher.publish("a", id="first", timeout=PATIENCE_S)
             # When more are published, with all the time in the world, then each is refused by `submit` itself
             with pytest.raises(BrokerBlocked, match="disk"):
-                publisher.submit(Event(type="a", id="second"), timeout=60)
+                publisher.submit(Event(type="a", id="second"), timeout=PATIENCE_S)
         finally:
             rabbitmq.clear_disk_alarm()
         # And when the disk has room again, publishing goes on
@@ -182,7 +183,7 @@ def until_taken(publisher: Publisher, event_id: str) -> Receipt:
     """Publish again and again until the broker's word that it has room again has come."""
     while True:
         with suppress(BrokerBlocked):
-            return publisher.publish("a", id=event_id, timeout=30)
+            return publisher.publish("a", id=event_id, timeout=PATIENCE_S)
 
 
 def test_a_connection_closed_by_the_broker_is_made_again(
@@ -204,7 +205,7 @@ def test_nothing_confirmed_is_lost_while_the_broker_restarts(
 
     def publish_on() -> None:
         while not enough.is_set():
-            confirmed.append(publisher.publish("a", id=str(next(numbers)), timeout=60).id)
+            confirmed.append(publisher.publish("a", id=str(next(numbers)), timeout=PATIENCE_S).id)
             begun.set()
 
     with ThreadPoolExecutor(4) as threads:
@@ -214,7 +215,7 @@ def test_nothing_confirmed_is_lost_while_the_broker_restarts(
         # When the broker goes away and returns in the middle of it
         rabbitmq.kill()
         rabbitmq.start()
-        publisher.publish("a", id="after", timeout=60)
+        publisher.publish("a", id="after", timeout=PATIENCE_S)
         enough.set()
 
         # Then no call failed, and everything confirmed is there (some twice, with the same id)
@@ -258,7 +259,7 @@ def test_the_end_of_a_process_flushes_too(service_url: str) -> None:
         "publisher = Publisher(sys.argv[1], source='/script')\n"
         "for n in range(200): publisher.submit(Event(type='a', id=str(n)))\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script, service_url], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, service_url], check=True, timeout=PATIENCE_S)
     assert len(intake_ids(service_url)) == 200
 
 
@@ -272,7 +273,7 @@ def test_it_works_in_a_process_that_gevent_patched(service_url: str) -> None:
         "print(len({job.get().id for job in jobs}))\npublisher.close()\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", script, service_url]
-    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
     assert out.stdout.split() == ["50"]
     assert len(intake_ids(service_url)) == 50
 
@@ -291,7 +292,7 @@ def test_parent_and_child_both_publish_after_a_fork(publisher: Publisher, servic
     publisher.publish("a", id="parent-1")
 
     # When the child publishes over it, and then the parent again
-    assert in_a_fork(lambda: publisher.publish("a", id="child", timeout=10) and None) == 0
+    assert in_a_fork(lambda: publisher.publish("a", id="child", timeout=PATIENCE_S) and None) == 0
     publisher.publish("a", id="parent-2")
 
     # Then all three are there
@@ -304,5 +305,5 @@ def test_the_client_imports_nothing_but_pika_and_the_standard_library() -> None:
         "import sys\nbefore = set(sys.modules)\nimport notifier.client\n"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
-    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=PATIENCE_S)
     assert out.stdout.split() == ["notifier", "pika"]

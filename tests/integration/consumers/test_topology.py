@@ -13,6 +13,7 @@ from notifier.celery import work_queues
 from notifier.domain.rule import WORK_QUEUES
 from notifier.domain.topology import DEAD_LETTERS, FAILURE_QUEUES, FAILURES_EXCHANGE, TASKS_EXCHANGE, WAITING_QUEUES
 from notifier.errors import BrokerUnavailable, TopologyConflict
+from tests.servers.patience import PATIENCE_S
 
 
 def declare_as_a_worker_does(url: str) -> None:
@@ -54,7 +55,7 @@ def test_a_delayed_task_comes_back_to_its_own_queue_only(broker_url: str) -> Non
     channel.basic_publish("celery_delayed_27", key, b"{}", mandatory=True)
 
     # Then it arrives once, in email-high
-    for _ in channel.consume("email-high", inactivity_timeout=10):
+    for _ in channel.consume("email-high", inactivity_timeout=PATIENCE_S):
         break
     channel.cancel()
     others = [channel.basic_get(name)[0] for name in WORK_QUEUES]
@@ -73,13 +74,13 @@ def test_an_earlier_releases_bindings_are_taken_away(broker_url: str) -> None:
         # When this release starts, and RabbitMQ dead-letters what a worker rejects
         apply_topology(broker_url)
         channel.basic_publish(TASKS_EXCHANGE, "email-high", b"rejected")
-        for method, _, _ in channel.consume("email-high", inactivity_timeout=10):
+        for method, _, _ in channel.consume("email-high", inactivity_timeout=PATIENCE_S):
             channel.basic_reject(method.delivery_tag, requeue=False)
             break
         channel.cancel()
 
         # Then it waits among the dead letters, once, and in no failure queue
-        arrived = next(iter(channel.consume(DEAD_LETTERS, inactivity_timeout=10)))
+        arrived = next(iter(channel.consume(DEAD_LETTERS, inactivity_timeout=PATIENCE_S)))
         assert arrived[2] == b"rejected"
         assert arrived[0].routing_key == "failed-email"
         channel.cancel()

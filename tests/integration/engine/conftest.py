@@ -10,6 +10,7 @@ import pytest
 from notifier.engine.bridge import Engine
 from notifier.engine.relays import SmtpRelays, checked
 from notifier.engine.transaction import Transaction
+from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import SmtpSink
 
 CONTENT = b"Subject: hello\r\n\r\nhello\r\n"
@@ -34,7 +35,9 @@ class Post:
 
     def send(self, recipient: str = "r@example.org", content: bytes = CONTENT, **options: Any) -> Transaction:
         """One mail."""
-        return self.engine.run(partial(self.relays.deliver, "s@example.org", recipient, content, **options), timeout=60)
+        return self.engine.run(
+            partial(self.relays.deliver, "s@example.org", recipient, content, **options), timeout=PATIENCE_S
+        )
 
     def send_many(self, count: int) -> list[Transaction]:
         """Mails to ``r0``, ``r1``, … at once."""
@@ -43,7 +46,7 @@ class Post:
             one = partial(self.relays.deliver, "s@example.org", content=CONTENT)
             return await asyncio.gather(*(one(f"r{number}@example.org") for number in range(count)))
 
-        return self.engine.run(all_at_once, timeout=60)
+        return self.engine.run(all_at_once, timeout=PATIENCE_S)
 
     def send_together(self, count: int) -> list[Transaction]:
         """Mails to ``r0``, ``r1``, … as one batch."""
@@ -54,7 +57,7 @@ class Post:
             ended[place] = transaction
 
         mails = [checked("s@example.org", f"r{number}@example.org", CONTENT) for number in range(count)]
-        self.engine.run(partial(self.relays.deliver_all, mails, told), timeout=60)
+        self.engine.run(partial(self.relays.deliver_all, mails, told), timeout=PATIENCE_S)
         return [ended[place] for place in range(count)]
 
 
@@ -81,17 +84,17 @@ def clock() -> Clock:
 
 @pytest.fixture
 def posting(engine: Engine, clock: Clock) -> Iterator[Posting]:
-    """Makes `Post`s: `posting(url, …, timeout=…)`; one connection, 10 s, unless the test says otherwise."""
+    """Makes `Post`s: `posting(url, …, timeout=…)`; one connection, much time, unless the test says otherwise."""
     made: list[Post] = []
 
     def make(*urls: str, **options: Any) -> Post:
-        settings = {"hostname": "worker.test", "connections": 1, "timeout": 10.0, "clock": clock, **options}
+        settings = {"hostname": "worker.test", "connections": 1, "timeout": PATIENCE_S, "clock": clock, **options}
         made.append(Post(engine, SmtpRelays(urls, **settings)))
         return made[-1]
 
     yield make
     for post in made:
-        engine.run(post.relays.close, timeout=10)
+        engine.run(post.relays.close, timeout=PATIENCE_S)
 
 
 @pytest.fixture

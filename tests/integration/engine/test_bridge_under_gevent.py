@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.certificates import Certificate
+from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import SmtpSink
 
 SCENARIOS = Path(__file__).with_name("patched_hammer.py")
@@ -17,7 +18,7 @@ def play(*arguments: str) -> None:
         [sys.executable, "-W", "error", str(SCENARIOS), *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert ended.stdout.endswith("passed\n"), ended.stderr

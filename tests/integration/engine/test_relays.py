@@ -11,6 +11,7 @@ from notifier.errors import SettingsError
 from tests.integration.engine.conftest import Clock, Post, Posting, plain
 from tests.servers.certificates import Certificate
 from tests.servers.faults import DROP, GARBAGE, HANG
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.smtp import SmtpSink
 
@@ -374,7 +375,7 @@ def test_waiting_for_a_connection_ends_some_time(posting: Posting, smtp_sink: Sm
 
 def test_closing_says_goodbye_to_idle_connections(post: Post, smtp_sink: SmtpSink) -> None:
     post.send()
-    post.engine.run(post.relays.close, timeout=10)
+    post.engine.run(post.relays.close, timeout=PATIENCE_S)
     post.send()
     assert smtp_sink.counters.connections == 2
     assert smtp_sink.counters.commands["QUIT"] == 1

@@ -8,6 +8,7 @@ from notifier.engine.relays import checked
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from tests.integration.engine.conftest import CONTENT, Posting, plain
 from tests.servers.faults import DROP, GARBAGE
+from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import EXTENSIONS, SmtpSink
 
 WITHOUT_PIPELINING = tuple(word for word in EXTENSIONS if word != "PIPELINING")
@@ -130,7 +131,7 @@ def test_a_mail_that_expired_while_it_waited_its_turn_is_left_out(posting: Posti
 
     # When they are sent together
     told = lambda number, transaction, _: ended.update({number: transaction})  # noqa: E731
-    post.engine.run(lambda: post.relays.deliver_all(mails, told), timeout=60)
+    post.engine.run(lambda: post.relays.deliver_all(mails, told), timeout=PATIENCE_S)
 
     # Then nothing is said about it to the relay, and the others arrive
     assert isinstance(ended[place], Paused)

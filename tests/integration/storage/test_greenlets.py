@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.servers.patience import PATIENCE_S
+
 SCRIPT = """
 from gevent import monkey; monkey.patch_all()
 import sys, gevent
@@ -30,7 +32,7 @@ def test_forty_greenlets_share_three_connections_and_each_delivery_has_one_owner
         [sys.executable, "-W", "error", "-c", SCRIPT, redis_url],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     # Then every delivery has exactly one owner, and no more connections were opened than allowed

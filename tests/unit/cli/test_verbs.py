@@ -19,6 +19,7 @@ from notifier.cli.application import application
 from notifier.cli.reference import pages
 from notifier.domain.topology import QUEUES
 from notifier.wiring.process import settings
+from tests.servers.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates"
@@ -71,7 +72,7 @@ def test_help_answers_at_once_because_nothing_heavy_is_imported() -> None:
         "heavy = {'celery', 'fastapi', 'redis', 'jinja2', 'gevent', 'pydantic', 'pika', 'rich'} & set(sys.modules); "
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -85,7 +86,7 @@ def test_without_the_service_extra_the_person_is_told_what_to_install(tmp_path: 
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

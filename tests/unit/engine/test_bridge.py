@@ -8,6 +8,7 @@ import pytest
 
 from notifier.engine.bridge import Engine
 from notifier.errors import DeadlineExceeded, EngineStopped
+from tests.servers.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def answer() -> int:
 
 
 def test_a_coroutine_runs_in_the_loop_and_its_result_comes_back(engine: Engine) -> None:
-    assert engine.run(answer, timeout=10) == 42
+    assert engine.run(answer, timeout=PATIENCE_S) == 42
 
 
 def test_an_exception_of_the_coroutine_reaches_the_caller(engine: Engine) -> None:
@@ -32,7 +33,7 @@ def test_an_exception_of_the_coroutine_reaches_the_caller(engine: Engine) -> Non
         raise LookupError("nothing there")
 
     with pytest.raises(LookupError, match="nothing there"):
-        engine.run(fail, timeout=10)
+        engine.run(fail, timeout=PATIENCE_S)
 
 
 def test_an_exception_before_the_coroutine_exists_reaches_the_caller(engine: Engine) -> None:
@@ -40,7 +41,7 @@ def test_an_exception_before_the_coroutine_exists_reaches_the_caller(engine: Eng
         raise LookupError("not even begun")
 
     with pytest.raises(LookupError, match="not even begun"):
-        engine.run(broken, timeout=10)
+        engine.run(broken, timeout=PATIENCE_S)
 
 
 def test_after_the_deadline_the_coroutine_has_ended_before_the_caller_hears_of_it(engine: Engine) -> None:
@@ -78,7 +79,7 @@ def test_a_cancelled_coroutine_is_an_exception_that_except_exception_catches(eng
         raise asyncio.CancelledError
 
     with pytest.raises(Exception, match="cancelled"):
-        engine.run(cancelled, timeout=10)
+        engine.run(cancelled, timeout=PATIENCE_S)
 
 
 def test_threads_of_the_default_executor_are_refused_instead_of_hanging(engine: Engine) -> None:
@@ -86,15 +87,15 @@ def test_threads_of_the_default_executor_are_refused_instead_of_hanging(engine: 
         await asyncio.to_thread(print)
 
     with pytest.raises(RuntimeError, match="there are none"):
-        engine.run(in_a_thread, timeout=10)
+        engine.run(in_a_thread, timeout=PATIENCE_S)
 
 
 def test_running_inside_the_loop_is_refused_instead_of_waiting_for_itself(engine: Engine) -> None:
     async def nested() -> None:
-        engine.run(answer, timeout=10)
+        engine.run(answer, timeout=PATIENCE_S)
 
     with pytest.raises(RuntimeError, match="await the coroutine"):
-        engine.run(nested, timeout=10)
+        engine.run(nested, timeout=PATIENCE_S)
 
 
 def test_many_threads_each_get_their_own_result(engine: Engine) -> None:
@@ -107,7 +108,7 @@ def test_many_threads_each_get_their_own_result(engine: Engine) -> None:
 
     def ask(number: int) -> None:
         for turn in range(50):
-            results[number * 50 + turn] = engine.run(lambda: double(number * 50 + turn), timeout=10)  # noqa: B023
+            results[number * 50 + turn] = engine.run(lambda: double(number * 50 + turn), timeout=PATIENCE_S)  # noqa: B023
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
 
@@ -133,7 +134,7 @@ def test_a_stopping_engine_lets_what_runs_finish() -> None:
             await asyncio.sleep(0)
         return "finished"
 
-    thread = threading.Thread(target=lambda: results.append(engine.run(finishing, timeout=10)))
+    thread = threading.Thread(target=lambda: results.append(engine.run(finishing, timeout=PATIENCE_S)))
     thread.start()
     begun.wait()
 
@@ -145,7 +146,7 @@ def test_a_stopping_engine_lets_what_runs_finish() -> None:
     assert results == ["finished"]
     assert not engine.alive
     with pytest.raises(EngineStopped, match="not running"):
-        engine.run(answer, timeout=10)
+        engine.run(answer, timeout=PATIENCE_S)
 
 
 def test_what_outlives_the_grace_time_is_cancelled_and_says_so() -> None:
@@ -215,5 +216,5 @@ def test_an_engine_can_be_started_again_after_it_stopped() -> None:
     for _ in range(2):
         engine.start()
         assert engine.alive
-        assert engine.run(answer, timeout=10) == 42
+        assert engine.run(answer, timeout=PATIENCE_S) == 42
         engine.stop(grace=1)

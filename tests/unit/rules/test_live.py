@@ -10,6 +10,7 @@ import pytest
 from notifier.errors import ConfigurationError, Problem
 from notifier.rules.catalog import Catalog
 from notifier.rules.live import LOOK_EVERY_S, Live
+from tests.servers.patience import PATIENCE_S
 from tests.unit.rules.trees import FOLDER, Tree
 
 
@@ -139,7 +140,7 @@ def test_whoever_asks_while_another_reloads_gets_the_last_good_version_at_once(w
     def read() -> str:
         if threading.current_thread().name == "reloader":
             started.set()
-            assert may_end.wait(30)
+            assert may_end.wait(PATIENCE_S)
             return "two"
         return "one"
 
@@ -147,7 +148,7 @@ def test_whoever_asks_while_another_reloads_gets_the_last_good_version_at_once(w
     (word / "word.txt").write_text("two")
     reloader = threading.Thread(target=live.poll, name="reloader")
     reloader.start()
-    assert started.wait(30)
+    assert started.wait(PATIENCE_S)
 
     # Then
     try:

@@ -16,6 +16,7 @@ from notifier.engine.bridge import Engine
 from notifier.engine.relays import SmtpRelays
 from notifier.errors import InvalidAddress, InvalidAttachment, SettingsError
 from tests.servers.faults import DROP
+from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import SmtpSink
 from tests.unit.channels.email.test_mime import read
 
@@ -53,7 +54,7 @@ def channel(engine: Engine, smtp_sink: SmtpSink) -> Iterator[EmailChannel]:
     relays = SmtpRelays([f"smtp+plain://127.0.0.1:{smtp_sink.port}"], hostname="mail.example.org", timeout=10)
     channel = EmailChannel(relays, sender="Shop <shop@example.org>", hostname="mail.example.org", unsubscribe=LINKS)
     yield channel
-    engine.run(channel.close, timeout=10)
+    engine.run(channel.close, timeout=PATIENCE_S)
 
 
 def test_a_composed_mail_arrives(engine: Engine, channel: EmailChannel, smtp_sink: SmtpSink) -> None:
@@ -61,7 +62,7 @@ def test_a_composed_mail_arrives(engine: Engine, channel: EmailChannel, smtp_sin
     mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
 
     # When it is sent
-    outcome = engine.run(lambda: channel.send(mail), timeout=30)
+    outcome = engine.run(lambda: channel.send(mail), timeout=PATIENCE_S)
 
     # Then it is there
     assert isinstance(outcome, Sent)
@@ -76,7 +77,7 @@ def test_a_composed_mail_arrives(engine: Engine, channel: EmailChannel, smtp_sin
 def test_a_refused_address_is_suppressed(engine: Engine, channel: EmailChannel, smtp_sink: SmtpSink) -> None:
     smtp_sink.reply("RCPT", "550 5.1.1 no such user")
     mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
-    outcome = engine.run(lambda: channel.send(mail), timeout=30)
+    outcome = engine.run(lambda: channel.send(mail), timeout=PATIENCE_S)
     assert isinstance(outcome, Refused)
     assert outcome.suppress
 
@@ -86,7 +87,7 @@ def test_a_connection_lost_after_the_dot_is_uncertain(
 ) -> None:
     smtp_sink.reply("ACCEPTED", DROP)
     mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
-    outcome = engine.run(lambda: channel.send(mail), timeout=30)
+    outcome = engine.run(lambda: channel.send(mail), timeout=PATIENCE_S)
     assert isinstance(outcome, Deferred)
     assert outcome.uncertain
 
@@ -98,7 +99,7 @@ def test_the_mark_is_passed_on(engine: Engine, channel: EmailChannel, smtp_sink:
         marks.append(len(smtp_sink.mails))
 
     mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
-    engine.run(lambda: channel.send(mail, before_final_dot=mark), timeout=30)
+    engine.run(lambda: channel.send(mail, before_final_dot=mark), timeout=PATIENCE_S)
     assert marks == [0]
 
 
@@ -127,7 +128,7 @@ def test_an_international_local_part_asks_for_smtputf8(
 ) -> None:
     to = Mailbox(address="jörg@bücher.example")
     mail = channel.compose(delivery(to), to, rule(), MESSAGE, now=NOW)
-    assert isinstance(engine.run(lambda: channel.send(mail), timeout=30), Sent)
+    assert isinstance(engine.run(lambda: channel.send(mail), timeout=PATIENCE_S), Sent)
     assert smtp_sink.mails[0].recipients == ("jörg@xn--bcher-kva.example",)
 
 
@@ -156,7 +157,7 @@ def test_a_channel_tells_how_its_relays_are_and_how_long_it_may_take(
     assert [state.up for state in channel.relay_states()] == [True]
     smtp_sink.reply("CONNECT", "421 4.3.2 not now")
     mail = channel.compose(delivery(), JO, rule(), MESSAGE, now=NOW)
-    engine.run(lambda: channel.send(mail), timeout=30)
+    engine.run(lambda: channel.send(mail), timeout=PATIENCE_S)
     assert [state.reason for state in channel.relay_states()] == ["connect: 421 4.3.2 not now"]
     assert channel.longest_send == 40
 

@@ -3,8 +3,9 @@
 import asyncio
 
 from notifier.channels.webhook.slots import HANGING, LINGER_S, Crowded, Held, Slots
+from tests.servers.patience import PATIENCE_S
 
-PATIENCE = 30.0
+PATIENCE = PATIENCE_S
 
 
 async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
