@@ -19,12 +19,12 @@ from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Mailbox, St
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Channel, Priority, Rule
 from notifier.engine.relays import SmtpRelays, checked
 from notifier.rendering.context import event_context
 from notifier.settings import Settings, read_settings
 from notifier.storage.claims import Claimed, claim_request
-from notifier.storage.ledger import Record
+from notifier.storage.ledger import Record, Registration
 from notifier.wiring.channels import build_email, build_webhook
 from notifier.wiring.content import build_content
 from notifier.wiring.stores import build_ledger, build_store
@@ -107,11 +107,14 @@ def _ledger(ours: Settings) -> list[tuple[str, float]]:
     store = build_store(ours)
     ledger = build_ledger(ours, store)
     batches = [_batch(workload.EMAIL, f"run{number}") for number in range(RUNS)]
-    requests = [[claim_request(batch, d) for d in batch.deliveries] for batch in batches]
+    rule = Rule(workload.EMAIL.rule, "", Channel.EMAIL, template="x", category="orders", transactional=False)
+    for batch in batches:
+        ledger.register([Registration(batch.events[d.event], ((d, rule),)) for d in batch.deliveries])
     attempt = Attempt(1, time.time(), 0.003, "sent", "smtp_250", "250 2.0.0 Ok", "celery@host/0123abcd")
     claims, records = [], []
-    for group in requests:
+    for batch in batches:
         began = time.thread_time()
+        group = [claim_request(batch, d) for d in batch.deliveries]
         answers = ledger.claim(group, owner="celery@host/0123abcd", lease=LEASE_S)
         claims.append(time.thread_time() - began)
         outcomes = [
