@@ -4,6 +4,9 @@ BIN := .venv/bin
 # The demo needs far less than development; an environment that has the development lock has the demo's too.
 DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
+# The whole suite runs in two processes, each with servers of its own; what is asked for by ARGS in one, which starts sooner.
+WORKERS ?= $(if $(ARGS),0,2)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-profile bench-pressure fmt lock clean
 
@@ -15,7 +18,7 @@ demo: $(DEMO_ENVIRONMENT)  ## the whole service in one command, nothing else ins
 
 test: .venv/.dev  ## all tests, against real servers (installed first when run as root)
 	scripts/install-servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.dev  ## style, types, import rules, container files
 	$(BIN)/ruff check .

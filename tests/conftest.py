@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
+from tests.last_words import pytest_runtest_makereport, pytest_runtest_setup
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.http import HttpSink
 from tests.servers.processes import ServerMissing
@@ -14,7 +16,30 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
 
+__all__ = ["pytest_runtest_makereport", "pytest_runtest_setup"]
+
 Server = TypeVar("Server")
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+for profile in ("default", "ci"):
+    hypothesis.settings.register_profile(
+        profile,
+        parent=hypothesis.settings.get_profile(profile),
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+_LONGEST_FIRST = ("tests/faults", "tests/acceptance", "tests/integration", "tests/browser")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers, the files that take minutes are begun first, so that none of them is the only one left.
+
+    A single process goes from the quick to the slow ones instead: what breaks, breaks soon.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: next((n for n, part in enumerate(_LONGEST_FIRST) if part in item.nodeid), 9))
 
 
 def _start(make: Callable[[Path], Server], directory: Path) -> Server:

@@ -18,8 +18,6 @@ FOLDERS = {
     "slow": mail_folder("slow", rule="limit: 5/s\npriority: low", text="Hello"),
     "hook": hook_folder("hook"),
 }
-#: Four workers start one after the other, and fifteen seconds of mail take fifteen seconds.
-pytestmark = pytest.mark.timeout(300)
 RATE, BURST = 100, 10
 #: Mails that may come closer together than they were granted: what leaves 100 ms late meets what leaves on time.
 JITTER = 0.3 * RATE

@@ -35,7 +35,6 @@ def statuses(at: Place, deliveries: list[str]) -> Counter[str]:
     return Counter(record.status if record else "none" for record in at.ledger.deliveries(deliveries))
 
 
-@pytest.mark.timeout(300)
 def test_the_rate_of_a_relay_that_throttles_is_found_and_nothing_is_lost(
     rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

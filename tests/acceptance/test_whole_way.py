@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.acceptance import shop
 from tests.acceptance.service import Service
 from tests.servers.http import HttpSink
@@ -35,7 +33,6 @@ def statuses(service: Service, ids: set[str]) -> dict[str, int]:
     return found
 
 
-@pytest.mark.timeout(300)
 def test_ten_thousand_events_arrive_exactly_once_and_the_ledger_says_so(
     service: Service, broker_url: str, rabbitmq: RabbitMQ, smtp_sink: SmtpSink, http_sink: HttpSink
 ) -> None:
