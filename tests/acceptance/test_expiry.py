@@ -71,7 +71,8 @@ def test_what_expired_in_a_work_queue_is_not_sent(at: Place) -> None:
     at.service.consumer()
     ends = time.time() + SOON
     delivery = publish(at, "late.mail", "a@example.org", ends=ends)
-    at.until(delivery, Status.QUEUED)
+    # On a very busy machine it has expired before it is planned; its end is the same.
+    at.until(delivery, Status.QUEUED, Status.EXPIRED)
 
     # When it has expired before one starts
     passed(ends)
@@ -86,6 +87,7 @@ def test_no_mail_that_waits_for_a_rate_leaves_after_its_end(at: Place) -> None:
     # Given a relay that is given one mail a second
     at.service.consumer()
     at.service.worker("-n", "one@%h")
+    at.until(publish(at, "late.mail", "first@example.org"), Status.SENT)
 
     # When ten come that are of use for a few seconds
     ends = time.time() + 2 * SOON
@@ -95,7 +97,7 @@ def test_no_mail_that_waits_for_a_rate_leaves_after_its_end(at: Place) -> None:
     # Then none arrives late, and what did not arrive is recorded as expired
     sent = [record for record in ended if record.status is Status.SENT]
     assert 1 <= len(sent) < 10
-    assert len(at.smtp.mails) == len(sent)
+    assert len(at.smtp.mails) == 1 + len(sent)
     assert all(attempt.started < ends for record in sent for attempt in record.attempts)
 
 
