@@ -160,7 +160,8 @@ def _read_fast(text: str) -> tuple[bytes, Any] | None:
         if _LARGE_NUMBER in source.translate(_DIGITS):
             return None
         value = orjson.loads(source)
-        body = orjson.dumps(value)
+        # orjson's bytes keep the 4 KiB they were written into; a copy of what a webhook says is a fifth of that.
+        body = bytes(memoryview(orjson.dumps(value)))
     except (ValueError, TypeError):  # orjson's errors of reading and of writing
         return None
     return (body, value) if len(body) <= PART_BYTES else None

@@ -17,16 +17,21 @@ from notifier.domain.batch import Batch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
 from notifier.worker.lanes import Lanes
+from notifier.worker.unread import Unread
 
 _log = get("worker")
 
 
 def run_guarded(run: Callable[[Batch], None], wire: object, lanes: Lanes) -> None:
-    """Decode one batch and run it when its turn has come; raises nothing but `Reject`."""
+    """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
-        batch = Batch.decode(wire)
-        with lanes.turn(batch.queue, len(batch.deliveries)):
-            run(batch)
+        if isinstance(wire, Unread):
+            with lanes.turn(wire.queue, wire.deliveries):
+                run(Batch.decode(wire.read()))
+        else:
+            batch = Batch.decode(wire)
+            with lanes.turn(batch.queue, len(batch.deliveries)):
+                run(batch)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unreadable").inc()

@@ -96,7 +96,10 @@ class _Late(Receipt):
 
     def tick(self, delivery: str, written: bool) -> None:  # noqa: ARG002 - it is about one delivery
         """Its record was flushed; a stale one is somebody else's now."""
-        self._stragglers.ended(self._flight.settled if written else None, self._follow)
+        settled = self._flight.settled
+        # Flight and receipt hold each other, and with them event and body until the collector's next long look.
+        del self._flight
+        self._stragglers.ended(settled if written else None, self._follow)
 
 
 def _without_retry(settled: Settled) -> Settled:

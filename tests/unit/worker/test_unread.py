@@ -1,0 +1,107 @@
+"""Batches wait for their turn as bytes; what is read then is what would have been read on arrival."""
+
+import json
+
+import orjson
+import pytest
+from celery.exceptions import Reject
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.batching import EncodedBatch
+from consumers.task_message import task_message
+from notifier.domain.batch import MAX_DELIVERIES, Batch
+from notifier.domain.delivery import Delivery, EndpointRef
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority
+from notifier.worker.guard import run_guarded
+from notifier.worker.lanes import Lanes
+from notifier.worker.receiving import read_json
+from notifier.worker.unread import Unread, unread
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(alphabet=st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["event", "deliveries", "a"]), inner),
+    max_leaves=8,
+)
+
+
+def batch_of(count: int, data: object = None, shard: int = 0) -> Batch:
+    return Batch(
+        channel=Channel.WEBHOOK,
+        priority=Priority.NORMAL,
+        shard=shard,
+        events=[Event(id="1", source="/tests", type="a.b", data=data)],
+        deliveries=[
+            Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=EndpointRef(endpoint="e")) for n in range(count)
+        ],
+    )
+
+
+def body_of(batch: Batch) -> bytes:
+    """As a consumer writes it."""
+    body = orjson.dumps(batch.encode())
+    message = task_message(EncodedBatch(batch.channel, batch.priority, len(batch.deliveries), body, batch.shard))
+    assert "compression" not in message.properties.headers
+    return message.body
+
+
+def waiting(body: bytes) -> Unread:
+    """What Celery gets as the argument."""
+    shaped = unread(body, read_json)
+    assert shaped is not None
+    [[argument], keywords, embedded] = shaped
+    assert (keywords, embedded) == ({}, {})
+    assert isinstance(argument, Unread)
+    return argument
+
+
+@given(count=st.integers(1, 5), data=json_values, shard=st.integers(0, 4))
+def test_what_waited_is_read_as_it_was_written(count: int, data: object, shard: int) -> None:
+    batch = batch_of(count, data, shard)
+    argument = waiting(body_of(batch))
+
+    assert argument.queue == batch.queue
+    assert count <= argument.deliveries <= MAX_DELIVERIES
+    assert Batch.decode(argument.read()) == batch
+
+
+def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
+    ran: list[Batch] = []
+
+    run_guarded(ran.append, waiting(body_of(batch_of(2))), Lanes(100))
+
+    assert ran == [batch_of(2)]
+
+
+def test_nothing_of_its_content_shows_where_celery_shows_arguments() -> None:
+    argument = waiting(body_of(batch_of(2, {"name": "Zoë"})))
+
+    assert repr(argument) == argument.__json__() == "<batch of 2 for webhook-normal>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[[{}],{},{}]",
+        json.dumps([[batch_of(1).encode()], {}, {}]).encode(),
+        body_of(batch_of(1)).replace(b'"webhook"', b'"pigeon"'),
+        body_of(batch_of(1)).replace(b'"v":1', b'"v":2'),
+        body_of(batch_of(1, shard=4)).replace(b'"shard":4', b'"shard":9'),
+        body_of(batch_of(1)).replace(b"null", b"true"),
+    ],
+    ids=["nothing", "another batch", "written by Celery", "channel", "version", "shard", "embedded"],
+)
+def test_what_no_consumer_wrote_is_read_at_once(body: bytes) -> None:
+    assert unread(body, read_json) is None
+
+
+@pytest.mark.parametrize("damage", [b'"deliveries":[', b'"id":"dlv_0",', b'"specversion":'])
+def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
+    argument = waiting(body_of(batch_of(1)).replace(damage, b"", 1))
+
+    with pytest.raises(Reject) as rejected:
+        run_guarded(lambda _: None, argument, Lanes(100))
+
+    assert rejected.value.requeue is False  # type: ignore[attr-defined]
