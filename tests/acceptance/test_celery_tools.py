@@ -60,7 +60,7 @@ def test_inspect_and_status_answer_for_workers_started_without_any_option(
     stats = inspect(service, "stats", 2)
     assert {one["pool"]["implementation"] for one in stats.values()} == {"celery.concurrency.gevent:TaskPool"}
     assert len({one["pid"] for one in stats.values()}) == 2
-    poll(lambda: any("notifier.sweep" in s["total"] for s in inspect(service, "stats").values()), "a sweep has run")
+    poll(lambda: any("notifier.sweep" in s["total"] for s in inspect(service, "stats", 2).values()), "a sweep has run")
 
 
 def heartbeats(rabbitmq: RabbitMQ, url: str) -> list[int]:

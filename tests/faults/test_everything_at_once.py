@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance import shop
 from tests.acceptance.service import Service
 from tests.acceptance.test_whole_way import add_endpoint, statuses
+from tests.faults.missing import missing_hooks, missing_mails, saying_what_is_known
 from tests.faults.test_under_load import IN_FLIGHT, QUICK
 from tests.servers.http import HttpSink
 from tests.servers.patience import poll
@@ -90,12 +91,12 @@ def test_ten_thousand_events_survive_every_fault_in_one_run(
         entries: list[dict[str, str]] = json.loads(listed.stdout)["entries"]
         return entries
 
-    def settled() -> bool:
-        arrived = shop.arrived_mails(smtp_sink).keys()
-        return len(arrived | {entry["id"] for entry in parked()}) == len(wanted.mails)
+    def open_mails() -> set[str]:
+        return wanted.mails - shop.arrived_mails(smtp_sink).keys() - {entry["id"] for entry in parked()}
 
-    poll(lambda: wanted.webhooks <= shop.arrived_webhooks(http_sink).keys(), "every webhook arrived")
-    poll(settled, "every mail arrived or is parked")
+    with saying_what_is_known(service, rabbitmq, broker_url, lambda: missing_hooks(wanted, http_sink) | open_mails()):
+        poll(lambda: not missing_hooks(wanted, http_sink), "every webhook arrived")
+        poll(lambda: not open_mails(), "every mail arrived or is parked")
     entries = parked()
     assert {entry["queue"] for entry in entries} == {"failed-email"}
     assert {entry["code"] for entry in entries} == {"smtp_550_5.1.1"}
@@ -104,7 +105,8 @@ def test_ten_thousand_events_survive_every_fault_in_one_run(
     smtp_sink.behave()
     replayed = service.run("failures", "replay", "--channel", "email", "--yes", "--json")
     assert replayed.returncode == 0, replayed.stderr
-    poll(lambda: wanted.mails <= shop.arrived_mails(smtp_sink).keys(), "the parked mails arrived")
+    with saying_what_is_known(service, rabbitmq, broker_url, lambda: missing_mails(wanted, smtp_sink)):
+        poll(lambda: not missing_mails(wanted, smtp_sink), "the parked mails arrived")
     poll(lambda: not any(rabbitmq.queue_depths(broker_url).values()), "all queues empty")
     assert shop.arrived_mails(smtp_sink).keys() == wanted.mails
     assert shop.arrived_webhooks(http_sink).keys() == wanted.webhooks

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tests.acceptance import shop
 from tests.acceptance.service import Service
 from tests.acceptance.test_whole_way import add_endpoint, statuses
+from tests.faults.missing import missing_hooks, missing_mails, saying_what_is_known
 from tests.servers.http import HttpSink
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
@@ -37,9 +38,12 @@ def run_with(
     smtp.wait_for(len(wanted.mails) // 3)
     fault(service)
     publishing.join()
-    poll(lambda: wanted.mails <= shop.arrived_mails(smtp).keys(), "every mail arrived")
-    poll(lambda: wanted.webhooks <= shop.arrived_webhooks(http).keys(), "every webhook arrived")
-    poll(lambda: not any(rabbit.queue_depths(broker_url).values()), "all queues empty")
+    with saying_what_is_known(
+        service, rabbit, broker_url, lambda: missing_mails(wanted, smtp) | missing_hooks(wanted, http)
+    ):
+        poll(lambda: not missing_mails(wanted, smtp), "every mail arrived")
+        poll(lambda: not missing_hooks(wanted, http), "every webhook arrived")
+        poll(lambda: not any(rabbit.queue_depths(broker_url).values()), "all queues empty")
     mails, hooks = shop.arrived_mails(smtp), shop.arrived_webhooks(http)
     assert mails.keys() == wanted.mails
     assert hooks.keys() == wanted.webhooks
