@@ -371,7 +371,7 @@ ROWS = [
     Row(
         "receiver closes the connection",
         Status.SENT,
-        # On a connection that other rows have used, it is taken for one that was idle for too long: written again at once.
+        # On a connection kept from another row it is taken for one that was idle too long, and written again at once.
         "(uncertain:connection )?http_204",
         given=http(lambda at, path: at.http.drop(path, times=1)),
         then=requests(2),
