@@ -51,6 +51,7 @@ def use_fast_json() -> None:
 
 
 def _read_or_wait(body: str | bytes | memoryview) -> Any:
+    # Celery asks twice: on arrival, to see the shape, and again when the task has its greenlet.
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
     return unread(raw, read_json) or read_json(raw)
 
