@@ -37,6 +37,7 @@ class Relaying:
         self._owner = owner
         self._adapting = adapting
         self._told: tuple[RelayState, ...] = email.relay_states()
+        self._telling = False
         for state in self._told:
             metrics.RELAY_UP.labels(state.relay).set(state.up)
 
@@ -52,16 +53,24 @@ class Relaying:
     def tell(self) -> None:
         """After a batch: note what changed. Some comparisons when nothing did."""
         self._adapting.follow()
-        states = self._email.relay_states()
-        if states == self._told:
+        # One batch at a time: of two that write, the older look could come last, and an idle worker would leave it there.
+        if self._telling:
             return
+        self._telling = True
+        try:
+            while (states := self._email.relay_states()) != self._told and self._write(states):
+                self._told = states
+        finally:
+            self._telling = False
+
+    def _write(self, states: tuple[RelayState, ...]) -> bool:
+        """Whether the board could be reached. If not, the next batch tells it: only what people see depends on it."""
         for state in states:
             metrics.RELAY_UP.labels(state.relay).set(state.up)
         paused = [PausedRelay(s.relay, self._owner, s.reason, s.since, s.probe_at) for s in states if not s.up]
         try:
             self._board.write(self._owner, paused, [s.relay for s in states if s.up])
         except StorageUnavailable as error:
-            # The next batch tells it; nothing but what people see depends on it.
             wide(_log, "relays.untold", level=logging.DEBUG, error=str(error))
-        else:
-            self._told = states
+            return False
+        return True
