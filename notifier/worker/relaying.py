@@ -53,7 +53,7 @@ class Relaying:
     def tell(self) -> None:
         """After a batch: note what changed. Some comparisons when nothing did."""
         self._adapting.follow()
-        # One batch at a time: of two that write, the older look could come last, and an idle worker would leave it there.
+        # One at a time: of two that write, the older look could come last, and an idle worker would leave it there.
         if self._telling:
             return
         self._telling = True
