@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-_BYTES = 6000
+_BYTES = 4000
 """Of each log; a worker writes a line of some 300 for every batch."""
-_FILES = 12
+_FILES = 8
 _BEGUN = pytest.StashKey[float]()
 
 
