@@ -122,7 +122,7 @@ class Sender:
             HANDICAP.set(handicap)
             await wait(flights, spread, leave)
 
-        in_flight = metrics.IN_FLIGHT.labels(ready[0].work.request.channel)
+        in_flight = metrics.child(metrics.IN_FLIGHT, ready[0].work.request.channel)
         in_flight.inc(len(ready))
         try:
             self._engine.run(send_all, self.longest_batch)
@@ -229,7 +229,7 @@ class Sender:
             if isinstance(ready.outgoing, OutgoingEmail):
                 mark = self._mark(ready.work) if ready.work.rule.uncertain == "park" else None
                 return await self._email.send(ready.outgoing, before_final_dot=mark)
-            return await self._webhook.send(ready.outgoing)
+            return await self._webhook.send(ready.outgoing, again=ready.work.rule.uncertain != "park")
         except ClaimLost as error:
             # Recording this is refused by its stale fence, so the other worker's outcome stands.
             return Deferred("claim_lost", str(error))

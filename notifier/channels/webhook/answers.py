@@ -23,6 +23,8 @@ class Reply:
     """Content-Encoding: such a body is never decoded, because a few bytes may become gigabytes."""
     body: bytes = b""
     """The first bytes of the body, at most `wire.REPLY_BYTES`."""
+    repeated: bool = False
+    """It answers the second writing of the request; the first went to a kept connection that closed in silence."""
 
 
 @dataclass(frozen=True, slots=True)

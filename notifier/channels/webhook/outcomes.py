@@ -59,6 +59,8 @@ def describe(reply: Reply) -> str:
     line = f"{reply.status} {reply.reason or _phrase(reply.status)}".rstrip()
     if reply.location and 300 <= reply.status < 400:
         line += f" → {reply.location} (redirects are never followed; register the final address)"
+    if reply.repeated:
+        line += " (written twice under one webhook-id: a kept connection was closed without an answer)"
     if not reply.body:
         return clip(line)
     if reply.encoding not in ("", "identity"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
@@ -100,8 +101,11 @@ class WebhookTransport:
             answer = await self._ask(kept, head, body, until)
             if not isinstance(answer, Stale):
                 return answer
-            if answer.failure.uncertain and not again:
+            if not answer.failure.uncertain:
+                return await self._ask_anew(target, head, body, until)
+            if not again:
                 return answer.failure
+            return _repeated(await self._ask_anew(target, head, body, until))
         return await self._ask_anew(target, head, body, until)
 
     async def _ask(self, kept: Connection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
@@ -148,6 +152,16 @@ class WebhookTransport:
             self._watching = False
         for asked, connection in late:
             connection.give_up(asked)
+
+
+def _repeated(answer: Answer) -> Answer:
+    """The answer to a request that may have arrived before: nobody may take it for one that cannot have."""
+    match answer:
+        case Reply():
+            return replace(answer, repeated=True)
+        case Failure():
+            return replace(answer, uncertain=True)
+    return answer
 
 
 def _unopened(error: BaseException, target: Target) -> Forbidden | Failure:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -45,7 +46,7 @@ class Sending:
         self.engine = engine
         self._channel = WebhookChannel(transport, guard)
 
-    def send(self, url: str, *, secrets: tuple[str, ...] = (SECRET,)) -> Outcome | NotTried:
+    def send(self, url: str, *, secrets: tuple[str, ...] = (SECRET,), again: bool = True) -> Outcome | NotTried:
         """One try."""
         outgoing = self._channel.prepare(
             Delivery(id="dlv_abc", event=0, rule="r", to=EndpointRef(endpoint="ep_a")),
@@ -53,7 +54,7 @@ class Sending:
             Endpoint("ep_a", "acme", url, secrets),
             WebhookMessage(BODY, "application/cloudevents+json; charset=utf-8", "abc"),
         )
-        return self.engine.run(lambda: self._channel.send(outgoing), LONG)
+        return self.engine.run(lambda: self._channel.send(outgoing, again=again), LONG)
 
 
 class Workshop:
@@ -302,6 +303,70 @@ def test_a_dropped_connection_may_have_carried_the_webhook(sending: Sending, htt
     assert (outcome.code, outcome.uncertain) == ("connection", True)
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_a_kept_connection_that_is_closed_as_we_write_is_replaced_once_where_that_is_allowed(
+    sending: Sending, again: bool
+) -> None:
+    # Given an endpoint that answers once on each connection and closes it when it is asked again
+    with OneAnswerEach() as endpoint:
+        first = sending.send(endpoint.url)
+        second = sending.send(endpoint.url, again=again)
+
+    # Then the second webhook was written to a new connection, or may have arrived and is not written twice
+    assert first == Sent("http_204", "204 No Content")
+    if again:
+        assert isinstance(second, Sent)
+        assert "written twice" in second.reply
+    else:
+        assert isinstance(second, Deferred)
+        assert (second.code, second.uncertain) == ("connection", True)
+    assert endpoint.requests == (3 if again else 2)
+
+
+def test_a_webhook_that_was_written_twice_may_have_arrived_though_the_second_connection_is_refused(
+    sending: Sending,
+) -> None:
+    # Given an endpoint that stops listening as soon as it is connected to, and closes when it is asked again
+    with OneAnswerEach(connections=1) as endpoint:
+        sending.send(endpoint.url)
+        outcome = sending.send(endpoint.url)
+
+    assert isinstance(outcome, Deferred)
+    assert (outcome.code, outcome.uncertain) == ("connection", True)
+
+
+def test_a_name_whose_first_address_takes_no_connection_is_reached_at_its_second(
+    workshop: Workshop, http_sink: HttpSink
+) -> None:
+    ask = resolving({"partner.example": ["127.0.0.3", "127.0.0.2", "127.0.0.1"]})
+    sending = workshop.make(allow="127.0.0.0/8", ask=ask)
+
+    assert sending.send(f"http://partner.example:{http_sink.port}/hook").code == "http_204"
+
+
+def test_a_name_none_of_whose_addresses_takes_a_connection_is_a_failure(
+    workshop: Workshop, http_sink: HttpSink
+) -> None:
+    ask = resolving({"partner.example": ["127.0.0.3", "127.0.0.2"]})
+    sending = workshop.make(allow="127.0.0.0/8", ask=ask)
+
+    outcome = sending.send(f"http://partner.example:{http_sink.port}/hook")
+
+    assert outcome == Deferred("connection", "nothing listens there (connection refused)")
+
+
+def test_a_large_webhook_arrives_whole(workshop: Workshop, engine: Engine, http_sink: HttpSink) -> None:
+    sending = workshop.make()
+    target = AddressGuard(read_networks("127.0.0.1"), http=True).check_url(f"{http_sink.url}/hook")
+    body = bytes(range(256)) * 8192
+    head = opening(target, (), "application/json") + b"content-length: %d\r\n\r\n" % len(body)
+
+    answer: Any = engine.run(lambda: sending.transport.post(target, head, body), LONG)
+
+    assert answer.status == 204
+    assert http_sink.requests[0].body == body
+
+
 def test_a_refused_connection_cannot_have_carried_the_webhook(sending: Sending, http_sink: HttpSink) -> None:
     http_sink.stop()
 
@@ -516,6 +581,54 @@ class RawEndpoint:
                         return
             except OSError:
                 return  # the other side has closed, which is what it should do
+
+
+class OneAnswerEach:
+    """Answers the first request on each connection, and closes it when a second one was read."""
+
+    def __init__(self, connections: int = 10) -> None:
+        self.requests = 0
+        self._connections = connections
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "OneAnswerEach":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # it has closed itself
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        try:
+            for left in reversed(range(self._connections)):
+                connection, _ = self._listener.accept()
+                if not left:
+                    self._listener.close()
+                with connection:
+                    if self._read(connection):
+                        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                        connection.settimeout(LONG if self.requests < 2 else SHORT)
+                        self._read(connection)
+        except OSError:
+            return  # the listener is closed
+
+    def _read(self, connection: socket.socket) -> bool:
+        received = b""
+        while BODY not in received:
+            try:
+                chunk = connection.recv(65536)
+            except TimeoutError:
+                return False
+            if not chunk:
+                return False
+            received += chunk
+        self.requests += 1
+        return True
 
 
 def _headers(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
