@@ -83,7 +83,8 @@ class Store:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=SLOT_TIMEOUT_S):
+        # Asked without a timeout first: gevent sets up a timer for each, and there nearly always is a slot.
+        if not (self._slots.acquire(blocking=False) or self._slots.acquire(timeout=SLOT_TIMEOUT_S)):
             raise StorageUnavailable(_NO_SLOT)
         try:
             yield

@@ -22,7 +22,7 @@ def report(batch: Batch, claims: Claims, settled: Sequence[Settled], withheld: S
     """Called after everything is recorded and published, so that what is told has happened."""
     counts = Counter([one.decision.status for one in settled] + [one.status for one in withheld])
     for status, number in counts.items():
-        metrics.DELIVERIES.labels(batch.channel, status).inc(number)
+        metrics.child(metrics.DELIVERIES, batch.channel, status).inc(number)
     _observe_times(batch, settled)
     for one in settled:
         _tell_attempt(one)
