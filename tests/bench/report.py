@@ -129,7 +129,7 @@ def _latency(runs: Sequence[Figure]) -> str:
 
 def machine() -> dict[str, Any]:
     """What it ran on."""
-    libraries = ("celery", "kombu", "gevent", "redis", "pika", "uvloop", "aiosmtplib", "aiohttp", "pydantic")
+    libraries = ("celery", "kombu", "gevent", "redis", "pika", "uvloop", "aiosmtplib", "httptools", "pydantic")
     return {
         "cpus": os.cpu_count(),
         "load_at_start": os.getloadavg()[0],
