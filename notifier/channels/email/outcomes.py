@@ -12,6 +12,8 @@ from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejecte
 
 #: The address does not exist or takes no mail: nothing is ever sent to it again.
 NO_SUCH_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+#: Seconds until a mail for which no connection became free in time asks for one again.
+CONNECTION_WAIT_S = 5.0
 #: Steps whose refusal can be about the recipient; one transaction has one.
 _ABOUT_RECIPIENT = frozenset({Phase.RCPT, Phase.DATA, Phase.DOT})
 
@@ -22,6 +24,9 @@ def classify(transaction: Transaction) -> Outcome | NotTried:
         return Sent(f"smtp_{transaction.code}", clip(f"{transaction.code} {transaction.text}"))
     if isinstance(transaction, Paused):
         return NotTried("relay_paused" if transaction.down else "throttled", clip(transaction.why), transaction.seconds)
+    if isinstance(transaction, Broken) and transaction.phase is Phase.QUEUE:
+        # Others were slow; a try is what a relay has heard of.
+        return NotTried("no_connection", clip(transaction.why), CONNECTION_WAIT_S)
     if isinstance(transaction, Broken):
         return Deferred(transaction.kind, clip(transaction.why), uncertain=transaction.uncertain)
     if transaction.code < 500:

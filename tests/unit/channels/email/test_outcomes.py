@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels.email.outcomes import classify
+from notifier.channels.email.outcomes import CONNECTION_WAIT_S, classify
 from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
 from notifier.engine.transaction import Accepted, Breakage, Broken, Paused, Phase, Rejected
 
@@ -111,6 +111,11 @@ def test_no_answer_is_tried_again_and_keeps_its_doubt(kind: Breakage, uncertain:
 @pytest.mark.parametrize(("down", "code"), [(True, "relay_paused"), (False, "throttled")])
 def test_a_mail_no_relay_was_told_about_was_not_tried(down: bool, code: str) -> None:
     assert classify(Paused("relay:25", 5.0, "why", down)) == NotTried(code, "why", 5.0)
+
+
+def test_a_mail_that_waited_in_vain_for_a_connection_was_not_tried() -> None:
+    waited = Broken("relay:25", Phase.QUEUE, "no connection became free", uncertain=False, kind="timeout")
+    assert classify(waited) == NotTried("no_connection", "no connection became free", CONNECTION_WAIT_S)
 
 
 @given(st.sampled_from(Phase), st.integers(400, 599), st.text())
