@@ -23,7 +23,7 @@ FOLDERS = {
 }
 EVENTS = 120
 #: Few slots, so that a hanging receiver that could hold a batch would soon hold the worker.
-FEW = {"NOTIFIER_WORKER_CONCURRENCY": "4", "NOTIFIER_WEBHOOK_TIMEOUT": "12", "NOTIFIER_WEBHOOK_RETRY": "1 2 2 2 2 2 2"}
+FEW = {"NOTIFIER_WORKER_CONCURRENCY": "4", "NOTIFIER_WEBHOOK_TIMEOUT": "20", "NOTIFIER_WEBHOOK_RETRY": "1 2 2 2 2 2 2"}
 
 
 @pytest.fixture
