@@ -34,7 +34,7 @@ def read_json(body: str | bytes | memoryview) -> Any:
     kombu's own way is left for what orjson would refuse (NaN, lone surrogates) or round (more than 64 bits; 19 digits
     in a row may be such a number), and for kombu's spelling of what JSON has no word for (``__type__``).
     """
-    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    raw = _bytes(body)
     if b'"__type__"' in raw or _LONG_NUMBER in raw.translate(_DIGITS):
         return kombu_json.loads(raw.decode("utf-8", "surrogatepass"))
     try:
@@ -52,8 +52,12 @@ def use_fast_json() -> None:
 
 def _read_or_wait(body: str | bytes | memoryview) -> Any:
     # Celery asks twice: on arrival, to see the shape, and again when the task has its greenlet.
-    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    raw = _bytes(body)
     return unread(raw, read_json) or read_json(raw)
+
+
+def _bytes(body: str | bytes | memoryview) -> bytes:
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
 
 
 class RejectUnreadable(bootsteps.StartStopStep):
@@ -88,6 +92,9 @@ def _check_shape(message: Any) -> None:
     """
     if "task" not in message.headers:
         return
+    # py-amqp makes a text of it, which takes twice the memory where a sign is beyond Latin 1, and of which every reader
+    # would make bytes of its own; bytes they share.
+    message.body = _bytes(message.body)
     match message.payload:
         case [list(), dict(), dict()]:
             return
