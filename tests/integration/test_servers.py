@@ -289,14 +289,14 @@ def test_an_endpoint_that_hangs_drips_or_drops_makes_the_client_give_up(http_sin
     http_sink.garbage("/garbage")
     http_sink.drip("/drip", seconds_per_byte=0.05)
 
-    async def all_of(path: str) -> None:
-        timeout = aiohttp.ClientTimeout(total=0.5)
+    async def all_of(path: str, seconds: float = PATIENCE_S) -> None:
+        timeout = aiohttp.ClientTimeout(total=seconds)
         async with aiohttp.ClientSession(timeout=timeout) as session, session.post(http_sink.url + path) as response:
             await response.read()
 
     for path in ("/hang", "/drip"):
         with pytest.raises(TimeoutError):
-            run(all_of(path))
+            run(all_of(path, 0.5))
     for path in ("/drop", "/garbage"):
         with pytest.raises(aiohttp.ClientError):
             run(all_of(path))
