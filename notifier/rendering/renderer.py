@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,6 @@ class Renderer:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._sandbox = library.sandbox
-        self._styles = StyleInliner()
 
     @classmethod
     def load(cls, root: Path) -> Renderer:
@@ -108,6 +108,10 @@ class Renderer:
 
     def _text_of(self, html: str, texts: TextSet) -> str:
         return self._after(text_from_html, html, texts)
+
+    @cached_property
+    def _styles(self) -> StyleInliner:
+        return StyleInliner()
 
     @staticmethod
     def _after(step: Any, html: str, texts: TextSet) -> str:

@@ -8,8 +8,6 @@ keep only ``@media`` rules, which are ignored here.
 
 from __future__ import annotations
 
-from css_inline import CSSInliner, InlineError
-
 from notifier.rendering.markup import VOID, tokens
 from notifier.rendering.meter import ExhaustedError, RefusedError
 
@@ -30,7 +28,11 @@ class StyleInliner:
     """One configured inliner; it reads no files and no network."""
 
     def __init__(self) -> None:
+        # Imported by those who have such templates: it is 2 MiB of a process.
+        from css_inline import CSSInliner, InlineError  # noqa: PLC0415
+
         self._inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+        self._error = InlineError
 
     def inlined(self, html: str) -> str:
         """``html`` with its styles inline; ``@media`` rules stay where they are."""
@@ -39,7 +41,7 @@ class StyleInliner:
         _check_depth(html)
         try:
             return str(self._inliner.inline(html))
-        except (InlineError, ValueError) as error:
+        except (self._error, ValueError) as error:
             raise RefusedError(f"the style rules cannot be read: {error}") from error
 
 
