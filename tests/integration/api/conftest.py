@@ -21,6 +21,8 @@ SECRET_KEY = "a-secret-key-for-tests-of-more-than-32-characters"
 
 @pytest.fixture(scope="module")
 def api_settings(rabbitmq: RabbitMQ, redis_server: RedisServer) -> Iterator[Settings]:
+    # Another module's endpoints are encrypted with another key.
+    redis_server.flush()
     url = rabbitmq.new_vhost()
     apply_topology(url)
     yield Settings(

@@ -18,7 +18,6 @@ from tests.integration.api.conftest import SECRET_KEY, TEMPLATES, TOKENS
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
-from tests.servers.redis import RedisServer
 
 
 class _Api:
@@ -44,12 +43,12 @@ def _is_listening(port: int) -> bool:
 
 
 @pytest.fixture
-def api(redis_server: RedisServer, tmp_path: Path) -> Iterator[_Api]:
+def api(redis_url: str, tmp_path: Path) -> Iterator[_Api]:
     port, log = free_port(), tmp_path / "api.log"
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "NOTIFIER_BROKER_URL": "amqp://guest:guest@127.0.0.1:1/",
-        "NOTIFIER_REDIS_URL": redis_server.url,
+        "NOTIFIER_REDIS_URL": redis_url,
         "NOTIFIER_TEMPLATES": str(TEMPLATES),
         "NOTIFIER_SECRET_KEY": SECRET_KEY,
         "NOTIFIER_API_TOKENS": f"admin:{TOKENS['admin']}",
@@ -85,10 +84,10 @@ def test_it_serves_explains_itself_and_leaves_on_sigterm(api: _Api) -> None:
     assert TOKENS["admin"] not in api.log.read_text()
 
 
-def test_a_taken_port_is_explained_and_exits_with_1(api: _Api, redis_server: RedisServer) -> None:
+def test_a_taken_port_is_explained_and_exits_with_1(api: _Api, redis_url: str) -> None:
     environment = {
         **os.environ,
-        "NOTIFIER_REDIS_URL": redis_server.url,
+        "NOTIFIER_REDIS_URL": redis_url,
         "NOTIFIER_TEMPLATES": str(TEMPLATES),
         "NOTIFIER_API_PORT": str(api.port),
     }
