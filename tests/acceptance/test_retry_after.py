@@ -22,6 +22,8 @@ def test_a_retry_after_holds_every_delivery_to_the_endpoint(
     # When one webhook was refused and five more are planned
     shop.publish(broker_url, [first])
     (refused,) = http_sink.wait_for(1)
+    health = f"/v1/endpoints/{endpoint}"
+    poll(lambda: "left alone" in ask(api.health_port, health)[1]["health"], "the workers know that it asked for time")
     shop.publish(broker_url, others)
     wanted = shop.expected([first, *others], [endpoint]).webhooks
     arrived = http_sink.wait_for(1 + len(wanted))
