@@ -32,9 +32,12 @@ class Catalog:
         self._cache: dict[str, tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]] = {}
 
     @classmethod
-    def load(cls, root: Path, renderer: Renderer, expressions: Expressions) -> Catalog:
-        """Read everything below ``root``. Raises `RulesError` with every mistake of every file."""
-        folders, problems = load_folders(root, renderer, expressions)
+    def load(cls, root: Path, renderer: Renderer, expressions: Expressions, *, rules_only: bool = False) -> Catalog:
+        """Read everything below ``root``. Raises `RulesError` with every mistake of every file.
+
+        ``rules_only`` leaves schemas and samples alone; `validate` finds nothing wrong then.
+        """
+        folders, problems = load_folders(root, renderer, expressions, rules_only=rules_only)
         if problems:
             raise RulesError(problems)
         return cls(folders)

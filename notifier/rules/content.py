@@ -20,11 +20,14 @@ class Content:
     expressions: Expressions
 
     @classmethod
-    def load(cls, root: Path) -> Content:
-        """Read and compile everything. Raises a `ConfigurationError` with every mistake of every file."""
+    def load(cls, root: Path, *, rules_only: bool = False) -> Content:
+        """Read and compile everything. Raises a `ConfigurationError` with every mistake of every file.
+
+        ``rules_only``: rules and templates, as whoever gets deliveries needs them, whose events were checked before.
+        """
         if not root.is_dir():
             problem = Problem(str(root), "is not a folder", "set NOTIFIER_TEMPLATES to the folder with the event types")
             raise ConfigurationError([problem])
         expressions = Expressions()
         renderer = Renderer.load(root)
-        return cls(Catalog.load(root, renderer, expressions), renderer, expressions)
+        return cls(Catalog.load(root, renderer, expressions, rules_only=rules_only), renderer, expressions)

@@ -53,7 +53,9 @@ class Folder:
     samples: tuple[Sample, ...]
 
 
-def load_folders(root: Path, renderer: Renderer, expressions: Expressions) -> tuple[list[Folder], list[Problem]]:
+def load_folders(
+    root: Path, renderer: Renderer, expressions: Expressions, *, rules_only: bool = False
+) -> tuple[list[Folder], list[Problem]]:
     """Every folder that says something, by name, and every mistake, by file and line."""
     try:
         found, problems = _folders(root)
@@ -63,7 +65,7 @@ def load_folders(root: Path, renderer: Renderer, expressions: Expressions) -> tu
     folders = []
     for name in sorted(found):
         reader = _FolderReader(root, name, renderer, expressions)
-        folders.append(reader.read(found[name]))
+        folders.append(reader.read([file for file in found[name] if file == RULES_FILE or not rules_only]))
         problems.extend(reader.problems())
     return folders, problems
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NoReturn
 
-import jsonschema_rs
-
 from notifier.errors import SchemaMismatch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -54,6 +52,9 @@ class Schema:
 
     def __init__(self, source: Any, file: str) -> None:
         """Raises `SchemaMistake`."""
+        # Imported by those who check events; workers do not, and it is 3 MiB of a process.
+        import jsonschema_rs  # noqa: PLC0415
+
         self.file = file
         if not isinstance(source, dict | bool):
             raise SchemaMistake("a schema is an object", ())

@@ -12,7 +12,7 @@ from notifier.settings import Settings
 _log = get("start")
 
 
-def build_content(ours: Settings) -> Live[Content]:
+def build_content(ours: Settings, *, rules_only: bool = False) -> Live[Content]:
     """Rules and templates, read again when their files change; broken new files keep the last good ones."""
 
     def reloaded(_: Content) -> None:
@@ -25,4 +25,6 @@ def build_content(ours: Settings) -> Live[Content]:
         metrics.CONTENT_BROKEN.set(1)
         wide(_log, "content.broken", problems=[str(problem) for problem in error.problems])
 
-    return Live(lambda: Content.load(ours.templates), ours.templates, on_reload=reloaded, on_error=broken)
+    return Live(
+        lambda: Content.load(ours.templates, rules_only=rules_only), ours.templates, on_reload=reloaded, on_error=broken
+    )

@@ -299,7 +299,7 @@ def _collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000, 5, 2)
 
 
 def _leave_at_once(number: int, _: Any) -> None:

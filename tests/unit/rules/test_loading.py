@@ -369,6 +369,20 @@ def test_a_folder_that_links_to_itself_is_read_once(tree: Tree) -> None:
     assert len(tree.load().rules) == 1
 
 
+def test_whoever_needs_rules_only_reads_neither_schemas_nor_samples(tree: Tree) -> None:
+    # Given a rule beside a schema and a sample that are none
+    tree.rule("channel: webhook")
+    tree.write(f"{FOLDER}/schema.json", "not JSON")
+    tree.write(f"{FOLDER}/sample.json", "not JSON either")
+
+    # When only the rules are wanted
+    catalog = Catalog.load(tree.root, tree.renderer(), Expressions(), rules_only=True)
+
+    # Then they are there, and who wants everything still hears of the mistakes
+    assert [rule.channel for rule in catalog.rules] == ["webhook"]
+    assert len(tree.problems()) == 2
+
+
 def test_a_templates_folder_that_is_not_there_is_told(tree: Tree) -> None:
     with pytest.raises(RulesError, match="the templates folder cannot be read: No such file"):
         Catalog.load(tree.root / "missing", tree.renderer(), Expressions())
