@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import gevent
 
@@ -37,7 +36,6 @@ from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Sender
-from notifier.worker.shelving import Shelving
 from notifier.worker.throttling import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
@@ -84,35 +82,24 @@ class Dispatch:
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
-    def run(self, batch: Batch) -> Callable[[], None]:
-        """Deliver a batch: returns when what was sent is recorded and its consequences confirmed.
-
-        What it returns is the last step: it waits until the broker has what must wait for its endpoint, which takes a
-        quarter of a second, while other batches could be sent. Both raise `Unavailable` to hand the batch back.
-        """
+    def run(self, batch: Batch) -> None:
+        """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
         if self._relaying.postpones(batch) or not self._etiquette.begin(batch):
-            return _nothing
+            return
         try:
-            shelvings = self._run_twice(batch)
+            self._run_twice(batch)
         finally:
             self._etiquette.end(batch)
-        return partial(self._finish, batch, shelvings)
 
-    def _finish(self, batch: Batch, shelvings: Sequence[Shelving]) -> None:
-        for shelving in shelvings:
-            self._resuming.finish(batch, shelving.wait())
+    def _run_twice(self, batch: Batch) -> None:
+        orphans = self._run_once(batch, patient=True)
+        if orphans:
+            # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
+            # a batch that kills every worker would never reach its delivery limit.
+            gevent.sleep(ORPHAN_LOOK_S)
+            self._run_once(batch.narrowed(orphans))
 
-    def _run_twice(self, batch: Batch) -> list[Shelving]:
-        orphans, shelving = self._run_once(batch, patient=True)
-        if not orphans:
-            return [shelving]
-        # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
-        # a batch that kills every worker would never reach its delivery limit.
-        gevent.sleep(ORPHAN_LOOK_S)
-        _, second = self._run_once(batch.narrowed(orphans))
-        return [shelving, second]
-
-    def _run_once(self, batch: Batch, *, patient: bool = False) -> tuple[list[Delivery], Shelving]:
+    def _run_once(self, batch: Batch, *, patient: bool = False) -> list[Delivery]:
         content = self._content.current
         gated = self._etiquette.sort(batch)
         shelving = self._etiquette.shelve(batch, gated)
@@ -122,10 +109,11 @@ class Dispatch:
         try:
             if gated.batch is not None:
                 self._run_claimed(gated.batch, content, claims, gated)
+            self._resuming.finish(batch, shelving.wait())
         except BaseException:
             self._release(claims.work)
             raise
-        return claims.orphans, shelving
+        return claims.orphans
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated) -> None:
         directory = self._directory(claims.work, gated.endpoints)
@@ -191,10 +179,6 @@ class Dispatch:
                 case Withheld() as result:
                     withheld.append(result)
         return ready, withheld
-
-
-def _nothing() -> None:
-    """The last step of a batch that somebody else has now."""
 
 
 def _withheld_record(one: Withheld, worker: str) -> Record:

@@ -22,16 +22,16 @@ from notifier.worker.unread import Unread
 _log = get("worker")
 
 
-#: Runs a batch; what it returns, if anything, only waits, and is called when the batch has left its lane.
-Run = Callable[[Batch], Callable[[], None] | None]
-
-
-def run_guarded(run: Run, wire: object, lanes: Lanes) -> None:
+def run_guarded(run: Callable[[Batch], None], wire: object, lanes: Lanes) -> None:
     """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
-        finish = _run_in_turn(run, wire, lanes)
-        if finish is not None:
-            finish()
+        if isinstance(wire, Unread):
+            with lanes.turn(wire.queue, wire.deliveries):
+                run(Batch.decode(wire.read()))
+        else:
+            batch = Batch.decode(wire)
+            with lanes.turn(batch.queue, len(batch.deliveries)):
+                run(batch)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unreadable").inc()
@@ -49,12 +49,3 @@ def run_guarded(run: Run, wire: object, lanes: Lanes) -> None:
         _log.exception("batch.crashed")
         metrics.BATCHES_REJECTED.labels("crashed").inc()
         raise Reject(f"{type(error).__name__}: {error}"[:200], requeue=True) from error
-
-
-def _run_in_turn(run: Run, wire: object, lanes: Lanes) -> Callable[[], None] | None:
-    if isinstance(wire, Unread):
-        with lanes.turn(wire.queue, wire.deliveries):
-            return run(Batch.decode(wire.read()))
-    batch = Batch.decode(wire)
-    with lanes.turn(batch.queue, len(batch.deliveries)):
-        return run(batch)

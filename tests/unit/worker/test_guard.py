@@ -1,7 +1,6 @@
 """Whatever ends a task's body leaves it as success or as Celery's `Reject`: nothing else acknowledges or returns."""
 
 import asyncio
-from collections.abc import Callable
 
 import gevent
 import greenlet
@@ -79,36 +78,6 @@ def test_a_reject_never_carries_an_endless_text() -> None:
         run_guarded(run, BATCH.encode(), Lanes(100))
 
     assert len(str(rejected.value.reason)) <= 200
-
-
-def test_the_last_step_of_a_batch_is_taken_when_it_has_left_its_lane() -> None:
-    # Given a lane for one batch, and one whose last step only waits
-    lanes, steps = Lanes(20), list[str]()
-
-    def finish() -> None:
-        with lanes.turn(BATCH.queue, 1):
-            steps.append("another one goes on")
-        steps.append("the last step ends")
-
-    def run(_: Batch) -> Callable[[], None]:
-        steps.append("the batch is sent")
-        return finish
-
-    # When it is run
-    run_guarded(run, BATCH.encode(), lanes)
-
-    # Then another one could go on before it had ended
-    assert steps == ["the batch is sent", "another one goes on", "the last step ends"]
-
-
-def test_a_last_step_that_fails_hands_the_batch_back() -> None:
-    def finish() -> None:
-        raise BrokerUnavailable("the broker is away")
-
-    with pytest.raises(Reject) as rejected:
-        run_guarded(lambda _: finish, BATCH.encode(), Lanes(100))
-
-    assert rejected.value.requeue is True
 
 
 def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> None:
