@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
-from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, SCHEMA_VERSION
-from notifier.domain.delivery import Delivery
+from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
+from notifier.domain.encoding import encode_delivery, encode_event, encode_parts
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority, queue_name
 from notifier.domain.trimming import trimmed
@@ -110,35 +107,5 @@ class Batcher:
     def _close(self, lane: _Lane) -> None:
         batch = self._open.pop(lane)
         channel, priority, shard = lane
-        body = orjson.dumps(
-            {
-                "v": SCHEMA_VERSION,
-                "channel": channel.value,
-                "priority": priority.value,
-                **({"shard": shard} if shard else {}),
-                "events": batch.events,
-                "deliveries": batch.deliveries,
-            }
-        )
+        body = encode_parts(channel, priority, shard, batch.events, batch.deliveries)
         self._closed.append(EncodedBatch(channel, priority, len(batch.deliveries), body, shard))
-
-
-def encode_event(event: Event) -> bytes:
-    """An event as it lies in a batch."""
-    return orjson.dumps(event.attributes())
-
-
-def encode_delivery(delivery: Delivery, place: int) -> bytes:
-    """A delivery as it lies in a batch, naming its event by place; what has its default value is left out."""
-    return orjson.dumps({**_without_defaults(delivery), "event": place}, default=_without_defaults)
-
-
-def _without_defaults(part: BaseModel) -> dict[str, Any]:
-    """``model_dump(exclude_defaults=True)``, whose general way takes three times as long; orjson asks for each part."""
-    defaults = _defaults(type(part))
-    return {name: value for name, value in part.__dict__.items() if name not in defaults or value != defaults[name]}
-
-
-@cache
-def _defaults(kind: type[BaseModel]) -> dict[str, Any]:
-    return {name: field.default for name, field in kind.model_fields.items() if not field.is_required()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.batching import encode_event
+from notifier.domain.encoding import encode_event
 from notifier.domain.trimming import trimmed
 from notifier.errors import PlanningError
 from notifier.rules.planner import Plan

@@ -77,18 +77,19 @@ def hold(
 
     The record of one that Redis lost is written anew, so that what is held is always visible.
     """
-    replies = yield [
-        run_script(
-            "hold",
-            [keys.delivery(one.delivery.id)],
-            stamp(now),
-            clean(reason),
-            one.head(),
-            milliseconds(open_for),
-            one.delivery.attempt,
+    present, keep = stamp(now), milliseconds(open_for)
+
+    def write(one: ClaimRequest, reason: str, head: str = ASK) -> Call:
+        return run_script(
+            "hold", [keys.delivery(one.delivery.id)], present, clean(reason), head, keep, one.delivery.attempt
         )
-        for one, reason in zip(requests, reasons, strict=True)
-    ]
+
+    asked = list(zip(requests, reasons, strict=True))
+    replies = yield [write(one, reason) for one, reason in asked]
+    if lost := [i for i, reply in enumerate(replies) if reply == "lost"]:
+        again = yield [write(*asked[i], head=requests[i].head()) for i in lost]
+        for i, reply in zip(lost, again, strict=True):
+            replies[i] = reply
     return [Status(reply) for reply in replies]
 
 

@@ -28,14 +28,14 @@ from notifier.worker.consequences import Consequences
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gated
 from notifier.worker.holding import hold
-from notifier.worker.lanes import handicap_of
+from notifier.worker.lanes import UNCOUNTED, Turn, handicap_of
 from notifier.worker.observing import report
 from notifier.worker.pacing import Delayed, Pacing
 from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
 from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
-from notifier.worker.sending import Sender
+from notifier.worker.sending import Sender, Settled
 from notifier.worker.throttling import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
@@ -82,24 +82,24 @@ class Dispatch:
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
-    def run(self, batch: Batch) -> None:
+    def run(self, batch: Batch, turn: Turn = UNCOUNTED) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
         if self._relaying.postpones(batch) or not self._etiquette.begin(batch):
             return
         try:
-            self._run_twice(batch)
+            self._run_twice(batch, turn)
         finally:
             self._etiquette.end(batch)
 
-    def _run_twice(self, batch: Batch) -> None:
-        orphans = self._run_once(batch, patient=True)
+    def _run_twice(self, batch: Batch, turn: Turn) -> None:
+        orphans = self._run_once(batch, turn, patient=True)
         if orphans:
             # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
             # a batch that kills every worker would never reach its delivery limit.
             gevent.sleep(ORPHAN_LOOK_S)
-            self._run_once(batch.narrowed(orphans))
+            self._run_once(batch.narrowed(orphans), turn)
 
-    def _run_once(self, batch: Batch, *, patient: bool = False) -> list[Delivery]:
+    def _run_once(self, batch: Batch, turn: Turn, *, patient: bool = False) -> list[Delivery]:
         content = self._content.current
         gated = self._etiquette.sort(batch)
         shelving = self._etiquette.shelve(batch, gated)
@@ -108,14 +108,15 @@ class Dispatch:
             claims = claim_batch(gated.batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
             if gated.batch is not None:
-                self._run_claimed(gated.batch, content, claims, gated)
+                self._run_claimed(gated.batch, content, claims, gated, turn)
+            turn.narrow(0)
             self._resuming.finish(batch, shelving.wait())
         except BaseException:
             self._release(claims.work)
             raise
         return claims.orphans
 
-    def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated) -> None:
+    def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated, turn: Turn) -> None:
         directory = self._directory(claims.work, gated.endpoints)
         sifted = self._throttling.sift(claims.work, directory, now())
         paced = self._pacing.pace(sifted.work, directory, batch.priority, now())
@@ -126,8 +127,14 @@ class Dispatch:
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
+
+        def meanwhile(answered: Sequence[Settled]) -> None:
+            turn.narrow(len(ready) - len(answered))
+            # At once: who asks for time would be asked again by every batch until the breakers know.
+            self._etiquette.judge(gated, ready, answered)
+
         settled = self._sender.send(
-            ready, receipt, self._etiquette.leaving(batch, gated), handicap=handicap_of(batch.queue)
+            ready, receipt, self._etiquette.leaving(batch, gated), meanwhile, handicap=handicap_of(batch.queue)
         )
         self._etiquette.copy_left_behind(batch, ready, settled)
         self._relaying.tell()

@@ -101,12 +101,19 @@ class Etiquette:
         self._shelf.send_later(batch, left, self._copy_after)
 
     def judge(self, gated: Gated, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
-        """Tell the breakers what was seen; probes that could not even be sent are somebody else's turn."""
+        """Tell the breakers what was seen so far, each try and each probe once however often it is called.
+
+        Probes that could not even be sent are somebody else's turn; those still under way are judged later.
+        """
+        new = [one for one in settled if one.work.delivery.id not in gated.judged] if gated.judged else settled
         probes = gated.probes
-        if probes and len(settled) < len(ready):
+        if len(settled) < len(ready):
             ended = {one.work.delivery.id for one in settled}
-            probes = _except(probes, [one.work for one in ready if one.work.delivery.id not in ended])
-        self._judge(settled, gated, probes)
+            gated.judged |= ended
+            if probes:
+                probes = _except(probes, [one.work for one in ready if one.work.delivery.id not in ended])
+                gated.probes = {endpoint: token for endpoint, token in gated.probes.items() if endpoint not in probes}
+        self._judge(new, gated, probes)
 
     def shelve(self, batch: Batch, gated: Gated) -> Shelving:
         """Begin to put away what must wait, while the rest of the batch is sent."""

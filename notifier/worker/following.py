@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import kombu.exceptions
 from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
+from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from notifier.domain import topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery
+from notifier.domain.encoding import encode_batch
 from notifier.domain.parked import Parked, ParkedBatch
+from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
 from notifier.errors import BrokerUnavailable, PublishRejected
 
+#: Where Celery's native delays begin (``celery.app.base.Celery.send_task``); a contract test compares it.
+DELAY_EXCHANGE = "celery_delayed_27"
 #: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
 CONFIRM_TIMEOUT_S = 30.0
 
@@ -45,9 +53,13 @@ class TaskPublisher:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._origin = f"worker-{os.getpid()}@{socket.gethostname()}"
 
     def send(self, batch: Batch, *, after: int = 0) -> None:
         """Queue a batch, delayed in the broker by ``after`` whole seconds."""
+        if self._has_broker:
+            self._send_by_hand(batch, after)
+            return
         with _translated():
             self._app.send_task(
                 batch.task,
@@ -58,8 +70,26 @@ class TaskPublisher:
                 argsrepr=f"({len(batch.deliveries)} deliveries)",
                 retry=False,
                 ignore_result=True,
-                confirm_timeout=CONFIRM_TIMEOUT_S,
             )
+
+    @cached_property
+    def _has_broker(self) -> bool:
+        """RabbitMQ; embedded in one process, Redis carries the tasks, and Celery delays them by itself."""
+        return bool(self._app.connection_for_write().transport.driver_type == "amqp")
+
+    def _send_by_hand(self, batch: Batch, after: int) -> None:
+        message = task_message(batch.channel, len(batch.deliveries), encode_batch(batch), self._origin)
+        exchange, routing_key = topology.TASKS_EXCHANGE, batch.queue
+        if after:
+            exchange, routing_key = DELAY_EXCHANGE, calculate_routing_key(after, routing_key)
+        self.publish(
+            exchange,
+            routing_key,
+            message.body,
+            content_type=CONTENT_TYPE,
+            headers=message.headers,
+            properties={"correlation_id": message.id, "reply_to": ""},
+        )
 
     def park(self, queue: str, parked: ParkedBatch) -> None:
         """Put deliveries into a failure queue."""
@@ -85,18 +115,20 @@ class TaskPublisher:
         *,
         content_type: str,
         headers: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
     ) -> None:
         """Publish one durable message and wait for its confirm."""
         with _translated(), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
             producer.publish(
                 body,
-                exchange=kombu.Exchange(exchange, type="topic", durable=True),
+                exchange=exchange,
                 routing_key=routing_key,
                 content_type=content_type,
-                content_encoding="utf-8",
+                content_encoding=CONTENT_ENCODING,
                 headers=dict(headers or {}),
                 delivery_mode=2,
                 confirm_timeout=CONFIRM_TIMEOUT_S,
+                **(properties or {}),
             )
 
 

@@ -48,6 +48,8 @@ class Gated:
     blocked: list[tuple[Delivery, Blocked]] = field(default_factory=list)
     probes: dict[str, str] = field(default_factory=dict)
     """Endpoint → the token of the probe this batch may send."""
+    judged: set[str] = field(default_factory=set)
+    """Ids of those whose tries the breakers have heard of while others were under way."""
 
 
 class Gate:
@@ -97,7 +99,8 @@ class Gate:
             else:
                 gated.blocked.append((delivery, why))
         if free:
-            gated.batch = batch if len(free) == len(batch.deliveries) else batch.narrowed(free)
+            # With all of its events: it is not sent on, and picking them costs as much as looking at the endpoints.
+            gated.batch = batch if len(free) == len(batch.deliveries) else batch.model_copy(update={"deliveries": free})
         return gated
 
     def _probes(self, endpoint: Endpoint, gated: Gated, moment: float) -> bool:

@@ -16,22 +16,22 @@ from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
-from notifier.worker.lanes import Lanes
+from notifier.worker.lanes import Lanes, Turn
 from notifier.worker.unread import Unread
 
 _log = get("worker")
 
 
-def run_guarded(run: Callable[[Batch], None], wire: object, lanes: Lanes) -> None:
+def run_guarded(run: Callable[[Batch, Turn], None], wire: object, lanes: Lanes) -> None:
     """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
         if isinstance(wire, Unread):
-            with lanes.turn(wire.queue, wire.deliveries):
-                run(Batch.decode(wire.read()))
+            with lanes.turn(wire.queue, wire.deliveries) as turn:
+                run(Batch.decode(wire.read()), turn)
         else:
             batch = Batch.decode(wire)
-            with lanes.turn(batch.queue, len(batch.deliveries)):
-                run(batch)
+            with lanes.turn(batch.queue, len(batch.deliveries)) as turn:
+                run(batch, turn)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unreadable").inc()

@@ -32,6 +32,28 @@ _HANDICAPS = {Priority.NORMAL.value: 20.0, Priority.LOW.value: 40.0}
 _SHARD_HANDICAP = 20.0
 
 
+class Turn:
+    """A batch's place; this one is of those that are not counted."""
+
+    def narrow(self, deliveries: int) -> None:
+        """Only so many of the batch are still under way: others may begin."""
+
+
+UNCOUNTED = Turn()
+
+
+class _Counted(Turn):
+    def __init__(self, lanes: Lanes, queue: str, size: int) -> None:
+        self._lanes = lanes
+        self._queue = queue
+        self._size = size
+
+    def narrow(self, deliveries: int) -> None:
+        if deliveries < self._size:
+            self._size, left = deliveries, self._size - deliveries
+            self._lanes.leave(self._queue, left)
+
+
 class Lanes:
     """One per worker process; used on its hub's thread only."""
 
@@ -43,21 +65,22 @@ class Lanes:
         self._closed = False
 
     @contextmanager
-    def turn(self, queue: str, deliveries: int) -> Iterator[None]:
+    def turn(self, queue: str, deliveries: int) -> Iterator[Turn]:
         """Wait until a batch of this queue may go on, and count it until it has ended.
 
         Raises `WorkerStopping` when the worker stops before that.
         """
         share = share_of(queue)
         if math.isinf(share):
-            yield
+            yield UNCOUNTED
             return
         size = max(LEAST, deliveries)
         self._enter(queue, share, size)
+        turn = _Counted(self, queue, size)
         try:
-            yield
+            yield turn
         finally:
-            self._leave(queue, size)
+            turn.narrow(0)
 
     def close(self) -> None:
         """Nothing begins any more; what waits is handed back."""
@@ -93,7 +116,8 @@ class Lanes:
         self._used[queue] = self._used.get(queue, 0) + size
         self._left -= size
 
-    def _leave(self, queue: str, size: int) -> None:
+    def leave(self, queue: str, size: int) -> None:
+        """So many of a queue's deliveries are no longer under way; `Turn` calls it."""
         self._left += size
         self._used[queue] -= size
         if not self._used[queue]:
@@ -118,7 +142,7 @@ class Lanes:
             self._tidy(queue)
         else:
             # Its turn had come at the same moment.
-            self._leave(queue, place[0])
+            self.leave(queue, place[0])
 
     def _tidy(self, queue: str) -> None:
         metrics.LANE_WAITING.labels(queue).set(len(self._waiting[queue]))

@@ -83,6 +83,10 @@ class Flight:
 Leave = Callable[[Flight], Receipt]
 
 
+#: What is still waited for, by what is under way.
+Later = dict[asyncio.Task[None], Flight]
+
+
 class Sender:
     """Hands prepared deliveries to the engine and turns outcomes into decisions and records."""
 
@@ -106,26 +110,40 @@ class Sender:
         self.longest_batch = longest_send + DEADLINE_SLACK_S
         """Seconds after which every batch has ended; a claim's lease is longer, so nobody takes over what runs."""
 
-    def send(self, ready: Sequence[Ready], receipt: Receipt, leave: Leave, *, handicap: float = 0.0) -> list[Settled]:
+    def send(
+        self,
+        ready: Sequence[Ready],
+        receipt: Receipt,
+        leave: Leave,
+        meanwhile: Callable[[Sequence[Settled]], None],
+        *,
+        handicap: float = 0.0,
+    ) -> list[Settled]:
         """Send all of them at once; returns those that have ended, in the same order.
 
         ``handicap`` is how many seconds they let more urgent ones past, where they wait for a connection (`ranked`).
-        Mails have all ended then. Webhooks whose endpoint is slow to answer are handed to ``leave`` and go on.
+        Mails have all ended then. Webhooks whose endpoint is slow to answer are handed to ``leave`` and go on; while
+        they are waited for, ``meanwhile`` is told of those that have an answer.
         """
         if not ready:
             return []
         spread = random.uniform(-1, 1)  # noqa: S311 - jitter, not a secret
         flights = [Flight(one, receipt) for one in ready]
-        wait = self._until_slow if ready[0].work.request.channel is Channel.WEBHOOK else self._until_ended
-
-        async def send_all() -> None:
-            HANDICAP.set(handicap)
-            await wait(flights, spread, leave)
-
         in_flight = metrics.child(metrics.IN_FLIGHT, ready[0].work.request.channel)
         in_flight.inc(len(ready))
+
+        async def send_all() -> Later | None:
+            HANDICAP.set(handicap)
+            if ready[0].work.request.channel is Channel.WEBHOOK:
+                return await self._until_answered(flights, spread)
+            await self._until_ended(flights, spread)
+            return None
+
         try:
-            self._engine.run(send_all, self.longest_batch)
+            later = self._engine.run(send_all, self.longest_batch)
+            if later is not None:
+                meanwhile([flight.settled for flight in flights if flight.settled is not None])
+                self._engine.run(lambda: self._until_slow(later, leave), self.longest_batch)
         finally:
             left = sum(1 for flight in flights if flight.left)
             in_flight.dec(len(ready) - left)
@@ -135,7 +153,7 @@ class Sender:
         count_tries(settled)
         return settled
 
-    async def _until_ended(self, flights: Sequence[Flight], spread: float, _: Leave) -> None:
+    async def _until_ended(self, flights: Sequence[Flight], spread: float) -> None:
         """Mails that may go at once go together; one with a time or a mark of its own goes by itself."""
         together = [(flight, mail) for flight in flights if (mail := self._joins(flight)) is not None]
         joined = {id(flight) for flight, _ in together}
@@ -169,21 +187,24 @@ class Sender:
                 if flight.settled is None:
                     self._settle(flight, unknown, now(), now(), spread)
 
-    async def _until_slow(self, flights: Sequence[Flight], spread: float, leave: Leave) -> None:
+    async def _until_answered(self, flights: Sequence[Flight], spread: float) -> Later | None:
+        """What has no answer yet after a moment; None when all have one, which is usual."""
         loop = asyncio.get_running_loop()
         tasks = {loop.create_task(self._send_one(flight, spread)): flight for flight in flights}
+        await asyncio.wait(tasks, timeout=SLOW_PATIENCE_S)
+        return _unanswered(tasks) or None
+
+    async def _until_slow(self, later: Later, leave: Leave) -> None:
+        loop = asyncio.get_running_loop()
         # What a rate limit holds back for a moment is not slow.
-        until = loop.time() + PATIENCE_S + max(0.0, *(flight.ready.work.start - now() for flight in flights))
-        waiting = set(tasks)
+        until = loop.time() + PATIENCE_S + max(0.0, *(flight.ready.work.start - now() for flight in later.values()))
+        waiting = {task for task, flight in later.items() if not self._is_slow(flight)}
         while waiting and loop.time() < until:
             await asyncio.wait(waiting, timeout=SLOW_PATIENCE_S)
-            waiting = {task for task in waiting if not task.done() and not self._is_slow(tasks[task])}
-        for task, flight in tasks.items():
-            if task.done():
-                task.result()
-            else:
-                flight.left = True
-                flight.receipt = leave(flight)
+            waiting = {task for task in waiting if not task.done() and not self._is_slow(later[task])}
+        for flight in _unanswered(later).values():
+            flight.left = True
+            flight.receipt = leave(flight)
 
     def _is_slow(self, flight: Flight) -> bool:
         outgoing = flight.ready.outgoing
@@ -266,6 +287,14 @@ def count_tries(settled: Sequence[Settled]) -> None:
         metrics.child(metrics.ATTEMPTS, *labels).inc(number)
     for labels, took in seconds.items():
         metrics.observe_all(metrics.child(metrics.ATTEMPT_SECONDS, *labels), took)
+
+
+def _unanswered(tasks: Later) -> Later:
+    """Those under way; raises what one of the others was ended by, which is a bug."""
+    for task in tasks:
+        if task.done():
+            task.result()
+    return {task: flight for task, flight in tasks.items() if not task.done()}
 
 
 def _resolve(done: asyncio.Future[bool], held: bool) -> None:

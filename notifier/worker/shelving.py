@@ -20,8 +20,9 @@ from gevent.event import Event as Signal
 
 from notifier import metrics
 from notifier.domain import topology
-from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES, Batch
+from notifier.domain.batch import MAX_BYTES, Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
+from notifier.domain.encoding import encode_event
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
@@ -35,8 +36,12 @@ from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 
-#: Seconds what waits is gathered; about as long as the rest of its batch is under way.
-GATHER_S = 0.25
+#: Seconds what waits is gathered; about as long as the rest of its batch is under way. Longer, and batches that have
+#: ill endpoints use up what the broker hands over ahead.
+GATHER_S = 0.15
+#: Deliveries that wait in one message. More than are sent in one, because a message through the broker's delays costs
+#: worker and broker about 2 ms however many it carries; when it comes back, most of them only look and wait on.
+TOGETHER = 200
 #: Delays in whole seconds. Few, so that what waits for different times travels together; and powers of two, because
 #: a native delay passes one queue of the broker for each bit that is set.
 DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
@@ -54,6 +59,7 @@ class Shelved:
     delivery: Delivery
     event: Event
     priority: Priority
+    shard: int
     blocked: Blocked
 
 
@@ -98,7 +104,7 @@ class Shelf:
         ended: list[tuple[Delivery, Status]] = []
         for (delivery, why), status in zip(blocked, found, strict=True):
             if status in (Status.HELD, Status.SENDING):
-                kept.append(Shelved(delivery, batch.events[delivery.event], batch.priority, why))
+                kept.append(_shelved(batch, delivery, why))
             else:
                 ended.append((delivery, status))
         metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
@@ -107,7 +113,7 @@ class Shelf:
     def send_later(self, batch: Batch, deliveries: Sequence[Delivery], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
         why = Blocked("", seconds, exact=True)
-        if gathered := self._gather([Shelved(d, batch.events[d.event], batch.priority, why) for d in deliveries]):
+        if gathered := self._gather([_shelved(batch, delivery, why) for delivery in deliveries]):
             gathered.get()
 
     def _gather(self, shelved: list[Shelved]) -> AsyncResult[bool] | None:
@@ -141,15 +147,15 @@ class Shelf:
                     done.set(True)
 
     def _publish(self, shelved: Sequence[Shelved]) -> None:
-        places: dict[tuple[int, Priority], list[Shelved]] = defaultdict(list)
+        places: dict[tuple[int, Priority, int], list[Shelved]] = defaultdict(list)
         spread = random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
         for one in shelved:
-            places[self._delay(one.blocked, spread), one.priority].append(one)
-        for (seconds, _), group in sorted(places.items()):
+            places[self._delay(one.blocked, spread), one.priority, one.shard].append(one)
+        for (seconds, priority, shard), group in sorted(places.items()):
             if seconds:
                 heapq.heappush(self._away, (now() + seconds, len(group)))
                 self._away_count += len(group)
-            for batch, _ in together(group):
+            for batch in together(group, priority, shard):
                 if seconds:
                     hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
                 else:
@@ -186,24 +192,33 @@ def delay(seconds: float) -> int:
     return next((one for one in DELAYS_S if one >= seconds), DELAYS_S[-1])
 
 
-def together(shelved: Iterable[Shelved]) -> list[tuple[Batch, int]]:
-    """As few batches as deliveries and bytes allow, each event once; with their rough sizes."""
-    batches: list[tuple[Batch, int]] = []
+def _shelved(batch: Batch, delivery: Delivery, why: Blocked) -> Shelved:
+    return Shelved(delivery, batch.events[delivery.event], batch.priority, batch.shard, why)
+
+
+def together(shelved: Iterable[Shelved], priority: Priority, shard: int) -> list[Batch]:
+    """As few batches as deliveries and bytes allow, each event once, for one queue."""
+    batches: list[Batch] = []
     events: list[Event] = []
     deliveries: list[Delivery] = []
     places: dict[str, int] = {}
     size = 0
 
-    def close(priority: Priority) -> None:
-        batch = Batch.model_construct(
-            channel=Channel.WEBHOOK, priority=priority, events=list(events), deliveries=list(deliveries)
+    def close() -> None:
+        batches.append(
+            Batch.model_construct(
+                channel=Channel.WEBHOOK,
+                priority=priority,
+                shard=shard,
+                events=list(events),
+                deliveries=list(deliveries),
+            )
         )
-        batches.append((batch, size))
 
     for one in shelved:
         more = _DELIVERY_BYTES + (0 if one.event.key in places else _bytes(one.event))
-        if deliveries and (len(deliveries) >= MAX_DELIVERIES or size + more > MAX_BYTES):
-            close(one.priority)
+        if deliveries and (len(deliveries) >= TOGETHER or size + more > MAX_BYTES):
+            close()
             events.clear()
             deliveries.clear()
             places.clear()
@@ -214,12 +229,12 @@ def together(shelved: Iterable[Shelved]) -> list[tuple[Batch, int]]:
         size += more
         deliveries.append(one.delivery.model_copy(update={"event": place}))
     if deliveries:
-        close(one.priority)
+        close()
     return batches
 
 
 def _bytes(event: Event) -> int:
-    return len(event.data_base64 or "") + len(str(event.data)) + 300
+    return len(encode_event(event))
 
 
 def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:

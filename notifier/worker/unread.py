@@ -12,14 +12,15 @@ from typing import Any
 
 from notifier.domain.batch import MAX_DELIVERIES
 from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
+from notifier.domain.task_message import AFTER, BEFORE
 from notifier.errors import InvalidBatch
 
-#: What `consumers.task_message` writes around a batch: the only argument, no keywords, nothing embedded.
 _BEFORE = re.compile(
-    rb'\[\[\{"v":1,"channel":"(%b)","priority":"(%b)",(?:"shard":([0-9]),)?"events":'
+    re.escape(BEFORE)
+    + rb'\{"v":1,"channel":"(%b)","priority":"(%b)",(?:"shard":([0-9]),)?"events":'
     % ("|".join(Channel).encode(), "|".join(Priority).encode())
 )
-_AFTER = b'}],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
+_AFTER = b"}" + AFTER
 #: Every delivery names its event; a key of an event's data may be called so too, which makes a batch look larger.
 _DELIVERY = b'"event":'
 
@@ -55,7 +56,7 @@ class Unread:
 
 
 def unread(raw: bytes, read: Callable[[bytes], Any]) -> list[Any] | None:
-    """A task's body with an `Unread` in it; None for what `consumers.task_message` did not write.
+    """A task's body with an `Unread` in it; None for what `domain.task_message` did not write.
 
     ``read`` reads it when its time has come.
     """

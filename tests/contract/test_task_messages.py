@@ -9,9 +9,10 @@ from celery.worker.request import Request
 from kombu import Connection
 
 from consumers.batching import Batcher
-from consumers.task_message import COMPRESS_ABOVE, task_message
+from consumers.task_message import task_message
 from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
+from notifier.domain.task_message import COMPRESS_ABOVE
 from tests.servers.patience import PATIENCE_S
 from tests.unit.consumers.factories import event, planned
 

@@ -1,8 +1,10 @@
 """Slots: how many exchanges run at once, in all and to one endpoint; and which endpoints are slow just now.
 
 A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
-`LINGER_S` for its answer gives its share of the total back. Waiting for a slot does not count against the deadline of
-the exchange, and is short: what finds none goes back to the broker, which is where queues belong.
+`LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
+soon the last time are *strangers* and share half of the total: when many begin to hang at once, those that are known to
+answer have the other half. Waiting for a slot does not count against the deadline of the exchange, and is short: what
+finds none goes back to the broker, which is where queues belong.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ LOOK_EVERY_S = 0.1
 SLOW_SHARE = 4
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
+#: So many endpoints that answered soon the last time are remembered for it; 100 bytes each.
+PROMPT = 10_000
 #: Slow exchanges that make an endpoint one that hangs, when none has ended for `HANGS_AFTER_S`. Each one more would be
 #: a try in vain; those that merely take long have answers to show.
 HANGING, HANGS_AFTER_S = 5, 2.0
@@ -39,23 +43,26 @@ class _Gate:
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
     ended: float = 0.0
-    """When an exchange last came to its end."""
+    """When an exchange last came to its end; 0 for a stranger's, while none has."""
 
     def hangs(self, now: float, share: int) -> bool:
         """Whether more exchanges would only wait as well."""
-        return self.slow >= min(HANGING, share) and now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
+        if self.slow < min(HANGING, share):
+            return False
+        return not self.ended or now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
 
 
 class Held:
-    """One exchange's two slots; give it to `Slots.release`."""
+    """One exchange's slots; give it to `Slots.release`."""
 
-    __slots__ = ("gate", "lane", "since", "slow")
+    __slots__ = ("gate", "lane", "since", "slow", "stranger")
 
-    def __init__(self, lane: str, gate: _Gate, since: float) -> None:
+    def __init__(self, lane: str, gate: _Gate, since: float, stranger: bool) -> None:
         self.lane = lane
         self.gate = gate
         self.since = since
         self.slow = False
+        self.stranger = stranger
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,13 @@ class Crowded:
 
 
 class Slots:
-    """Two limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
+    """Limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
 
     def __init__(self, total: int, per_lane: int) -> None:
         self._total = RankedSemaphore(total)
+        # One endpoint alone must not shut the other strangers out.
+        self._strangers = RankedSemaphore(min(total, max(total // 2, per_lane + 1)))
+        self._prompt: dict[str, None] = {}
         self._per_lane = per_lane
         self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
@@ -83,6 +93,11 @@ class Slots:
     def lanes(self) -> int:
         """How many endpoints are in use or waited for."""
         return len(self._gates)
+
+    @property
+    def known(self) -> int:
+        """How many endpoints are remembered for answering soon."""
+        return len(self._prompt)
 
     def is_slow(self, lane: str) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
@@ -98,29 +113,31 @@ class Slots:
         return _bounded((now - gate.slow_since) / 2)
 
     async def acquire(self, lane: str, patience: float) -> Held | Crowded:
-        """Both slots, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
+        """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
         gate = self._gates.get(lane)
+        stranger = lane not in self._prompt
         if gate is None:
-            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane))
+            ended = 0.0 if stranger else asyncio.get_running_loop().time()
+            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane), ended=ended)
         gate.users += 1
         try:
-            if gate.own.locked() or self._total.locked():
+            if gate.slow or gate.own.locked() or self._total.locked() or (stranger and self._strangers.locked()):
                 if (crowded := self._hopeless(gate, patience)) is not None:
                     self._leave(lane, gate)
                     return crowded
                 async with asyncio.timeout(patience):
-                    await self._queue(gate)
+                    await self._queue(gate, stranger)
             else:
-                await self._take(gate)  # both are free, so this never waits; a timer would cost more than the slots
+                await self._take(gate, stranger)  # all are free: this never waits; a timer would cost more than they do
         except BaseException as error:
             self._leave(lane, gate)
             if isinstance(error, TimeoutError):
                 return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
-        return self._begin(lane, gate)
+        return self._begin(lane, gate, stranger)
 
     def release(self, held: Held) -> None:
-        """Give both slots back."""
+        """Give its slots back."""
         gate = held.gate
         gate.ended = asyncio.get_running_loop().time()
         gate.mean += _NEWEST * (gate.ended - held.since - gate.mean)
@@ -129,14 +146,16 @@ class Slots:
             self._slow_left += 1
         else:
             del self._running[held]
-            self._total.release()
+            self._give_back(held)
+            self._remember(held.lane)
         gate.own.release()
         self._leave(held.lane, gate)
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
-        if gate.slow and gate.own.locked():
-            away = _bounded((asyncio.get_running_loop().time() - gate.slow_since) / 2)
+        now = asyncio.get_running_loop().time()
+        if gate.slow and (gate.own.locked() or gate.hangs(now, self._per_lane)):
+            away = _bounded((now - gate.slow_since) / 2)
             return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
         if (wait := self._wait(gate)) > patience:
             return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", _bounded(wait))
@@ -145,24 +164,39 @@ class Slots:
     def _wait(self, gate: _Gate) -> float:
         return gate.waiting * gate.mean / self._per_lane
 
-    async def _queue(self, gate: _Gate) -> None:
+    async def _queue(self, gate: _Gate, stranger: bool) -> None:
         gate.waiting += 1
         try:
-            await self._take(gate)
+            await self._take(gate, stranger)
         finally:
             gate.waiting -= 1
 
-    async def _take(self, gate: _Gate) -> None:
-        await gate.own.acquire()
+    async def _take(self, gate: _Gate, stranger: bool) -> None:
+        taken: list[RankedSemaphore] = []
         try:
-            await self._total.acquire()
+            for slots in (gate.own, self._strangers, self._total) if stranger else (gate.own, self._total):
+                await slots.acquire()
+                taken.append(slots)
         except BaseException:
-            gate.own.release()
+            for slots in taken:
+                slots.release()
             raise
 
-    def _begin(self, lane: str, gate: _Gate) -> Held:
+    def _give_back(self, held: Held) -> None:
+        """What it has of the shared ones."""
+        self._total.release()
+        if held.stranger:
+            self._strangers.release()
+
+    def _remember(self, lane: str) -> None:
+        if lane not in self._prompt:
+            self._prompt[lane] = None
+            if len(self._prompt) > PROMPT:
+                del self._prompt[next(iter(self._prompt))]
+
+    def _begin(self, lane: str, gate: _Gate, stranger: bool) -> Held:
         loop = asyncio.get_running_loop()
-        held = Held(lane, gate, loop.time())
+        held = Held(lane, gate, loop.time(), stranger)
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -185,7 +219,8 @@ class Slots:
             if held.gate.slow == 1:
                 held.gate.slow_since = held.since
             self._slow_left -= 1
-            self._total.release()
+            self._prompt.pop(held.lane, None)
+            self._give_back(held)
         self._looking = bool(self._running)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look)

@@ -1,9 +1,12 @@
 -- uses prelude
--- KEYS record; ARGV stamp, reason, head, ms to keep, tries the message knows → its status now: held, sending or an end
+-- KEYS record; ARGV stamp, reason, head or '?', ms to keep, tries the message knows
+-- → 'lost' (it is not there: say the head), or its status now: held, sending or an end
 local text = redis.call('GET', KEYS[1])
 local fields, rest
 if text then
   fields, rest = parse(text)
+elseif ARGV[3] == '?' then
+  return 'lost'
 else
   fields, rest = {'queued', '0', ARGV[5], '', '', '', '', '', '', '', '', ''}, RS .. ARGV[3]
 end

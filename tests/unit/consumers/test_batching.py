@@ -4,9 +4,10 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batching import Batcher, encode_delivery
+from consumers.batching import Batcher
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DigestItems, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.encoding import encode_delivery
 from notifier.domain.rule import Channel, Priority
 from notifier.rules.planner import Planned
 from tests.unit.consumers.factories import event, planned, rule

@@ -26,7 +26,7 @@ BATCH = Batch(
 def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
     ran: list[Batch] = []
 
-    run_guarded(ran.append, BATCH.encode(), Lanes(100))
+    run_guarded(lambda batch, _: ran.append(batch), BATCH.encode(), Lanes(100))
 
     assert ran == [BATCH]
 
@@ -51,7 +51,7 @@ def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
 )
 def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -> None:
     # Given a batch that ends in an exception of any kind
-    def run(_: Batch) -> None:
+    def run(*_: object) -> None:
         raise error
 
     # When it is run
@@ -65,13 +65,13 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 @pytest.mark.parametrize("wire", [None, 7, "x", [], {}, {"v": 1}, {"v": 2, "events": []}, {"events": [{}]}])
 def test_what_is_no_batch_is_dead_lettered(wire: object) -> None:
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda _: None, wire, Lanes(100))
+        run_guarded(lambda *_: None, wire, Lanes(100))
 
     assert rejected.value.requeue is False
 
 
 def test_a_reject_never_carries_an_endless_text() -> None:
-    def run(_: Batch) -> None:
+    def run(*_: object) -> None:
         raise ValueError("x" * 100_000)
 
     with pytest.raises(Reject) as rejected:
@@ -87,7 +87,7 @@ def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> No
 
     # When a batch would begin
     with pytest.raises(Reject) as rejected:
-        run_guarded(ran.append, BATCH.encode(), lanes)
+        run_guarded(lambda batch, _: ran.append(batch), BATCH.encode(), lanes)
 
     # Then another worker gets it
     assert rejected.value.requeue is True

@@ -69,7 +69,7 @@ def test_what_waited_is_read_as_it_was_written(count: int, data: object, shard: 
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     ran: list[Batch] = []
 
-    run_guarded(ran.append, waiting(body_of(batch_of(2))), Lanes(100))
+    run_guarded(lambda batch, _: ran.append(batch), waiting(body_of(batch_of(2))), Lanes(100))
 
     assert ran == [batch_of(2)]
 
@@ -102,6 +102,6 @@ def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
     argument = waiting(body_of(batch_of(1)).replace(damage, b"", 1))
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda _: None, argument, Lanes(100))
+        run_guarded(lambda *_: None, argument, Lanes(100))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import HANGING, LINGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -175,19 +175,78 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
 
 def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_and_one_that_is_slow_is_not() -> None:
     async def scenario() -> None:
-        # Given two endpoints with twenty slots each, to both of which five exchanges are slow
+        # Given an endpoint that answers and one nobody knows, with twenty slots each, to both of which five are slow
         slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        slots.release(await taken(slots, "slow"))
+        busy = await taken(slots, "slow")
         for lane in ("hangs", "slow"):
             await until_slow(slots, lane, *[await taken(slots, lane) for _ in range(HANGING)])
 
-        # When one of them answers another exchange, long after
-        later = clock() + 60
-        answered = await taken(slots, "slow")
-        slots.release(answered)
-        answered.gate.ended = later
+        # Then the one nobody knows is left alone at once, and the other one has more slots
+        assert slots.seconds_away("hangs", clock()) > 0
+        assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
+        assert slots.seconds_away("slow", clock()) == 0
+        slots.release(await taken(slots, "slow"))
 
-        # Then that one has more slots, and the other has not
+        # And when it has answered nothing for long either, it is left alone too, until it answers
+        later = clock() + 60
+        assert slots.seconds_away("slow", later) > 0
+        slots.release(busy)
+        busy.gate.ended = later
         assert slots.seconds_away("slow", later) == 0
-        assert slots.seconds_away("hangs", later) > 0
+
+    asyncio.run(scenario())
+
+
+def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_that_are_known_to_answer() -> None:
+    async def scenario() -> None:
+        # Given an endpoint that has answered, and so many strangers that each of the ten slots could be theirs
+        slots = Slots(total=10, per_lane=2)
+        slots.release(await taken(slots, "known"))
+        hanging = [await taken(slots, f"stranger-{number}") for number in range(5)]
+
+        # When another stranger comes, it waits
+        waiting = asyncio.ensure_future(slots.acquire("another", PATIENCE))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        # Then the one that is known does not
+        known = await taken(slots, "known", 0.001)
+
+        # And the stranger is served when an earlier one has answered, or is known to be slow
+        slots.release(hanging.pop())
+        assert isinstance(await waiting, Held)
+        await until_slow(slots, "stranger-0", *hanging)
+        await taken(slots, "one more", 0.001)
+        slots.release(known)
+
+    asyncio.run(scenario())
+
+
+def test_an_endpoint_that_was_slow_is_a_stranger_again() -> None:
+    async def scenario() -> None:
+        # Given an endpoint that answered soon once, and hangs now
+        slots = Slots(total=4, per_lane=1)
+        slots.release(await taken(slots, "was well"))
+        held = await taken(slots, "was well")
+        await until_slow(slots, "was well", held)
+        slots.release(held)
+
+        # When strangers have their half
+        for lane in ("a", "b"):
+            await taken(slots, lane)
+
+        # Then it waits as they do
+        assert isinstance(await slots.acquire("was well", 0.001), Crowded)
+
+    asyncio.run(scenario())
+
+
+def test_only_so_many_endpoints_are_remembered() -> None:
+    async def scenario() -> None:
+        slots = Slots(total=4, per_lane=1)
+        for number in range(PROMPT + 5):
+            slots.release(await taken(slots, str(number)))
+        assert slots.known == PROMPT
 
     asyncio.run(scenario())
