@@ -71,6 +71,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("notifier/rules/", _PLAN),
     ("consumers/batching.py", _BATCH),
     ("consumers/task_message.py", _BATCH),
+    ("notifier/domain/encoding.py", _BATCH),
+    ("notifier/domain/task_message.py", _BATCH),
     ("consumers/intake.py", "intake: the steps between"),
     ("consumers/", "publish, confirm, acknowledge"),
     ("/gevent/hub.py", "gevent hub"),

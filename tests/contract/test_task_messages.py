@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.worker.request import Request
-from kombu import Connection
+from kombu import Connection, Producer
 
 from consumers.batching import Batcher
 from consumers.task_message import task_message
 from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
 from notifier.domain.task_message import COMPRESS_ABOVE
+from notifier.worker.following import TaskPublisher
 from tests.servers.patience import PATIENCE_S
 from tests.unit.consumers.factories import event, planned
 
@@ -105,3 +106,49 @@ def test_a_stock_worker_reads_the_batch(app: Celery, broker_url: str, size: int)
     assert (request.name, request.id) == ("notifier.email", ours.properties.correlation_id)
     assert kwargs == {}
     assert Batch.decode(args[0]) == Batch.decode(json.loads(batch.body))
+
+
+@pytest.mark.parametrize("after", [0, 5])
+def test_what_a_worker_publishes_equals_celerys_but_for_ids_and_eta(
+    app: Celery, broker_url: str, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    # Given what kombu is asked to publish, by us and by Celery, for one batch and delay
+    apply_topology(broker_url)
+    app.conf.broker_url = broker_url
+    (encoded,) = batch_of(10).batches()
+    batch = Batch.decode(json.loads(encoded.body))
+    asked: list[dict[str, Any]] = []
+    publish = Producer.publish
+
+    def listen(self: Producer, body: Any, **options: Any) -> Any:
+        prepared, kind, encoding = self._prepare(
+            body, options.get("serializer"), options.get("content_type"), options.get("content_encoding"), headers={}
+        )
+        exchange = options["exchange"]
+        asked.append(
+            {
+                **options,
+                "body": json.loads(prepared),
+                "kind": (kind, encoding),
+                "exchange": getattr(exchange, "name", exchange),
+            }
+        )
+        return publish(self, body, **options)
+
+    monkeypatch.setattr(Producer, "publish", listen)
+    TaskPublisher(app).send(batch, after=after)
+    app.send_task(
+        batch.task, args=[batch.encode()], queue=batch.queue, countdown=after or None, retry=False, ignore_result=True
+    )
+    ours, theirs = asked
+
+    # Then both go the same way, as the same task
+    for name in ("body", "kind", "exchange", "routing_key", "delivery_mode"):
+        assert ours[name] == theirs[name], name
+    assert ours["exchange"] == ("celery_delayed_27" if after else "notifier.tasks")
+    assert ours["headers"].keys() == theirs["headers"].keys()
+    # The eta is Celery's second clock for a worker whose broker cannot delay.
+    differing = {name for name, value in ours["headers"].items() if value != theirs["headers"][name]}
+    assert differing <= VARYING | ({"eta"} if after else set())
+    assert ours["correlation_id"] == ours["headers"]["id"]
+    assert ours["reply_to"] == "", "where a result would go; there is none"

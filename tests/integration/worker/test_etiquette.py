@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -21,12 +22,17 @@ from notifier.storage.connection import connect
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.store import Store
+from notifier.worker.consequences import Consequences
 from notifier.worker.deciding import Decision
+from notifier.worker.etiquette import Etiquette
+from notifier.worker.following import Publishes
 from notifier.worker.gating import Gate
 from notifier.worker.judging import Judging
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.recorder import now
 from notifier.worker.sending import Settled
+from notifier.worker.shelving import Shelf
+from notifier.worker.stragglers import Stragglers
 
 EVENT = Event(id="1", source="/tests", type="a.b")
 RULE = Rule("a.b/hook", "a.b", Channel.WEBHOOK, template="a.b", category="", transactional=True)
@@ -104,6 +110,20 @@ def settled(batch: Batch, code: str = "http_204", *, wait: float = 0.0) -> list[
         outgoing = OutgoingWebhook("x", Target("https://a.example/", "https://a.example", "a.example"), b"", b"", ())
         made.append(Settled(Ready(work, outgoing, ""), decision))
     return made
+
+
+def judging_only(bench: Bench) -> Etiquette:
+    """The etiquette of a worker that sends nothing: it sorts and judges."""
+    return Etiquette(
+        gate=bench.gate,
+        judging=bench.judging,
+        shelf=cast(Shelf, None),
+        stragglers=cast(Stragglers, None),
+        consequences=cast(Consequences, None),
+        publisher=cast(Publishes, None),
+        longest_exchange=1.0,
+        most_in_flight=100,
+    )
 
 
 def ids(deliveries: Sequence[Delivery]) -> list[str]:
@@ -211,3 +231,44 @@ def test_successes_of_an_endpoint_that_failed_lately_are_written_once_a_second(b
 
     # Then fewer round trips told it than there were batches
     assert bench.store.round_trips - before < 100
+
+
+def test_a_try_is_judged_once_however_often_the_batch_is_looked_at(bench: Bench) -> None:
+    # Given a batch to one who fails, one who asks for time, and one who has not answered yet
+    fails, busy, hangs = bench.endpoint(), bench.endpoint(), bench.endpoint()
+    etiquette = judging_only(bench)
+    batch = batch_to(fails, busy, hangs)
+    gated = etiquette.sort(batch)
+    every = [settled(batch, code)[place] for place, code in enumerate(("http_500", "http_503", "timeout"))]
+    ready = [one.ready for one in every]
+
+    # When it is judged while one is under way, and again when that one has timed out
+    etiquette.judge(gated, ready, every[:2])
+    early = bench.read(fails, busy, hangs)
+    etiquette.judge(gated, ready, every)
+
+    # Then who asks for time is left alone at once, and nobody's try counts twice
+    breakers = [early[one.id].breaker for one in (fails, busy, hangs)]
+    assert [breaker and (breaker.failed, breaker.is_open) for breaker in breakers] == [(1, False), (1, True), None]
+    breakers = [bench.read(one)[one.id].breaker for one in (fails, busy, hangs)]
+    assert [breaker and breaker.failed for breaker in breakers] == [1, 1, 1]
+
+
+def test_a_probe_that_is_under_way_is_judged_with_its_answer_and_not_before(bench: Bench) -> None:
+    # Given a batch with the probe of an open endpoint, which has not answered, and another delivery, which has
+    opened, other = bench.endpoint(), bench.endpoint()
+    bench.open_for_a_moment(opened)
+    etiquette = judging_only(bench)
+    batch = batch_to(opened, other)
+    gated = etiquette.sort(batch)
+    probe, answered = settled(batch)
+
+    # When it is judged while the probe is under way
+    etiquette.judge(gated, [probe.ready, answered.ready], [answered])
+
+    # Then the endpoint is still being probed, and closes when the answer is there
+    breaker = bench.read(opened)[opened.id].breaker
+    assert breaker is not None
+    assert breaker.probe
+    etiquette.judge(gated, [probe.ready, answered.ready], [probe, answered])
+    assert bench.read(opened)[opened.id].breaker is None

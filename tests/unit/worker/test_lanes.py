@@ -112,6 +112,33 @@ def test_room_goes_to_the_queue_that_has_least_under_way_for_its_share() -> None
     assert sorted(batches.begun) == ["email-low"] * 5 + ["email-normal"] * 5
 
 
+def test_a_batch_gives_up_the_place_of_what_has_been_answered() -> None:
+    # Given a lane with as many batches under way as it may have, and one that waits
+    lanes, begun = Lanes(100), list[str]()
+    with lanes.turn("webhook-normal", 50) as first:
+
+        def second() -> None:
+            with lanes.turn("webhook-normal", 50):
+                begun.append("second")
+
+        waiting = gevent.spawn(second)
+        gevent.idle()
+        assert begun == []
+
+        # When most of a batch has an answer
+        first.narrow(10)
+        gevent.idle()
+
+        # Then the other one begins, and the place is given up only once
+        assert begun == ["second"]
+        waiting.join()
+    with lanes.turn("webhook-normal", 50):
+        third = gevent.spawn(second)
+        gevent.idle()
+        assert begun == ["second"]
+    third.join()
+
+
 def test_a_stopping_worker_hands_back_what_waits_and_finishes_what_runs() -> None:
     # Given some that run and some that wait
     batches = Batches(100)
