@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
-from notifier.domain.encoding import encode_delivery, encode_event, encode_parts
+from notifier.domain.encoding import encode_delivery, encode_parts
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority, queue_name
 from notifier.domain.trimming import trimmed
@@ -75,7 +75,7 @@ class Batcher:
         for entry in planned:
             omit = entry.rule.omit
             if omit not in encoded:
-                encoded[omit] = encode_event(trimmed(event, omit) if omit else event)
+                encoded[omit] = (trimmed(event, omit) if omit else event).encoded
             channel, priority = entry.rule.channel, entry.rule.priority
             lane = (channel, priority, self._shard(channel, priority, event.tenant))
             self._place(lane, (event.key, omit), encoded[omit], entry)

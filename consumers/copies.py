@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from notifier.domain.encoding import encode_event
 from notifier.domain.trimming import trimmed
 from notifier.errors import PlanningError
 from notifier.rules.planner import Plan
@@ -15,7 +14,7 @@ def check_copies(plans: tuple[Plan, ...], batch_deliveries: int) -> None:
     """Raises `PlanningError` when a fan-out would fill the broker with copies of what nobody may even read."""
     event, tasks = plans[0].event, -(-plans[0].expected // batch_deliveries)
     rules = {planned.rule.id: planned.rule for plan in plans for planned in plan.planned}
-    size, rule = max((len(encode_event(trimmed(event, rule.omit))), rule.id) for rule in rules.values())
+    size, rule = max((len(trimmed(event, rule.omit).encoded), rule.id) for rule in rules.values())
     if size * tasks > MAX_COPIES_BYTES:
         raise PlanningError(
             f"rule {rule}: {tasks:,} tasks would each carry {size:,} bytes of this event, {size * tasks:,} in all, and "

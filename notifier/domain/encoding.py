@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 
@@ -11,13 +10,12 @@ from pydantic import BaseModel
 
 from notifier.domain.batch import SCHEMA_VERSION, Batch
 from notifier.domain.delivery import Delivery
-from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 
 
 def encode_batch(batch: Batch) -> bytes:
     """The whole of it."""
-    events = [orjson.Fragment(encode_event(event)) for event in batch.events]
+    events = [orjson.Fragment(event.encoded) for event in batch.events]
     deliveries = [orjson.Fragment(encode_delivery(delivery, delivery.event)) for delivery in batch.deliveries]
     return encode_parts(batch.channel, batch.priority, batch.shard, events, deliveries)
 
@@ -40,16 +38,6 @@ def encode_parts(
             "deliveries": deliveries,
         }
     )
-
-
-def encode_event(event: Event) -> bytes:
-    """An event as it lies in a batch."""
-    attributes = event.attributes()
-    try:
-        return orjson.dumps(attributes)
-    except TypeError:
-        # Numbers of more than 64 bits and lone surrogates: JSON has them, orjson does not write them.
-        return json.dumps(attributes, separators=(",", ":")).encode("ascii")
 
 
 def encode_delivery(delivery: Delivery, place: int) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from notifier.domain.ids import event_key
@@ -66,6 +68,23 @@ class Event(BaseModel):
     def key(self) -> str:
         """The ledger's name of this event (`ids.event_key`)."""
         return event_key(self.source, self.id)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Without what was computed of the original: pydantic copies that too."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("key", "encoded"):
+            copied.__dict__.pop(name, None)
+        return copied
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """`attributes` as JSON."""
+        attributes = self.attributes()
+        try:
+            return orjson.dumps(attributes)
+        except TypeError:
+            # Numbers of more than 64 bits and lone surrogates: JSON has them, orjson does not write them.
+            return json.dumps(attributes, separators=(",", ":")).encode("ascii")
 
     def attributes(self) -> dict[str, Any]:
         """The event as a structured-mode JSON object (CloudEvents JSON format §3), ``data`` included."""

@@ -22,7 +22,6 @@ from notifier import metrics
 from notifier.domain import topology
 from notifier.domain.batch import MAX_BYTES, Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
-from notifier.domain.encoding import encode_event
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
@@ -216,13 +215,13 @@ def together(shelved: Iterable[Shelved], priority: Priority, shard: int) -> list
         )
 
     for one in shelved:
-        more = _DELIVERY_BYTES + (0 if one.event.key in places else _bytes(one.event))
+        more = _DELIVERY_BYTES + (0 if one.event.key in places else len(one.event.encoded))
         if deliveries and (len(deliveries) >= TOGETHER or size + more > MAX_BYTES):
             close()
             events.clear()
             deliveries.clear()
             places.clear()
-            size, more = 0, _DELIVERY_BYTES + _bytes(one.event)
+            size, more = 0, _DELIVERY_BYTES + len(one.event.encoded)
         place = places.setdefault(one.event.key, len(events))
         if place == len(events):
             events.append(one.event)
@@ -231,10 +230,6 @@ def together(shelved: Iterable[Shelved], priority: Priority, shard: int) -> list
     if deliveries:
         close()
     return batches
-
-
-def _bytes(event: Event) -> int:
-    return len(encode_event(event))
 
 
 def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:

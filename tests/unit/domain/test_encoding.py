@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
-from notifier.domain.encoding import encode_batch, encode_event
+from notifier.domain.encoding import encode_batch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
+from notifier.domain.trimming import trimmed
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -64,5 +65,21 @@ def test_what_orjson_does_not_write_is_written_all_the_same(data: Any) -> None:
         events=[event],
         deliveries=[Delivery(id="dlv_1", event=0, rule="r", to=Mailbox(address="jo@example.org"))],
     )
-    assert json.loads(encode_event(event))["data"] == data
+    assert json.loads(event.encoded)["data"] == data
     assert Batch.decode(json.loads(encode_batch(batch))) == batch
+
+
+def test_a_copy_with_other_data_is_written_with_that_data() -> None:
+    # Given an event that has been written, and named, once
+    event = Event(id="1", source="/t", type="a.b", data={"keep": 1, "people": [1, 2]})
+    assert b"people" in event.encoded
+    first = event.key
+
+    # When a part of its data is left out, and another one gets an id of its own
+    copy, other = trimmed(event, ["data.people"]), event.model_copy(update={"id": "2"})
+
+    # Then both are written, and named, as they are
+    assert json.loads(copy.encoded)["data"] == {"keep": 1}
+    assert copy.key == first
+    assert other.key != first
+    assert json.loads(other.encoded)["id"] == "2"
