@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from urllib.parse import urlsplit
 
-import orjson
-
 from notifier.client.errors import PublishError as ClientError
 from notifier.client.errors import Rejected, SomeNotPublished, Unroutable
 from notifier.client.publisher import Publisher, Receipt
@@ -49,9 +47,8 @@ class BrokerIntake:
         self._publisher.close()
 
     def _submit(self, event: Event) -> Future[Receipt]:
-        body = orjson.dumps(event.attributes())
         try:
-            return self._publisher.submit_encoded(body, type=event.type, id=event.id, source=event.source)
+            return self._publisher.submit_encoded(event.encoded, type=event.type, id=event.id, source=event.source)
         except ClientError as error:
             failed: Future[Receipt] = Future()
             failed.set_exception(error)

@@ -16,7 +16,7 @@ from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
-from notifier.worker.lanes import Lanes, Turn
+from notifier.worker.lanes import LEAST, Lanes, Turn
 from notifier.worker.unread import Unread
 
 _log = get("worker")
@@ -27,7 +27,10 @@ def run_guarded(run: Callable[[Batch, Turn], None], wire: object, lanes: Lanes) 
     try:
         if isinstance(wire, Unread):
             with lanes.turn(wire.queue, wire.deliveries) as turn:
-                run(Batch.decode(wire.read()), turn)
+                batch = Batch.decode(wire.read())
+                # Unread, it may have looked larger than it is.
+                turn.narrow(max(LEAST, len(batch.deliveries)))
+                run(batch, turn)
         else:
             batch = Batch.decode(wire)
             with lanes.turn(batch.queue, len(batch.deliveries)) as turn:

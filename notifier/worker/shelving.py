@@ -20,7 +20,7 @@ from gevent.event import Event as Signal
 
 from notifier import metrics
 from notifier.domain import topology
-from notifier.domain.batch import MAX_BYTES, Batch
+from notifier.domain.batch import MAX_BYTES, MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
@@ -38,9 +38,6 @@ from notifier.worker.recorder import now
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way. Longer, and batches that have
 #: ill endpoints use up what the broker hands over ahead.
 GATHER_S = 0.15
-#: Deliveries that wait in one message. More than are sent in one, because a message through the broker's delays costs
-#: worker and broker about 2 ms however many it carries; when it comes back, most of them only look and wait on.
-TOGETHER = 200
 #: Delays in whole seconds. Few, so that what waits for different times travels together; and powers of two, because
 #: a native delay passes one queue of the broker for each bit that is set.
 DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
@@ -216,7 +213,7 @@ def together(shelved: Iterable[Shelved], priority: Priority, shard: int) -> list
 
     for one in shelved:
         more = _DELIVERY_BYTES + (0 if one.event.key in places else len(one.event.encoded))
-        if deliveries and (len(deliveries) >= TOGETHER or size + more > MAX_BYTES):
+        if deliveries and (len(deliveries) >= MAX_WAITING or size + more > MAX_BYTES):
             close()
             events.clear()
             deliveries.clear()

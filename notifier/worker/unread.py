@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from notifier.domain.batch import MAX_DELIVERIES
+from notifier.domain.batch import MAX_WAITING
 from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
 from notifier.domain.task_message import AFTER, BEFORE
 from notifier.errors import InvalidBatch
@@ -32,7 +32,7 @@ class Unread:
 
     def __init__(self, raw: bytes, queue: str, read: Callable[[bytes], Any]) -> None:
         self.queue = queue
-        self.deliveries = min(MAX_DELIVERIES, raw.count(_DELIVERY))
+        self.deliveries = min(MAX_WAITING, raw.count(_DELIVERY))
         """At most; a batch says so many when it is read."""
         self._raw = raw
         self._read = read

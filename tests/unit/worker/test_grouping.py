@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.domain.batch import MAX_BYTES, Batch
+from notifier.domain.batch import MAX_BYTES, MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox
 from notifier.domain.encoding import encode_batch
 from notifier.domain.event import Event
@@ -12,7 +12,7 @@ from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Priority
 from notifier.worker.following import by_delay, by_queue
 from notifier.worker.gating import Blocked
-from notifier.worker.shelving import TOGETHER, Shelved, together
+from notifier.worker.shelving import Shelved, together
 
 
 def batch_of(events: list[int]) -> Batch:
@@ -67,7 +67,7 @@ def test_parked_deliveries_are_grouped_by_failure_queue() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 400), min_size=1, max_size=3 * TOGETHER),
+    st.lists(st.integers(0, 400), min_size=1, max_size=3 * MAX_WAITING),
     st.sampled_from([10, 3000]),
     st.integers(0, 4),
 )
@@ -96,7 +96,7 @@ def test_what_waits_travels_in_few_messages_of_its_own_queue_with_each_event_onc
     # And no message is too large, has an event twice, or is less than half full when another follows
     for batch in batches:
         assert len({event.id for event in batch.events}) == len(batch.events)
-        assert len(batch.deliveries) <= TOGETHER
-        assert len(encode_batch(batch)) <= MAX_BYTES + 200 * TOGETHER
+        assert len(batch.deliveries) <= MAX_WAITING
+        assert len(encode_batch(batch)) <= MAX_BYTES + 200 * MAX_WAITING
     for batch in batches[:-1]:
-        assert len(batch.deliveries) == TOGETHER or len(encode_batch(batch)) > MAX_BYTES / 2
+        assert len(batch.deliveries) == MAX_WAITING or len(encode_batch(batch)) > MAX_BYTES / 2

@@ -2,6 +2,7 @@
 
 import json
 
+import gevent
 import orjson
 import pytest
 from celery.exceptions import Reject
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.batching import EncodedBatch
 from consumers.task_message import task_message
-from notifier.domain.batch import MAX_DELIVERIES, Batch
+from notifier.domain.batch import MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
@@ -62,8 +63,25 @@ def test_what_waited_is_read_as_it_was_written(count: int, data: object, shard: 
     argument = waiting(body_of(batch))
 
     assert argument.queue == batch.queue
-    assert count <= argument.deliveries <= MAX_DELIVERIES
+    assert count <= argument.deliveries <= MAX_WAITING
     assert Batch.decode(argument.read()) == batch
+
+
+def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
+    # Given as many deliveries as wait in one message
+    argument = waiting(body_of(batch_of(MAX_WAITING)))
+    assert argument.deliveries == MAX_WAITING
+
+    # When it runs in a worker that has room for them, then nothing else of its queue is let in beside it
+    lanes, beside = Lanes(MAX_WAITING), list[Batch]()
+
+    def run(*_: object) -> None:
+        waits = gevent.spawn(run_guarded, lambda batch, _: beside.append(batch), waiting(body_of(batch_of(1))), lanes)
+        gevent.idle()
+        assert beside == []
+        waits.kill()
+
+    run_guarded(run, argument, lanes)
 
 
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
