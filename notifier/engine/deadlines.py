@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from notifier.engine.relay_breaker import Clock
 
 #: Share of the deadline within which all before the final dot must be over: the reply to the dot has the other half,
 #: because giving up there means not knowing (RFC 5321 §4.5.3.2.6 asks for 10 minutes, for the same reason).
@@ -17,10 +17,11 @@ class Deadlines:
 
     __slots__ = ("_clock", "_seconds", "begun", "early", "late", "queue")
 
-    def __init__(self, seconds: float) -> None:
-        self._clock = asyncio.get_running_loop().time
+    def __init__(self, seconds: float, clock: Clock, now: float) -> None:
+        """``seconds`` for the transaction; ``now`` is what ``clock`` says, asked once for a batch."""
+        self._clock = clock
         self._seconds = seconds
-        self.queue = self._clock() + seconds * QUEUE_SHARE
+        self.queue = now + seconds * QUEUE_SHARE
         self.early = 0.0
         self.late = 0.0
         self.begun = 0.0

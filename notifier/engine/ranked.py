@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from contextvars import ContextVar
 from itertools import count
 
@@ -21,7 +22,7 @@ class RankedSemaphore:
 
     def __init__(self, value: int) -> None:
         self._free = value
-        self._line: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._line: list[tuple[float, int, asyncio.Future[None], float]] = []
         self._tickets = count()
 
     def locked(self) -> bool:
@@ -29,9 +30,15 @@ class RankedSemaphore:
         return self._free == 0
 
     @property
-    def in_demand(self) -> bool:
-        """Whether somebody waits; also true for a moment after the last one gave up."""
-        return bool(self._line)
+    def free(self) -> int:
+        """Slots that whoever comes gets at once."""
+        return self._free
+
+    def wanted(self, below: float = math.inf) -> bool:
+        """Whether who is next has a handicap smaller than ``below`` seconds; False when nobody waits."""
+        while self._line and self._line[0][2].done():
+            heapq.heappop(self._line)  # it gave up
+        return bool(self._line) and self._line[0][3] < below
 
     async def acquire(self) -> bool:
         """Take a slot, waiting for one."""
@@ -40,7 +47,8 @@ class RankedSemaphore:
             return True
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        heapq.heappush(self._line, (loop.time() + HANDICAP.get(), next(self._tickets), turn))
+        handicap = HANDICAP.get()
+        heapq.heappush(self._line, (loop.time() + handicap, next(self._tickets), turn, handicap))
         try:
             await turn
         except asyncio.CancelledError:
@@ -53,7 +61,7 @@ class RankedSemaphore:
     def release(self) -> None:
         """Give a slot back: to who is next, or to whoever comes."""
         while self._line:
-            _, _, turn = heapq.heappop(self._line)
+            _, _, turn, _ = heapq.heappop(self._line)
             if not turn.done():
                 turn.set_result(None)
                 return

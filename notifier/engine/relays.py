@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from notifier.engine.deadlines import QUEUE_SHARE, Deadlines
+from notifier.engine.lines import whole_lines
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState
 from notifier.engine.replies import LOGIN_CODES
 from notifier.engine.smtp import BeforeDot, Mail
@@ -119,7 +120,9 @@ class SmtpRelays:
             for place in range(len(mails)):
                 ended(place, Broken("", Phase.CONNECT, "no relay is configured", False, "connection"), 0.0)
             return
-        errands = [Errand(place, mail, Deadlines(self._timeout)) for place, mail in enumerate(mails)]
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        errands = [Errand(place, mail, Deadlines(self._timeout, clock, begun)) for place, mail in enumerate(mails)]
         try:
             await Lanes(self._pools[0], errands, first_ended).run(self._connections)
             if elsewhere:
@@ -178,18 +181,10 @@ def checked(
     ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all but
     the final dot; if it raises, the dot is not sent.
     """
-    return Mail(_safe(sender), _safe(recipient), _whole_lines(content), smtputf8, before_final_dot, expires)
+    return Mail(_safe(sender), _safe(recipient), whole_lines(content), smtputf8, before_final_dot, expires)
 
 
 def _safe(address: str) -> str:
     if not address or _UNSAFE.search(address):
         raise InvalidAddress(f"{len(address)} characters that cannot stand in an SMTP command: control, space, < or >")
     return address
-
-
-def _whole_lines(content: bytes) -> bytes:
-    """A lone CR or LF is read as a line end by some relays: a body could end early and smuggle a second mail."""
-    ends = content.count(b"\r\n")
-    if not content.endswith(b"\r\n") or content.count(b"\n") != ends or content.count(b"\r") != ends:
-        raise ValueError("the content of a mail must have CRLF line ends only, and end with one")
-    return content

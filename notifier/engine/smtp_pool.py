@@ -7,6 +7,7 @@ A new connection costs about 0.5 ms and a TLS handshake much more, so connection
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from notifier.engine.ranked import RankedSemaphore
@@ -23,7 +24,7 @@ FEWER_FOR_S = 60.0
 
 
 class SmtpPool:
-    """Connections to one relay: `take` one, use it, `give_back`."""
+    """Connections to one relay: `reserve` one, `take` it, use it, `give_back`."""
 
     def __init__(self, breaker: RelayBreaker, open_one: Open, *, connections: int, mails: int, clock: Clock) -> None:
         self.breaker = breaker
@@ -39,29 +40,43 @@ class SmtpPool:
         """Whether the relay is up, and why not."""
         return self.breaker.state
 
-    async def take(self, until: float) -> Connection | Rejected | Broken | Paused:
-        """A connection, waiting for a free one until then (loop time), or why there is none."""
-        while True:
-            try:
-                await self._slot(until)
-            except TimeoutError:
-                why = "no connection to the relay became free in time"
-                return Broken(self.breaker.state.relay, Phase.QUEUE, why, False, "timeout")
-            if (paused := self.breaker.admits()) is not None:
-                self._slots.release()
-                return paused
-            try:
-                taken = await self._fill_slot()
-            except BaseException:
-                self.breaker.given_up()
-                raise
-            if isinstance(taken, Connection) or not self._serves_others(taken):
-                return taken
-
     @property
-    def is_waited_for(self) -> bool:
-        """Whether somebody waits for a connection."""
-        return self._slots.in_demand
+    def free(self) -> int:
+        """Connections that may be had without waiting for one; what they are good for shows when they are used."""
+        return self._slots.free
+
+    def wanted(self, below: float = math.inf) -> bool:
+        """Whether who waits next for a connection has a smaller handicap (`ranked`) than this."""
+        return self._slots.wanted(below)
+
+    async def reserve(self, until: float) -> Broken | None:
+        """Wait for a free connection until then (loop time); `take` or `pass_on` what was reserved."""
+        try:
+            await self._slot(until)
+        except TimeoutError:
+            return self.nothing_free()
+        return None
+
+    def nothing_free(self) -> Broken:
+        """What becomes of a mail that has waited in vain."""
+        why = "no connection to the relay became free in time"
+        return Broken(self.breaker.state.relay, Phase.QUEUE, why, False, "timeout")
+
+    def pass_on(self) -> None:
+        """What was reserved is not needed."""
+        self._slots.release()
+
+    async def take(self) -> Connection | Rejected | Broken | Paused | None:
+        """The connection that was reserved, or why there is none; None: another one has to be waited for."""
+        if (paused := self.breaker.admits()) is not None:
+            self._slots.release()
+            return paused
+        try:
+            taken = await self._fill_slot()
+        except BaseException:
+            self.breaker.given_up()
+            raise
+        return taken if isinstance(taken, Connection) or not self._serves_others(taken) else None
 
     def lends_on(self, connection: Connection) -> bool:
         """Whether the one who has it may carry one more mail than the present one with it."""

@@ -21,21 +21,28 @@ _BEFORE = re.compile(
     % ("|".join(Channel).encode(), "|".join(Priority).encode())
 )
 _AFTER = b"}" + AFTER
-#: Every delivery names its event; a key of an event's data may be called so too, which makes a batch look larger.
-_DELIVERY = b'"event":'
+#: Deliveries come after the events, and each names its event. Keys of an event's data may be called so too, which makes a
+#: batch look larger.
+_DELIVERIES, _DELIVERY = b',"deliveries":[', b'"event":'
 
 
 class Unread:
     """One task's argument. What it says of itself before it is read is only what the lanes go by."""
 
-    __slots__ = ("_raw", "_read", "deliveries", "queue")
+    __slots__ = ("_deliveries", "_raw", "_read", "queue")
 
     def __init__(self, raw: bytes, queue: str, read: Callable[[bytes], Any]) -> None:
         self.queue = queue
-        self.deliveries = min(MAX_WAITING, raw.count(_DELIVERY))
-        """At most; a batch says so many when it is read."""
+        self._deliveries = -1
         self._raw = raw
         self._read = read
+
+    @property
+    def deliveries(self) -> int:
+        """How many it has at most; it says so itself when it is read. Counted once: Celery asks for the body twice."""
+        if self._deliveries < 0:
+            self._deliveries = min(MAX_WAITING, self._raw.count(_DELIVERY, max(0, self._raw.find(_DELIVERIES))))
+        return self._deliveries
 
     def __repr__(self) -> str:
         """For Celery's logs and Flower: never the content."""
@@ -47,6 +54,7 @@ class Unread:
 
     def read(self) -> Any:
         """The batch's JSON object; once, for the bytes are given up. Raises `InvalidBatch` when it is none."""
+        self._deliveries = self.deliveries
         raw, self._raw = self._raw, b""
         try:
             [[wire], _, _] = self._read(raw)

@@ -7,16 +7,16 @@ SMTPUTF8 from the relay (RFC 6531). Errors never quote the address: they end up 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import email_validator
 from email_validator import EmailNotValidError, validate_email
 
+from notifier.domain.value import value
 from notifier.errors import InvalidAddress
 
-#: Addresses whose reading is remembered: the library takes 30 µs for one, and events name the same people again.
-REMEMBERED = 20_000
+#: Addresses whose reading by the library is remembered: it takes 30 µs for one, and events name the same people again.
+REMEMBERED = 5_000
 
 #: Companies do have mail on ``.local`` and on the machine itself; whether it can be delivered is the relay's business.
 #: The library documents this list as the way to say so.
@@ -32,7 +32,7 @@ _NAMED = re.compile(r"^\s*(?P<name>[^<>]*?)\s*<(?P<address>[^<>]+)>\s*$")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Address:
     """An address that can be written into a command and a header as it is."""
 
@@ -42,7 +42,7 @@ class Address:
     """The local part is not ASCII."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sender:
     """Who a mail is from."""
 
@@ -50,13 +50,17 @@ class Sender:
     address: Address
 
 
-@lru_cache(maxsize=REMEMBERED)
 def parse_address(text: str) -> Address:
     """Raises `InvalidAddress` with the reason. Spaces around it are not part of an address."""
     address = text.strip(" ")
     if _PLAIN.fullmatch(address) and len(address) <= 254:
         local, _, domain = address.rpartition("@")
         return Address(f"{local}@{domain.lower()}", smtputf8=False)
+    return _parse_any(address)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parse_any(address: str) -> Address:
     if _UNSAFE.search(address):
         raise InvalidAddress("the address contains a control character, a space, < or >")
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from functools import lru_cache
 
 #: RFC 5322 §2.1.1: lines should have at most 78 characters; RFC 2047 §2: 76 when they hold an encoded word.
 LINE = 76
@@ -43,12 +42,21 @@ def unstructured(name: str, text: str) -> str:
     return f"{name}: {_folded(words, len(name) + 2)}\r\n"
 
 
-@lru_cache(maxsize=4096)
 def mailbox(name: str, display: str, address: str) -> str:
     """A field with one mailbox, such as To: ``display <address>``, with its line end.
 
     In a name every white space is one space: readers fold them differently, and a name pads nothing.
     """
+    if not display:
+        return f"{name}: {address}\r\n"
+    # Nearly every name: a fifth of the time of the general way, with which it agrees (property test). Remembering
+    # fields helps nobody: the next mail is to somebody else.
+    if len(name) + len(display) + len(address) + 5 <= LINE and "=?" not in display and _ATOMS.fullmatch(display):
+        return f"{name}: {display} <{address}>\r\n"
+    return _any_mailbox(name, display, address)
+
+
+def _any_mailbox(name: str, display: str, address: str) -> str:
     phrase = _phrase(" ".join(clean(display).split()), len(name) + 2)
     if not phrase:
         return f"{name}: {address}\r\n"

@@ -15,6 +15,7 @@ from notifier.channels.email.attachments import File, file_part
 from notifier.channels.email.bodies import Part, text_part
 from notifier.channels.email.headers import mailbox, unstructured
 from notifier.domain.value import value
+from notifier.engine.lines import WholeLines, whole_lines
 
 
 @value
@@ -40,7 +41,10 @@ class Letter:
 def write(letter: Letter) -> bytes:
     """The whole mail: CRLF line ends only, ASCII unless an address is not."""
     body = _body(letter)
-    return _fields(letter).encode() + body.headers.encode() + b"\r\n" + body.content
+    head = whole_lines((_fields(letter) + body.headers).encode())
+    content = b"%b\r\n%b" % (head, body.content)
+    # The line ends of texts are written by `text_part`, and those of the head were counted; files bring more headers.
+    return content if letter.files else WholeLines(content)
 
 
 def message_id(delivery: str, hostname: str) -> str:
@@ -50,7 +54,7 @@ def message_id(delivery: str, hostname: str) -> str:
 
 def _fields(letter: Letter) -> str:
     return (
-        mailbox("From", letter.sender_name, letter.sender)
+        _from(letter.sender_name, letter.sender)
         + mailbox("To", letter.to_name, letter.to)
         + unstructured("Subject", letter.subject)
         + f"Date: {_date(int(letter.date))}\r\n"
@@ -59,6 +63,11 @@ def _fields(letter: Letter) -> str:
         # RFC 3834: no holiday replies to a machine.
         + "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
     )
+
+
+@lru_cache(maxsize=256)
+def _from(name: str, address: str) -> str:
+    return mailbox("From", name, address)
 
 
 def _unsubscribe(url: str) -> str:
@@ -92,10 +101,15 @@ def _multipart(subtype: str, parts: Sequence[Part], boundary: str) -> Part:
 
 def _unused(boundary: str, parts: Sequence[Part]) -> str:
     candidate, number = boundary, 0
-    while any(part.literal and candidate.encode() in part.content for part in parts):
+    while _occurs(candidate.encode(), parts):
         number += 1
         candidate = f"{boundary}_{number}"
     return candidate
+
+
+def _occurs(boundary: bytes, parts: Sequence[Part]) -> bool:
+    # One byte is found 20 times as fast, and this one is rare.
+    return any(part.literal and b"_" in part.content and boundary in part.content for part in parts)
 
 
 @lru_cache(maxsize=8)
