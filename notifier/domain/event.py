@@ -116,10 +116,8 @@ class Event(BaseModel):
                 f"specversion is {attributes.get('specversion')!r}, expected '1.0': this is not a CloudEvent 1.0",
                 "specversion",
             )
-        fields: dict[str, Any] = {}
-        extensions: dict[str, Any] = {}
-        for name, value in attributes.items():
-            (fields if name in _FIELDS else extensions)[name] = value
+        fields = dict(attributes)
+        extensions = {name: fields.pop(name) for name in attributes if name not in _FIELDS}
         del extensions["specversion"]
         if extensions:
             _check_extensions(extensions)

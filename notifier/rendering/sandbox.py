@@ -81,13 +81,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = dict(GLOBALS)
         self.compiled: dict[str, Template] = {}
         """Every template by name. Nothing is ever read from disk while rendering."""
-        self._escaping: dict[bool, EvalContext] = {}
+        self._escaping: dict[str | None, EvalContext] = {}
 
     def escaping(self, name: str | None) -> EvalContext:
         """How output is escaped, shared by all runs: nothing may change it, `{% autoescape %}` is `forbidden`."""
-        is_html = kind_of(name) == "html"
-        if (found := self._escaping.get(is_html)) is None:
-            found = self._escaping[is_html] = EvalContext(self, name)
+        if (found := self._escaping.get(name)) is None:
+            found = self._escaping[name] = EvalContext(self, name)
         return found
 
     def define(self, name: str, source: str) -> list[Reference]:

@@ -176,16 +176,9 @@ class Dispatch:
     def _prepare(
         self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
     ) -> tuple[list[Ready], list[Withheld]]:
-        ready: list[Ready] = []
-        withheld: list[Withheld] = []
-        for one in work:
-            pause()
-            match self._preparer.prepare(one, content, directory, now()):
-                case Ready() as result:
-                    ready.append(result)
-                case Withheld() as result:
-                    withheld.append(result)
-        return ready, withheld
+        prepared = self._preparer.prepare(work, content, directory, pause)
+        ready = [one for one in prepared if isinstance(one, Ready)]
+        return ready, [one for one in prepared if isinstance(one, Withheld)]
 
 
 def _withheld_record(one: Withheld, worker: str) -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRe
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
+from notifier.domain.message import EmailMessage, WebhookMessage
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Rule
@@ -22,6 +23,7 @@ from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.worker.deciding import Park
+from notifier.worker.recorder import now
 
 
 @value
@@ -80,15 +82,43 @@ class Directory:
     """Recipient key → why these recipients are suppressed; for addresses in the batch itself the claims say it."""
 
 
+@value
+class Draft:
+    """Rendered, not yet composed."""
+
+    work: Work
+    to: Mailbox | Endpoint
+    message: EmailMessage | WebhookMessage
+    late: tuple[int, ...] = ()
+    """See `Ready`."""
+
+
 class Preparer:
-    """Applies the gate and the templates to one delivery at a time; never raises for what a delivery contains."""
+    """Applies the gate and the templates to claimed deliveries; never raises for what a delivery contains."""
 
     def __init__(self, email: EmailChannel, webhook: WebhookChannel) -> None:
         self._email = email
         self._webhook = webhook
 
-    def prepare(self, work: Work, content: Content, directory: Directory, now: float) -> Prepared:
-        """Decide whether it goes, and make the bytes."""
+    def prepare(
+        self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
+    ) -> list[Prepared]:
+        """Decide which of them go, and make the bytes; ``pause`` is called between any two steps.
+
+        All are rendered, then all composed: one delivery after the other would take a fifth longer, because the
+        processor's caches then have to hold both steps.
+        """
+        drafts = list[Draft | Withheld]()
+        for one in work:
+            pause()
+            drafts.append(self._render(one, content, directory, now()))
+        prepared = list[Prepared]()
+        for draft in drafts:
+            pause()
+            prepared.append(draft if isinstance(draft, Withheld) else self._compose(draft, content, now()))
+        return prepared
+
+    def _render(self, work: Work, content: Content, directory: Directory, now: float) -> Draft | Withheld:
         delivery = work.delivery
         if (unwanted := gate(work, directory, now)) is not None:
             return unwanted
@@ -98,14 +128,12 @@ class Preparer:
             return _refused(work, Cause.RULE_MISSING, f"this worker's templates/ has no rule {delivery.rule!r}")
         try:
             if isinstance(delivery.to, EndpointRef):
-                return self._prepare_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
-            return self._prepare_email(work, content, _mailbox(delivery.to, directory), now)
-        except RenderError as error:
-            return _refused(work, Cause.RENDER_FAILED, str(error), content.renderer.hash(work.rule.template))
-        except InvalidDestination as error:
-            return _refused(work, Cause.BAD_DESTINATION, str(error))
+                return _render_webhook(work, content, directory.endpoints.get(delivery.to.endpoint))
+            return self._render_email(work, content, _mailbox(delivery.to, directory), now)
+        except (RenderError, InvalidDestination) as error:
+            return _impossible(work, content, error)
 
-    def _prepare_email(self, work: Work, content: Content, to: Mailbox, now: float) -> Ready:
+    def _render_email(self, work: Work, content: Content, to: Mailbox, now: float) -> Draft:
         rule, event, delivery = work.rule, work.event, work.delivery
         late = delivery.digest.late(now) if delivery.digest else ()
         context = event_context(
@@ -118,19 +146,35 @@ class Preparer:
         # Also of an email rule whose throttle collects the rest.
         is_digest = delivery.digest is not None or rule.channel is Channel.DIGEST
         render = content.renderer.digest if is_digest else content.renderer.email
-        message = render(rule.template, context, to.locale)
-        files = attachments(rule, event, content)
-        outgoing = self._email.compose(delivery, to, rule, message, now=now, attachments=files)
-        return Ready(work, outgoing, message.template, to.address, late)
+        return Draft(work, to, render(rule.template, context, to.locale), late)
 
-    def _prepare_webhook(self, work: Work, content: Content, endpoint: Endpoint | None) -> Prepared:
-        if endpoint is None:
-            return Withheld(work, Status.SKIPPED, "the endpoint was removed")
-        if endpoint.state is EndpointState.DISABLED:
-            return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
-        context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
-        message = content.renderer.webhook(work.rule.template, work.event, context)
-        return Ready(work, self._webhook.prepare(work.delivery, work.event, endpoint, message), message.template)
+    def _compose(self, draft: Draft, content: Content, now: float) -> Prepared:
+        work, to, message = draft.work, draft.to, draft.message
+        try:
+            if isinstance(to, Endpoint):
+                assert isinstance(message, WebhookMessage)  # noqa: S101 - rendered for this destination
+                return Ready(work, self._webhook.prepare(work.delivery, work.event, to, message), message.template)
+            assert isinstance(message, EmailMessage)  # noqa: S101 - rendered for this destination
+            files = attachments(work.rule, work.event, content)
+            outgoing = self._email.compose(work.delivery, to, work.rule, message, now=now, attachments=files)
+        except (RenderError, InvalidDestination) as error:
+            return _impossible(work, content, error)
+        return Ready(work, outgoing, message.template, to.address, draft.late)
+
+
+def _render_webhook(work: Work, content: Content, endpoint: Endpoint | None) -> Draft | Withheld:
+    if endpoint is None:
+        return Withheld(work, Status.SKIPPED, "the endpoint was removed")
+    if endpoint.state is EndpointState.DISABLED:
+        return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
+    context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
+    return Draft(work, endpoint, content.renderer.webhook(work.rule.template, work.event, context))
+
+
+def _impossible(work: Work, content: Content, error: RenderError | InvalidDestination) -> Withheld:
+    if isinstance(error, RenderError):
+        return _refused(work, Cause.RENDER_FAILED, str(error), content.renderer.hash(work.rule.template))
+    return _refused(work, Cause.BAD_DESTINATION, str(error))
 
 
 def _refused(work: Work, cause: Cause, why: str, template: str = "") -> Withheld:

@@ -21,8 +21,8 @@ _BEFORE = re.compile(
     % ("|".join(Channel).encode(), "|".join(Priority).encode())
 )
 _AFTER = b"}" + AFTER
-#: Deliveries come after the events, and each names its event. Keys of an event's data may be called so too, which makes a
-#: batch look larger.
+#: Deliveries come after the events, and each names its event. Keys of an event's data may be called so too, which makes
+#: a batch look larger.
 _DELIVERIES, _DELIVERY = b',"deliveries":[', b'"event":'
 
 
