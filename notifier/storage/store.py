@@ -8,7 +8,6 @@ repeats a pipeline once when its connection broke and nobody knows whether the f
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +17,7 @@ from redis.exceptions import NoScriptError
 from notifier.errors import StorageUnavailable
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import translate, translated
+from notifier.storage.slots import Slots
 from notifier.storage.wire import Exchanger, exchange_async
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Store:
         self.client = client
         self.round_trips = 0
         """Pipelines sent so far."""
-        self._slots = threading.BoundedSemaphore(connections)
+        self._slots = Slots(connections)
         self._exchanger = Exchanger(client)
 
     def run(self, operation: Operation[T]) -> T:
@@ -83,8 +83,7 @@ class Store:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        # Asked without a timeout first: gevent sets up a timer for each, and there nearly always is a slot.
-        if not (self._slots.acquire(blocking=False) or self._slots.acquire(timeout=SLOT_TIMEOUT_S)):
+        if not self._slots.acquire(SLOT_TIMEOUT_S):
             raise StorageUnavailable(_NO_SLOT)
         try:
             yield
