@@ -1,13 +1,15 @@
 """Mails that go together: each announced with the final dot of the one before, whatever becomes of that one."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from notifier.engine.ranked import HANDICAP
 from notifier.engine.relays import checked
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from tests.integration.engine.conftest import CONTENT, Posting, plain
-from tests.servers.faults import DROP, GARBAGE
+from tests.servers.faults import DROP, GARBAGE, HANG
 from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import EXTENSIONS, SmtpSink
 
@@ -38,6 +40,65 @@ def test_several_connections_share_a_batch(posting: Posting, sink: SmtpSink) -> 
     assert all(isinstance(one, Accepted) for one in ended)
     assert sorted(arrived(sink)) == sorted((f"r{number}@example.org",) for number in range(30))
     assert 1 < sink.counters.connections <= 4
+
+
+def test_a_mail_that_gets_no_answer_holds_up_nobody_but_itself(posting: Posting, sink: SmtpSink) -> None:
+    # Given a relay that falls silent on the connection that names one recipient
+    sink.reply("RCPT", HANG, matching="r0@")
+
+    # When a batch goes over two connections
+    ended = posting(plain(sink), connections=2, timeout=1.0).send_together(20)
+
+    # Then all others arrive over the second one
+    assert isinstance(ended[0], Broken)
+    assert all(isinstance(one, Accepted) for one in ended[1:])
+    assert len(arrived(sink)) == 19
+
+
+def test_batches_that_wait_for_each_other_arrive_once_and_leave_nothing_waiting(
+    posting: Posting, sink: SmtpSink
+) -> None:
+    # Given more batches than connections
+    post = posting(plain(sink), connections=2)
+    batches = [[checked("s@example.org", f"b{b}.r{n}@example.org", CONTENT) for n in range(15)] for b in range(5)]
+    ended: list[Transaction] = []
+
+    async def all_at_once() -> None:
+        told = lambda _, transaction, __: ended.append(transaction)  # noqa: E731
+        await asyncio.gather(*(post.relays.deliver_all(batch, told) for batch in batches))
+
+    # When they are sent at once
+    post.engine.run(all_at_once, timeout=PATIENCE_S)
+
+    # Then each mail arrives once, and the connections are free for others
+    assert len(ended) == 75
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert sorted(arrived(sink)) == sorted((mail.recipient,) for batch in batches for mail in batch)
+    assert sink.counters.connections == 2
+    assert all(isinstance(one, Accepted) for one in post.send_together(4))
+
+
+def test_a_mail_more_urgent_than_a_batch_does_not_wait_for_all_of_it(posting: Posting, sink: SmtpSink) -> None:
+    # Given a batch that has begun to go over the only connection
+    post = posting(plain(sink), connections=1)
+    batch = [checked("s@example.org", f"r{n}@example.org", CONTENT) for n in range(600)]
+    urgent = checked("s@example.org", "urgent@example.org", CONTENT)
+
+    async def urgent_last() -> None:
+        begun = asyncio.Event()
+        HANDICAP.set(60.0)
+        mailing = asyncio.create_task(post.relays.deliver_all(batch, lambda *_: begun.set()))
+        await begun.wait()
+        HANDICAP.set(0.0)
+        await post.relays.deliver_all([urgent], lambda *_: None)
+        await mailing
+
+    # When somebody more urgent comes
+    post.engine.run(urgent_last, timeout=PATIENCE_S)
+
+    # Then it is let past, and all arrive
+    assert ("urgent@example.org",) in arrived(sink)[:-1]
+    assert len(set(arrived(sink))) == 601
 
 
 def test_a_connection_carries_no_more_mails_than_it_may(posting: Posting, sink: SmtpSink) -> None:

@@ -56,6 +56,29 @@ def test_who_has_waited_longer_than_its_handicap_goes_before_who_comes() -> None
     assert asyncio.run(run()) == ["newsletter", "password"]
 
 
+def test_whether_a_slot_is_wanted_goes_by_who_is_next() -> None:
+    async def run() -> list[bool]:
+        # Given one slot, taken, that nobody waits for
+        slots = RankedSemaphore(1)
+        await slots.acquire()
+        nobody = slots.wanted()
+
+        # When a newsletter comes, then a password, then both give up
+        first = asyncio.create_task(_wait(slots, "newsletter", 60.0, []))
+        await asyncio.sleep(0)
+        newsletter = [slots.wanted(), slots.wanted(below=60.0)]
+        second = asyncio.create_task(_wait(slots, "password", 0.0, []))
+        await asyncio.sleep(0)
+        password = slots.wanted(below=60.0)
+        first.cancel()
+        second.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+        return [nobody, *newsletter, password, slots.wanted()]
+
+    # Then it is wanted while somebody waits, and by somebody more urgent than a newsletter only while the password does
+    assert asyncio.run(run()) == [False, True, False, True, False]
+
+
 class Takers:
     """Those that wait for slots, and how many hold one."""
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifier.channels.email import headers
 from notifier.channels.email.attachments import File
 from notifier.channels.email.headers import clean
 from notifier.channels.email.mime import Letter, write
@@ -105,6 +106,17 @@ def test_every_header_says_what_was_meant(subject: str, sender_name: str, to_nam
     assert named(content, "To") == (" ".join(clean(to_name).split()), LETTER.to)
     assert message["Message-ID"] == "<dlv_abcdefghijklmnopqrstuvwxyz@mail.example.org>"
     assert message["Date"].datetime.timestamp() == LETTER.date
+
+
+@given(st.text(st.sampled_from("Jo .=?'-9é"), max_size=80), st.integers(1, 90))
+def test_the_short_cut_for_plain_names_writes_what_the_general_way_writes(display: str, length: int) -> None:
+    address = "a" * length + "@example.net"
+    assert headers.mailbox("To", display, address) == headers._any_mailbox("To", display, address)
+
+
+def test_a_line_end_that_slipped_into_a_header_is_refused() -> None:
+    with pytest.raises(ValueError, match="CRLF line ends only"):
+        write(letter(hostname="mail.example.org\n"))
 
 
 @settings(max_examples=300)
