@@ -15,7 +15,7 @@ from notifier.channels.email.attachments import File, file_part
 from notifier.channels.email.bodies import Part, text_part
 from notifier.channels.email.headers import mailbox, unstructured
 from notifier.domain.value import value
-from notifier.engine.lines import WholeLines, whole_lines
+from notifier.engine.lines import WholeLines, are_whole
 
 
 @value
@@ -41,10 +41,10 @@ class Letter:
 def write(letter: Letter) -> bytes:
     """The whole mail: CRLF line ends only, ASCII unless an address is not."""
     body = _body(letter)
-    head = whole_lines((_fields(letter) + body.headers).encode())
+    head = (_fields(letter) + body.headers).encode()
     content = b"%b\r\n%b" % (head, body.content)
-    # The line ends of texts are written by `text_part`, and those of the head were counted; files bring more headers.
-    return content if letter.files else WholeLines(content)
+    # `text_part` writes the line ends of texts, so the head's are left to count; files bring headers of their own.
+    return WholeLines(content) if not letter.files and are_whole(head) else content
 
 
 def message_id(delivery: str, hostname: str) -> str:

@@ -15,6 +15,7 @@ from notifier.channels.email import headers
 from notifier.channels.email.attachments import File
 from notifier.channels.email.headers import clean
 from notifier.channels.email.mime import Letter, write
+from notifier.engine.lines import whole_lines
 
 LETTER = Letter(
     id="dlv_abcdefghijklmnopqrstuvwxyz",
@@ -114,9 +115,10 @@ def test_the_short_cut_for_plain_names_writes_what_the_general_way_writes(displa
     assert headers.mailbox("To", display, address) == headers._any_mailbox("To", display, address)
 
 
-def test_a_line_end_that_slipped_into_a_header_is_refused() -> None:
+def test_a_line_end_that_slipped_into_a_header_is_found_before_the_mail_leaves() -> None:
+    assert whole_lines(write(letter()))
     with pytest.raises(ValueError, match="CRLF line ends only"):
-        write(letter(hostname="mail.example.org\n"))
+        whole_lines(write(letter(hostname="mail.example.org\n")))
 
 
 @settings(max_examples=300)
