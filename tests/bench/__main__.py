@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import report
+from tests.bench import gauges, report
 from tests.bench.bars import percentile
 from tests.bench.figures import Figure, Sizes
 from tests.bench.progress import say
@@ -27,9 +27,9 @@ LIMIT_S, QUICK_LIMIT_S = 1200.0, 60.0
 def main() -> int:
     """The exit code."""
     options = _parse()
-    about, figures, failed = report.machine(), list[Figure](), False
+    about, figures, stolen, failed = report.machine(), list[Figure](), list[float](), False
     try:
-        _measure(options, figures)
+        _measure(options, figures, stolen)
     except (ServerMissing, BenchFailed) as error:
         say(f"failed, and not in the tables: {error}")
         failed = True
@@ -38,8 +38,11 @@ def main() -> int:
             say(f"no scenario's name contains {' or '.join(options.only)}")
         return 1 if failed else 2
     _print(options, figures)
+    if any(stolen):
+        shares = ", ".join(f"{share:.0%}" for share in stolen)
+        print(f"\nOf the CPU time that the runs asked for, the hypervisor gave to other machines: {shares}.")
     if options.json:
-        Path(options.json).write_text(report.document(figures, about) + "\n")
+        Path(options.json).write_text(report.document(figures, {**about, "stolen": stolen}) + "\n")
     return 1 if failed else 0
 
 
@@ -64,8 +67,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace, figures: list[Figure]) -> None:
-    """Adds each figure as it is known, so that a scenario that fails takes none with it."""
+def _measure(options: argparse.Namespace, figures: list[Figure], stolen: list[float]) -> None:
+    """Adds each figure as it is known, so that a scenario that fails takes none with it; and what a run did not get."""
     sizes = Sizes.quick() if options.quick else Sizes()
     runs, limit = (1, QUICK_LIMIT_S) if options.quick else (options.runs, LIMIT_S)
     began = time.monotonic()
@@ -74,9 +77,10 @@ def _measure(options: argparse.Namespace, figures: list[Figure]) -> None:
         stage = Stage(Path(directory))
         try:
             for number in range(1, runs + 1):
-                started = time.monotonic()
+                started, wanted = time.monotonic(), gauges.Wanted.now()
                 _run(stage, sizes, options.only, f"run {number} of {runs}", figures)
                 took = time.monotonic() - started
+                stolen.append(gauges.Wanted.now().stolen_since(wanted))
                 if number < runs and time.monotonic() - began + took > limit:
                     say(f"stopping after run {number}: another would end after the limit of {limit:.0f} s")
                     break

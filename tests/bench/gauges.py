@@ -20,6 +20,26 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_ticks(_stat(Path(f"/proc/{pid}/stat"))) for pid in pids) / _TICKS_PER_S
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """CPU time that everything on this machine has asked for since it started, in ticks."""
+
+    had: int
+    stolen: int
+    """What the hypervisor gave to other machines instead; always 0 on a machine of its own."""
+
+    @classmethod
+    def now(cls) -> "Wanted":
+        """From /proc/stat (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal."""
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return cls(sum(ticks[:3]) + sum(ticks[5:7]), ticks[7])
+
+    def stolen_since(self, before: "Wanted") -> float:
+        """The share that others got of what was asked for between two looks."""
+        stolen = self.stolen - before.stolen
+        return stolen / max(1, stolen + self.had - before.had)
+
+
 def session_of(leader: int) -> list[int]:
     """Every process in the session that a server's first process leads: a broker is several."""
     found = []
