@@ -25,8 +25,8 @@ class Faults:
         self._replace = replace
         self._dice = random.Random(20261121)
         self._deck: list[str] = []
-        self.done: list[tuple[float, str]] = []
-        """When each began (unix time), and its name."""
+        self.done: list[tuple[float, float, str]] = []
+        """When each began and when it had struck (unix times), and its name."""
 
     def pause(self) -> float:
         """Seconds until the next one."""
@@ -38,19 +38,20 @@ class Faults:
             self._deck = ["a worker killed with kill -9", "Redis restarted", "the relay answers 451 to a fifth for 5 s"]
             self._dice.shuffle(self._deck)
         name = self._deck.pop()
-        self.done.append((time.time(), name))
-        {"a": self._kill, "R": self._stage.redis.restart, "t": self._refuse}[name[0]]()
+        began = time.time()
+        struck = {"a": self._kill, "R": self._restart, "t": self._refuse}[name[0]]()
+        self.done.append((began, struck, name))
         return name
 
     def counts(self) -> Counter[str]:
         """How often each was done."""
-        return Counter(name for _, name in self.done)
+        return Counter(name for _, _, name in self.done)
 
     def causes(self, moments: Iterable[float]) -> Counter[str]:
-        """Which fault began within two seconds after each of these moments: what was under way when it did."""
+        """Which fault struck within two seconds after each of these moments: what was under way when it did."""
         causes = Counter[str]()
         for moment in moments:
-            near = (name for began, name in self.done if 0 <= began - moment <= _UNDER_WAY_S)
+            near = (name for began, struck, name in self.done if began - _UNDER_WAY_S <= moment <= struck)
             causes[next(near, "no fault near")] += 1
         return causes
 
@@ -58,11 +59,18 @@ class Faults:
         """The second worker stops as the first does."""
         self._stage.end(self._victim)
 
-    def _kill(self) -> None:
+    def _kill(self) -> float:
         self._victim.kill()
+        struck = time.time()
         self._victim = self._replace()
+        return struck
 
-    def _refuse(self) -> None:
+    def _restart(self) -> float:
+        self._stage.redis.restart()
+        return time.time()
+
+    def _refuse(self) -> float:
         self._relay.behave(Behaviour(share=_SHARE, reply="451 4.3.0 try again later"))
         time.sleep(_REFUSES_S)
         self._relay.behave(Behaviour())
+        return time.time()
