@@ -14,7 +14,8 @@ from tests.bench.workload import EMAIL, Kind
 
 #: Pings that open connections before those that are measured.
 _WARM = 10
-_EVERY_S = 0.05
+#: Seconds between two: long enough for an idle system to sleep.
+EVERY_S = 0.05
 
 Send = Callable[[int, str], None]
 """Publishes the ping of a number in a run."""
@@ -40,7 +41,7 @@ def ping(stage: Stage, name: str, count: int, run: str, send: Send) -> Figure:
     for number in range(_WARM + count):
         sent[workload.address(number, run)] = time.time()
         send(number, run)
-        time.sleep(_EVERY_S)
+        time.sleep(EVERY_S)
     came: dict[str, float] = {}
 
     def all_have_come() -> bool:

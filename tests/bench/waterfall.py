@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from tests.bench.pings import of_events
+from tests.bench.pings import EVERY_S, of_events
 from tests.bench.stage import Stage
 
 #: Together fewer than the mails one connection to a relay carries: connections are told apart once, at the end.
@@ -74,7 +74,7 @@ def ping_quietly(stage: Stage, count: int, run: str) -> list[float]:
     for number in range(count):
         published.append(time.time())
         of_events(stage)(number, run)
-        time.sleep(0.05)
+        time.sleep(EVERY_S)
     return published
 
 
