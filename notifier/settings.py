@@ -111,6 +111,10 @@ class Settings(BaseModel):
         le=100_000,
         description="Most deliveries one worker process is sending; more go back to the broker.",
     )
+    worker_one_cpu: bool = Field(
+        True,
+        description="Keep the two threads of a busy worker process on one CPU (Linux): Python lets one run at a time.",
+    )
     endpoint_disable_after: float = Field(
         5 * 86400, ge=0, description="Seconds of nothing but failures after which an endpoint is disabled; 0: never."
     )

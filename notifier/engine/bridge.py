@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,8 @@ class Engine:
         self._waiters = Waiters()
         self._calls: set[_Call[Any]] = set()
         self._thread = 0
+        self.native_thread = 0
+        """The kernel's id of its thread; 0 while there is none."""
         self._beat = 0.0
         self._accepting = False
         self._farewell: Waiter | None = None
@@ -201,6 +204,7 @@ class Engine:
         loop = uvloop.new_event_loop()
         loop.set_default_executor(_NoExecutor())
         self._thread = native("_thread", "get_ident")()
+        self.native_thread = threading.get_native_id()
         self._loop = loop
         self._pulse(loop)
         self._accepting = True
@@ -210,7 +214,7 @@ class Engine:
         finally:
             self._accepting = False
             self._loop = None
-            self._thread = 0
+            self._thread = self.native_thread = 0
             # Waking comes before closing: an error while closing must not leave anybody waiting.
             for call in list(self._calls):
                 call.fail(EngineStopped("the engine's loop ended while this ran; what it did is unknown"))

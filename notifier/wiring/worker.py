@@ -132,6 +132,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         ledger=ledger,
         owner=owner,
         grace=ours.grace,
+        one_cpu=ours.worker_one_cpu,
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
         checks=checks,
         channels=(email, transport),

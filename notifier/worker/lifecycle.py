@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,6 +33,7 @@ from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.lanes import Lanes
+from notifier.worker.placement import Placement, is_possible, pause
 from notifier.worker.prefetch import RoomForAll
 from notifier.worker.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.recorder import Recorder
@@ -101,6 +103,8 @@ class WorkerParts:
     ledger: Ledger
     owner: str
     grace: float
+    one_cpu: bool
+    """Whether its threads are to share a CPU (`placement`)."""
     health: HealthServer
     checks: WorkerChecks
     channels: tuple[Closes, ...]
@@ -125,6 +129,8 @@ def start(parts: WorkerParts) -> None:
     _beat_once(parts)
     gevent.spawn(_show_life, parts)
     gevent.spawn(_look_after_held, parts)
+    if parts.one_cpu and is_possible():
+        gevent.spawn(_stay_together, parts)
     parts.health.start()
 
 
@@ -165,6 +171,17 @@ def _look_after_held(parts: WorkerParts) -> None:
         except Exception:
             # A bug, with its trace; what is held must not stay for it until the worker is started again.
             _log.exception("held.crashed")
+
+
+def _stay_together(parts: WorkerParts) -> None:
+    placement = Placement((threading.get_native_id(), parts.engine.native_thread))
+    try:
+        while _current is parts:
+            gevent.sleep(pause())
+            placement.look()
+    except (OSError, ValueError) as error:
+        # A kernel or a container that forbids it, or shows its use of CPUs in another way: slower, and nothing else.
+        wide(_log, "placement.given_up", error=f"{type(error).__name__}: {error}")
 
 
 def _beat_once(parts: WorkerParts) -> None:

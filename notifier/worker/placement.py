@@ -1,0 +1,134 @@
+"""`Placement`: the hub's thread and the engine's share one CPU while their process is busy.
+
+Python's lock lets one of the two run at a time. On two CPUs each turn wakes the other CPU up, and what one thread has
+made the other one reads out of a foreign cache: 0.29 CPU-s per 1,000 mails, and 0.22 on one CPU, where a process sends
+half as many again (docs/performance.md). The kernel sees two threads that want to run and keeps them apart.
+
+Which CPU: the one the hub's thread is on, until others want it more than another one. An idle process is left to the
+kernel, and so is one whose affinity somebody set while it ran (`taskset`, a cpuset): theirs is the last word.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step.
+EVERY_S = 0.5
+#: Of a CPU: whoever uses less has little to win and is left to the kernel.
+BUSY = 0.3
+#: Of a CPU: so much more must others use here than elsewhere before a process moves.
+MARGIN = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """CPU seconds used up to a moment."""
+
+    at: float
+    """Seconds, of a clock that does not jump."""
+    own: float
+    """By this process."""
+    used: Mapping[int, float]
+    """Of each CPU, by anybody; what a hypervisor gave to others counts too."""
+
+
+def better_cpu(before: Reading, after: Reading, here: int, allowed: Collection[int]) -> int | None:
+    """Where others leave clearly more than on ``here``, which all of this process ran on; None when nowhere."""
+    seconds = max(after.at - before.at, 1e-9)
+    others = {cpu: (after.used[cpu] - before.used[cpu]) / seconds for cpu in sorted(allowed) if cpu in before.used}
+    if here not in others:
+        return None
+    others[here] -= (after.own - before.own) / seconds
+    best = min(others, key=others.__getitem__)
+    return best if others[here] - others[best] > MARGIN else None
+
+
+class Placement:
+    """Places some threads of this process together; `look` from time to time, always on the same thread."""
+
+    def __init__(
+        self, threads: Sequence[int], *, busy: float = BUSY, used: Callable[[], Mapping[int, float]] | None = None
+    ) -> None:
+        """``threads`` are native ids; where the first one runs is where it begins."""
+        self._threads = tuple(threads)
+        self.busy = busy
+        """Of a CPU: what its process must use to be kept together."""
+        self._used = used or used_of_each
+        self._allowed = self._set = os.sched_getaffinity(self._threads[0])
+        self._looked_at, self._own = time.monotonic(), time.process_time()
+        self._here = -1
+        self._before: Reading | None = None
+        """When it was last seen to be busy; None while the kernel places it."""
+
+    def look(self) -> None:
+        """See what was used since the last look, and move, stay or let go. Raises `OSError` where that is forbidden."""
+        at, own = time.monotonic(), time.process_time()
+        part = (own - self._own) / max(at - self._looked_at, 1e-9)
+        self._looked_at, self._own = at, own
+        mask = os.sched_getaffinity(self._threads[0])
+        if mask != self._set:
+            self._allowed = self._set = mask
+            self._before = None
+        if len(self._allowed) < 2:
+            return
+        if part > self.busy:
+            self._stay_together(Reading(at, own, self._used()))
+        else:
+            self._before = None
+            self._place(self._allowed)
+
+    def _stay_together(self, now: Reading) -> None:
+        if self._before is None:
+            self._here = cpu_of(self._threads[0])
+            self._place({self._here})
+        else:
+            better = better_cpu(self._before, now, self._here, self._allowed)
+            # Half of the time: of two processes that want to leave each other only one should.
+            if better is not None and random.random() < 0.5:  # noqa: S311
+                self._here = better
+                self._place({better})
+        self._before = now
+
+    def _place(self, cpus: set[int]) -> None:
+        if cpus != self._set:
+            for thread in self._threads:
+                os.sched_setaffinity(thread, cpus)
+            self._set = cpus
+
+
+def is_possible() -> bool:
+    """Whether this system lets a process choose its CPUs and says what is used of them."""
+    return hasattr(os, "sched_setaffinity") and Path("/proc/stat").exists()
+
+
+def pause() -> float:
+    """Seconds until the next look."""
+    return EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311 - keeps processes out of step
+
+
+def used_of_each() -> dict[int, float]:
+    """CPU → seconds used since the system started."""
+    return parse_stat(Path("/proc/stat").read_text())
+
+
+def parse_stat(text: str) -> dict[int, float]:
+    """CPU → seconds used, of ``/proc/stat`` (proc(5)): user, nice, system, irq, softirq and steal."""
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    found = {}
+    for line in text.splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+            found[int(name[3:])] = (user + nice + system + irq + softirq + steal) * tick
+    return found
+
+
+def cpu_of(thread: int) -> int:
+    """The CPU a thread of this process ran on last: field 39 of its ``stat`` (proc(5))."""
+    fields = Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[36])

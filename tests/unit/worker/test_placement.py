@@ -1,0 +1,143 @@
+"""The threads of a busy process share one CPU; which one depends on what others use; an idle one is let go."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.worker.placement import MARGIN, Placement, Reading, better_cpu, cpu_of, parse_stat, used_of_each
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its CPUs"
+)
+
+ALWAYS, NEVER = -1.0, float("inf")
+
+
+@pytest.fixture
+def cpus() -> set[int]:
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is one CPU only: nothing to choose")
+    return allowed
+
+
+@pytest.fixture
+def threads() -> Iterator[tuple[int, int]]:
+    """Two that live and do nothing."""
+    over = threading.Event()
+    both = [threading.Thread(target=over.wait) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    first, second = (thread.native_id or 0 for thread in both)
+    yield first, second
+    over.set()
+    for thread in both:
+        thread.join()
+
+
+def where(threads: tuple[int, int]) -> list[set[int]]:
+    return [os.sched_getaffinity(thread) for thread in threads]
+
+
+def test_the_threads_of_a_busy_process_come_to_the_cpu_of_the_first(cpus: set[int], threads: tuple[int, int]) -> None:
+    # Given a process that always counts as busy
+    placement = Placement(threads, busy=ALWAYS)
+
+    # When it looks, then both threads are where the first one was
+    placement.look()
+    assert where(threads) == [{cpu_of(threads[0])}] * 2
+
+
+def test_an_idle_process_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
+    # Given a process that was busy and then never is
+    placement = Placement(threads, busy=ALWAYS)
+    placement.look()
+    placement.busy = NEVER
+
+    # When it looks again, then its threads may run anywhere
+    placement.look()
+    assert where(threads) == [cpus, cpus]
+
+
+def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, int]) -> None:
+    # Given a busy process, and somebody else who uses all of every CPU but one
+    free = max(cpus)
+    used = dict.fromkeys(cpus, 0.0)
+    placement = Placement(threads, busy=ALWAYS, used=lambda: dict(used))
+    os.sched_setaffinity(threads[0], {min(cpus)})
+    os.sched_setaffinity(threads[0], cpus)
+
+    # When it looks a few times, because it moves half of the time only
+    for _ in range(100):
+        placement.look()
+        used.update({cpu: used[cpu] + 1e6 for cpu in cpus - {free}})
+
+    # Then it is on the free one, and stays
+    assert where(threads) == [{free}] * 2
+
+
+def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], threads: tuple[int, int]) -> None:
+    # Given a busy process that has its CPU
+    placement = Placement(threads, busy=ALWAYS)
+    placement.look()
+
+    # When somebody moves its threads to another CPU
+    theirs = min(cpus - os.sched_getaffinity(threads[0]))
+    for thread in threads:
+        os.sched_setaffinity(thread, {theirs})
+
+    # Then they stay there, busy or idle
+    placement.look()
+    placement.busy = NEVER
+    placement.look()
+    assert where(threads) == [{theirs}] * 2
+
+
+def test_what_the_process_uses_itself_is_not_what_others_use() -> None:
+    # Given a process that uses all of CPU 0, and others that use a fifth of CPU 1
+    before, after = Reading(0, 0, {0: 0, 1: 0}), Reading(10, 9.5, {0: 9.9, 1: 2})
+
+    # When a better one is asked for, then there is none
+    assert better_cpu(before, after, 0, {0, 1}) is None
+
+
+def test_a_cpu_that_another_process_wants_as_well_is_left_for_a_free_one() -> None:
+    # Given two processes that halve CPU 0, while CPU 1 has little to do and CPU 2 is not for us
+    before, after = Reading(0, 0, {0: 0, 1: 0, 2: 0}), Reading(10, 5, {0: 10, 1: 1, 2: 0})
+
+    # When a better one is asked for, then it is CPU 1
+    assert better_cpu(before, after, 0, {0, 1}) == 1
+
+
+@given(
+    used=st.dictionaries(st.integers(0, 7), st.floats(0, 10), min_size=2),
+    own=st.floats(0, 10),
+    here=st.integers(0, 7),
+    allowed=st.sets(st.integers(0, 9), min_size=1),
+)
+def test_nobody_moves_without_a_clear_gain(used: dict[int, float], own: float, here: int, allowed: set[int]) -> None:
+    # When ten seconds have passed, whoever used what
+    better = better_cpu(Reading(0, 0, dict.fromkeys(used, 0.0)), Reading(10, own, used), here, allowed)
+
+    # Then a better CPU is allowed, another one, and others use clearly less of it
+    if better is not None:
+        assert better in allowed
+        assert better != here
+        assert (used[here] - own - used[better]) / 10 > MARGIN
+
+
+def test_a_cpu_is_used_by_all_but_idling_and_waiting_for_disks() -> None:
+    # Given a line of proc(5): user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice
+    tick = os.sysconf("SC_CLK_TCK")
+    text = f"cpu 9 9 9 9 9 9 9 9 0 0\ncpu3 {tick} {tick} {tick} 77 77 {tick} {tick} {tick} 5 5\nintr 1 2\n"
+
+    # When it is read, then six of them count, by CPU, in seconds
+    assert parse_stat(text) == {3: pytest.approx(6.0)}
+
+
+def test_this_machine_says_what_is_used_of_every_cpu_we_may_use() -> None:
+    assert used_of_each().keys() >= os.sched_getaffinity(0)
