@@ -39,7 +39,7 @@ def task_message(channel: Channel, deliveries: int, batch: bytes, origin: str) -
     """The task that runs a batch, given as JSON; ``origin`` is whose it is, for Celery's tools."""
     task_id = str(uuid.uuid4())
     # Celery logs this and Flower shows it, so it says what the task is and names nobody (trap T46).
-    headers = _headers(task_name(channel), task_id, f"<{channel} batch of {deliveries}>", origin)
+    headers = headers_of(task_name(channel), task_id, f"<{channel} batch of {deliveries}>", origin)
     body = BEFORE + batch + AFTER
     if len(body) > COMPRESS_ABOVE:
         body = zlib.compress(body, _LEVEL)
@@ -47,7 +47,8 @@ def task_message(channel: Channel, deliveries: int, batch: bytes, origin: str) -
     return TaskMessage(task_id, headers, body)
 
 
-def _headers(task: str, task_id: str, arguments: str, origin: str) -> dict[str, Any]:
+def headers_of(task: str, task_id: str, arguments: str, origin: str) -> dict[str, Any]:
+    """What Celery's workers and tools read of a message."""
     return {
         "lang": "py",
         "task": task,

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pika
 import pytest
 from celery import Celery
 from celery.worker.request import Request
@@ -73,6 +74,17 @@ def test_our_message_equals_celerys_but_for_ids(app: Celery) -> None:
     assert (ours.exchange, ours.routing_key) == (sent["exchange"], sent["routing_key"])
 
 
+@pytest.mark.parametrize("size", [10, 2 * COMPRESS_ABOVE])
+def test_the_properties_are_encoded_as_pika_encodes_them(size: int) -> None:
+    # Given two tasks of one size: the second one's properties are the first one's with another id
+    first, second = (task_message(next(batch_of(size).batches())).properties for _ in range(2))
+
+    # When they are encoded, then each is what pika makes of it
+    for properties in (first, second):
+        assert b"".join(properties.encode()) == b"".join(pika.BasicProperties.encode(properties))
+    assert first.encode() != second.encode()
+
+
 def test_what_celery_logs_of_a_task_names_nobody() -> None:
     (batch,) = batch_of(10).batches()
     assert task_message(batch).properties.headers["argsrepr"] == "<email batch of 2>"
@@ -81,8 +93,6 @@ def test_what_celery_logs_of_a_task_names_nobody() -> None:
 @pytest.mark.parametrize("size", [10, 2 * COMPRESS_ABOVE])
 def test_a_stock_worker_reads_the_batch(app: Celery, broker_url: str, size: int) -> None:
     # Given a batch on a real broker, compressed when it is large
-    import pika
-
     apply_topology(broker_url)
     (batch,) = batch_of(size).batches()
     ours = task_message(batch)
