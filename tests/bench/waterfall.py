@@ -3,8 +3,11 @@
 The loopback device is listened to while one event is published every 50 ms, and every packet with content is told apart
 by whose connection it belongs to. So nothing of what is measured is changed, and what the broker, Redis and the relay
 take stands apart from what our processes take, the time to wake them included. Needs root.
+
+``--every 0.005`` publishes one every 5 ms instead: still one at a time, but nobody has slept long when it comes.
 """
 
+import argparse
 import socket
 import statistics
 import struct
@@ -51,15 +54,22 @@ class Packet:
 
 def main() -> None:
     """Print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.waterfall", description="An idle delivery, taken apart."
+    )
+    parser.add_argument(
+        "--every", type=float, default=EVERY_S, metavar="SECONDS", help=f"between two (default {EVERY_S})"
+    )
+    every = parser.parse_args().every
     with tempfile.TemporaryDirectory(prefix="notifier-waterfall-") as directory:
         Path(directory).chmod(0o755)
         stage = Stage(Path(directory))
         try:
             consumer, worker = stage.consumer(50), stage.worker()
-            ping_quietly(stage, WARM, "warm")
+            ping_quietly(stage, WARM, "warm", every)
             roles = {stage.rabbit.port: "broker", stage.redis.port: "redis", stage.mails.port: "relay"}
             with Listener() as listener:
-                published = ping_quietly(stage, PINGS, "measured")
+                published = ping_quietly(stage, PINGS, "measured", every)
                 stage.until_empty()
                 for role, process in (("consumer", consumer), ("worker", worker)):
                     roles |= dict.fromkeys(ports_of(process.popen.pid), role)
@@ -68,13 +78,13 @@ def main() -> None:
             stage.close()
 
 
-def ping_quietly(stage: Stage, count: int, run: str) -> list[float]:
+def ping_quietly(stage: Stage, count: int, run: str, every: float) -> list[float]:
     """When each event was published."""
     published = []
     for number in range(count):
         published.append(time.time())
         of_events(stage)(number, run)
-        time.sleep(EVERY_S)
+        time.sleep(every)
     return published
 
 
