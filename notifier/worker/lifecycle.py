@@ -179,9 +179,10 @@ def _stay_together(parts: WorkerParts) -> None:
         while _current is parts:
             gevent.sleep(pause())
             placement.look()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IndexError) as error:
         # A kernel or a container that forbids it, or shows its use of CPUs in another way: slower, and nothing else.
         wide(_log, "placement.given_up", error=f"{type(error).__name__}: {error}")
+        placement.give_up()
 
 
 def _beat_once(parts: WorkerParts) -> None:

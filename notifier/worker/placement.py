@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,12 @@ class Placement:
         else:
             self._before = None
             self._place(self._allowed)
+
+    def give_up(self) -> None:
+        """Leave its threads to the kernel for good, as far as it lets us."""
+        for thread in self._threads:
+            with suppress(OSError):
+                os.sched_setaffinity(thread, self._allowed)
 
     def _stay_together(self, now: Reading) -> None:
         if self._before is None:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 ALWAYS, NEVER = -1.0, float("inf")
+#: Beyond what the kernel gives (`pid_max`, proc(5)).
+ENDED = 2**22 + 1
 
 
 @pytest.fixture
@@ -95,6 +97,19 @@ def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], thr
     placement.busy = NEVER
     placement.look()
     assert where(threads) == [{theirs}] * 2
+
+
+def test_what_cannot_be_kept_together_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
+    # Given a busy process one of whose threads has ended
+    placement = Placement((threads[0], ENDED, threads[1]), busy=ALWAYS)
+
+    # When it looks, then the kernel says so in the middle of it
+    with pytest.raises(ProcessLookupError):
+        placement.look()
+
+    # And when it gives up, then the others may run anywhere
+    placement.give_up()
+    assert where(threads) == [cpus, cpus]
 
 
 def test_what_the_process_uses_itself_is_not_what_others_use() -> None:
