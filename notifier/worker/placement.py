@@ -21,7 +21,7 @@ from pathlib import Path
 #: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step.
 EVERY_S = 0.5
 #: Of a CPU: whoever uses less has little to win and is left to the kernel.
-BUSY = 0.3
+BUSY = 0.2
 #: Of a CPU: so much more must others use here than elsewhere before a process moves.
 MARGIN = 0.25
 
