@@ -47,9 +47,7 @@ class TaskProperties(pika.BasicProperties):  # type: ignore[misc]  # pika has no
 
 @lru_cache(maxsize=256)
 def _encoded(name: str, arguments: str, origin: str, compression: str | None) -> bytes:
-    headers = task.headers_of(name, _SOME_ID, arguments, origin)
-    if compression is not None:
-        headers["compression"] = compression
+    headers = task.headers_of(name, _SOME_ID, arguments, origin, compression)
     return b"".join(pika.BasicProperties.encode(TaskProperties(_SOME_ID, headers)))
 
 

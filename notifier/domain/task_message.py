@@ -39,15 +39,15 @@ def task_message(channel: Channel, deliveries: int, batch: bytes, origin: str) -
     """The task that runs a batch, given as JSON; ``origin`` is whose it is, for Celery's tools."""
     task_id = str(uuid.uuid4())
     # Celery logs this and Flower shows it, so it says what the task is and names nobody (trap T46).
-    headers = headers_of(task_name(channel), task_id, f"<{channel} batch of {deliveries}>", origin)
     body = BEFORE + batch + AFTER
+    compression = None
     if len(body) > COMPRESS_ABOVE:
-        body = zlib.compress(body, _LEVEL)
-        headers["compression"] = _ZLIB
-    return TaskMessage(task_id, headers, body)
+        body, compression = zlib.compress(body, _LEVEL), _ZLIB
+    arguments = f"<{channel} batch of {deliveries}>"
+    return TaskMessage(task_id, headers_of(task_name(channel), task_id, arguments, origin, compression), body)
 
 
-def headers_of(task: str, task_id: str, arguments: str, origin: str) -> dict[str, Any]:
+def headers_of(task: str, task_id: str, arguments: str, origin: str, compression: str | None = None) -> dict[str, Any]:
     """What Celery's workers and tools read of a message."""
     return {
         "lang": "py",
@@ -69,4 +69,5 @@ def headers_of(task: str, task_id: str, arguments: str, origin: str) -> dict[str
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
+        **({"compression": compression} if compression else {}),
     }

@@ -60,7 +60,8 @@ class Placement:
         self.busy = busy
         """Of a CPU: what its process must use to be kept together."""
         self._used = used or used_of_each
-        self._allowed = self._set = os.sched_getaffinity(self._threads[0])
+        self._allowed = self._set = set[int]()
+        """CPUs it was given, and those it has set; the first look finds both."""
         self._looked_at, self._own = time.monotonic(), time.process_time()
         self._here = -1
         self._before: Reading | None = None

@@ -66,17 +66,16 @@ def test_an_idle_process_is_left_to_the_kernel(cpus: set[int], threads: tuple[in
 
 
 def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, int]) -> None:
-    # Given a busy process, and somebody else who uses all of every CPU but one
-    free = max(cpus)
+    # Given a busy process that has its CPU, and then somebody else who uses all of every CPU but another one
     used = dict.fromkeys(cpus, 0.0)
     placement = Placement(threads, busy=ALWAYS, used=lambda: dict(used))
-    os.sched_setaffinity(threads[0], {min(cpus)})
-    os.sched_setaffinity(threads[0], cpus)
+    placement.look()
+    free = min(cpus - os.sched_getaffinity(threads[0]))
 
-    # When it looks a few times, because it moves half of the time only
+    # When it looks often, because it moves half of the time only
     for _ in range(100):
-        placement.look()
         used.update({cpu: used[cpu] + 1e6 for cpu in cpus - {free}})
+        placement.look()
 
     # Then it is on the free one, and stays
     assert where(threads) == [{free}] * 2
