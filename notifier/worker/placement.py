@@ -4,8 +4,9 @@ Python's lock lets one of the two run at a time. On two CPUs each turn wakes the
 made the other one reads out of a foreign cache: 0.29 CPU-s per 1,000 mails, and 0.22 on one CPU, where a process sends
 half as many again (docs/performance.md). The kernel sees two threads that want to run and keeps them apart.
 
-Which CPU: the one the hub's thread is on, until others want it more than another one. An idle process is left to the
-kernel, and so is one whose affinity somebody set while it ran (`taskset`, a cpuset): theirs is the last word.
+Which CPU: the one the hub's thread is on, until others want it too and there is room on another one. An idle process is
+left to the kernel, and so is one whose affinity somebody set while it ran (`taskset`, a cpuset): theirs is the last
+word.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from pathlib import Path
 EVERY_S = 0.5
 #: Of a CPU: whoever uses less has little to win and is left to the kernel.
 BUSY = 0.2
-#: Of a CPU: so much more must others use here than elsewhere before a process moves.
-MARGIN = 0.25
+#: Of a CPU: a process moves when all together use more than `FULL` of the one it is on and others more than `SHARED` of
+#: it, to one of which nobody uses `ROOM`.
+FULL, SHARED, ROOM = 0.9, 0.25, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,19 @@ class Reading:
 
 
 def better_cpu(before: Reading, after: Reading, here: int, allowed: Collection[int]) -> int | None:
-    """Where others leave clearly more than on ``here``, which all of this process ran on; None when nowhere."""
+    """Where there is room while ``here``, which all of this process ran on, is shared and full; None when nowhere.
+
+    Not where others use less than here: two processes that are kept on one CPU halve it, and all that the kernel places
+    then goes to the other one, until that has half as much to do as well.
+    """
     seconds = max(after.at - before.at, 1e-9)
-    others = {cpu: (after.used[cpu] - before.used[cpu]) / seconds for cpu in sorted(allowed) if cpu in before.used}
-    if here not in others:
+    used = {cpu: (after.used[cpu] - before.used[cpu]) / seconds for cpu in sorted(allowed) if cpu in before.used}
+    if here not in used or len(used) < 2:
         return None
-    others[here] -= (after.own - before.own) / seconds
-    best = min(others, key=others.__getitem__)
-    return best if others[here] - others[best] > MARGIN else None
+    all_here = used.pop(here)
+    is_shared = all_here > FULL and all_here - (after.own - before.own) / seconds > SHARED
+    best = min(used, key=used.__getitem__)
+    return best if is_shared and used[best] < 1 - ROOM else None
 
 
 class Placement:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.worker.placement import MARGIN, Placement, Reading, better_cpu, cpu_of, parse_stat, used_of_each
+from notifier.worker.placement import FULL, ROOM, SHARED, Placement, Reading, better_cpu, cpu_of, parse_stat, used_of_each
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its CPUs"
@@ -119,12 +119,20 @@ def test_what_the_process_uses_itself_is_not_what_others_use() -> None:
     assert better_cpu(before, after, 0, {0, 1}) is None
 
 
-def test_a_cpu_that_another_process_wants_as_well_is_left_for_a_free_one() -> None:
-    # Given two processes that halve CPU 0, while CPU 1 has little to do and CPU 2 is not for us
-    before, after = Reading(0, 0, {0: 0, 1: 0, 2: 0}), Reading(10, 5, {0: 10, 1: 1, 2: 0})
+def test_a_cpu_that_another_process_wants_as_well_is_left_for_one_with_room() -> None:
+    # Given two processes that halve CPU 0, as much used of CPU 1 by what goes where there is room, and CPU 2 not for us
+    before, after = Reading(0, 0, {0: 0, 1: 0, 2: 0}), Reading(10, 5, {0: 10, 1: 5, 2: 0})
 
     # When a better one is asked for, then it is CPU 1
     assert better_cpu(before, after, 0, {0, 1}) == 1
+
+
+def test_a_cpu_that_is_enough_for_all_on_it_is_kept() -> None:
+    # Given others who use a third of CPU 0 beside us, and nobody on CPU 1
+    before, after = Reading(0, 0, {0: 0, 1: 0}), Reading(10, 5, {0: 8.5, 1: 0})
+
+    # When a better one is asked for, then there is none
+    assert better_cpu(before, after, 0, {0, 1}) is None
 
 
 @given(
@@ -133,15 +141,17 @@ def test_a_cpu_that_another_process_wants_as_well_is_left_for_a_free_one() -> No
     here=st.integers(0, 7),
     allowed=st.sets(st.integers(0, 9), min_size=1),
 )
-def test_nobody_moves_without_a_clear_gain(used: dict[int, float], own: float, here: int, allowed: set[int]) -> None:
+def test_nobody_moves_without_a_reason(used: dict[int, float], own: float, here: int, allowed: set[int]) -> None:
     # When ten seconds have passed, whoever used what
     better = better_cpu(Reading(0, 0, dict.fromkeys(used, 0.0)), Reading(10, own, used), here, allowed)
 
-    # Then a better CPU is allowed, another one, and others use clearly less of it
+    # Then a better CPU is allowed, another one, has room, and the one that is left is full of others too
     if better is not None:
         assert better in allowed
         assert better != here
-        assert (used[here] - own - used[better]) / 10 > MARGIN
+        assert used[better] / 10 < 1 - ROOM
+        assert used[here] / 10 > FULL
+        assert (used[here] - own) / 10 > SHARED
 
 
 def test_a_cpu_is_used_by_all_but_idling_and_waiting_for_disks() -> None:
