@@ -11,28 +11,11 @@ from dataclasses import dataclass, field
 import orjson
 
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
-from notifier.domain.encoding import encode_delivery, encode_parts
+from notifier.domain.encoding import EncodedBatch, encode_delivery, join_parts
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.domain.rule import Channel, Priority
 from notifier.domain.trimming import trimmed
 from notifier.rules.planner import Planned
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedBatch:
-    """A `Batch` as the JSON that travels; `Batch.decode` reads it."""
-
-    channel: Channel
-    priority: Priority
-    deliveries: int
-    body: bytes
-    shard: int = 0
-
-    @property
-    def queue(self) -> str:
-        """The work queue it travels in."""
-        return queue_name(self.channel, self.priority, self.shard)
-
 
 #: An event's key, and what of its data is left out: two rules may leave out different parts.
 _EventKey = tuple[str, tuple[str, ...]]
@@ -107,5 +90,4 @@ class Batcher:
     def _close(self, lane: _Lane) -> None:
         batch = self._open.pop(lane)
         channel, priority, shard = lane
-        body = encode_parts(channel, priority, shard, batch.events, batch.deliveries)
-        self._closed.append(EncodedBatch(channel, priority, len(batch.deliveries), body, shard))
+        self._closed.append(join_parts(channel, priority, shard, batch.events, batch.deliveries))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pika
 
-from consumers.batching import EncodedBatch
 from consumers.publisher import Outgoing
 from notifier.domain import task_message as task
+from notifier.domain.encoding import EncodedBatch
 from notifier.domain.topology import TASKS_EXCHANGE
 
 #: Stands where a task's id goes: as long as every other one, and in nobody's message.

@@ -22,8 +22,8 @@ MAX_BYTES = 256 * 1024
 SCHEMA_VERSION: Final = 1
 
 
-class Batch(BaseModel):
-    """What a ``notifier.email``, ``notifier.webhook`` or ``notifier.digest`` task takes as its only argument."""
+class Frame(BaseModel):
+    """What a batch says of itself, before its events and deliveries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,8 +32,6 @@ class Batch(BaseModel):
     priority: Priority
     shard: Annotated[int, Field(ge=0, le=SHARDS)] = 0
     """Which queue of its lane it travels in; 0 is the lane's own. Retries and replays come back to it."""
-    events: list[Event]
-    deliveries: Annotated[list[Delivery], Field(min_length=1)]
 
     @property
     def queue(self) -> str:
@@ -44,6 +42,13 @@ class Batch(BaseModel):
     def task(self) -> str:
         """The Celery task that runs it."""
         return task_name(self.channel)
+
+
+class Batch(Frame):
+    """What a ``notifier.email``, ``notifier.webhook`` or ``notifier.digest`` task takes as its only argument."""
+
+    events: list[Event]
+    deliveries: Annotated[list[Delivery], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _events_are_there(self) -> Batch:

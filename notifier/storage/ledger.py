@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from notifier.domain.delivery import DeliveryRecord, Status
+from notifier.domain.waiting import Waiting
 from notifier.storage import claims, lookup, recording, registration
 from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
 from notifier.storage.commands import Operation
@@ -140,9 +141,12 @@ class Ledger:
         moment = self._clock() if now is None else now
         return self._run(recording.record(records, now=moment, retention=self._retention.of))
 
-    def hold(self, requests: Sequence[ClaimRequest], reasons: Sequence[str]) -> list[Status]:
-        """Deliveries that wait for their endpoint become held; says what each is now (sending, or an end, stays)."""
-        return self._run(recording.hold(requests, reasons, now=self._clock(), open_for=self._retention.open))
+    def hold(self, waiting: Sequence[tuple[Waiting, str]]) -> list[Status]:
+        """Deliveries that wait for their endpoint, with the reasons, become held.
+
+        Says what each is now: sending, or an end, stays.
+        """
+        return self._run(recording.hold(waiting, now=self._clock(), open_for=self._retention.open))
 
     def skip(self, ids: Sequence[str], reason: str) -> list[Status]:
         """Held deliveries that nobody wants any more; says what each is now."""

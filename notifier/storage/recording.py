@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from notifier.domain.delivery import Attempt, Status
+from notifier.domain.rule import Channel
 from notifier.domain.value import value
+from notifier.domain.waiting import Waiting
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -70,27 +72,27 @@ def _write(entry: Record, now: float, keep: float, head: str) -> Call:
     )
 
 
-def hold(
-    requests: Sequence[ClaimRequest], reasons: Sequence[str], *, now: float, open_for: float
-) -> Operation[list[Status]]:
+def hold(waiting: Sequence[tuple[Waiting, str]], *, now: float, open_for: float) -> Operation[list[Status]]:
     """Write that deliveries wait for their endpoint, without claiming them: held, unless somebody sends it or it ended.
 
     The record of one that Redis lost is written anew, so that what is held is always visible.
     """
     present, keep = stamp(now), milliseconds(open_for)
 
-    def write(one: ClaimRequest, reason: str, head: str = ASK) -> Call:
-        return run_script(
-            "hold", [keys.delivery(one.delivery.id)], present, clean(reason), head, keep, one.delivery.attempt
-        )
+    def write(one: Waiting, reason: str, head: str = ASK) -> Call:
+        return run_script("hold", [keys.delivery(one.id)], present, clean(reason), head, keep, one.attempt)
 
-    asked = list(zip(requests, reasons, strict=True))
-    replies = yield [write(one, reason) for one, reason in asked]
+    replies = yield [write(one, reason) for one, reason in waiting]
     if lost := [i for i, reply in enumerate(replies) if reply == "lost"]:
-        again = yield [write(*asked[i], head=requests[i].head()) for i in lost]
+        again = yield [write(*waiting[i], head=_head(waiting[i][0])) for i in lost]
         for i, reply in zip(lost, again, strict=True):
             replies[i] = reply
     return [Status(reply) for reply in replies]
+
+
+def _head(waiting: Waiting) -> str:
+    delivery, event = waiting.read()
+    return ClaimRequest(delivery, Channel.WEBHOOK, event).head()
 
 
 def skip(ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:

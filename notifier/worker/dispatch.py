@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 import gevent
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Attempt, Delivery, RecipientRef, Status
+from notifier.domain.delivery import Attempt, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.rule import Priority
+from notifier.domain.waiting import RawBatch
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.rules.content import Content
@@ -36,6 +37,7 @@ from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
 from notifier.worker.resuming import Resuming
 from notifier.worker.sending import Sender, Settled
+from notifier.worker.shelving import read_ended
 from notifier.worker.throttling import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
@@ -82,7 +84,7 @@ class Dispatch:
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
-    def run(self, batch: Batch, turn: Turn = UNCOUNTED) -> None:
+    def run(self, batch: RawBatch, turn: Turn = UNCOUNTED) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
         if self._relaying.postpones(batch) or not self._etiquette.begin(batch):
             return
@@ -91,15 +93,16 @@ class Dispatch:
         finally:
             self._etiquette.end(batch)
 
-    def _run_twice(self, batch: Batch, turn: Turn) -> None:
+    def _run_twice(self, batch: RawBatch, turn: Turn) -> None:
         orphans = self._run_once(batch, turn, patient=True)
-        if orphans:
+        if orphans is not None:
             # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
             # a batch that kills every worker would never reach its delivery limit.
             gevent.sleep(ORPHAN_LOOK_S)
-            self._run_once(batch.narrowed(orphans), turn)
+            self._run_once(RawBatch.read(orphans.encode()), turn)
 
-    def _run_once(self, batch: Batch, turn: Turn, *, patient: bool = False) -> list[Delivery]:
+    def _run_once(self, batch: RawBatch, turn: Turn, *, patient: bool = False) -> Batch | None:
+        """Returns what another worker has or had, if ``patient``."""
         content = self._content.current
         gated = self._etiquette.sort(batch)
         shelving = self._etiquette.shelve(batch, gated)
@@ -110,11 +113,12 @@ class Dispatch:
             if gated.batch is not None:
                 self._run_claimed(gated.batch, content, claims, gated, turn)
             turn.narrow(0)
-            self._resuming.finish(batch, shelving.wait())
+            for shelved, ended in read_ended(shelving.wait(), batch.priority, batch.shard):
+                self._resuming.finish(shelved, ended)
         except BaseException:
             self._release(claims.work)
             raise
-        return claims.orphans
+        return gated.batch.narrowed(claims.orphans) if gated.batch is not None and claims.orphans else None
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated, turn: Turn) -> None:
         directory = self._directory(claims.work, gated.endpoints)

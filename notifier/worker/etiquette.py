@@ -14,6 +14,7 @@ from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import EndpointRef
 from notifier.domain.rule import Priority
+from notifier.domain.waiting import RawBatch, Waiting
 from notifier.logs import get, wide
 from notifier.worker.consequences import Consequences
 from notifier.worker.following import Publishes
@@ -57,26 +58,27 @@ class Etiquette:
         self._most = most_in_flight
         self._in_flight = 0
 
-    def begin(self, batch: Batch) -> bool:
+    def begin(self, batch: RawBatch) -> bool:
         """Whether the worker takes a batch on; if not, the broker has it again, delayed. `end` follows a True.
 
         High batches it always does: they must not wait for others, and their prefetch bounds them.
         """
-        size = len(batch.deliveries)
+        size = batch.size
         under_way = self._in_flight + self._stragglers.under_way
         if batch.priority is not Priority.HIGH and under_way and under_way + size > self._most:
-            hold(lambda: self._publisher.send(batch, after=FULL_AWAY_S), "queue a batch for later")
+            whole = batch.decode()
+            hold(lambda: self._publisher.send(whole, after=FULL_AWAY_S), "queue a batch for later")
             metrics.BATCHES_REJECTED.labels("full").inc()
             wide(_log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way)
             return False
         self._in_flight += size
         return True
 
-    def end(self, batch: Batch) -> None:
+    def end(self, batch: RawBatch) -> None:
         """The batch has ended, but for those it left behind."""
-        self._in_flight -= len(batch.deliveries)
+        self._in_flight -= batch.size
 
-    def sort(self, batch: Batch) -> Gated:
+    def sort(self, batch: RawBatch) -> Gated:
         """What may be sent now, and what must wait."""
         return self._gate.sort(batch)
 
@@ -95,10 +97,10 @@ class Etiquette:
         if len(settled) == len(ready):
             return
         ended = {one.work.delivery.id for one in settled}
-        left = [one.work.delivery for one in ready if one.work.delivery.id not in ended]
+        left = [Waiting.of(one.work.delivery, one.work.event) for one in ready if one.work.delivery.id not in ended]
         self._stragglers.add(len(left))
         metrics.STRAGGLERS.inc(len(left))
-        self._shelf.send_later(batch, left, self._copy_after)
+        self._shelf.send_later(batch.priority, batch.shard, left, self._copy_after)
 
     def judge(self, gated: Gated, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
         """Tell the breakers what was seen so far, each try and each probe once however often it is called.
@@ -115,9 +117,9 @@ class Etiquette:
                 gated.probes = {endpoint: token for endpoint, token in gated.probes.items() if endpoint not in probes}
         self._judge(new, gated, probes)
 
-    def shelve(self, batch: Batch, gated: Gated) -> Shelving:
+    def shelve(self, batch: RawBatch, gated: Gated) -> Shelving:
         """Begin to put away what must wait, while the rest of the batch is sent."""
-        return self._shelf.put(batch, gated.blocked)
+        return self._shelf.put(batch.priority, batch.shard, gated.blocked)
 
     def stop(self, seconds: float) -> None:
         """Wait for those that were left behind, for so long at most."""

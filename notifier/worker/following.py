@@ -16,12 +16,13 @@ from celery import Celery
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from notifier.domain import topology
-from notifier.domain.batch import Batch
+from notifier.domain.batch import Batch, task_name
 from notifier.domain.delivery import Delivery
-from notifier.domain.encoding import encode_batch
+from notifier.domain.encoding import EncodedBatch, encode_batch
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
 from notifier.errors import BrokerUnavailable, PublishRejected
+from notifier.worker.receiving import read_json
 
 #: Where Celery's native delays begin (``celery.app.base.Celery.send_task``); a contract test compares it.
 DELAY_EXCHANGE = "celery_delayed_27"
@@ -32,7 +33,7 @@ CONFIRM_TIMEOUT_S = 30.0
 class Publishes(Protocol):
     """The broker as the worker sees it."""
 
-    def send(self, batch: Batch, *, after: int = 0) -> None:
+    def send(self, batch: Batch | EncodedBatch, *, after: int = 0) -> None:
         """Queue a batch, after some whole seconds."""
         ...
 
@@ -55,19 +56,20 @@ class TaskPublisher:
         self._app = app
         self._origin = f"worker-{os.getpid()}@{socket.gethostname()}"
 
-    def send(self, batch: Batch, *, after: int = 0) -> None:
+    def send(self, batch: Batch | EncodedBatch, *, after: int = 0) -> None:
         """Queue a batch, delayed in the broker by ``after`` whole seconds."""
+        encoded = encode_batch(batch) if isinstance(batch, Batch) else batch
         if self._has_broker:
-            self._send_by_hand(batch, after)
+            self._send_by_hand(encoded, after)
             return
         with _translated():
             self._app.send_task(
-                batch.task,
-                args=[batch.encode()],
-                queue=batch.queue,
+                task_name(encoded.channel),
+                args=[read_json(encoded.body)],
+                queue=encoded.queue,
                 countdown=after or None,
                 # Never the arguments: Celery logs and events show this text (trap T46).
-                argsrepr=f"({len(batch.deliveries)} deliveries)",
+                argsrepr=f"({encoded.deliveries} deliveries)",
                 retry=False,
                 ignore_result=True,
             )
@@ -77,8 +79,8 @@ class TaskPublisher:
         """RabbitMQ; embedded in one process, Redis carries the tasks, and Celery delays them by itself."""
         return bool(self._app.connection_for_write().transport.driver_type == "amqp")
 
-    def _send_by_hand(self, batch: Batch, after: int) -> None:
-        message = task_message(batch.channel, len(batch.deliveries), encode_batch(batch), self._origin)
+    def _send_by_hand(self, batch: EncodedBatch, after: int) -> None:
+        message = task_message(batch.channel, batch.deliveries, batch.body, self._origin)
         exchange, routing_key = topology.TASKS_EXCHANGE, batch.queue
         if after:
             exchange, routing_key = DELAY_EXCHANGE, calculate_routing_key(after, routing_key)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.domain.batch import Batch
 from notifier.domain.breaker import Breaker
-from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.rule import Channel
+from notifier.domain.waiting import RawBatch, Waiting
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
 from notifier.worker.holding import hold
@@ -45,7 +46,7 @@ class Gated:
     batch: Batch | None
     """What may be sent; None when nothing may."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    blocked: list[tuple[Delivery, Blocked]] = field(default_factory=list)
+    blocked: list[tuple[Waiting, Blocked]] = field(default_factory=list)
     probes: dict[str, str] = field(default_factory=dict)
     """Endpoint → the token of the probe this batch may send."""
     judged: set[str] = field(default_factory=set)
@@ -61,17 +62,18 @@ class Gate:
         self._webhook = webhook
         self._lease = longest_probe
 
-    def sort(self, batch: Batch) -> Gated:
-        """One round trip for webhooks, one more for each probe, none for mails."""
+    def sort(self, batch: RawBatch) -> Gated:
+        """One round trip for webhooks, one more for each probe, none for mails. Raises `InvalidBatch`."""
         if batch.channel is not Channel.WEBHOOK:
-            return Gated(batch)
-        ids = sorted({d.to.endpoint for d in batch.deliveries if isinstance(d.to, EndpointRef)})
+            return Gated(batch.decode())
+        wanted = [_endpoint(delivery) for delivery in batch.deliveries]
+        ids = sorted(set(wanted) - {""})
         known = hold(lambda: self._endpoints.get_many(ids), "read endpoints")
         moment = now()
         reasons = {i: why for i, endpoint in known.items() if (why := self._why_blocked(endpoint, moment)) is not None}
         if not reasons:
-            return Gated(batch, known)
-        return self._split(batch, known, reasons, moment)
+            return Gated(batch.decode(), known)
+        return self._split(batch, wanted, known, reasons, moment)
 
     def _why_blocked(self, endpoint: Endpoint, moment: float) -> Blocked | None:
         if endpoint.state is EndpointState.PAUSED:
@@ -84,23 +86,27 @@ class Gate:
             return Blocked("the endpoint owes too many answers", seconds)
         return None
 
-    def _split(self, batch: Batch, known: Mapping[str, Endpoint], reasons: dict[str, Blocked], moment: float) -> Gated:
+    def _split(
+        self,
+        batch: RawBatch,
+        wanted: Sequence[str],
+        known: Mapping[str, Endpoint],
+        reasons: dict[str, Blocked],
+        moment: float,
+    ) -> Gated:
         gated = Gated(None, known)
-        free: list[Delivery] = []
-        for delivery in batch.deliveries:
-            to = delivery.to
-            why = reasons.get(to.endpoint) if isinstance(to, EndpointRef) else None
+        away: dict[int, Blocked] = {}
+        for place, endpoint in enumerate(wanted):
+            why = reasons.get(endpoint)
             # What has expired meanwhile waits for nobody: it ends.
-            if why is None or (delivery.expires is not None and delivery.expires <= moment):
-                free.append(delivery)
-            elif isinstance(to, EndpointRef) and self._probes(known[to.endpoint], gated, moment):
-                reasons[to.endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
-                free.append(delivery)
+            if why is None or _has_expired(batch.deliveries[place], moment):
+                continue
+            if self._probes(known[endpoint], gated, moment):
+                reasons[endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
             else:
-                gated.blocked.append((delivery, why))
-        if free:
-            # With all of its events: it is not sent on, and picking them costs as much as looking at the endpoints.
-            gated.batch = batch if len(free) == len(batch.deliveries) else batch.model_copy(update={"deliveries": free})
+                away[place] = why
+        gated.batch, waiting = batch.split(away)
+        gated.blocked = list(zip(waiting, away.values(), strict=True))
         return gated
 
     def _probes(self, endpoint: Endpoint, gated: Gated, moment: float) -> bool:
@@ -115,6 +121,18 @@ class Gate:
             return False
         gated.probes[endpoint.id] = token
         return True
+
+
+def _endpoint(delivery: Any) -> str:
+    """Of a delivery's JSON; empty for what is none, which reading it will say."""
+    to = delivery.get("to") if isinstance(delivery, dict) else None
+    endpoint = to.get("endpoint") if isinstance(to, dict) else None
+    return endpoint if isinstance(endpoint, str) else ""
+
+
+def _has_expired(delivery: dict[str, Any], moment: float) -> bool:
+    expires = delivery.get("expires")
+    return isinstance(expires, int | float) and expires <= moment
 
 
 def breakers_of(endpoints: Mapping[str, Endpoint], ids: Sequence[str]) -> dict[str, Breaker | None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from celery.exceptions import Reject
 
 from notifier import metrics
-from notifier.domain.batch import Batch
+from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
 from notifier.worker.lanes import LEAST, Lanes, Turn
@@ -22,18 +22,18 @@ from notifier.worker.unread import Unread
 _log = get("worker")
 
 
-def run_guarded(run: Callable[[Batch, Turn], None], wire: object, lanes: Lanes) -> None:
+def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, lanes: Lanes) -> None:
     """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
         if isinstance(wire, Unread):
             with lanes.turn(wire.queue, wire.deliveries) as turn:
-                batch = Batch.decode(wire.read())
+                batch = RawBatch.read(wire.read())
                 # Unread, it may have looked larger than it is.
-                turn.narrow(max(LEAST, len(batch.deliveries)))
+                turn.narrow(max(LEAST, batch.size))
                 run(batch, turn)
         else:
-            batch = Batch.decode(wire)
-            with lanes.turn(batch.queue, len(batch.deliveries)) as turn:
+            batch = RawBatch.read(wire)
+            with lanes.turn(batch.queue, batch.size) as turn:
                 run(batch, turn)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])

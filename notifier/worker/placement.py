@@ -25,7 +25,7 @@ EVERY_S = 0.5
 BUSY = 0.2
 #: Of a CPU: a process moves when all together use more than `FULL` of the one it is on and others more than `SHARED` of
 #: it, to one of which nobody uses `ROOM`.
-FULL, SHARED, ROOM = 0.9, 0.25, 0.2
+FULL, SHARED, ROOM = 0.9, 0.25, 0.05
 
 
 @dataclass(frozen=True, slots=True)

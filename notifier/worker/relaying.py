@@ -11,8 +11,8 @@ import random
 
 from notifier import metrics
 from notifier.channels.email.channel import EmailChannel
-from notifier.domain.batch import Batch
 from notifier.domain.rule import Channel
+from notifier.domain.waiting import RawBatch
 from notifier.engine.relay_breaker import RelayState
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
@@ -41,13 +41,14 @@ class Relaying:
         for state in self._told:
             metrics.RELAY_UP.labels(state.relay).set(state.up)
 
-    def postpones(self, batch: Batch) -> bool:
+    def postpones(self, batch: RawBatch) -> bool:
         """Whether the whole batch waits because no relay may be used; then the broker has it, delayed."""
         if batch.channel is Channel.WEBHOOK or not (seconds := self._email.paused_for()):
             return False
         later = look_again_in(seconds, random.uniform(-1, 1))  # noqa: S311 - jitter, not a secret
-        hold(lambda: self._publisher.send(batch, after=later), "queue mails until a relay is back")
-        wide(_log, "batch.postponed", deliveries=len(batch.deliveries), queue=batch.queue, seconds=later)
+        mails = batch.decode()
+        hold(lambda: self._publisher.send(mails, after=later), "queue mails until a relay is back")
+        wide(_log, "batch.postponed", deliveries=batch.size, queue=batch.queue, seconds=later)
         return True
 
     def tell(self) -> None:

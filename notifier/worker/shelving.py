@@ -11,8 +11,7 @@ import heapq
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import gevent
 from gevent.event import AsyncResult
@@ -20,19 +19,20 @@ from gevent.event import Event as Signal
 
 from notifier import metrics
 from notifier.domain import topology
-from notifier.domain.batch import MAX_BYTES, MAX_WAITING, Batch
+from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
-from notifier.domain.event import Event
+from notifier.domain.encoding import EncodedBatch
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority
-from notifier.storage.claims import claim_request
+from notifier.domain.waiting import Waiting, together
 from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
 from notifier.worker.following import Publishes
 from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
+from notifier.worker.receiving import read_json
 from notifier.worker.recorder import now
 
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way. Longer, and batches that have
@@ -44,32 +44,26 @@ DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
 #: Held deliveries of this worker that look again in a second, at the most, however many wait: a look reads, looks up
 #: and publishes, and thousands of them would cost the healthy endpoints more than the ill ones do.
 LOOKS_PER_S = 50.0
-#: Rough bytes of one delivery on the wire, beside its event.
-_DELIVERY_BYTES = 200
+#: What has not ended; who sends it while it is held will say what became of it.
+_STILL_WAITS = (Status.HELD, Status.SENDING)
 
 
-@dataclass(frozen=True, slots=True)
-class Shelved:
-    """One delivery that waits, with what its message needs."""
-
-    delivery: Delivery
-    event: Event
-    priority: Priority
-    shard: int
-    blocked: Blocked
-
-
-@dataclass(frozen=True, slots=True)
 class Shelving:
-    """What of a batch is on its way to the broker."""
+    """What of a batch is on its way to where it waits."""
 
-    ended: list[tuple[Delivery, Status]]
-    """What had ended already, and is not put anywhere."""
-    done: AsyncResult[bool] | None = None
+    def __init__(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]], told: bool) -> None:
+        self.priority = priority
+        self.shard = shard
+        self.blocked = blocked
+        self.told = told
+        """Whether the ledger says that it is held."""
+        self.ended: list[tuple[Waiting, Status]] = []
+        """What had ended already, and is not put anywhere."""
+        self.done: AsyncResult[bool] = AsyncResult()
 
-    def wait(self) -> list[tuple[Delivery, Status]]:
-        """Returns what had ended when the broker has confirmed the rest."""
-        if self.done is not None:
+    def wait(self) -> list[tuple[Waiting, Status]]:
+        """Returns what had ended when the ledger says that the rest is held, and the broker has it."""
+        if self.blocked:
             self.done.get()
         return self.ended
 
@@ -81,7 +75,7 @@ class Shelf:
         self._ledger = ledger
         self._index = index
         self._publisher = publisher
-        self._waiting: list[tuple[list[Shelved], AsyncResult[bool]]] = []
+        self._waiting: list[Shelving] = []
         self._wanted = Signal()
         self._away: list[tuple[float, int]] = []
         """When how many come back; a heap."""
@@ -89,36 +83,20 @@ class Shelf:
         self._stopping = False
         self._greenlet = gevent.spawn(self._run)
 
-    def put(self, batch: Batch, blocked: Sequence[tuple[Delivery, Blocked]]) -> Shelving:
-        """Returns when the ledger says that they are held, and before the broker has them: `Shelving.wait`."""
-        if not blocked:
-            return Shelving([])
-        requests = [claim_request(batch, delivery) for delivery, _ in blocked]
-        reasons = [why.reason for _, why in blocked]
-        found = hold(lambda: self._ledger.hold(requests, reasons), "record held deliveries")
-        kept: list[Shelved] = []
-        ended: list[tuple[Delivery, Status]] = []
-        for (delivery, why), status in zip(blocked, found, strict=True):
-            if status in (Status.HELD, Status.SENDING):
-                kept.append(_shelved(batch, delivery, why))
-            else:
-                ended.append((delivery, status))
-        metrics.DELIVERIES.labels(batch.channel, Status.HELD).inc(len(kept))
-        return Shelving(ended, self._gather(kept))
+    def put(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]]) -> Shelving:
+        """Begin to put away what a batch of this queue cannot send; `Shelving.wait` says when that is done."""
+        return self._gather(Shelving(priority, shard, blocked, told=True))
 
-    def send_later(self, batch: Batch, deliveries: Sequence[Delivery], seconds: float) -> None:
+    def send_later(self, priority: Priority, shard: int, waiting: Sequence[Waiting], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
         why = Blocked("", seconds, exact=True)
-        if gathered := self._gather([_shelved(batch, delivery, why) for delivery in deliveries]):
-            gathered.get()
+        self._gather(Shelving(priority, shard, [(one, why) for one in waiting], told=False)).wait()
 
-    def _gather(self, shelved: list[Shelved]) -> AsyncResult[bool] | None:
-        if not shelved:
-            return None
-        done: AsyncResult[bool] = AsyncResult()
-        self._waiting.append((shelved, done))
-        self._wanted.set()
-        return done
+    def _gather(self, shelving: Shelving) -> Shelving:
+        if shelving.blocked:
+            self._waiting.append(shelving)
+            self._wanted.set()
+        return shelving
 
     def stop(self) -> None:
         """Put what is waiting, then end."""
@@ -134,28 +112,48 @@ class Shelf:
                 gevent.sleep(GATHER_S)
             group, self._waiting = self._waiting, []
             try:
-                self._publish([one for shelved, _ in group for one in shelved])
+                self._tell(group)
+                self._publish(group)
             except Exception as error:
-                for _, done in group:
-                    done.set_exception(error)  # each batch goes back to the broker, with what it wanted to put away
+                for one in group:
+                    one.done.set_exception(error)  # each batch goes back to the broker, with what it wanted to put away
             else:
-                for _, done in group:
-                    done.set(True)
+                for one in group:
+                    one.done.set(True)
 
-    def _publish(self, shelved: Sequence[Shelved]) -> None:
-        places: dict[tuple[int, Priority, int], list[Shelved]] = defaultdict(list)
+    def _tell(self, group: Sequence[Shelving]) -> None:
+        """Write that they are held, in one round trip; what turns out to have ended is taken out."""
+        told = [one for one in group if one.told]
+        waiting = [(delivery, why.reason) for one in told for delivery, why in one.blocked]
+        if not waiting:
+            return
+        found = hold(lambda: self._ledger.hold(waiting), "record held deliveries")
+        ended = 0
+        for one in told:
+            mine, found = found[: len(one.blocked)], found[len(one.blocked) :]
+            if all(status in _STILL_WAITS for status in mine):
+                continue
+            pairs = list(zip(one.blocked, mine, strict=True))
+            one.blocked = [blocked for blocked, status in pairs if status in _STILL_WAITS]
+            one.ended = [(delivery, status) for (delivery, _), status in pairs if status not in _STILL_WAITS]
+            ended += len(one.ended)
+        metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.HELD).inc(len(waiting) - ended)
+
+    def _publish(self, group: Sequence[Shelving]) -> None:
+        places: dict[tuple[int, Priority, int], list[Waiting]] = defaultdict(list)
         spread = random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
-        for one in shelved:
-            places[self._delay(one.blocked, spread), one.priority, one.shard].append(one)
-        for (seconds, priority, shard), group in sorted(places.items()):
+        for one in group:
+            for delivery, why in one.blocked:
+                places[self._delay(why, spread), one.priority, one.shard].append(delivery)
+        for (seconds, priority, shard), waiting in sorted(places.items(), key=lambda place: place[0]):
             if seconds:
-                heapq.heappush(self._away, (now() + seconds, len(group)))
-                self._away_count += len(group)
-            for batch in together(group, priority, shard):
+                heapq.heappush(self._away, (now() + seconds, len(waiting)))
+                self._away_count += len(waiting)
+            for batch in together(waiting, Channel.WEBHOOK, priority, shard):
                 if seconds:
                     hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
                 else:
-                    self._put_aside(batch)
+                    self._put_aside(_decoded(batch))
 
     def _delay(self, blocked: Blocked, spread: float) -> int:
         """In whole seconds; 0 is aside."""
@@ -188,45 +186,17 @@ def delay(seconds: float) -> int:
     return next((one for one in DELAYS_S if one >= seconds), DELAYS_S[-1])
 
 
-def _shelved(batch: Batch, delivery: Delivery, why: Blocked) -> Shelved:
-    return Shelved(delivery, batch.events[delivery.event], batch.priority, batch.shard, why)
+def read_ended(
+    ended: Sequence[tuple[Waiting, Status]], priority: Priority, shard: int
+) -> list[tuple[Batch, list[tuple[Delivery, Status]]]]:
+    """What had ended, in batches, each delivery with what became of it."""
+    statuses = iter([status for _, status in ended])
+    batches = together([waiting for waiting, _ in ended], Channel.WEBHOOK, priority, shard)
+    return [(batch, [(delivery, next(statuses)) for delivery in batch.deliveries]) for batch in map(_decoded, batches)]
 
 
-def together(shelved: Iterable[Shelved], priority: Priority, shard: int) -> list[Batch]:
-    """As few batches as deliveries and bytes allow, each event once, for one queue."""
-    batches: list[Batch] = []
-    events: list[Event] = []
-    deliveries: list[Delivery] = []
-    places: dict[str, int] = {}
-    size = 0
-
-    def close() -> None:
-        batches.append(
-            Batch.model_construct(
-                channel=Channel.WEBHOOK,
-                priority=priority,
-                shard=shard,
-                events=list(events),
-                deliveries=list(deliveries),
-            )
-        )
-
-    for one in shelved:
-        more = _DELIVERY_BYTES + (0 if one.event.key in places else len(one.event.encoded))
-        if deliveries and (len(deliveries) >= MAX_WAITING or size + more > MAX_BYTES):
-            close()
-            events.clear()
-            deliveries.clear()
-            places.clear()
-            size, more = 0, _DELIVERY_BYTES + len(one.event.encoded)
-        place = places.setdefault(one.event.key, len(events))
-        if place == len(events):
-            events.append(one.event)
-        size += more
-        deliveries.append(one.delivery.model_copy(update={"event": place}))
-    if deliveries:
-        close()
-    return batches
+def _decoded(batch: EncodedBatch) -> Batch:
+    return Batch.decode(read_json(batch.body))
 
 
 def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:

@@ -15,8 +15,9 @@ from notifier.domain.breaker import Observed
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Priority
 from notifier.domain.topology import HELD_QUEUE
+from notifier.domain.waiting import Waiting
 from notifier.failures.held import LOOK_AGAIN_S, PROBE_PATIENCE_S, HeldDeliveries
 from notifier.settings import Settings
 from notifier.storage.breakers import Breakers
@@ -28,7 +29,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Blocked
-from notifier.worker.shelving import Shelf
+from notifier.worker.shelving import Shelf, read_ended
 from tests.integration.storage.making import Clock
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -73,8 +74,8 @@ class Bench:
             for n in range(len(events))
             for e in to
         ]
-        batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=events, deliveries=deliveries)
-        assert self.shelf.put(batch, [(delivery, ASIDE) for delivery in deliveries]).wait() == []
+        waiting = [Waiting.of(delivery, events[delivery.event]) for delivery in deliveries]
+        assert self.shelf.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting]).wait() == []
         return [delivery.id for delivery in deliveries]
 
     def depth(self, queue: str) -> int:
@@ -245,26 +246,27 @@ def test_two_walks_at_once_do_not_hide_messages_from_each_other(bench: Bench) ->
 
 
 def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messages(bench: Bench) -> None:
-    # Given twenty batches with deliveries that wait for about the same time
-    batches = [
-        Batch(
-            channel=Channel.WEBHOOK,
-            priority=Priority.NORMAL,
-            events=[Event(id=str(n), source="/tests", type="a.b")],
-            deliveries=[Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=f"ep_{n}"))],
+    # Given a delivery of each of twenty batches that waits for about the same time
+    waiting = [
+        Waiting.of(
+            Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=f"ep_{n}")),
+            Event(id=str(n), source="/tests", type="a.b"),
         )
         for n in range(20)
     ]
+    before = bench.store.round_trips
 
     # When they are shelved at once
-    waits = [(batch, [(batch.deliveries[0], Blocked("open", 40.0 + n / 10))]) for n, batch in enumerate(batches)]
-    shelvings = [bench.shelf.put(batch, blocked) for batch, blocked in waits]
+    away = [[(one, Blocked("open", 40.0 + n / 10))] for n, one in enumerate(waiting)]
+    shelvings = [bench.shelf.put(Priority.NORMAL, 0, blocked) for blocked in away]
     for shelving in shelvings:
-        shelving.wait()
+        assert shelving.wait() == []
 
     # Then one message carries them all
     depths = bench.rabbit.queue_depths(bench.url)
     assert sum(depth for name, depth in depths.items() if name.startswith("celery_delayed_")) == 1
+    # And one round trip told the ledger; one more each where it knew neither the script nor the deliveries
+    assert bench.store.round_trips - before <= 3
     assert bench.statuses([f"dlv_{n}" for n in range(20)]) == [Status.HELD] * 20
 
 
@@ -276,9 +278,14 @@ def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
 
     # When the copy meets a paused endpoint
     event = Event(id="0", source="/tests", type="a.b")
-    copy = Delivery(id=f"dlv_0-{endpoint.id}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=endpoint.id))
-    batch = Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=[event], deliveries=[copy])
+    delivery = Delivery(id=f"dlv_0-{endpoint.id}", event=0, rule="a.b/hook", to=EndpointRef(endpoint=endpoint.id))
+    copy = Waiting.of(delivery, event)
 
     # Then it is told to be over
-    assert bench.shelf.put(batch, [(copy, ASIDE)]).wait() == [(copy, Status.SKIPPED)]
+    ended = bench.shelf.put(Priority.NORMAL, 0, [(copy, ASIDE)]).wait()
+    assert ended == [(copy, Status.SKIPPED)]
     assert bench.depth(HELD_QUEUE) == 0
+
+    # And it is read again for whoever finishes what its worker left undone
+    [(batch, [(read, status)])] = read_ended(ended, Priority.NORMAL, 0)
+    assert (batch.events, batch.queue, read, status) == ([event], "webhook-normal", delivery, Status.SKIPPED)

@@ -15,6 +15,7 @@ from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority, Rule
+from notifier.domain.waiting import RawBatch
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
 from notifier.storage.claims import Claimed, claim_request
@@ -98,6 +99,11 @@ def batch_to(*endpoints: Endpoint, expires: float | None = None) -> Batch:
     return Batch(channel=Channel.WEBHOOK, priority=Priority.NORMAL, events=[EVENT], deliveries=deliveries)
 
 
+def raw(batch: Batch) -> RawBatch:
+    """As it comes."""
+    return RawBatch.read(batch.encode())
+
+
 def settled(batch: Batch, code: str = "http_204", *, wait: float = 0.0) -> list[Settled]:
     """Every delivery of a batch with the same answer."""
     sent = code == "http_204"
@@ -137,12 +143,12 @@ def test_healthy_endpoints_cost_one_read_and_their_successes_nothing(bench: Benc
     before = bench.store.round_trips
 
     # When it is sorted and all of it was sent
-    gated = bench.gate.sort(batch)
+    gated = bench.gate.sort(raw(batch))
     failing = bench.judging.judge(settled(batch), gated.endpoints, gated.probes)
 
     # Then one round trip was made, for URLs and secrets and breakers together
     assert bench.store.round_trips - before == 1
-    assert gated.batch is batch
+    assert gated.batch == batch
     assert (gated.blocked, failing) == ([], [])
 
 
@@ -155,12 +161,12 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     bench.exchanges.away[owing.id] = 4.0
 
     # When a batch to all of them is sorted
-    gated = bench.gate.sort(batch_to(paused, opened, owing, disabled, healthy))
+    gated = bench.gate.sort(raw(batch_to(paused, opened, owing, disabled, healthy)))
 
     # Then two go: the disabled one ends as such, and each of the others waits in its own way
     assert gated.batch is not None
     assert ids(gated.batch.deliveries) == ["dlv_3", "dlv_4"]
-    why = {delivery.id: blocked for delivery, blocked in gated.blocked}
+    why = {waiting.id: blocked for waiting, blocked in gated.blocked}
     assert (why["dlv_0"].reason, why["dlv_0"].aside) == ("the endpoint is paused: moves", True)
     assert (why["dlv_1"].reason, why["dlv_1"].aside) == ("the endpoint is left alone after http_503", False)
     assert 29 < why["dlv_1"].seconds <= 30
@@ -172,7 +178,7 @@ def test_what_has_expired_waits_for_nobody(bench: Bench) -> None:
     bench.endpoints.set_state(paused.id, EndpointState.PAUSED)
     batch = batch_to(paused, expires=1.0)
 
-    assert bench.gate.sort(batch).batch is batch
+    assert bench.gate.sort(raw(batch)).batch == batch
 
 
 def test_one_delivery_probes_an_endpoint_whose_time_is_up_and_its_answer_decides(bench: Bench) -> None:
@@ -181,12 +187,12 @@ def test_one_delivery_probes_an_endpoint_whose_time_is_up_and_its_answer_decides
     bench.open_for_a_moment(endpoint)
 
     # When two batches to it are sorted
-    first, second = (bench.gate.sort(batch_to(endpoint, endpoint)) for _ in range(2))
+    first, second = (bench.gate.sort(raw(batch_to(endpoint, endpoint))) for _ in range(2))
 
     # Then one delivery of the first may go
     assert first.batch is not None
     assert ids(first.batch.deliveries) == ["dlv_0"]
-    assert ids([delivery for delivery, _ in first.blocked]) == ["dlv_1"]
+    assert [waiting.id for waiting, _ in first.blocked] == ["dlv_1"]
     assert second.batch is None
 
     # And when it was sent, the endpoint is well again and its held deliveries are looked for
@@ -198,13 +204,13 @@ def test_one_delivery_probes_an_endpoint_whose_time_is_up_and_its_answer_decides
 def test_a_probe_that_never_left_is_given_to_the_next(bench: Bench) -> None:
     endpoint = bench.endpoint()
     bench.open_for_a_moment(endpoint)
-    first = bench.gate.sort(batch_to(endpoint))
+    first = bench.gate.sort(raw(batch_to(endpoint)))
 
     # When the batch ends without having sent its probe
     bench.judging.judge([], first.endpoints, first.probes)
 
     # Then another batch may probe
-    assert bench.gate.sort(batch_to(endpoint)).probes.keys() == {endpoint.id}
+    assert bench.gate.sort(raw(batch_to(endpoint))).probes.keys() == {endpoint.id}
 
 
 def test_failures_of_ours_are_not_held_against_an_endpoint(bench: Bench) -> None:
@@ -238,7 +244,7 @@ def test_a_try_is_judged_once_however_often_the_batch_is_looked_at(bench: Bench)
     fails, busy, hangs = bench.endpoint(), bench.endpoint(), bench.endpoint()
     etiquette = judging_only(bench)
     batch = batch_to(fails, busy, hangs)
-    gated = etiquette.sort(batch)
+    gated = etiquette.sort(raw(batch))
     every = [settled(batch, code)[place] for place, code in enumerate(("http_500", "http_503", "timeout"))]
     ready = [one.ready for one in every]
 
@@ -260,7 +266,7 @@ def test_a_probe_that_is_under_way_is_judged_with_its_answer_and_not_before(benc
     bench.open_for_a_moment(opened)
     etiquette = judging_only(bench)
     batch = batch_to(opened, other)
-    gated = etiquette.sort(batch)
+    gated = etiquette.sort(raw(batch))
     probe, answered = settled(batch)
 
     # When it is judged while the probe is under way

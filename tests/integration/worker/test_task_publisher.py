@@ -8,11 +8,11 @@ import pytest
 from celery import Celery
 
 from consumers import topology
-from consumers.batching import EncodedBatch
 from consumers.task_message import task_message
 from notifier.celery import from_settings
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
+from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch

@@ -3,16 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.domain.batch import MAX_BYTES, MAX_WAITING, Batch
-from notifier.domain.delivery import Delivery, EndpointRef, Mailbox
-from notifier.domain.encoding import encode_batch
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Priority
 from notifier.worker.following import by_delay, by_queue
-from notifier.worker.gating import Blocked
-from notifier.worker.shelving import Shelved, together
 
 
 def batch_of(events: list[int]) -> Batch:
@@ -64,39 +61,3 @@ def test_parked_deliveries_are_grouped_by_failure_queue() -> None:
     }
     assert [entry.id for entry in groups["failed-email"].parked] == ["dlv_0", "dlv_2"]
     assert len(groups["failed-email"].batch.events) == 1
-
-
-@given(
-    st.lists(st.integers(0, 400), min_size=1, max_size=3 * MAX_WAITING),
-    st.sampled_from([10, 3000]),
-    st.integers(0, 4),
-)
-def test_what_waits_travels_in_few_messages_of_its_own_queue_with_each_event_once(
-    events: list[int], size: int, shard: int
-) -> None:
-    # Given deliveries of many batches that wait for their endpoints
-    shelved = [
-        Shelved(
-            Delivery(id=f"dlv_{place}", event=0, rule="r", to=EndpointRef(endpoint="ep")),
-            Event(id=str(number), source="/tests", type="a.b", data="x" * size),
-            Priority.LOW,
-            shard,
-            Blocked("it is away", 4.0),
-        )
-        for place, number in enumerate(events)
-    ]
-
-    # When they are put together
-    batches = together(shelved, Priority.LOW, shard)
-
-    # Then every one of them is in one message of that queue, in order, with its own event
-    assert [d.id for batch in batches for d in batch.deliveries] == [one.delivery.id for one in shelved]
-    assert [batch.events[d.event].id for batch in batches for d in batch.deliveries] == [str(n) for n in events]
-    assert {(batch.priority, batch.shard) for batch in batches} == {(Priority.LOW, shard)}
-    # And no message is too large, has an event twice, or is less than half full when another follows
-    for batch in batches:
-        assert len({event.id for event in batch.events}) == len(batch.events)
-        assert len(batch.deliveries) <= MAX_WAITING
-        assert len(encode_batch(batch)) <= MAX_BYTES + 200 * MAX_WAITING
-    for batch in batches[:-1]:
-        assert len(batch.deliveries) == MAX_WAITING or len(encode_batch(batch)) > MAX_BYTES / 2

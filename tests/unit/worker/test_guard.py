@@ -11,9 +11,10 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
+from notifier.domain.waiting import RawBatch
 from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected, StorageUnavailable
 from notifier.worker.guard import run_guarded
-from notifier.worker.lanes import Lanes
+from notifier.worker.lanes import Lanes, Turn
 
 BATCH = Batch(
     channel=Channel.EMAIL,
@@ -23,10 +24,15 @@ BATCH = Batch(
 )
 
 
+def read(batch: RawBatch, _: Turn) -> None:
+    """What every task does with its batch."""
+    batch.decode()
+
+
 def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch), BATCH.encode(), Lanes(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), Lanes(100))
 
     assert ran == [BATCH]
 
@@ -65,7 +71,7 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 @pytest.mark.parametrize("wire", [None, 7, "x", [], {}, {"v": 1}, {"v": 2, "events": []}, {"events": [{}]}])
 def test_what_is_no_batch_is_dead_lettered(wire: object) -> None:
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda *_: None, wire, Lanes(100))
+        run_guarded(read, wire, Lanes(100))
 
     assert rejected.value.requeue is False
 
@@ -87,7 +93,7 @@ def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> No
 
     # When a batch would begin
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: ran.append(batch), BATCH.encode(), lanes)
+        run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), lanes)
 
     # Then another worker gets it
     assert rejected.value.requeue is True

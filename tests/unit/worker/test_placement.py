@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.worker.placement import FULL, ROOM, SHARED, Placement, Reading, better_cpu, cpu_of, parse_stat, used_of_each
+from notifier.worker.placement import (
+    FULL,
+    ROOM,
+    SHARED,
+    Placement,
+    Reading,
+    better_cpu,
+    cpu_of,
+    parse_stat,
+    used_of_each,
+)
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its CPUs"

@@ -9,10 +9,10 @@ from celery.exceptions import Reject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.batching import EncodedBatch
 from consumers.task_message import task_message
 from notifier.domain.batch import MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef
+from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.worker.guard import run_guarded
@@ -76,7 +76,9 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
     lanes, beside = Lanes(MAX_WAITING), list[Batch]()
 
     def run(*_: object) -> None:
-        waits = gevent.spawn(run_guarded, lambda batch, _: beside.append(batch), waiting(body_of(batch_of(1))), lanes)
+        waits = gevent.spawn(
+            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(body_of(batch_of(1))), lanes
+        )
         gevent.idle()
         assert beside == []
         waits.kill()
@@ -87,7 +89,7 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch), waiting(body_of(batch_of(2))), Lanes(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(body_of(batch_of(2))), Lanes(100))
 
     assert ran == [batch_of(2)]
 
@@ -120,6 +122,6 @@ def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
     argument = waiting(body_of(batch_of(1)).replace(damage, b"", 1))
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda *_: None, argument, Lanes(100))
+        run_guarded(lambda batch, _: batch.decode(), argument, Lanes(100))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]

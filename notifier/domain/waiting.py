@@ -1,0 +1,175 @@
+"""`RawBatch` and `Waiting`: batches and deliveries as the JSON they came in, for those that only travel on.
+
+Of a batch of webhooks many may have to wait for their endpoints. Each would be twenty objects that are made, lie about
+until the broker has it again, are copied and written: as much work as sending it. As JSON it is looked at and passed
+on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Any, TypeGuard
+
+import orjson
+from pydantic import Field, ValidationError
+
+from notifier.domain.batch import MAX_BYTES, MAX_WAITING, SCHEMA_VERSION, Batch, Frame
+from notifier.domain.delivery import Delivery
+from notifier.domain.encoding import EncodedBatch, at_place, encode_unplaced, join_parts
+from notifier.domain.event import Event
+from notifier.domain.rule import Channel, Priority
+from notifier.domain.value import value
+from notifier.errors import InvalidBatch, MalformedEvent
+
+
+class _Shape(Frame):
+    events: list[Any]
+    deliveries: Annotated[list[Any], Field(min_length=1)]
+
+
+@value
+class Waiting:
+    """One delivery that waits, as the bytes its next message carries."""
+
+    id: str
+    attempt: int
+    """Tries made when it came."""
+    delivery: bytes
+    """JSON for `encoding.at_place`."""
+    event: bytes
+    """JSON."""
+
+    @classmethod
+    def of(cls, delivery: Delivery, event: Event) -> Waiting:
+        """One that has been read."""
+        return cls(delivery.id, delivery.attempt, encode_unplaced(delivery), event.encoded)
+
+    def read(self) -> tuple[Delivery, Event]:
+        """What it is; its event is the first of none."""
+        delivery = Delivery.model_validate({**json.loads(self.delivery), "event": 0})
+        return delivery, Event.from_attributes(json.loads(self.event))
+
+
+def together(waiting: Iterable[Waiting], channel: Channel, priority: Priority, shard: int) -> list[EncodedBatch]:
+    """As few batches as deliveries and bytes allow, each event once, for one queue."""
+    batches: list[EncodedBatch] = []
+    places: dict[bytes, int] = {}
+    deliveries: list[orjson.Fragment] = []
+    size = 0
+
+    def close() -> None:
+        nonlocal places, deliveries, size
+        events = [orjson.Fragment(event) for event in places]
+        batches.append(join_parts(channel, priority, shard, events, deliveries))
+        places, deliveries, size = {}, [], 0
+
+    for one in waiting:
+        # By its bytes: of one event two rules may have left out different parts.
+        place = places.get(one.event)
+        more = len(one.delivery) + (len(one.event) if place is None else 0)
+        if deliveries and (len(deliveries) >= MAX_WAITING or size + more > MAX_BYTES):
+            close()
+            place, more = None, len(one.delivery) + len(one.event)
+        if place is None:
+            place = places[one.event] = len(places)
+        deliveries.append(orjson.Fragment(at_place(one.delivery, place)))
+        size += more
+    if deliveries:
+        close()
+    return batches
+
+
+class RawBatch:
+    """A batch before its parts are read. `decode` and `split` give them out, once."""
+
+    def __init__(self, shape: _Shape) -> None:
+        self.channel: Channel = shape.channel
+        self.priority: Priority = shape.priority
+        self.shard: int = shape.shard
+        self.queue: str = shape.queue
+        """The work queue it travels in."""
+        self.size = len(shape.deliveries)
+        """How many deliveries it came with."""
+        self._shape: _Shape | None = shape
+
+    @classmethod
+    def read(cls, wire: Any) -> RawBatch:
+        """Of a task's argument. Raises `InvalidBatch` for what is no batch of this version; its parts are not read."""
+        if not isinstance(wire, dict):
+            raise InvalidBatch("a task's argument must be one Batch object")
+        try:
+            return cls(_Shape.model_validate(wire))
+        except ValidationError as error:
+            raise _invalid(error) from error
+
+    @property
+    def deliveries(self) -> Sequence[Any]:
+        """As JSON objects, if they are what they should be."""
+        return self._the_shape.deliveries
+
+    def decode(self) -> Batch:
+        """All of it. Raises `InvalidBatch`."""
+        shape, self._shape = self._the_shape, None
+        return _read(shape, shape.events, shape.deliveries)
+
+    def split(self, away: Collection[int]) -> tuple[Batch | None, list[Waiting]]:
+        """Those that go, with the events they need, and those that wait, by their places. Raises `InvalidBatch`."""
+        shape, self._shape = self._the_shape, None
+        waiting = [_waiting(shape.deliveries[place], shape.events) for place in away]
+        rest = [delivery for place, delivery in enumerate(shape.deliveries) if place not in away]
+        if not rest:
+            return None, waiting
+        return _read(shape, *_with_their_events(rest, shape.events)), waiting
+
+    @property
+    def _the_shape(self) -> _Shape:
+        if self._shape is None:
+            raise RuntimeError("the batch has been given out already")
+        return self._shape
+
+
+def _invalid(error: Exception) -> InvalidBatch:
+    return InvalidBatch(f"not a Batch of version {SCHEMA_VERSION}: {error}")
+
+
+def _read(shape: _Shape, events: list[Any], deliveries: list[Any]) -> Batch:
+    frame = {name: getattr(shape, name) for name in Frame.model_fields}
+    return Batch.decode({**frame, "events": events, "deliveries": deliveries})
+
+
+def _with_their_events(deliveries: list[Any], events: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Only the events these deliveries name, which they name by their new places."""
+    places: dict[int, int] = {}
+    moved = []
+    for delivery in deliveries:
+        place = delivery.get("event") if isinstance(delivery, dict) and not delivery.get("digest") else None
+        if not _is_place(place, events):
+            # A digest, which names more than one; or nothing at all, of which reading it will say what is wrong.
+            return events, deliveries
+        moved.append({**delivery, "event": places.setdefault(place, len(places))})
+    return [events[place] for place in places], moved
+
+
+def _is_place(place: object, events: list[Any]) -> TypeGuard[int]:
+    return isinstance(place, int) and 0 <= place < len(events)
+
+
+def _waiting(delivery: Any, events: list[Any]) -> Waiting:
+    """Read once, so that nobody is passed on whom nobody can read; what was read is forgotten at once."""
+    try:
+        known = Delivery.model_validate(delivery)
+        if not _is_place(known.event, events):
+            raise InvalidBatch(f"delivery {known.id} names an event the batch does not carry")
+        event = events[known.event]
+        return Waiting(known.id, known.attempt, encode_unplaced(known), _encoded(event))
+    except (ValidationError, MalformedEvent, AttributeError, TypeError) as error:
+        raise _invalid(error) from error
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    read = Event.from_attributes(event)
+    try:
+        return orjson.dumps(event)
+    except TypeError:
+        return read.encoded
