@@ -33,7 +33,7 @@ from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.lanes import Lanes
-from notifier.worker.placement import Placement, is_possible, pause
+from notifier.worker.placement import Placement, is_possible, out_of_step
 from notifier.worker.prefetch import RoomForAll
 from notifier.worker.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.recorder import Recorder
@@ -176,9 +176,10 @@ def _look_after_held(parts: WorkerParts) -> None:
 def _stay_together(parts: WorkerParts) -> None:
     placement = Placement((threading.get_native_id(), parts.engine.native_thread))
     try:
+        again = placement.look()
         while _current is parts:
-            gevent.sleep(pause())
-            placement.look()
+            gevent.sleep(out_of_step(again))
+            again = placement.look()
     except (OSError, ValueError, IndexError) as error:
         # A kernel or a container that forbids it, or shows its use of CPUs in another way: slower, and nothing else.
         wide(_log, "placement.given_up", error=f"{type(error).__name__}: {error}")

@@ -19,8 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step.
-EVERY_S = 0.5
+#: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step; and until the
+#: next one while it is not yet clear who stays where: two processes on one CPU do half of what they could.
+EVERY_S, SOON_S = 0.5, 0.15
 #: Of a CPU: whoever uses less has little to win and is left to the kernel.
 BUSY = 0.2
 #: Of a CPU: a process moves when all together use more than `FULL` of the one it is on and others more than `SHARED` of
@@ -74,8 +75,11 @@ class Placement:
         self._before: Reading | None = None
         """When it was last seen to be busy; None while the kernel places it."""
 
-    def look(self) -> None:
-        """See what was used since the last look, and move, stay or let go. Raises `OSError` where that is forbidden."""
+    def look(self) -> float:
+        """See what was used since the last look, and move, stay or let go. Raises `OSError` where that is forbidden.
+
+        Returns the seconds until it is worth another look.
+        """
         at, own = time.monotonic(), time.process_time()
         part = (own - self._own) / max(at - self._looked_at, 1e-9)
         self._looked_at, self._own = at, own
@@ -84,12 +88,12 @@ class Placement:
             self._allowed = self._set = mask
             self._before = None
         if len(self._allowed) < 2:
-            return
+            return EVERY_S
         if part > self.busy:
-            self._stay_together(Reading(at, own, self._used()))
-        else:
-            self._before = None
-            self._place(self._allowed)
+            return EVERY_S if self._stays(Reading(at, own, self._used())) else SOON_S
+        self._before = None
+        self._place(self._allowed)
+        return EVERY_S
 
     def give_up(self) -> None:
         """Leave its threads to the kernel for good, as far as it lets us."""
@@ -97,17 +101,19 @@ class Placement:
             with suppress(OSError):
                 os.sched_setaffinity(thread, self._allowed)
 
-    def _stay_together(self, now: Reading) -> None:
-        if self._before is None:
+    def _stays(self, now: Reading) -> bool:
+        """Whether it was where it is, and is best there."""
+        before, self._before = self._before, now
+        if before is None:
             self._here = cpu_of(self._threads[0])
             self._place({self._here})
-        else:
-            better = better_cpu(self._before, now, self._here, self._allowed)
-            # Half of the time: of two processes that want to leave each other only one should.
-            if better is not None and random.random() < 0.5:  # noqa: S311
-                self._here = better
-                self._place({better})
-        self._before = now
+            return False
+        better = better_cpu(before, now, self._here, self._allowed)
+        # Half of the time: of two processes that want to leave each other only one should.
+        if better is not None and random.random() < 0.5:  # noqa: S311
+            self._here = better
+            self._place({better})
+        return better is None
 
     def _place(self, cpus: set[int]) -> None:
         if cpus != self._set:
@@ -121,9 +127,9 @@ def is_possible() -> bool:
     return hasattr(os, "sched_setaffinity") and Path("/proc/stat").exists()
 
 
-def pause() -> float:
-    """Seconds until the next look."""
-    return EVERY_S * random.uniform(0.75, 1.25)  # noqa: S311 - keeps processes out of step
+def out_of_step(seconds: float) -> float:
+    """About so many seconds, for what no two processes should do at the same time."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def used_of_each() -> dict[int, float]:
