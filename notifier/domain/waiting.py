@@ -8,7 +8,7 @@ on.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeGuard
 
 import orjson
@@ -46,9 +46,12 @@ class Waiting:
         return cls(delivery.id, delivery.attempt, encode_unplaced(delivery), event.encoded)
 
     def read(self) -> tuple[Delivery, Event]:
-        """What it is; its event is the first of none."""
-        delivery = Delivery.model_validate({**json.loads(self.delivery), "event": 0})
-        return delivery, Event.from_attributes(json.loads(self.event))
+        """What it is; its event is the first of none. Raises `InvalidBatch`."""
+        try:
+            delivery = Delivery.model_validate({**json.loads(self.delivery), "event": 0})
+            return delivery, Event.from_attributes(json.loads(self.event))
+        except (ValidationError, MalformedEvent, AttributeError, TypeError) as error:
+            raise _invalid(error) from error
 
 
 def together(waiting: Iterable[Waiting], channel: Channel, priority: Priority, shard: int) -> list[EncodedBatch]:
@@ -110,17 +113,35 @@ class RawBatch:
 
     def decode(self) -> Batch:
         """All of it. Raises `InvalidBatch`."""
-        shape, self._shape = self._the_shape, None
-        return _read(shape, shape.events, shape.deliveries)
+        shape = self._the_shape
+        batch = _read(shape, shape.events, shape.deliveries)
+        self._shape = None
+        return batch
 
-    def split(self, away: Collection[int]) -> tuple[Batch | None, list[Waiting]]:
-        """Those that go, with the events they need, and those that wait, by their places. Raises `InvalidBatch`."""
-        shape, self._shape = self._the_shape, None
-        waiting = [_waiting(shape.deliveries[place], shape.events) for place in away]
+    def split(self, away: Mapping[int, bool]) -> tuple[Batch | None, list[Waiting]]:
+        """Those that go, with the events they need, and those that wait. Raises `InvalidBatch`.
+
+        ``away`` says of those that wait, by place, whether they must be readable. The others are passed on unread, for
+        a third of the work: whoever sends them will see (`alone`).
+        """
+        shape = self._the_shape
+        waiting = [
+            (_checked if must_be_readable else _as_it_came)(shape.deliveries[place], shape.events)
+            for place, must_be_readable in away.items()
+        ]
         rest = [delivery for place, delivery in enumerate(shape.deliveries) if place not in away]
-        if not rest:
-            return None, waiting
-        return _read(shape, *_with_their_events(rest, shape.events)), waiting
+        batch = _read(shape, *_with_their_events(rest, shape.events)) if rest else None
+        self._shape = None
+        return batch, waiting
+
+    def alone(self) -> list[EncodedBatch]:
+        """Each delivery in a batch of its own: one that nobody can read must not take its neighbours with it."""
+        shape = self._the_shape
+        return [self._alone(*_with_their_events([delivery], shape.events)) for delivery in shape.deliveries]
+
+    def _alone(self, events: list[Any], deliveries: list[Any]) -> EncodedBatch:
+        fragments = [[orjson.Fragment(_json(part)) for part in parts] for parts in (events, deliveries)]
+        return join_parts(self.channel, self.priority, self.shard, *fragments)
 
     @property
     def _the_shape(self) -> _Shape:
@@ -155,21 +176,29 @@ def _is_place(place: object, events: list[Any]) -> TypeGuard[int]:
     return isinstance(place, int) and 0 <= place < len(events)
 
 
-def _waiting(delivery: Any, events: list[Any]) -> Waiting:
-    """Read once, so that nobody is passed on whom nobody can read; what was read is forgotten at once."""
+def _checked(delivery: Any, events: list[Any]) -> Waiting:
     try:
-        known = Delivery.model_validate(delivery)
-        if not _is_place(known.event, events):
-            raise InvalidBatch(f"delivery {known.id} names an event the batch does not carry")
-        event = events[known.event]
-        return Waiting(known.id, known.attempt, encode_unplaced(known), _encoded(event))
+        read = Delivery.model_validate(delivery)
+        if not _is_place(read.event, events):
+            raise InvalidBatch(f"delivery {read.id} names an event the batch does not carry")
+        return Waiting.of(read, Event.from_attributes(events[read.event]))
     except (ValidationError, MalformedEvent, AttributeError, TypeError) as error:
         raise _invalid(error) from error
 
 
-def _encoded(event: dict[str, Any]) -> bytes:
-    read = Event.from_attributes(event)
+def _as_it_came(delivery: Any, events: list[Any]) -> Waiting:
+    """Only what is used of it is looked at."""
+    if isinstance(delivery, dict):
+        unplaced = {**delivery}
+        place, identity, attempt = unplaced.pop("event", None), delivery.get("id"), delivery.get("attempt", 0)
+        if isinstance(identity, str) and isinstance(attempt, int) and _is_place(place, events):
+            return Waiting(identity, attempt, _json(unplaced), _json(events[place]))
+    raise InvalidBatch("a delivery has no id, or names an event the batch does not carry")
+
+
+def _json(part: Any) -> bytes:
     try:
-        return orjson.dumps(event)
+        return orjson.dumps(part)
     except TypeError:
-        return read.encoded
+        # Numbers of more than 64 bits and lone surrogates: JSON has them, orjson does not write them.
+        return json.dumps(part, separators=(",", ":")).encode("ascii")

@@ -8,10 +8,11 @@ from notifier.domain.delivery import Attempt, Status
 from notifier.domain.rule import Channel
 from notifier.domain.value import value
 from notifier.domain.waiting import Waiting
+from notifier.errors import InvalidBatch
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import ASK, ATTEMPTS_KEPT, clean, encode_attempt, milliseconds, stamp
+from notifier.storage.records import ASK, ATTEMPTS_KEPT, clean, encode_attempt, encode_head, milliseconds, stamp
 
 #: What the script says of a record that is not there and was asked for without its head.
 _LOST = -1
@@ -91,7 +92,11 @@ def hold(waiting: Sequence[tuple[Waiting, str]], *, now: float, open_for: float)
 
 
 def _head(waiting: Waiting) -> str:
-    delivery, event = waiting.read()
+    try:
+        delivery, event = waiting.read()
+    except InvalidBatch:
+        # Its reader will say so; until then somebody may ask why nothing happens.
+        return encode_head("", "", Channel.WEBHOOK, "", 0.0)
     return ClaimRequest(delivery, Channel.WEBHOOK, event).head()
 
 

@@ -15,6 +15,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import EndpointRef
 from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch, Waiting
+from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
 from notifier.worker.consequences import Consequences
 from notifier.worker.following import Publishes
@@ -79,8 +80,26 @@ class Etiquette:
         self._in_flight -= batch.size
 
     def sort(self, batch: RawBatch) -> Gated:
-        """What may be sent now, and what must wait."""
-        return self._gate.sort(batch)
+        """What may be sent now, and what must wait. Raises `InvalidBatch` for a batch of one that nobody can read.
+
+        Of a larger one each delivery is queued by itself, and then only those that are unreadable fail.
+        """
+        try:
+            return self._gate.sort(batch)
+        except InvalidBatch as error:
+            if batch.size == 1:
+                raise
+            for alone in batch.alone():
+                hold(lambda b=alone: self._publisher.send(b), "queue deliveries one by one")  # type: ignore[misc]
+            wide(
+                _log,
+                "batch.separated",
+                level=logging.ERROR,
+                deliveries=batch.size,
+                queue=batch.queue,
+                error=str(error)[:500],
+            )
+            return Gated(None)
 
     def leaving(self, batch: Batch, gated: Gated) -> Leave:
         """What becomes of deliveries that the batch leaves behind."""

@@ -105,7 +105,8 @@ class Gate:
                 reasons[endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
             else:
                 away[place] = why
-        gated.batch, waiting = batch.split(away)
+        # What is put aside is read by whoever lists or resumes it, many in one message.
+        gated.batch, waiting = batch.split({place: why.aside for place, why in away.items()})
         gated.blocked = list(zip(waiting, away.values(), strict=True))
         return gated
 

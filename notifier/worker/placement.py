@@ -19,8 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step; and until the
-#: next one while it is not yet clear who stays where: two processes on one CPU do half of what they could.
+#: Seconds between two looks, give or take a quarter, so that processes of one machine do not look in step; and until
+#: the next one while it is not yet clear who stays where: two processes on one CPU do half of what they could.
 EVERY_S, SOON_S = 0.5, 0.15
 #: Of a CPU: whoever uses less has little to win and is left to the kernel.
 BUSY = 0.2

@@ -141,10 +141,10 @@ class Shelf:
 
     def _publish(self, group: Sequence[Shelving]) -> None:
         places: dict[tuple[int, Priority, int], list[Waiting]] = defaultdict(list)
-        spread = random.uniform(1.0, 1.25)  # noqa: S311 - jitter, not a secret
+        spread, fair = random.uniform(1.0, 1.25), self._fair_wait()  # noqa: S311 - jitter, not a secret
         for one in group:
             for delivery, why in one.blocked:
-                places[self._delay(why, spread), one.priority, one.shard].append(delivery)
+                places[_delay(why, spread, fair), one.priority, one.shard].append(delivery)
         for (seconds, priority, shard), waiting in sorted(places.items(), key=lambda place: place[0]):
             if seconds:
                 heapq.heappush(self._away, (now() + seconds, len(waiting)))
@@ -154,12 +154,6 @@ class Shelf:
                     hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
                 else:
                     self._put_aside(_decoded(batch))
-
-    def _delay(self, blocked: Blocked, spread: float) -> int:
-        """In whole seconds; 0 is aside."""
-        if blocked.exact:
-            return math.ceil(blocked.seconds)
-        return 0 if blocked.aside else delay(max(blocked.seconds * spread, self._fair_wait()))
 
     def _fair_wait(self) -> float:
         """The more are away, the longer each stays."""
@@ -179,6 +173,13 @@ class Shelf:
             if isinstance(d.to, EndpointRef)
         ]
         hold(lambda: self._index.add(held), "index held deliveries")
+
+
+def _delay(blocked: Blocked, spread: float, fair: float) -> int:
+    """In whole seconds; 0 is aside."""
+    if blocked.exact:
+        return math.ceil(blocked.seconds)
+    return 0 if blocked.aside else delay(max(blocked.seconds * spread, fair))
 
 
 def delay(seconds: float) -> int:

@@ -20,6 +20,9 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
+#: Seconds after which a stranger that has answered nothing yet is slow for those who wait for it (`Slots.is_slow`). In
+#: the half second that others have, batches with a stranger that hangs would be all that a busy worker has in hand.
+STRANGER_S = 0.2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
 #: So many endpoints that answered soon the last time are remembered for it; 100 bytes each.
@@ -42,8 +45,12 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
+    begun: float = 0.0
+    """When the first exchange began."""
     ended: float = 0.0
     """When an exchange last came to its end; 0 for a stranger's, while none has."""
+    kept_back: int = 0
+    """Slots it does not have yet: a stranger gets `HANGING` until it has answered once."""
 
     def hangs(self, now: float, share: int) -> bool:
         """Whether more exchanges would only wait as well."""
@@ -99,10 +106,12 @@ class Slots:
         """How many endpoints are remembered for answering soon."""
         return len(self._prompt)
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, lane: str, now: float) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        return gate is not None and gate.slow > 0
+        if gate is None:
+            return False
+        return gate.slow > 0 or (not gate.ended and 0 < gate.begun <= now - STRANGER_S)
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
@@ -118,7 +127,9 @@ class Slots:
         stranger = lane not in self._prompt
         if gate is None:
             ended = 0.0 if stranger else asyncio.get_running_loop().time()
-            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane), ended=ended)
+            kept_back = max(0, self._per_lane - HANGING) if stranger else 0
+            own = RankedSemaphore(self._per_lane - kept_back)
+            gate = self._gates[lane] = _Gate(own, ended=ended, kept_back=kept_back)
         gate.users += 1
         try:
             if gate.slow or gate.own.locked() or self._total.locked() or (stranger and self._strangers.locked()):
@@ -148,7 +159,9 @@ class Slots:
             del self._running[held]
             self._give_back(held)
             self._remember(held.lane)
-        gate.own.release()
+        for _ in range(1 + gate.kept_back):
+            gate.own.release()
+        gate.kept_back = 0
         self._leave(held.lane, gate)
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
@@ -197,6 +210,7 @@ class Slots:
     def _begin(self, lane: str, gate: _Gate, stranger: bool) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), stranger)
+        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True

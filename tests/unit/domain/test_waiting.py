@@ -52,7 +52,7 @@ def test_a_batch_falls_into_what_goes_and_what_waits_and_neither_changes(
 
     # When it is split
     raw = RawBatch.read(json.loads(json.dumps(batch.encode())))
-    going, waiting = raw.split(away)
+    going, waiting = raw.split({place: place % 2 == 0 for place in away})
 
     # Then each delivery is on its side with its own event, and the side that goes carries no event for nobody
     pairs = named(batch)
@@ -80,10 +80,11 @@ def test_of_one_event_two_rules_may_send_different_parts() -> None:
 
 
 @pytest.mark.parametrize("data", [2**70, "half a pair: \ud83d"])
-def test_what_orjson_does_not_write_waits_all_the_same(data: Any) -> None:
+@pytest.mark.parametrize("checked", [False, True])
+def test_what_orjson_does_not_write_waits_all_the_same(data: Any, checked: bool) -> None:
     batch = batch_of([Event(id="1", source="/t", type="a.b", data=data)], [0])
 
-    _, waiting = RawBatch.read(batch.encode()).split([0])
+    _, waiting = RawBatch.read(batch.encode()).split({0: checked})
 
     assert rejoined(waiting) == batch
     assert waiting[0].read() == (batch.deliveries[0], batch.events[0])
@@ -137,14 +138,15 @@ def test_what_is_no_batch_is_refused_before_it_is_looked_at(changes: dict[str, A
         RawBatch.read(wire(**changes))
 
 
-@pytest.mark.parametrize("away", [[], [0]], ids=["goes", "waits"])
-@pytest.mark.parametrize(
+UNREADABLE = pytest.mark.parametrize(
     "changes",
     [
         {"deliveries": [7]},
         {"deliveries": [{**DELIVERY, "event": 1}]},
         {"deliveries": [{**DELIVERY, "event": -1}]},
         {"deliveries": [{**DELIVERY, "event": "x"}]},
+        {"deliveries": [{**DELIVERY, "id": 7}]},
+        {"deliveries": [{**DELIVERY, "attempt": "x"}]},
         {"deliveries": [{**DELIVERY, "colour": "red"}]},
         {"deliveries": [{**DELIVERY, "to": {"endpoint": ""}}]},
         {"events": [None]},
@@ -153,18 +155,50 @@ def test_what_is_no_batch_is_refused_before_it_is_looked_at(changes: dict[str, A
     ],
     ids=json.dumps,
 )
-def test_nothing_that_nobody_can_read_travels_on(changes: dict[str, Any], away: list[int]) -> None:
+
+
+@UNREADABLE
+@pytest.mark.parametrize("away", [{}, {0: True}], ids=["sent", "put aside"])
+def test_what_nobody_can_read_is_neither_sent_nor_put_aside(changes: dict[str, Any], away: dict[int, bool]) -> None:
     # Given a batch with a delivery or an event that is none
     raw = RawBatch.read(wire(**changes))
 
-    # When it is split, then it is refused as a whole, whether that delivery goes or waits
+    # When it is split, then it is refused
     with pytest.raises(InvalidBatch):
         raw.split(away)
 
 
-def test_what_its_next_message_could_not_say_does_not_wait() -> None:
-    # Given a delivery with a number that Python holds and the next message would not
-    raw = RawBatch.read(wire(deliveries=[{**DELIVERY, "attempt": 2**70}]))
+@UNREADABLE
+def test_what_nobody_can_read_waits_or_is_refused_and_breaks_nothing(changes: dict[str, Any]) -> None:
+    # Given a batch with a delivery or an event that is none
+    raw = RawBatch.read(wire(**changes))
 
+    # When it only waits, then it is refused at once or when it comes back
     with pytest.raises(InvalidBatch):
-        raw.split([0])
+        _, waiting = raw.split({0: False})
+        rejoined(waiting)
+
+
+@UNREADABLE
+def test_an_unreadable_delivery_can_be_told_from_its_neighbours(changes: dict[str, Any]) -> None:
+    # Given a batch of three whose middle one nobody can read
+    good = batch_of([Event(id=str(number), source="/t", type="a.b") for number in range(3)], [0, 1, 2]).encode()
+    bad = wire(**changes)
+    good["events"][1] = bad["events"][0]
+    good["deliveries"][1] = bad["deliveries"][0]
+    if isinstance(good["deliveries"][1], dict):
+        good["deliveries"][1] = {**good["deliveries"][1], "event": {0: 1, 1: 3}.get(bad["deliveries"][0]["event"], "x")}
+    raw = RawBatch.read(good)
+    with pytest.raises(InvalidBatch):
+        raw.decode()
+
+    # When each gets a batch of its own
+    first, middle, last = (json.loads(one.body) for one in raw.alone())
+
+    # Then the others are what they were, in the same queue
+    assert [d.id for wire in (first, last) for d in Batch.decode(wire).deliveries] == ["dlv_0", "dlv_2"]
+    assert [Batch.decode(wire).events[0].id for wire in (first, last)] == ["0", "2"]
+    assert {one.queue for one in raw.alone()} == {raw.queue}
+    # And it is still what it was
+    with pytest.raises(InvalidBatch):
+        Batch.decode(middle)

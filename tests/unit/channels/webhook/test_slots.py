@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, Crowded, Held, Slots
+from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, STRANGER_S, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -15,9 +15,9 @@ async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
     return held
 
 
-async def until_slow(slots: Slots, lane: str, *all_of: Held) -> None:
+async def until_slow(*all_of: Held) -> None:
     """The event itself: the look that finds the exchanges slow."""
-    while not slots.is_slow(lane) or not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
+    while not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
         await asyncio.sleep(LINGER_S / 10)
 
 
@@ -109,7 +109,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         hanging = [await taken(slots, "hangs") for _ in range(2)]
 
         # When it is known to be slow
-        await until_slow(slots, "hangs", *hanging)
+        await until_slow(*hanging)
 
         # Then others have the whole total, and it has no more than its share
         others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
@@ -123,7 +123,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         for held in (*hanging, *others):
             slots.release(held)
         assert slots.lanes == 0
-        assert not slots.is_slow("hangs")
+        assert not slots.is_slow("hangs", 1e9)
         for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
             slots.release(held)
         # The look that was due runs out, instead of into the next test's loop.
@@ -136,11 +136,10 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
     async def scenario() -> None:
         # Given one slot in all, so four slow exchanges
         slots = Slots(total=1, per_lane=9)
-        for _ in range(5):
-            last = await taken(slots, "hangs")
+        *hanging, last = [await taken(slots, "hangs") for _ in range(5)]
 
         # When a fifth hangs as well, there is no room left among the slow
-        await until_slow(slots, "hangs")
+        await until_slow(*hanging)
         assert isinstance(await slots.acquire("healthy", LINGER_S * 2), Crowded)
 
         # Then the next who is served is served when one of them ends
@@ -180,7 +179,7 @@ def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_a
         slots.release(await taken(slots, "slow"))
         busy = await taken(slots, "slow")
         for lane in ("hangs", "slow"):
-            await until_slow(slots, lane, *[await taken(slots, lane) for _ in range(HANGING)])
+            await until_slow(*[await taken(slots, lane) for _ in range(HANGING)])
 
         # Then the one nobody knows is left alone at once, and the other one has more slots
         assert slots.seconds_away("hangs", clock()) > 0
@@ -194,6 +193,46 @@ def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_a
         slots.release(busy)
         busy.gate.ended = later
         assert slots.seconds_away("slow", later) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_has_few_slots_until_it_has_answered_once() -> None:
+    async def scenario() -> None:
+        # Given an endpoint nobody knows, which holds as many slots as would show that it hangs
+        slots = Slots(total=100, per_lane=20)
+        held = [await taken(slots, "new") for _ in range(HANGING)]
+
+        # When one more is asked for, it waits
+        waiting = asyncio.ensure_future(slots.acquire("new", PATIENCE))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        # Then with the first answer it has all that an endpoint may have, and no more
+        slots.release(held.pop())
+        assert isinstance(await waiting, Held)
+        for _ in range(20 - HANGING):
+            await taken(slots, "new")
+        assert isinstance(await slots.acquire("new", 0.001), Crowded)
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_is_waited_for_more_briefly_than_one_who_is_known_to_answer() -> None:
+    async def scenario() -> None:
+        # Given one who has answered and a stranger, asked at the same time
+        slots = Slots(total=9, per_lane=2)
+        slots.release(await taken(slots, "known"))
+        asked = [await taken(slots, lane) for lane in ("known", "stranger")]
+
+        # When neither has answered after a moment, then only the stranger is slow
+        soon = asked[0].since + STRANGER_S
+        assert [slots.is_slow(lane, soon) for lane in ("known", "stranger")] == [False, True]
+
+        # And who has answered once is a stranger no more
+        slots.release(asked[1])
+        await taken(slots, "stranger")
+        assert not slots.is_slow("stranger", soon)
 
     asyncio.run(scenario())
 
@@ -216,7 +255,7 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
         # And the stranger is served when an earlier one has answered, or is known to be slow
         slots.release(hanging.pop())
         assert isinstance(await waiting, Held)
-        await until_slow(slots, "stranger-0", *hanging)
+        await until_slow(*hanging)
         await taken(slots, "one more", 0.001)
         slots.release(known)
 
@@ -229,7 +268,7 @@ def test_an_endpoint_that_was_slow_is_a_stranger_again() -> None:
         slots = Slots(total=4, per_lane=1)
         slots.release(await taken(slots, "was well"))
         held = await taken(slots, "was well")
-        await until_slow(slots, "was well", held)
+        await until_slow(held)
         slots.release(held)
 
         # When strangers have their half
