@@ -20,9 +20,10 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: Seconds after which a stranger that has answered nothing yet is slow for those who wait for it (`Slots.is_slow`). In
-#: the half second that others have, batches with a stranger that hangs would be all that a busy worker has in hand.
-STRANGER_S = 0.2
+#: The same of a stranger that has not answered once, and the exchanges it may have until then. With as many and as long
+#: as others have, strangers that hang hold all slots that strangers share, and batches that wait for them are all that
+#: a busy worker has in hand: it stood still for half a second (measured with twenty of two hundred endpoints).
+STRANGER_LINGER_S, FIRST = 0.2, 2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
 #: So many endpoints that answered soon the last time are remembered for it; 100 bytes each.
@@ -45,18 +46,16 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
-    begun: float = 0.0
-    """When the first exchange began."""
     ended: float = 0.0
     """When an exchange last came to its end; 0 for a stranger's, while none has."""
     kept_back: int = 0
-    """Slots it does not have yet: a stranger gets `HANGING` until it has answered once."""
+    """Slots it gets with its first answer."""
 
-    def hangs(self, now: float, share: int) -> bool:
+    def hangs(self, now: float) -> bool:
         """Whether more exchanges would only wait as well."""
-        if self.slow < min(HANGING, share):
-            return False
-        return not self.ended or now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
+        if not self.ended:
+            return self.slow >= FIRST
+        return self.slow >= HANGING and now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
 
 
 class Held:
@@ -106,17 +105,15 @@ class Slots:
         """How many endpoints are remembered for answering soon."""
         return len(self._prompt)
 
-    def is_slow(self, lane: str, now: float) -> bool:
+    def is_slow(self, lane: str) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None:
-            return False
-        return gate.slow > 0 or (not gate.ended and 0 < gate.begun <= now - STRANGER_S)
+        return gate is not None and gate.slow > 0
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now, self._per_lane)):
+        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
@@ -127,7 +124,7 @@ class Slots:
         stranger = lane not in self._prompt
         if gate is None:
             ended = 0.0 if stranger else asyncio.get_running_loop().time()
-            kept_back = max(0, self._per_lane - HANGING) if stranger else 0
+            kept_back = max(0, self._per_lane - FIRST) if stranger else 0
             own = RankedSemaphore(self._per_lane - kept_back)
             gate = self._gates[lane] = _Gate(own, ended=ended, kept_back=kept_back)
         gate.users += 1
@@ -158,6 +155,7 @@ class Slots:
         else:
             del self._running[held]
             self._give_back(held)
+        if gate.ended - held.since < LINGER_S:
             self._remember(held.lane)
         for _ in range(1 + gate.kept_back):
             gate.own.release()
@@ -167,7 +165,7 @@ class Slots:
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
         now = asyncio.get_running_loop().time()
-        if gate.slow and (gate.own.locked() or gate.hangs(now, self._per_lane)):
+        if gate.slow and (gate.own.locked() or gate.hangs(now)):
             away = _bounded((now - gate.slow_since) / 2)
             return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
         if (wait := self._wait(gate)) > patience:
@@ -210,7 +208,6 @@ class Slots:
     def _begin(self, lane: str, gate: _Gate, stranger: bool) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), stranger)
-        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -223,9 +220,10 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
                 break
-            slow.append(held)
+            if now - held.since >= LINGER_S or not held.gate.ended:
+                slow.append(held)
         for held in slow:
             del self._running[held]
             held.slow = True

@@ -175,8 +175,7 @@ def test_what_nobody_can_read_waits_or_is_refused_and_breaks_nothing(changes: di
 
     # When it only waits, then it is refused at once or when it comes back
     with pytest.raises(InvalidBatch):
-        _, waiting = raw.split({0: False})
-        rejoined(waiting)
+        rejoined(raw.split({0: False})[1])
 
 
 @UNREADABLE

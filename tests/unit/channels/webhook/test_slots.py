@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, STRANGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import FIRST, HANGING, LINGER_S, PROMPT, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -123,7 +123,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         for held in (*hanging, *others):
             slots.release(held)
         assert slots.lanes == 0
-        assert not slots.is_slow("hangs", 1e9)
+        assert not slots.is_slow("hangs")
         for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
             slots.release(held)
         # The look that was due runs out, instead of into the next test's loop.
@@ -136,7 +136,7 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
     async def scenario() -> None:
         # Given one slot in all, so four slow exchanges
         slots = Slots(total=1, per_lane=9)
-        *hanging, last = [await taken(slots, "hangs") for _ in range(5)]
+        *hanging, last = [await taken(slots, f"hangs-{number}") for number in range(5)]
 
         # When a fifth hangs as well, there is no room left among the slow
         await until_slow(*hanging)
@@ -174,12 +174,12 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
 
 def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_and_one_that_is_slow_is_not() -> None:
     async def scenario() -> None:
-        # Given an endpoint that answers and one nobody knows, with twenty slots each, to both of which five are slow
+        # Given an endpoint that answers and one nobody knows, and that as many are slow to both as each must prove
         slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
         slots.release(await taken(slots, "slow"))
         busy = await taken(slots, "slow")
-        for lane in ("hangs", "slow"):
-            await until_slow(*[await taken(slots, lane) for _ in range(HANGING)])
+        for lane, number in (("hangs", FIRST), ("slow", HANGING)):
+            await until_slow(*[await taken(slots, lane) for _ in range(number)])
 
         # Then the one nobody knows is left alone at once, and the other one has more slots
         assert slots.seconds_away("hangs", clock()) > 0
@@ -199,9 +199,9 @@ def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_a
 
 def test_a_stranger_has_few_slots_until_it_has_answered_once() -> None:
     async def scenario() -> None:
-        # Given an endpoint nobody knows, which holds as many slots as would show that it hangs
+        # Given an endpoint nobody knows, which holds what it gets before its first answer
         slots = Slots(total=100, per_lane=20)
-        held = [await taken(slots, "new") for _ in range(HANGING)]
+        held = [await taken(slots, "new") for _ in range(FIRST)]
 
         # When one more is asked for, it waits
         waiting = asyncio.ensure_future(slots.acquire("new", PATIENCE))
@@ -211,28 +211,29 @@ def test_a_stranger_has_few_slots_until_it_has_answered_once() -> None:
         # Then with the first answer it has all that an endpoint may have, and no more
         slots.release(held.pop())
         assert isinstance(await waiting, Held)
-        for _ in range(20 - HANGING):
+        for _ in range(20 - FIRST):
             await taken(slots, "new")
         assert isinstance(await slots.acquire("new", 0.001), Crowded)
 
     asyncio.run(scenario())
 
 
-def test_a_stranger_is_waited_for_more_briefly_than_one_who_is_known_to_answer() -> None:
+def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
     async def scenario() -> None:
-        # Given one who has answered and a stranger, asked at the same time
+        # Given one who has answered, and a stranger who is asked after it
         slots = Slots(total=9, per_lane=2)
         slots.release(await taken(slots, "known"))
-        asked = [await taken(slots, lane) for lane in ("known", "stranger")]
+        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
 
-        # When neither has answered after a moment, then only the stranger is slow
-        soon = asked[0].since + STRANGER_S
-        assert [slots.is_slow(lane, soon) for lane in ("known", "stranger")] == [False, True]
+        # When neither answers, then the stranger is slow first
+        await until_slow(stranger)
+        assert not known.slow
 
-        # And who has answered once is a stranger no more
-        slots.release(asked[1])
-        await taken(slots, "stranger")
-        assert not slots.is_slow("stranger", soon)
+        # And when it answers before the other one is slow as well, it is known, and has its time like everybody else
+        slots.release(stranger)
+        again = await taken(slots, "stranger")
+        await until_slow(known)
+        assert not again.slow
 
     asyncio.run(scenario())
 
