@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from notifier import metrics
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import EndpointRef
+from notifier.domain.delivery import EndpointRef, Status
 from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch, Waiting
 from notifier.errors import InvalidBatch
@@ -28,6 +28,8 @@ from notifier.worker.sending import PATIENCE_S, Leave, Settled
 from notifier.worker.shelving import Shelf, Shelving
 from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
 
+#: Deliveries in hand above which a worker is busy (`gating.FRESH_S`): a few batches.
+BUSY = 200
 #: Seconds until a batch that found the worker full looks again.
 FULL_AWAY_S = 2
 
@@ -85,7 +87,7 @@ class Etiquette:
         Of a larger one each delivery is queued by itself, and then only those that are unreadable fail.
         """
         try:
-            return self._gate.sort(batch)
+            return self._gate.sort(batch, busy=self._in_flight > BUSY)
         except InvalidBatch as error:
             if batch.size == 1:
                 raise
@@ -146,15 +148,22 @@ class Etiquette:
         self._shelf.stop()
 
     def _judge(self, settled: Sequence[Settled], gated: Gated, probes: Mapping[str, str]) -> None:
-        for failing in self._judging.judge(settled, gated.endpoints, probes):
-            self._consequences.disable_failing(gated.endpoints[failing.endpoint], failing.since, failing.code)
+        failing = self._judging.judge(settled, gated.endpoints, probes)
+        failed = [one.work for one in settled if one.decision.status is not Status.SENT]
+        self._gate.forget({*probes, *_endpoints(failed)})
+        for one in failing:
+            self._consequences.disable_failing(gated.endpoints[one.endpoint], one.since, one.code)
 
 
 def _only(probes: Mapping[str, str], work: Sequence[Work]) -> dict[str, str]:
-    ids = {one.delivery.to.endpoint for one in work if isinstance(one.delivery.to, EndpointRef)}
+    ids = _endpoints(work)
     return {endpoint: token for endpoint, token in probes.items() if endpoint in ids}
 
 
 def _except(probes: Mapping[str, str], work: Sequence[Work]) -> dict[str, str]:
-    ids = {one.delivery.to.endpoint for one in work if isinstance(one.delivery.to, EndpointRef)}
+    ids = _endpoints(work)
     return {endpoint: token for endpoint, token in probes.items() if endpoint not in ids}
+
+
+def _endpoints(work: Sequence[Work]) -> set[str]:
+    return {one.delivery.to.endpoint for one in work if isinstance(one.delivery.to, EndpointRef)}

@@ -1,14 +1,14 @@
 """Which deliveries of a batch may be sent now: looked at before anything is claimed, so that waiting costs little.
 
-A batch's endpoints are read once, with their breakers, in the round trip that fetches where they are. A healthy one
-costs a look. Deliveries to an endpoint that is paused, open or owes too many answers are taken out of the batch; of
-those to an endpoint whose time is up, one goes as its probe.
+A batch's endpoints are read once, with their breakers, in the round trip that fetches where they are; of a busy worker
+the batches of a moment share it. A healthy one costs a look. Deliveries to an endpoint that is paused, open or owes too
+many answers are taken out of the batch; of those to an endpoint whose time is up, one goes as its probe.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.breaker import Breaker
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.rule import Channel
+from notifier.domain.value import value
 from notifier.domain.waiting import RawBatch, Waiting
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
@@ -25,9 +26,12 @@ from notifier.worker.recorder import now
 
 #: Seconds until those that came with a probe look again; most probes are answered by then.
 BEHIND_PROBE_S = 2.0
+#: Seconds what was read of endpoints may be used by the batches that follow at once. A fan-out has the same endpoints
+#: in a hundred batches a second.
+FRESH_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Blocked:
     """Why deliveries to an endpoint must wait."""
 
@@ -53,6 +57,14 @@ class Gated:
     """Ids of those whose tries the breakers have heard of while others were under way."""
 
 
+@value
+class _Seen:
+    """What was read of an endpoint."""
+
+    endpoint: Endpoint
+    blocked: Blocked | None
+
+
 class Gate:
     """Sorts batches; one per worker process."""
 
@@ -61,30 +73,51 @@ class Gate:
         self._breakers = breakers
         self._webhook = webhook
         self._lease = longest_probe
+        self._seen: dict[str, _Seen] = {}
+        self._seen_until = 0.0
 
-    def sort(self, batch: RawBatch) -> Gated:
-        """One round trip for webhooks, one more for each probe, none for mails. Raises `InvalidBatch`."""
+    def sort(self, batch: RawBatch, *, busy: bool = False) -> Gated:
+        """One round trip for webhooks, one more for each probe, none for mails. Raises `InvalidBatch`.
+
+        A ``busy`` worker uses what it has read in the last `FRESH_S`.
+        """
         if batch.channel is not Channel.WEBHOOK:
             return Gated(batch.decode())
         wanted = [_endpoint(delivery) for delivery in batch.deliveries]
-        ids = sorted(set(wanted) - {""})
-        known = hold(lambda: self._endpoints.get_many(ids), "read endpoints")
-        moment = now()
-        reasons = {i: why for i, endpoint in known.items() if (why := self._why_blocked(endpoint, moment)) is not None}
+        seen = self._look(set(wanted) - {""}, busy)
+        known = {i: one.endpoint for i, one in seen.items()}
+        reasons = {i: why for i, one in seen.items() if (why := one.blocked or self._owes(i)) is not None}
         if not reasons:
             return Gated(batch.decode(), known)
-        return self._split(batch, wanted, known, reasons, moment)
+        return self._split(batch, wanted, known, reasons, now())
 
-    def _why_blocked(self, endpoint: Endpoint, moment: float) -> Blocked | None:
-        if endpoint.state is EndpointState.PAUSED:
-            return Blocked(f"the endpoint is paused: {endpoint.reason or 'no reason given'}", 0.0, aside=True)
-        breaker = endpoint.breaker
-        if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
-            why = f"the endpoint is left alone after {breaker.code}"
-            return Blocked(why, breaker.seconds_away(moment), aside=breaker.is_long(moment))
-        if seconds := self._webhook.seconds_away(endpoint.id):
-            return Blocked("the endpoint owes too many answers", seconds)
-        return None
+    def forget(self, ids: Iterable[str]) -> None:
+        """What was read of them is no longer so: their breakers have heard of failures or probes."""
+        for endpoint in ids:
+            self._seen.pop(endpoint, None)
+
+    def _look(self, ids: set[str], busy: bool) -> dict[str, _Seen]:
+        if not busy:
+            return self._read(ids)
+        if now() >= self._seen_until:
+            self._seen.clear()
+            self._seen_until = now() + FRESH_S
+        seen = {i: one for i in ids if (one := self._seen.get(i)) is not None}
+        if len(seen) < len(ids):
+            read = self._read(ids - seen.keys())
+            seen |= read
+            # Who is not there, or not sent to, ends a delivery: that is never an old answer.
+            self._seen |= {i: one for i, one in read.items() if one.endpoint.state is EndpointState.ENABLED}
+        return seen
+
+    def _read(self, ids: set[str]) -> dict[str, _Seen]:
+        known = hold(lambda: self._endpoints.get_many(sorted(ids)), "read endpoints")
+        moment = now()
+        return {i: _Seen(endpoint, _why_blocked(endpoint, moment)) for i, endpoint in known.items()}
+
+    def _owes(self, endpoint: str) -> Blocked | None:
+        seconds = self._webhook.seconds_away(endpoint)
+        return Blocked("the endpoint owes too many answers", seconds) if seconds else None
 
     def _split(
         self,
@@ -122,6 +155,16 @@ class Gate:
             return False
         gated.probes[endpoint.id] = token
         return True
+
+
+def _why_blocked(endpoint: Endpoint, moment: float) -> Blocked | None:
+    if endpoint.state is EndpointState.PAUSED:
+        return Blocked(f"the endpoint is paused: {endpoint.reason or 'no reason given'}", 0.0, aside=True)
+    breaker = endpoint.breaker
+    if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
+        why = f"the endpoint is left alone after {breaker.code}"
+        return Blocked(why, breaker.seconds_away(moment), aside=breaker.is_long(moment))
+    return None
 
 
 def _endpoint(delivery: Any) -> str:
