@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from notifier.domain.delivery import Status
-from notifier.domain.ids import raw_id
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, Mailbox, Status
+from notifier.domain.event import Event
+from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
+from notifier.domain.rule import Channel, Priority
 from notifier.domain.topology import PARKED_EXCHANGE, TASKS_EXCHANGE
-from tests.acceptance.place import Place, mail_folder, place
+from tests.acceptance.place import SOURCE, Place, mail_folder, place
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -115,6 +118,35 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
     event = at.publish("poison.good", {"to": "good@example.org"})
     at.until(at.delivery(event, "poison.good/mail", "mailto:good@example.org"), Status.SENT)
     assert worker.popen.poll() is None
+
+
+def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(at: Place) -> None:
+    # Given a batch of three mails, the middle one of which says something this release does not know
+    addresses = [f"{name}@beside.example" for name in ("first", "second", "third")]
+    events = [Event(id=name, source=SOURCE, type="poison.good", data={"to": name}) for name in addresses]
+    deliveries = [
+        Delivery(
+            id=delivery_id(SOURCE, event.id, "poison.good/mail", f"mailto:{event.id}"),
+            event=place,
+            rule="poison.good/mail",
+            to=Mailbox(address=event.id),
+        )
+        for place, event in enumerate(events)
+    ]
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=events, deliveries=deliveries).encode()
+    batch["deliveries"][1]["colour"] = "red"
+    before = at.depths()["failed-email"]
+
+    # When it comes as a task
+    task = {"body": body([[batch], {}, EMBED]), "content_type": JSON, "headers": TASK, "encoding": "utf-8"}
+    at.publish_raw(TASKS_EXCHANGE, "email-normal", **task)
+
+    # Then its neighbours are sent, and it alone is in a failure queue
+    for sent in (deliveries[0], deliveries[2]):
+        at.until(sent.id, Status.SENT)
+    poll(lambda: at.depths()["failed-email"] == before + 1, f"one is in failed-email; {at.depths()}")
+    assert not at.mails_to(addresses[1])
+    assert [len(at.mails_to(address)) for address in (addresses[0], addresses[2])] == [1, 1]
 
 
 def test_operators_see_poison_after_a_reindex_and_can_discard_it_but_not_send_it(at: Place) -> None:

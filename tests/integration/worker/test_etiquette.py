@@ -27,7 +27,7 @@ from notifier.worker.consequences import Consequences
 from notifier.worker.deciding import Decision
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.following import Publishes
-from notifier.worker.gating import Gate
+from notifier.worker.gating import FRESH_S, Gate
 from notifier.worker.judging import Judging
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.recorder import now
@@ -171,6 +171,51 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     assert (why["dlv_1"].reason, why["dlv_1"].aside) == ("the endpoint is left alone after http_503", False)
     assert 29 < why["dlv_1"].seconds <= 30
     assert why["dlv_2"].seconds == 4.0
+
+
+def test_the_batches_of_a_busy_worker_share_what_was_read_of_healthy_endpoints(bench: Bench) -> None:
+    # Given three endpoints that are sent to, and one that is paused
+    one, two, three, paused = (bench.endpoint() for _ in range(4))
+    bench.endpoints.set_state(paused.id, EndpointState.PAUSED)
+
+    def asked(*endpoints: Endpoint) -> int:
+        """Round trips for a batch to these, of a busy worker."""
+        start = bench.store.round_trips
+        gated = bench.gate.sort(raw(batch_to(*endpoints)), busy=True)
+        assert gated.endpoints.keys() == {endpoint.id for endpoint in endpoints}
+        return bench.store.round_trips - start
+
+    # When batches follow at once, then only who is new is asked for, and who is not sent to is each time
+    assert [asked(one, two), asked(two, one), asked(one, three), asked(one, two, three)] == [1, 0, 1, 0]
+    assert [asked(one, paused), asked(one, paused)] == [1, 1]
+
+    # And nothing that a batch has failed at is old
+    bench.gate.forget([two.id])
+    assert [asked(one), asked(two)] == [0, 1]
+
+    # And a worker with little to do asks each time
+    before = bench.store.round_trips
+    for _ in range(2):
+        bench.gate.sort(raw(batch_to(one)))
+    assert bench.store.round_trips - before == 2
+
+
+def test_what_a_busy_worker_has_read_is_soon_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a busy worker that has just read an endpoint, which then fails elsewhere
+    clock = [now()]
+    monkeypatch.setattr("notifier.worker.gating.now", lambda: clock[0])
+    endpoint = bench.endpoint()
+    bench.gate.sort(raw(batch_to(endpoint)), busy=True)
+    bench.judging.judge(settled(batch_to(endpoint), "http_503", wait=30), bench.read(endpoint), {})
+
+    # When the next batch comes at once, and one a moment later
+    gated = []
+    for moment in (0.0, FRESH_S):
+        clock[0] += moment
+        gated.append(bench.gate.sort(raw(batch_to(endpoint)), busy=True))
+
+    # Then the later one waits
+    assert [len(one.blocked) for one in gated] == [0, 1]
 
 
 def test_what_has_expired_waits_for_nobody(bench: Bench) -> None:
