@@ -3,13 +3,16 @@
 A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
 `LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
 soon the last time are *strangers* and share half of the total: when many begin to hang at once, those that are known to
-answer have the other half. Waiting for a slot does not count against the deadline of the exchange, and is short: what
-finds none goes back to the broker, which is where queues belong.
+answer have the other half. Of the strangers' half every endpoint may have one exchange before others have a second:
+with those that hang holding all of it, nobody else could be sent to for the first time. Waiting for a slot does not count
+against the deadline of the exchange, and is short: what finds none goes back to the broker, which is where queues
+belong.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifier.engine.ranked import RankedSemaphore
@@ -20,10 +23,10 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: The same of a stranger that has not answered once, and the exchanges it may have until then. With as many and as long
-#: as others have, strangers that hang hold all slots that strangers share, and batches that wait for them are all that
-#: a busy worker has in hand: it stood still for half a second (measured with twenty of two hundred endpoints).
-STRANGER_LINGER_S, FIRST = 0.2, 2
+#: Seconds after which a stranger that has answered nothing yet is slow for those who wait for it (`Slots.is_slow`). In
+#: the half second that others have, batches with strangers that hang would be all that a busy worker has in hand: it
+#: stood still for so long (measured with twenty of two hundred endpoints).
+STRANGER_S = 0.2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
 #: So many endpoints that answered soon the last time are remembered for it; 100 bytes each.
@@ -46,29 +49,30 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
+    begun: float = 0.0
+    """When the first exchange began."""
     ended: float = 0.0
     """When an exchange last came to its end; 0 for a stranger's, while none has."""
-    kept_back: int = 0
-    """Slots it gets with its first answer."""
 
-    def hangs(self, now: float) -> bool:
+    def hangs(self, now: float, share: int) -> bool:
         """Whether more exchanges would only wait as well."""
-        if not self.ended:
-            return self.slow >= FIRST
-        return self.slow >= HANGING and now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
+        if self.slow < min(HANGING, share):
+            return False
+        return not self.ended or now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
 
 
 class Held:
     """One exchange's slots; give it to `Slots.release`."""
 
-    __slots__ = ("gate", "lane", "since", "slow", "stranger")
+    __slots__ = ("gate", "lane", "shared", "since", "slow")
 
-    def __init__(self, lane: str, gate: _Gate, since: float, stranger: bool) -> None:
+    def __init__(self, lane: str, gate: _Gate, since: float, shared: Sequence[RankedSemaphore]) -> None:
         self.lane = lane
         self.gate = gate
         self.since = since
         self.slow = False
-        self.stranger = stranger
+        self.shared = shared
+        """Where it has a slot besides its endpoint's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,12 @@ class Slots:
     def __init__(self, total: int, per_lane: int) -> None:
         self._total = RankedSemaphore(total)
         # One endpoint alone must not shut the other strangers out.
-        self._strangers = RankedSemaphore(min(total, max(total // 2, per_lane + 1)))
+        strangers = min(total, max(total // 2, per_lane + 1))
+        # Of these, what is for further exchanges with those that have not answered yet.
+        seconds = max(strangers // 2, per_lane)
+        self._of_known = (self._total,)
+        self._of_strangers = (RankedSemaphore(strangers), self._total)
+        self._of_seconds = (RankedSemaphore(seconds), *self._of_strangers)
         self._prompt: dict[str, None] = {}
         self._per_lane = per_lane
         self._slow_left = SLOW_SHARE * total
@@ -105,15 +114,17 @@ class Slots:
         """How many endpoints are remembered for answering soon."""
         return len(self._prompt)
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, lane: str, now: float) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        return gate is not None and gate.slow > 0
+        if gate is None:
+            return False
+        return gate.slow > 0 or (not gate.ended and 0 < gate.begun <= now - STRANGER_S)
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
+        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now, self._per_lane)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
@@ -124,25 +135,30 @@ class Slots:
         stranger = lane not in self._prompt
         if gate is None:
             ended = 0.0 if stranger else asyncio.get_running_loop().time()
-            kept_back = max(0, self._per_lane - FIRST) if stranger else 0
-            own = RankedSemaphore(self._per_lane - kept_back)
-            gate = self._gates[lane] = _Gate(own, ended=ended, kept_back=kept_back)
+            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane), ended=ended)
         gate.users += 1
+        shared = self._shared(gate, stranger)
         try:
-            if gate.slow or gate.own.locked() or self._total.locked() or (stranger and self._strangers.locked()):
+            if gate.slow or gate.own.locked() or any(slots.locked() for slots in shared):
                 if (crowded := self._hopeless(gate, patience)) is not None:
                     self._leave(lane, gate)
                     return crowded
                 async with asyncio.timeout(patience):
-                    await self._queue(gate, stranger)
+                    await self._queue(gate, shared)
             else:
-                await self._take(gate, stranger)  # all are free: this never waits; a timer would cost more than they do
+                await self._take(gate, shared)  # all are free: this never waits; a timer would cost more than they do
         except BaseException as error:
             self._leave(lane, gate)
             if isinstance(error, TimeoutError):
                 return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
-        return self._begin(lane, gate, stranger)
+        return self._begin(lane, gate, shared)
+
+    def _shared(self, gate: _Gate, stranger: bool) -> Sequence[RankedSemaphore]:
+        """Those it needs a slot of besides its own."""
+        if not stranger:
+            return self._of_known
+        return self._of_seconds if gate.begun and not gate.ended else self._of_strangers
 
     def release(self, held: Held) -> None:
         """Give its slots back."""
@@ -155,17 +171,14 @@ class Slots:
         else:
             del self._running[held]
             self._give_back(held)
-        if gate.ended - held.since < LINGER_S:
             self._remember(held.lane)
-        for _ in range(1 + gate.kept_back):
-            gate.own.release()
-        gate.kept_back = 0
+        gate.own.release()
         self._leave(held.lane, gate)
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
         now = asyncio.get_running_loop().time()
-        if gate.slow and (gate.own.locked() or gate.hangs(now)):
+        if gate.slow and (gate.own.locked() or gate.hangs(now, self._per_lane)):
             away = _bounded((now - gate.slow_since) / 2)
             return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
         if (wait := self._wait(gate)) > patience:
@@ -175,17 +188,17 @@ class Slots:
     def _wait(self, gate: _Gate) -> float:
         return gate.waiting * gate.mean / self._per_lane
 
-    async def _queue(self, gate: _Gate, stranger: bool) -> None:
+    async def _queue(self, gate: _Gate, shared: Sequence[RankedSemaphore]) -> None:
         gate.waiting += 1
         try:
-            await self._take(gate, stranger)
+            await self._take(gate, shared)
         finally:
             gate.waiting -= 1
 
-    async def _take(self, gate: _Gate, stranger: bool) -> None:
+    async def _take(self, gate: _Gate, shared: Sequence[RankedSemaphore]) -> None:
         taken: list[RankedSemaphore] = []
         try:
-            for slots in (gate.own, self._strangers, self._total) if stranger else (gate.own, self._total):
+            for slots in (gate.own, *shared):
                 await slots.acquire()
                 taken.append(slots)
         except BaseException:
@@ -195,9 +208,8 @@ class Slots:
 
     def _give_back(self, held: Held) -> None:
         """What it has of the shared ones."""
-        self._total.release()
-        if held.stranger:
-            self._strangers.release()
+        for slots in held.shared:
+            slots.release()
 
     def _remember(self, lane: str) -> None:
         if lane not in self._prompt:
@@ -205,9 +217,10 @@ class Slots:
             if len(self._prompt) > PROMPT:
                 del self._prompt[next(iter(self._prompt))]
 
-    def _begin(self, lane: str, gate: _Gate, stranger: bool) -> Held:
+    def _begin(self, lane: str, gate: _Gate, shared: Sequence[RankedSemaphore]) -> Held:
         loop = asyncio.get_running_loop()
-        held = Held(lane, gate, loop.time(), stranger)
+        held = Held(lane, gate, loop.time(), shared)
+        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -220,10 +233,9 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
                 break
-            if now - held.since >= LINGER_S or not held.gate.ended:
-                slow.append(held)
+            slow.append(held)
         for held in slow:
             del self._running[held]
             held.slow = True

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import FIRST, HANGING, LINGER_S, PROMPT, Crowded, Held, Slots
+from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, STRANGER_S, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -15,9 +15,9 @@ async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
     return held
 
 
-async def until_slow(*all_of: Held) -> None:
+async def until_slow(slots: Slots, lane: str, *all_of: Held) -> None:
     """The event itself: the look that finds the exchanges slow."""
-    while not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
+    while not slots.is_slow(lane, 0) or not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
         await asyncio.sleep(LINGER_S / 10)
 
 
@@ -109,7 +109,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         hanging = [await taken(slots, "hangs") for _ in range(2)]
 
         # When it is known to be slow
-        await until_slow(*hanging)
+        await until_slow(slots, "hangs", *hanging)
 
         # Then others have the whole total, and it has no more than its share
         others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
@@ -123,7 +123,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         for held in (*hanging, *others):
             slots.release(held)
         assert slots.lanes == 0
-        assert not slots.is_slow("hangs")
+        assert not slots.is_slow("hangs", 1e9)
         for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
             slots.release(held)
         # The look that was due runs out, instead of into the next test's loop.
@@ -136,10 +136,11 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
     async def scenario() -> None:
         # Given one slot in all, so four slow exchanges
         slots = Slots(total=1, per_lane=9)
-        *hanging, last = [await taken(slots, f"hangs-{number}") for number in range(5)]
+        for _ in range(5):
+            last = await taken(slots, "hangs")
 
         # When a fifth hangs as well, there is no room left among the slow
-        await until_slow(*hanging)
+        await until_slow(slots, "hangs")
         assert isinstance(await slots.acquire("healthy", LINGER_S * 2), Crowded)
 
         # Then the next who is served is served when one of them ends
@@ -174,12 +175,12 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
 
 def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_and_one_that_is_slow_is_not() -> None:
     async def scenario() -> None:
-        # Given an endpoint that answers and one nobody knows, and that as many are slow to both as each must prove
+        # Given an endpoint that answers and one nobody knows, with twenty slots each, to both of which five are slow
         slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
         slots.release(await taken(slots, "slow"))
         busy = await taken(slots, "slow")
-        for lane, number in (("hangs", FIRST), ("slow", HANGING)):
-            await until_slow(*[await taken(slots, lane) for _ in range(number)])
+        for lane in ("hangs", "slow"):
+            await until_slow(slots, lane, *[await taken(slots, lane) for _ in range(HANGING)])
 
         # Then the one nobody knows is left alone at once, and the other one has more slots
         assert slots.seconds_away("hangs", clock()) > 0
@@ -193,47 +194,6 @@ def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_a
         slots.release(busy)
         busy.gate.ended = later
         assert slots.seconds_away("slow", later) == 0
-
-    asyncio.run(scenario())
-
-
-def test_a_stranger_has_few_slots_until_it_has_answered_once() -> None:
-    async def scenario() -> None:
-        # Given an endpoint nobody knows, which holds what it gets before its first answer
-        slots = Slots(total=100, per_lane=20)
-        held = [await taken(slots, "new") for _ in range(FIRST)]
-
-        # When one more is asked for, it waits
-        waiting = asyncio.ensure_future(slots.acquire("new", PATIENCE))
-        await asyncio.sleep(0)
-        assert not waiting.done()
-
-        # Then with the first answer it has all that an endpoint may have, and no more
-        slots.release(held.pop())
-        assert isinstance(await waiting, Held)
-        for _ in range(20 - FIRST):
-            await taken(slots, "new")
-        assert isinstance(await slots.acquire("new", 0.001), Crowded)
-
-    asyncio.run(scenario())
-
-
-def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
-    async def scenario() -> None:
-        # Given one who has answered, and a stranger who is asked after it
-        slots = Slots(total=9, per_lane=2)
-        slots.release(await taken(slots, "known"))
-        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
-
-        # When neither answers, then the stranger is slow first
-        await until_slow(stranger)
-        assert not known.slow
-
-        # And when it answers before the other one is slow as well, it is known, and has its time like everybody else
-        slots.release(stranger)
-        again = await taken(slots, "stranger")
-        await until_slow(known)
-        assert not again.slow
 
     asyncio.run(scenario())
 
@@ -256,9 +216,46 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
         # And the stranger is served when an earlier one has answered, or is known to be slow
         slots.release(hanging.pop())
         assert isinstance(await waiting, Held)
-        await until_slow(*hanging)
+        await until_slow(slots, "stranger-0", *hanging)
         await taken(slots, "one more", 0.001)
         slots.release(known)
+
+    asyncio.run(scenario())
+
+
+def test_every_stranger_is_asked_once_before_those_that_have_not_answered_are_asked_again() -> None:
+    async def scenario() -> None:
+        # Given ten strangers' slots, and two endpoints that hang and would take all of them
+        slots = Slots(total=20, per_lane=5)
+        waiting = [asyncio.ensure_future(slots.acquire(lane, PATIENCE)) for lane in ["a", "b"] * 5]
+        await asyncio.sleep(0)
+
+        # Then some are kept for others
+        assert sum(one.done() for one in waiting) == 7, "one each, and half of the ten"
+        for lane in ("c", "d", "e"):
+            await taken(slots, lane, 0.001)
+
+        for one in waiting:
+            one.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer() -> None:
+    async def scenario() -> None:
+        # Given one who has answered and a stranger, asked at the same time
+        slots = Slots(total=9, per_lane=2)
+        slots.release(await taken(slots, "known"))
+        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
+
+        # When neither has answered after a moment, then only the stranger is slow
+        soon = max(known.since, stranger.since) + STRANGER_S
+        assert [slots.is_slow(lane, soon) for lane in ("known", "stranger")] == [False, True]
+
+        # And who answers one exchange is not, for the sake of others
+        another = await taken(slots, "stranger")
+        slots.release(another)
+        assert not slots.is_slow("stranger", soon)
 
     asyncio.run(scenario())
 
@@ -269,7 +266,7 @@ def test_an_endpoint_that_was_slow_is_a_stranger_again() -> None:
         slots = Slots(total=4, per_lane=1)
         slots.release(await taken(slots, "was well"))
         held = await taken(slots, "was well")
-        await until_slow(held)
+        await until_slow(slots, "was well", held)
         slots.release(held)
 
         # When strangers have their half
