@@ -4,8 +4,8 @@ A receiver that hangs holds its own slots until its deadlines pass, and nobody e
 `LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
 soon the last time are *strangers* and share half of the total: when many begin to hang at once, those that are known to
 answer have the other half. Of the strangers' half every endpoint may have one exchange before others have a second:
-with those that hang holding all of it, nobody else could be sent to for the first time. Waiting for a slot does not count
-against the deadline of the exchange, and is short: what finds none goes back to the broker, which is where queues
+with those that hang holding all of it, nobody else could be sent to for the first time. Waiting for a slot does not
+count against the deadline of the exchange, and is short: what finds none goes back to the broker, which is where queues
 belong.
 """
 
