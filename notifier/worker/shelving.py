@@ -57,7 +57,7 @@ class Shelving:
         self.shard = shard
         self.blocked = blocked
         self.told = told
-        """Whether the ledger says that it is held."""
+        """Whether the ledger is to say that it is held."""
         self.ended: list[tuple[Waiting, Status]] = []
         """What had ended already, and is not put anywhere."""
         self.done: AsyncResult[bool] = AsyncResult()
