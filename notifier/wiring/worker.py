@@ -46,9 +46,6 @@ from notifier.worker.shelving import Shelf
 from notifier.worker.stragglers import Stragglers
 from notifier.worker.throttling import Throttling
 
-#: Seconds beyond an exchange's deadline until its probe counts as lost, with its worker.
-PROBE_SLACK_S = 15.0
-
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
     """Everything a worker process holds; connects to nothing but Redis, to check it."""
@@ -80,7 +77,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
     )
     etiquette = Etiquette(
-        gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout + PROBE_SLACK_S),
+        gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout),
         shelf=Shelf(ledger, held, publisher),
         judging=Judging(breakers, held, disable_after=ours.endpoint_disable_after),
         stragglers=Stragglers(),

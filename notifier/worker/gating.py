@@ -7,6 +7,7 @@ many answers are taken out of the batch; of those to an endpoint whose time is u
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from notifier.worker.recorder import now
 
 #: Seconds until those that came with a probe look again; most probes are answered by then.
 BEHIND_PROBE_S = 2.0
+#: Seconds beyond an exchange's deadline until its probe counts as lost, with its worker.
+PROBE_SLACK_S = 15.0
 #: Seconds what was read of endpoints may be used by the batches that follow at once. A fan-out has the same endpoints
 #: in a hundred batches a second.
 FRESH_S = 0.1
@@ -41,6 +44,8 @@ class Blocked:
     """Not to look again in a while, but to be put aside until the endpoint is resumed."""
     exact: bool = False
     """To look again after exactly so long, however many others wait."""
+    most: float = math.inf
+    """Seconds after which to look again at the latest, however many others wait."""
 
 
 @dataclass(slots=True)
@@ -68,11 +73,14 @@ class _Seen:
 class Gate:
     """Sorts batches; one per worker process."""
 
-    def __init__(self, endpoints: Endpoints, breakers: Breakers, webhook: WebhookChannel, longest_probe: float) -> None:
+    def __init__(
+        self, endpoints: Endpoints, breakers: Breakers, webhook: WebhookChannel, longest_exchange: float
+    ) -> None:
         self._endpoints = endpoints
         self._breakers = breakers
         self._webhook = webhook
-        self._lease = longest_probe
+        self._longest_exchange = longest_exchange
+        self._lease = longest_exchange + PROBE_SLACK_S
         self._seen: dict[str, _Seen] = {}
         self._seen_until = 0.0
 
@@ -117,7 +125,10 @@ class Gate:
 
     def _owes(self, endpoint: str) -> Blocked | None:
         seconds = self._webhook.seconds_away(endpoint)
-        return Blocked("the endpoint owes too many answers", seconds) if seconds else None
+        if not seconds:
+            return None
+        # Each exchange has ended by then: one that is slow but well is not to wait for those that are ill.
+        return Blocked("the endpoint owes too many answers", seconds, most=max(seconds, self._longest_exchange))
 
     def _split(
         self,

@@ -180,7 +180,7 @@ def _delay(blocked: Blocked, spread: float, fair: float) -> int:
     """In whole seconds; 0 is aside."""
     if blocked.exact:
         return math.ceil(blocked.seconds)
-    return 0 if blocked.aside else delay(max(blocked.seconds * spread, fair))
+    return 0 if blocked.aside else delay(min(max(blocked.seconds * spread, fair), blocked.most))
 
 
 def delay(seconds: float) -> int:

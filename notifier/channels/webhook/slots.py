@@ -2,11 +2,10 @@
 
 A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
 `LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
-soon the last time are *strangers* and share half of the total: when many begin to hang at once, those that are known to
-answer have the other half. Of the strangers' half every endpoint may have one exchange before others have a second:
-with those that hang holding all of it, nobody else could be sent to for the first time. Waiting for a slot does not
-count against the deadline of the exchange, and is short: what finds none goes back to the broker, which is where queues
-belong.
+soon the last time share half of the total: when many begin to hang at once, those that are known to be prompt have the
+other half. One that has not answered at all is a *stranger*, and starts slowly: `FIRST` exchanges, and no more until it
+answers one of them. Waiting for a slot does not count against the deadline of the exchange, and is short: what finds
+none goes back to the broker, which is where queues belong.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: Seconds after which a stranger that has answered nothing yet is slow for those who wait for it (`Slots.is_slow`). In
-#: the half second that others have, batches with strangers that hang would be all that a busy worker has in hand: it
-#: stood still for so long (measured with twenty of two hundred endpoints).
-STRANGER_S = 0.2
+#: The same of a stranger, and the exchanges it has until its first answer. With as many and as long as others have,
+#: strangers that hang hold all that is shared, and batches that wait for them are all that a busy worker has in hand:
+#: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
+STRANGER_LINGER_S, FIRST = 0.2, 2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
-#: So many endpoints that answered soon the last time are remembered for it; 100 bytes each.
-PROMPT = 10_000
+#: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
+KNOWN = 10_000
 #: Slow exchanges that make an endpoint one that hangs, when none has ended for `HANGS_AFTER_S`. Each one more would be
 #: a try in vain; those that merely take long have answers to show.
 HANGING, HANGS_AFTER_S = 5, 2.0
@@ -49,16 +48,16 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
-    begun: float = 0.0
-    """When the first exchange began."""
-    ended: float = 0.0
-    """When an exchange last came to its end; 0 for a stranger's, while none has."""
+    answered: float = 0.0
+    """When it last answered; 0 for a stranger."""
+    kept_back: int = 0
+    """Slots it gets with its first answer."""
 
-    def hangs(self, now: float, share: int) -> bool:
+    def hangs(self, now: float) -> bool:
         """Whether more exchanges would only wait as well."""
-        if self.slow < min(HANGING, share):
-            return False
-        return not self.ended or now - max(self.ended, self.slow_since) >= HANGS_AFTER_S
+        if not self.answered:
+            return self.own.locked()
+        return self.slow >= HANGING and now - max(self.answered, self.slow_since) >= HANGS_AFTER_S
 
 
 class Held:
@@ -89,14 +88,11 @@ class Slots:
 
     def __init__(self, total: int, per_lane: int) -> None:
         self._total = RankedSemaphore(total)
-        # One endpoint alone must not shut the other strangers out.
-        strangers = min(total, max(total // 2, per_lane + 1))
-        # Of these, what is for further exchanges with those that have not answered yet.
-        seconds = max(strangers // 2, per_lane)
-        self._of_known = (self._total,)
-        self._of_strangers = (RankedSemaphore(strangers), self._total)
-        self._of_seconds = (RankedSemaphore(seconds), *self._of_strangers)
-        self._prompt: dict[str, None] = {}
+        # One endpoint alone must not shut the others out.
+        self._of_prompt = (self._total,)
+        self._of_others = (RankedSemaphore(min(total, max(total // 2, per_lane + 1))), self._total)
+        # Who has answered: whether soon the last time.
+        self._known: dict[str, bool] = {}
         self._per_lane = per_lane
         self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
@@ -111,33 +107,27 @@ class Slots:
 
     @property
     def known(self) -> int:
-        """How many endpoints are remembered for answering soon."""
-        return len(self._prompt)
+        """How many endpoints are remembered for having answered."""
+        return len(self._known)
 
-    def is_slow(self, lane: str, now: float) -> bool:
+    def is_slow(self, lane: str) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None:
-            return False
-        return gate.slow > 0 or (not gate.ended and 0 < gate.begun <= now - STRANGER_S)
+        return gate is not None and gate.slow > 0
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now, self._per_lane)):
+        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
 
     async def acquire(self, lane: str, patience: float) -> Held | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
-        gate = self._gates.get(lane)
-        stranger = lane not in self._prompt
-        if gate is None:
-            ended = 0.0 if stranger else asyncio.get_running_loop().time()
-            gate = self._gates[lane] = _Gate(RankedSemaphore(self._per_lane), ended=ended)
+        gate = self._gates.get(lane) or self._open(lane)
         gate.users += 1
-        shared = self._shared(gate, stranger)
+        shared = self._of_prompt if self._known.get(lane) else self._of_others
         try:
             if gate.slow or gate.own.locked() or any(slots.locked() for slots in shared):
                 if (crowded := self._hopeless(gate, patience)) is not None:
@@ -154,31 +144,40 @@ class Slots:
             raise
         return self._begin(lane, gate, shared)
 
-    def _shared(self, gate: _Gate, stranger: bool) -> Sequence[RankedSemaphore]:
-        """Those it needs a slot of besides its own."""
-        if not stranger:
-            return self._of_known
-        return self._of_seconds if gate.begun and not gate.ended else self._of_strangers
-
-    def release(self, held: Held) -> None:
-        """Give its slots back."""
+    def release(self, held: Held, *, answered: bool) -> None:
+        """Give its slots back. Whoever ``answered``, whatever it said, is a stranger no longer."""
         gate = held.gate
-        gate.ended = asyncio.get_running_loop().time()
-        gate.mean += _NEWEST * (gate.ended - held.since - gate.mean)
+        ended = asyncio.get_running_loop().time()
+        gate.mean += _NEWEST * (ended - held.since - gate.mean)
         if held.slow:
             gate.slow -= 1
             self._slow_left += 1
         else:
             del self._running[held]
             self._give_back(held)
-            self._remember(held.lane)
         gate.own.release()
+        if answered:
+            gate.answered = ended
+            while gate.kept_back:
+                gate.kept_back -= 1
+                gate.own.release()
+            self._remember(held.lane, prompt=ended - held.since < LINGER_S)
+        elif held.slow:
+            self._known.pop(held.lane, None)
         self._leave(held.lane, gate)
+
+    def _open(self, lane: str) -> _Gate:
+        known = lane in self._known
+        own = self._per_lane if known else min(FIRST, self._per_lane)
+        answered = asyncio.get_running_loop().time() if known else 0.0
+        gate = _Gate(RankedSemaphore(own), answered=answered, kept_back=self._per_lane - own)
+        self._gates[lane] = gate
+        return gate
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
         now = asyncio.get_running_loop().time()
-        if gate.slow and (gate.own.locked() or gate.hangs(now, self._per_lane)):
+        if gate.slow and (gate.own.locked() or gate.hangs(now)):
             away = _bounded((now - gate.slow_since) / 2)
             return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
         if (wait := self._wait(gate)) > patience:
@@ -211,16 +210,14 @@ class Slots:
         for slots in held.shared:
             slots.release()
 
-    def _remember(self, lane: str) -> None:
-        if lane not in self._prompt:
-            self._prompt[lane] = None
-            if len(self._prompt) > PROMPT:
-                del self._prompt[next(iter(self._prompt))]
+    def _remember(self, lane: str, *, prompt: bool) -> None:
+        self._known[lane] = prompt
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
 
     def _begin(self, lane: str, gate: _Gate, shared: Sequence[RankedSemaphore]) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), shared)
-        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -233,9 +230,10 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
                 break
-            slow.append(held)
+            if now - held.since >= LINGER_S or not held.gate.answered:
+                slow.append(held)
         for held in slow:
             del self._running[held]
             held.slow = True
@@ -243,7 +241,8 @@ class Slots:
             if held.gate.slow == 1:
                 held.gate.slow_since = held.since
             self._slow_left -= 1
-            self._prompt.pop(held.lane, None)
+            if held.lane in self._known:
+                self._known[held.lane] = False
             self._give_back(held)
         self._looking = bool(self._running)
         if self._looking:

@@ -75,16 +75,18 @@ class WebhookTransport:
         held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
         if isinstance(held, Crowded):
             return held
+        answer: Answer | None = None
         try:
             if expires is not None and time.time() >= expires:
                 return Crowded("it expired while it waited its turn", 0.0)
-            return await self._exchange(target, head, body, again)
+            answer = await self._exchange(target, head, body, again)
+            return answer
         finally:
-            self._slots.release(held)
+            self._slots.release(held, answered=isinstance(answer, Reply))
 
     def is_slow(self, lane: str) -> bool:
         """Whether an endpoint has been owing an answer for long. From any thread."""
-        return self._slots.is_slow(lane, time.monotonic())
+        return self._slots.is_slow(lane)
 
     def seconds_away(self, lane: str) -> float:
         """How long to stay away from an endpoint that owes nothing but answers; 0 for others. From any thread."""

@@ -29,7 +29,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Blocked
-from notifier.worker.shelving import Shelf, read_ended
+from notifier.worker.shelving import LOOKS_PER_S, Shelf, read_ended
 from tests.integration.storage.making import Clock
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -268,6 +268,26 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
     # And one round trip told the ledger; one more each where it knew neither the script nor the deliveries
     assert bench.store.round_trips - before <= 3
     assert bench.statuses([f"dlv_{n}" for n in range(20)]) == [Status.HELD] * 20
+
+
+def test_the_more_wait_the_longer_each_stays_but_for_what_is_to_be_looked_at_sooner(bench: Bench) -> None:
+    # Given so many that wait that looking at each once would take a minute
+    crowd = int(60 * LOOKS_PER_S)
+    event, to = Event(id="1", source="/tests", type="a.b"), EndpointRef(endpoint="ep_1")
+    waiting = [Waiting.of(Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=to), event) for n in range(crowd + 2)]
+    bench.shelf.put(Priority.NORMAL, 0, [(one, Blocked("open", 64.0)) for one in waiting[2:]]).wait()
+    before = bench.rabbit.queue_depths(bench.url)
+
+    # When two more could look again in a second, of which one names the longest it may wait
+    more = [(waiting[0], Blocked("open", 1.0)), (waiting[1], Blocked("owes answers", 1.0, most=15.0))]
+    bench.shelf.put(Priority.NORMAL, 0, more).wait()
+
+    # Then one waits for 64 seconds like the crowd, and the other for 16: a queue of the broker's for each power of two
+    after = bench.rabbit.queue_depths(bench.url)
+    assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {
+        "celery_delayed_4": 1,
+        "celery_delayed_6": 1,
+    }
 
 
 def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """What endpoints' health costs and decides: the gate before a batch, the judgement after it, on a real Redis."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -38,6 +39,7 @@ from notifier.worker.stragglers import Stragglers
 EVENT = Event(id="1", source="/tests", type="a.b")
 RULE = Rule("a.b/hook", "a.b", Channel.WEBHOOK, template="a.b", category="", transactional=True)
 DAY = 86400.0
+LONGEST_EXCHANGE_S = 15.0
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Bench:
         self.index = HeldIndex(self.store)
         self.exchanges = Exchanges()
         webhook = WebhookChannel(self.exchanges, AddressGuard(read_networks("127.0.0.1"), http=True))
-        self.gate = Gate(self.endpoints, self.breakers, webhook, 30.0)
+        self.gate = Gate(self.endpoints, self.breakers, webhook, LONGEST_EXCHANGE_S)
         self.judging = Judging(self.breakers, self.index, disable_after=5 * DAY)
 
     def endpoint(self) -> Endpoint:
@@ -170,7 +172,8 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     assert (why["dlv_0"].reason, why["dlv_0"].aside) == ("the endpoint is paused: moves", True)
     assert (why["dlv_1"].reason, why["dlv_1"].aside) == ("the endpoint is left alone after http_503", False)
     assert 29 < why["dlv_1"].seconds <= 30
-    assert why["dlv_2"].seconds == 4.0
+    # The one that owes is looked at again when its exchanges have ended, also if it is one of very many that wait
+    assert (why["dlv_2"].seconds, why["dlv_2"].most, why["dlv_1"].most) == (4.0, LONGEST_EXCHANGE_S, math.inf)
 
 
 def test_the_batches_of_a_busy_worker_share_what_was_read_of_healthy_endpoints(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import HANGING, LINGER_S, PROMPT, STRANGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -15,9 +15,14 @@ async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
     return held
 
 
-async def until_slow(slots: Slots, lane: str, *all_of: Held) -> None:
+async def met(slots: Slots, lane: str) -> None:
+    """An endpoint that answers one exchange at once."""
+    slots.release(await taken(slots, lane), answered=True)
+
+
+async def until_slow(*all_of: Held) -> None:
     """The event itself: the look that finds the exchanges slow."""
-    while not slots.is_slow(lane, 0) or not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
+    while not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
         await asyncio.sleep(LINGER_S / 10)
 
 
@@ -49,7 +54,7 @@ def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
         await taken(slots, "b", 0.001)
 
         # And the waiting one is served as soon as its endpoint's is free
-        slots.release(held)
+        slots.release(held, answered=True)
         assert isinstance(await waiting, Held)
 
     asyncio.run(scenario())
@@ -67,7 +72,7 @@ def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
             peak = max(peak, running)
             await asyncio.sleep(0)
             running -= 1
-            slots.release(held)
+            slots.release(held, answered=True)
 
         await asyncio.gather(*(exchange(f"ep_{number % 5}") for number in range(100)))
 
@@ -92,11 +97,11 @@ def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
             assert isinstance(await slots.acquire(lane, 0.001), Crowded)
 
         # When the holder is done
-        slots.release(held)
+        slots.release(held, answered=True)
 
         # Then both endpoints can be used again, one after the other
         for lane in ("a", "b"):
-            slots.release(await taken(slots, lane))
+            await met(slots, lane)
         assert slots.lanes == 0
 
     asyncio.run(scenario())
@@ -109,7 +114,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         hanging = [await taken(slots, "hangs") for _ in range(2)]
 
         # When it is known to be slow
-        await until_slow(slots, "hangs", *hanging)
+        await until_slow(*hanging)
 
         # Then others have the whole total, and it has no more than its share
         others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
@@ -121,11 +126,11 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
 
         # And when all have ended nothing is left of them
         for held in (*hanging, *others):
-            slots.release(held)
+            slots.release(held, answered=True)
         assert slots.lanes == 0
-        assert not slots.is_slow("hangs", 1e9)
+        assert not slots.is_slow("hangs")
         for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
-            slots.release(held)
+            slots.release(held, answered=True)
         # The look that was due runs out, instead of into the next test's loop.
         await asyncio.sleep(LINGER_S)
 
@@ -136,15 +141,14 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
     async def scenario() -> None:
         # Given one slot in all, so four slow exchanges
         slots = Slots(total=1, per_lane=9)
-        for _ in range(5):
-            last = await taken(slots, "hangs")
+        *hanging, last = [await taken(slots, f"hangs-{number}") for number in range(5)]
 
         # When a fifth hangs as well, there is no room left among the slow
-        await until_slow(slots, "hangs")
+        await until_slow(*hanging)
         assert isinstance(await slots.acquire("healthy", LINGER_S * 2), Crowded)
 
         # Then the next who is served is served when one of them ends
-        slots.release(last)
+        slots.release(last, answered=True)
         await taken(slots, "healthy")
 
     asyncio.run(scenario())
@@ -158,7 +162,7 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
         for _ in range(50):
             held = await taken(slots, "slow")
             held.since -= 10
-            slots.release(held)
+            slots.release(held, answered=True)
         await taken(slots, "slow")
         waiting = asyncio.ensure_future(slots.acquire("slow", PATIENCE))
         await asyncio.sleep(0)
@@ -173,27 +177,128 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
     asyncio.run(scenario())
 
 
-def test_an_endpoint_that_hangs_is_left_alone_before_it_holds_all_of_its_slots_and_one_that_is_slow_is_not() -> None:
+def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_all_of_its_slots() -> None:
     async def scenario() -> None:
-        # Given an endpoint that answers and one nobody knows, with twenty slots each, to both of which five are slow
+        # Given an endpoint with twenty slots that has answered, and owes five answers
         slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
-        slots.release(await taken(slots, "slow"))
+        await met(slots, "slow")
         busy = await taken(slots, "slow")
-        for lane in ("hangs", "slow"):
-            await until_slow(slots, lane, *[await taken(slots, lane) for _ in range(HANGING)])
+        await until_slow(*[await taken(slots, "slow") for _ in range(HANGING)])
 
-        # Then the one nobody knows is left alone at once, and the other one has more slots
-        assert slots.seconds_away("hangs", clock()) > 0
-        assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
+        # Then it has more, as long as others are answered
         assert slots.seconds_away("slow", clock()) == 0
-        slots.release(await taken(slots, "slow"))
+        await met(slots, "slow")
 
-        # And when it has answered nothing for long either, it is left alone too, until it answers
+        # And when it has answered nothing for long, it is left alone until it does
         later = clock() + 60
         assert slots.seconds_away("slow", later) > 0
-        slots.release(busy)
-        busy.gate.ended = later
+        slots.release(busy, answered=True)
+        busy.gate.answered = later
         assert slots.seconds_away("slow", later) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer() -> None:
+    async def scenario() -> None:
+        # Given an endpoint nobody knows, which holds what it gets before its first answer
+        slots = Slots(total=100, per_lane=20)
+        first, second = [await taken(slots, "new") for _ in range(FIRST)]
+
+        # When others ask for it, they wait
+        waiting = [asyncio.ensure_future(slots.acquire("new", PATIENCE)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in waiting)
+
+        # Then a try that ends without an answer makes room for one more
+        slots.release(first, answered=False)
+        await asyncio.sleep(0)
+        assert [one.done() for one in waiting] == [True, False]
+
+        # And the first answer for all that an endpoint may have, and no more
+        slots.release(second, answered=True)
+        await asyncio.wait(waiting)
+        for _ in range(20 - len(waiting)):
+            await taken(slots, "new", 0.001)
+        assert isinstance(await slots.acquire("new", 0.001), Crowded)
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() -> None:
+    async def scenario() -> None:
+        # Given a stranger that is known to be slow, and has another slot
+        slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        await until_slow(await taken(slots, "hangs"))
+        assert slots.seconds_away("hangs", clock()) == 0
+
+        # When it has taken that too
+        await taken(slots, "hangs")
+
+        # Then nobody waits for it
+        assert slots.seconds_away("hangs", clock()) > 0
+        assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_has_answered_before_however_slowly_need_not_start_again() -> None:
+    async def scenario() -> None:
+        # Given an endpoint that always takes long, and one that never answers
+        slots = Slots(total=100, per_lane=20)
+        for lane, answered in (("slow", True), ("hangs", False)):
+            held = await taken(slots, lane)
+            await until_slow(held)
+            slots.release(held, answered=answered)
+        assert slots.lanes == 0
+
+        # When they are asked again, then only the slow one gets all it may have
+        for _ in range(20):
+            await taken(slots, "slow", 0.001)
+        for _ in range(FIRST):
+            await taken(slots, "hangs", 0.001)
+        assert isinstance(await slots.acquire("hangs", 0.001), Crowded)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_again() -> None:
+    async def scenario() -> None:
+        # Given an endpoint that answered once, and then did not until the deadline
+        slots = Slots(total=100, per_lane=20)
+        await met(slots, "gone")
+        assert slots.known == 1
+        held = await taken(slots, "gone")
+        await until_slow(held)
+        slots.release(held, answered=False)
+
+        # Then nothing is remembered of it
+        assert slots.known == 0
+
+        # And one that refused at once is what it was before
+        await met(slots, "restarts")
+        slots.release(await taken(slots, "restarts"), answered=False)
+        assert slots.known == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
+    async def scenario() -> None:
+        # Given one who has answered, and a stranger who is asked after it
+        slots = Slots(total=9, per_lane=2)
+        await met(slots, "known")
+        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
+
+        # When neither answers, then the stranger is slow first
+        await until_slow(stranger)
+        assert not known.slow
+
+        # And when it answers before the other one is slow as well, it has its time like everybody else
+        slots.release(stranger, answered=True)
+        again = await taken(slots, "stranger")
+        await until_slow(known)
+        assert not again.slow
 
     asyncio.run(scenario())
 
@@ -202,7 +307,7 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
     async def scenario() -> None:
         # Given an endpoint that has answered, and so many strangers that each of the ten slots could be theirs
         slots = Slots(total=10, per_lane=2)
-        slots.release(await taken(slots, "known"))
+        await met(slots, "known")
         hanging = [await taken(slots, f"stranger-{number}") for number in range(5)]
 
         # When another stranger comes, it waits
@@ -214,62 +319,25 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
         known = await taken(slots, "known", 0.001)
 
         # And the stranger is served when an earlier one has answered, or is known to be slow
-        slots.release(hanging.pop())
+        slots.release(hanging.pop(), answered=True)
         assert isinstance(await waiting, Held)
-        await until_slow(slots, "stranger-0", *hanging)
+        await until_slow(*hanging)
         await taken(slots, "one more", 0.001)
-        slots.release(known)
+        slots.release(known, answered=True)
 
     asyncio.run(scenario())
 
 
-def test_every_stranger_is_asked_once_before_those_that_have_not_answered_are_asked_again() -> None:
-    async def scenario() -> None:
-        # Given ten strangers' slots, and two endpoints that hang and would take all of them
-        slots = Slots(total=20, per_lane=5)
-        waiting = [asyncio.ensure_future(slots.acquire(lane, PATIENCE)) for lane in ["a", "b"] * 5]
-        await asyncio.sleep(0)
-
-        # Then some are kept for others
-        assert sum(one.done() for one in waiting) == 7, "one each, and half of the ten"
-        for lane in ("c", "d", "e"):
-            await taken(slots, lane, 0.001)
-
-        for one in waiting:
-            one.cancel()
-
-    asyncio.run(scenario())
-
-
-def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer() -> None:
-    async def scenario() -> None:
-        # Given one who has answered and a stranger, asked at the same time
-        slots = Slots(total=9, per_lane=2)
-        slots.release(await taken(slots, "known"))
-        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
-
-        # When neither has answered after a moment, then only the stranger is slow
-        soon = max(known.since, stranger.since) + STRANGER_S
-        assert [slots.is_slow(lane, soon) for lane in ("known", "stranger")] == [False, True]
-
-        # And who answers one exchange is not, for the sake of others
-        another = await taken(slots, "stranger")
-        slots.release(another)
-        assert not slots.is_slow("stranger", soon)
-
-    asyncio.run(scenario())
-
-
-def test_an_endpoint_that_was_slow_is_a_stranger_again() -> None:
+def test_an_endpoint_that_was_slow_the_last_time_shares_with_strangers() -> None:
     async def scenario() -> None:
         # Given an endpoint that answered soon once, and hangs now
         slots = Slots(total=4, per_lane=1)
-        slots.release(await taken(slots, "was well"))
+        await met(slots, "was well")
         held = await taken(slots, "was well")
-        await until_slow(slots, "was well", held)
-        slots.release(held)
+        await until_slow(held)
+        slots.release(held, answered=True)
 
-        # When strangers have their half
+        # When others have that half
         for lane in ("a", "b"):
             await taken(slots, lane)
 
@@ -282,8 +350,8 @@ def test_an_endpoint_that_was_slow_is_a_stranger_again() -> None:
 def test_only_so_many_endpoints_are_remembered() -> None:
     async def scenario() -> None:
         slots = Slots(total=4, per_lane=1)
-        for number in range(PROMPT + 5):
-            slots.release(await taken(slots, str(number)))
-        assert slots.known == PROMPT
+        for number in range(KNOWN + 5):
+            await met(slots, str(number))
+        assert slots.known == KNOWN
 
     asyncio.run(scenario())
