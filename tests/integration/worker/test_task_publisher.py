@@ -47,6 +47,22 @@ def test_a_batch_is_in_its_queue_when_send_returns(app: Celery, rabbitmq: Rabbit
     assert rabbitmq.queue_depths(broker_url)["email-normal"] == 1
 
 
+@pytest.mark.parametrize(("after", "level"), [(16, 4), (100, 6), (86_400, 16), (2**28 - 1, 27)])
+def test_a_delayed_batch_waits_first_where_celerys_own_does(
+    app: Celery, rabbitmq: RabbitMQ, broker_url: str, after: int, level: int
+) -> None:
+    # Given a task that Celery itself has delayed
+    queue = f"celery_delayed_{level}"
+    app.send_task("notifier.email", args=[{}], queue="email-normal", countdown=after, ignore_result=True)
+    assert rabbitmq.queue_depths(broker_url)[queue] == 1
+
+    # When we delay a batch for as long
+    TaskPublisher(app).send(BATCH, after=after)
+
+    # Then it waits in the same queue, with the same levels before it
+    assert rabbitmq.queue_depths(broker_url)[queue] == 2
+
+
 def test_a_full_queue_refuses_a_batch_aloud(app: Celery, rabbitmq: RabbitMQ, broker_url: str) -> None:
     # Given a queue that takes about one message
     rabbitmq.limit_queue(broker_url, "email-normal", 1)
