@@ -81,8 +81,8 @@ class TaskPublisher:
         message = task_message(batch.channel, batch.deliveries, batch.body, self._origin)
         exchange, routing_key = topology.TASKS_EXCHANGE, batch.queue
         if after:
-            # Celery begins at level 27, and every level down to the first whose bit is set is one more topic exchange to
-            # pass: 1.8 ms of the broker's CPU for a minute's delay, 0.3 where the first wait is.
+            # Celery begins at level 27; each level down to the first whose bit is set is one more exchange to pass:
+            # 1.8 ms of the broker's CPU for a minute's delay, 0.3 from where the first wait is.
             exchange, routing_key = level_name(after.bit_length() - 1), calculate_routing_key(after, routing_key)
         self.publish(
             exchange,

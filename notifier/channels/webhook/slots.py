@@ -22,10 +22,11 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: The same of a stranger, and the exchanges it has until its first answer. With as many and as long as others have,
-#: strangers that hang hold all that is shared, and batches that wait for them are all that a busy worker has in hand:
-#: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
-STRANGER_LINGER_S, FIRST = 0.2, 2
+#: Exchanges a stranger has until its first answer, and seconds after which it is slow for those who wait for it, who
+#: leave it behind: with all that others have, strangers that hang hold what is shared, and batches that wait for them
+#: are all that a busy worker has in hand: it stood still for half a second (twenty of two hundred endpoints). And each
+#: exchange is a try in vain.
+FIRST, STRANGER_S = 2, 0.2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
 #: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
@@ -48,10 +49,16 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
+    begun: float = 0.0
+    """When its first exchange began."""
     answered: float = 0.0
     """When it last answered; 0 for a stranger."""
     kept_back: int = 0
     """Slots it gets with its first answer."""
+
+    def is_slow(self, now: float) -> bool:
+        """Whether those who wait for its answers should not any longer."""
+        return self.slow > 0 or (not self.answered and 0 < self.begun <= now - STRANGER_S)
 
     def hangs(self, now: float) -> bool:
         """Whether more exchanges would only wait as well."""
@@ -110,18 +117,18 @@ class Slots:
         """How many endpoints are remembered for having answered."""
         return len(self._known)
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, lane: str, now: float) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        return gate is not None and gate.slow > 0
+        return gate is not None and gate.is_slow(now)
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
+        if gate is None or not gate.is_slow(now) or not (gate.slow >= self._per_lane or gate.hangs(now)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
-        return _bounded((now - gate.slow_since) / 2)
+        return _bounded((now - (gate.slow_since if gate.slow else gate.begun)) / 2)
 
     async def acquire(self, lane: str, patience: float) -> Held | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
@@ -218,6 +225,7 @@ class Slots:
     def _begin(self, lane: str, gate: _Gate, shared: Sequence[RankedSemaphore]) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), shared)
+        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -230,10 +238,9 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
                 break
-            if now - held.since >= LINGER_S or not held.gate.answered:
-                slow.append(held)
+            slow.append(held)
         for held in slow:
             del self._running[held]
             held.slow = True
