@@ -17,6 +17,10 @@ from itertools import count
 HANDICAP: ContextVar[float] = ContextVar("handicap", default=0.0)
 
 
+class Dismissed(Exception):
+    """Those in line were sent away."""
+
+
 class RankedSemaphore:
     """`asyncio.Semaphore`, served by time of arrival plus `HANDICAP`, so that nobody waits for ever."""
 
@@ -40,8 +44,15 @@ class RankedSemaphore:
             heapq.heappop(self._line)  # it gave up
         return bool(self._line) and self._line[0][3] < below
 
+    def dismiss(self) -> None:
+        """Whoever waits gets `Dismissed` instead of a slot."""
+        line, self._line = self._line, []
+        for _, _, turn, _ in line:
+            if not turn.done():
+                turn.set_exception(Dismissed())
+
     async def acquire(self) -> bool:
-        """Take a slot, waiting for one."""
+        """Take a slot, waiting for one. Raises `Dismissed`."""
         if self._free:
             self._free -= 1
             return True

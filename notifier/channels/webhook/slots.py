@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from notifier.engine.ranked import RankedSemaphore
+from notifier.engine.ranked import Dismissed, RankedSemaphore
 
 #: Seconds after which an unanswered exchange is slow. Receivers commonly answer within a few tenths.
 LINGER_S = 0.5
@@ -22,11 +22,10 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: Exchanges a stranger has until its first answer, and seconds after which it is slow for those who wait for it, who
-#: leave it behind: with all that others have, strangers that hang hold what is shared, and batches that wait for them
-#: are all that a busy worker has in hand: it stood still for half a second (twenty of two hundred endpoints). And each
-#: exchange is a try in vain.
-FIRST, STRANGER_S = 2, 0.2
+#: The same of a stranger, and the exchanges it has until its first answer. With as many and as long as others have,
+#: strangers that hang hold all that is shared, and batches that wait for them are all that a busy worker has in hand:
+#: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
+STRANGER_LINGER_S, FIRST = 0.2, 2
 #: Share of a new duration in an endpoint's mean.
 _NEWEST = 0.1
 #: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
@@ -49,16 +48,10 @@ class _Gate:
     slow: int = 0
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
-    begun: float = 0.0
-    """When its first exchange began."""
     answered: float = 0.0
     """When it last answered; 0 for a stranger."""
     kept_back: int = 0
     """Slots it gets with its first answer."""
-
-    def is_slow(self, now: float) -> bool:
-        """Whether those who wait for its answers should not any longer."""
-        return self.slow > 0 or (not self.answered and 0 < self.begun <= now - STRANGER_S)
 
     def hangs(self, now: float) -> bool:
         """Whether more exchanges would only wait as well."""
@@ -117,18 +110,18 @@ class Slots:
         """How many endpoints are remembered for having answered."""
         return len(self._known)
 
-    def is_slow(self, lane: str, now: float) -> bool:
+    def is_slow(self, lane: str) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
         gate = self._gates.get(lane)
-        return gate is not None and gate.is_slow(now)
+        return gate is not None and gate.slow > 0
 
     def seconds_away(self, lane: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
         gate = self._gates.get(lane)
-        if gate is None or not gate.is_slow(now) or not (gate.slow >= self._per_lane or gate.hangs(now)):
+        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
-        return _bounded((now - (gate.slow_since if gate.slow else gate.begun)) / 2)
+        return _bounded((now - gate.slow_since) / 2)
 
     async def acquire(self, lane: str, patience: float) -> Held | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
@@ -146,6 +139,8 @@ class Slots:
                 await self._take(gate, shared)  # all are free: this never waits; a timer would cost more than they do
         except BaseException as error:
             self._leave(lane, gate)
+            if isinstance(error, Dismissed):
+                return self._owes(gate)
             if isinstance(error, TimeoutError):
                 return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
@@ -183,13 +178,15 @@ class Slots:
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
-        now = asyncio.get_running_loop().time()
-        if gate.slow and (gate.own.locked() or gate.hangs(now)):
-            away = _bounded((now - gate.slow_since) / 2)
-            return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
+        if gate.slow and (gate.own.locked() or gate.hangs(asyncio.get_running_loop().time())):
+            return self._owes(gate)
         if (wait := self._wait(gate)) > patience:
             return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", _bounded(wait))
         return None
+
+    def _owes(self, gate: _Gate) -> Crowded:
+        away = _bounded((asyncio.get_running_loop().time() - gate.slow_since) / 2)
+        return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
 
     def _wait(self, gate: _Gate) -> float:
         return gate.waiting * gate.mean / self._per_lane
@@ -225,7 +222,6 @@ class Slots:
     def _begin(self, lane: str, gate: _Gate, shared: Sequence[RankedSemaphore]) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), shared)
-        gate.begun = gate.begun or held.since
         self._running[held] = None
         if not self._looking:
             self._looking = True
@@ -238,9 +234,10 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
                 break
-            slow.append(held)
+            if now - held.since >= LINGER_S or not held.gate.answered:
+                slow.append(held)
         for held in slow:
             del self._running[held]
             held.slow = True
@@ -251,6 +248,9 @@ class Slots:
             if held.lane in self._known:
                 self._known[held.lane] = False
             self._give_back(held)
+            if held.gate.own.locked():
+                # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
+                held.gate.own.dismiss()
         self._looking = bool(self._running)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look)

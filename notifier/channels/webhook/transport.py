@@ -86,7 +86,7 @@ class WebhookTransport:
 
     def is_slow(self, lane: str) -> bool:
         """Whether an endpoint has been owing an answer for long. From any thread."""
-        return self._slots.is_slow(lane, time.monotonic())
+        return self._slots.is_slow(lane)
 
     def seconds_away(self, lane: str) -> float:
         """How long to stay away from an endpoint that owes nothing but answers; 0 for others. From any thread."""

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.engine.ranked import HANDICAP, RankedSemaphore
+from notifier.engine.ranked import HANDICAP, Dismissed, RankedSemaphore
 
 
 async def _wait(slots: RankedSemaphore, name: str, handicap: float, order: list[str]) -> None:
@@ -144,5 +145,26 @@ def test_a_slot_handed_to_one_that_is_cancelled_at_that_moment_goes_on_to_the_ne
         # Then the second has it
         assert await second
         assert first.cancelled()
+
+    asyncio.run(run())
+
+
+def test_a_line_that_is_dismissed_leaves_the_slots_to_whoever_comes_next() -> None:
+    async def run() -> None:
+        # Given two that wait for one slot, of which one gives up
+        slots = RankedSemaphore(1)
+        await slots.acquire()
+        gone, waiting = (asyncio.create_task(slots.acquire()) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+
+        # When the line is dismissed, then the other one is told so
+        slots.dismiss()
+        with pytest.raises(Dismissed):
+            await waiting
+
+        # And the slot, when it comes free, goes to whoever comes
+        slots.release()
+        assert not slots.locked()
 
     asyncio.run(run())

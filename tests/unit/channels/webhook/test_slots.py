@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, STRANGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, Crowded, Held, Slots
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -128,7 +128,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         for held in (*hanging, *others):
             slots.release(held, answered=True)
         assert slots.lanes == 0
-        assert not slots.is_slow("hangs", 1e9)
+        assert not slots.is_slow("hangs")
         for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
             slots.release(held, answered=True)
         # The look that was due runs out, instead of into the next test's loop.
@@ -225,27 +225,42 @@ def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer
     asyncio.run(scenario())
 
 
-def test_a_stranger_that_hangs_is_left_alone_soon() -> None:
+def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() -> None:
     async def scenario() -> None:
-        # Given one who has answered and a stranger, each with as many exchanges as a stranger may have
-        slots = Slots(total=100, per_lane=20)
-        await met(slots, "known")
-        for _ in range(FIRST):
-            known, stranger = await taken(slots, "known"), await taken(slots, "stranger")
+        # Given a stranger that is known to be slow, and has another slot
+        slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        await until_slow(await taken(slots, "hangs"))
+        assert slots.seconds_away("hangs", clock()) == 0
 
-        # When neither has answered after a moment, then nobody waits for the stranger, and no more is sent to it
-        soon = max(known.since, stranger.since) + STRANGER_S
-        assert [slots.is_slow(lane, soon) for lane in ("known", "stranger")] == [False, True]
-        assert (slots.seconds_away("known", soon), slots.seconds_away("stranger", soon)) == (0.0, 1.0)
+        # When it has taken that too
+        await taken(slots, "hangs")
 
-        # And whoever wants to send to it nevertheless is told so, when it is slow by everybody's measure
-        await until_slow(stranger)
-        assert isinstance(await slots.acquire("stranger", PATIENCE), Crowded)
+        # Then nobody waits for it
+        assert slots.seconds_away("hangs", clock()) > 0
+        assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
 
-        # And with its first answer it is one of those who answer
-        slots.release(stranger, answered=True)
-        assert slots.seconds_away("stranger", soon) == 0
-        slots.release(await taken(slots, "stranger"), answered=True)
+    asyncio.run(scenario())
+
+
+def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay() -> None:
+    async def scenario() -> None:
+        # Given a line in front of a stranger, and one in front of an endpoint that is busy
+        slots = Slots(total=100, per_lane=3)
+        await met(slots, "busy")
+        hanging = [await taken(slots, "hangs") for _ in range(FIRST)]
+        busy = [await taken(slots, "busy") for _ in range(3)]
+        lines = {lane: asyncio.ensure_future(slots.acquire(lane, PATIENCE)) for lane in ("hangs", "busy")}
+        await asyncio.sleep(0)
+
+        # When the stranger is known to be slow, then whoever waits for it is told how long to stay away
+        await until_slow(*hanging)
+        crowded = await lines["hangs"]
+        assert isinstance(crowded, Crowded)
+        assert crowded.seconds == 1.0
+
+        # And the other line has moved on
+        slots.release(busy.pop(), answered=True)
+        assert isinstance(await lines["busy"], Held)
 
     asyncio.run(scenario())
 
@@ -287,6 +302,26 @@ def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_ag
         await met(slots, "restarts")
         slots.release(await taken(slots, "restarts"), answered=False)
         assert slots.known == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
+    async def scenario() -> None:
+        # Given one who has answered, and a stranger who is asked after it
+        slots = Slots(total=9, per_lane=2)
+        await met(slots, "known")
+        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
+
+        # When neither answers, then the stranger is slow first
+        await until_slow(stranger)
+        assert not known.slow
+
+        # And when it answers before the other one is slow as well, it has its time like everybody else
+        slots.release(stranger, answered=True)
+        again = await taken(slots, "stranger")
+        await until_slow(known)
+        assert not again.slow
 
     asyncio.run(scenario())
 
