@@ -239,21 +239,24 @@ class Slots:
             if now - held.since >= LINGER_S or not held.gate.answered:
                 slow.append(held)
         for held in slow:
-            del self._running[held]
-            held.slow = True
-            held.gate.slow += 1
-            if held.gate.slow == 1:
-                held.gate.slow_since = held.since
-            self._slow_left -= 1
-            if held.lane in self._known:
-                self._known[held.lane] = False
-            self._give_back(held)
-            if held.gate.own.locked():
-                # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
-                held.gate.own.dismiss()
+            self._let_go(held)
         self._looking = bool(self._running)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look)
+
+    def _let_go(self, held: Held) -> None:
+        del self._running[held]
+        held.slow = True
+        held.gate.slow += 1
+        if held.gate.slow == 1:
+            held.gate.slow_since = held.since
+        self._slow_left -= 1
+        if held.lane in self._known:
+            self._known[held.lane] = False
+        self._give_back(held)
+        if held.gate.own.locked():
+            # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
+            held.gate.own.dismiss()
 
     def _leave(self, lane: str, gate: _Gate) -> None:
         gate.users -= 1
