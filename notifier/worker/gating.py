@@ -55,6 +55,7 @@ class Gated:
     batch: Batch | None
     """What may be sent; None when nothing may."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """Those it may be sent to."""
     blocked: list[tuple[Waiting, Blocked]] = field(default_factory=list)
     probes: dict[str, str] = field(default_factory=dict)
     """Endpoint → the token of the probe this batch may send."""
@@ -138,7 +139,7 @@ class Gate:
         reasons: dict[str, Blocked],
         moment: float,
     ) -> Gated:
-        gated = Gated(None, known)
+        gated = Gated(None)
         away: dict[int, Blocked] = {}
         for place, endpoint in enumerate(wanted):
             why = reasons.get(endpoint)
@@ -151,6 +152,9 @@ class Gate:
                 away[place] = why
         # What is put aside is read by whoever lists or resumes it, many in one message.
         gated.batch, waiting = batch.split({place: why.aside for place, why in away.items()})
+        # Verdicts look at all answers of a batch that has an endpoint in trouble.
+        sent = {endpoint for place, endpoint in enumerate(wanted) if place not in away}
+        gated.endpoints = {endpoint: one for endpoint, one in known.items() if endpoint in sent}
         gated.blocked = list(zip(waiting, away.values(), strict=True))
         return gated
 

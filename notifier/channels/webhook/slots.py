@@ -254,7 +254,7 @@ class Slots:
         if held.lane in self._known:
             self._known[held.lane] = False
         self._give_back(held)
-        if held.gate.own.locked():
+        if held.gate.hangs(asyncio.get_running_loop().time()):
             # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
             held.gate.own.dismiss()
 
