@@ -103,22 +103,26 @@ class Dispatch:
 
     def _run_once(self, batch: RawBatch, turn: Turn, *, patient: bool = False) -> Batch | None:
         """Returns what another worker has or had, if ``patient``."""
-        content = self._content.current
         gated = self._etiquette.sort(batch)
         shelving = self._etiquette.shelve(batch, gated)
-        claims = Claims()
-        if gated.batch is not None:
-            claims = claim_batch(gated.batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
+        orphans = self._run_gated(gated, gated.batch, turn, patient) if gated.batch is not None else None
+        # What was sent is let go before the wait, and its memory is the next batch's: two dozen batches with all they
+        # were made into are more than a CPU's cache holds.
+        del gated
+        turn.narrow(0)
+        for shelved, ended in read_ended(shelving.wait(), batch.priority, batch.shard):
+            self._resuming.finish(shelved, ended)
+        return orphans
+
+    def _run_gated(self, gated: Gated, batch: Batch, turn: Turn, patient: bool) -> Batch | None:
+        content = self._content.current
+        claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
-            if gated.batch is not None:
-                self._run_claimed(gated.batch, content, claims, gated, turn)
-            turn.narrow(0)
-            for shelved, ended in read_ended(shelving.wait(), batch.priority, batch.shard):
-                self._resuming.finish(shelved, ended)
+            self._run_claimed(batch, content, claims, gated, turn)
         except BaseException:
             self._release(claims.work)
             raise
-        return gated.batch.narrowed(claims.orphans) if gated.batch is not None and claims.orphans else None
+        return batch.narrowed(claims.orphans) if claims.orphans else None
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated, turn: Turn) -> None:
         directory = self._directory(claims.work, gated.endpoints)
