@@ -63,8 +63,8 @@ class RankedSemaphore:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                # The slot was handed over at the same moment.
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # The slot was handed over at the same moment. Who was dismissed then has none to give back.
                 self.release()
             raise
         return True

@@ -30,8 +30,8 @@ STRANGER_LINGER_S, FIRST = 0.2, 2
 _NEWEST = 0.1
 #: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
 KNOWN = 10_000
-#: Slow exchanges that make an endpoint one that hangs, when none has ended for `HANGS_AFTER_S`. Each one more would be
-#: a try in vain; those that merely take long have answers to show.
+#: Slow exchanges that make a known endpoint one that hangs, when it has answered none for `HANGS_AFTER_S`. Each one more
+#: would be a try in vain; those that merely take long have answers to show.
 HANGING, HANGS_AFTER_S = 5, 2.0
 #: Seconds until another try of what found no slot. Few different ones: what comes back together travels together.
 _AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
@@ -239,12 +239,12 @@ class Slots:
             if now - held.since >= LINGER_S or not held.gate.answered:
                 slow.append(held)
         for held in slow:
-            self._let_go(held)
+            self._let_go(held, now)
         self._looking = bool(self._running)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look)
 
-    def _let_go(self, held: Held) -> None:
+    def _let_go(self, held: Held, now: float) -> None:
         del self._running[held]
         held.slow = True
         held.gate.slow += 1
@@ -254,7 +254,7 @@ class Slots:
         if held.lane in self._known:
             self._known[held.lane] = False
         self._give_back(held)
-        if held.gate.hangs(asyncio.get_running_loop().time()):
+        if held.gate.hangs(now):
             # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
             held.gate.own.dismiss()
 

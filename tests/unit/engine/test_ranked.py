@@ -168,3 +168,23 @@ def test_a_line_that_is_dismissed_leaves_the_slots_to_whoever_comes_next() -> No
         assert not slots.locked()
 
     asyncio.run(run())
+
+
+def test_one_that_is_dismissed_and_cancelled_at_that_moment_gives_back_no_slot() -> None:
+    async def run() -> None:
+        # Given one that waits for the only slot
+        slots = RankedSemaphore(1)
+        await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+
+        # When it is sent away and loses its patience before it has heard of it
+        slots.dismiss()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+        # Then the slot is still its holder's
+        assert waiting.cancelled()
+        assert slots.locked()
+
+    asyncio.run(run())
