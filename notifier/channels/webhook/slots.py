@@ -30,8 +30,8 @@ STRANGER_LINGER_S, FIRST = 0.2, 2
 _NEWEST = 0.1
 #: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
 KNOWN = 10_000
-#: Slow exchanges that make a known endpoint one that hangs, when it has answered none for `HANGS_AFTER_S`. Each one more
-#: would be a try in vain; those that merely take long have answers to show.
+#: Slow exchanges that make a known endpoint one that hangs, when it has answered none for `HANGS_AFTER_S`. Each one
+#: more would be a try in vain; those that merely take long have answers to show.
 HANGING, HANGS_AFTER_S = 5, 2.0
 #: Seconds until another try of what found no slot. Few different ones: what comes back together travels together.
 _AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
