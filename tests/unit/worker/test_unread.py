@@ -1,6 +1,9 @@
 """Batches wait for their turn as bytes; what is read then is what would have been read on arrival."""
 
 import json
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import orjson
@@ -8,6 +11,7 @@ import pytest
 from celery.exceptions import Reject
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu.message import Message
 
 from consumers.task_message import task_message
 from notifier.domain.batch import MAX_WAITING, Batch
@@ -17,7 +21,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.worker.guard import run_guarded
 from notifier.worker.lanes import Lanes
-from notifier.worker.receiving import read_json
+from notifier.worker.receiving import RejectUnreadable, read_json, use_fast_json
 from notifier.worker.unread import Unread, unread
 
 json_values = st.recursive(
@@ -92,6 +96,38 @@ def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(body_of(batch_of(2))), Lanes(100))
 
     assert ran == [batch_of(2)]
+
+
+def test_a_batch_that_was_read_no_longer_takes_the_memory_of_its_message() -> None:
+    # Given a worker's consumer, and what it keeps of a message until the task has ended
+    use_fast_json()
+    kept: list[Any] = []
+    consumer = SimpleNamespace(create_task_handler=lambda: kept.append, connection_errors=(), channel_errors=())
+    RejectUnreadable(consumer)
+    tracemalloc.start()
+    try:
+        body = body_of(batch_of(1, "x" * 60_000))
+        before, _ = tracemalloc.get_traced_memory()
+        message = Message(
+            body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            headers={"task": "notifier.webhook"},
+            accept={"application/json"},
+        )
+        del body
+        consumer.create_task_handler()(message)
+        [[argument], _, _] = message.decode()
+
+        # When the batch is read and has been worked on
+        argument.read()
+
+        # Then the message is still there, without its body
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept == [message]
+    assert after - before < -40_000
 
 
 def test_nothing_of_its_content_shows_where_celery_shows_arguments() -> None:
