@@ -13,7 +13,7 @@ from tests.bench.waiting import until
 from tests.bench.workload import EMAIL, Kind
 
 #: Pings that open connections before those that are measured.
-_WARM = 10
+WARM = 10
 #: Seconds between two: long enough for an idle system to sleep.
 EVERY_S = 0.05
 
@@ -35,13 +35,13 @@ def of_plain_tasks(stage: Stage) -> Send:
     return send
 
 
-def ping(stage: Stage, name: str, count: int, run: str, send: Send) -> Figure:
+def ping(stage: Stage, name: str, count: int, run: str, send: Send, every: float = EVERY_S) -> Figure:
     """From just before each publish to its final dot."""
     sent: dict[str, float] = {}
-    for number in range(_WARM + count):
+    for number in range(WARM + count):
         sent[workload.address(number, run)] = time.time()
         send(number, run)
-        time.sleep(EVERY_S)
+        time.sleep(every)
     came: dict[str, float] = {}
 
     def all_have_come() -> bool:
@@ -49,7 +49,7 @@ def ping(stage: Stage, name: str, count: int, run: str, send: Send) -> Figure:
         return came.keys() >= sent.keys()
 
     until(all_have_come, f"all pings arrived ({name})", every=0.1)
-    measured = list(sent.items())[_WARM:]
+    measured = list(sent.items())[WARM:]
     latencies = tuple(sorted((came[who] - when) * 1000 for who, when in measured))
     return Figure(name, count, latency_ms=latencies, sink=stage.stamping.name)
 
