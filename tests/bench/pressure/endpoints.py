@@ -20,6 +20,7 @@ from tests.bench.pressure.counters import labelled
 from tests.bench.pressure.findings import Finding
 from tests.bench.pressure.receivers import BUSY, HANGING, RETRY_AFTER_S, WELL, Receivers, Seen
 from tests.bench.progress import rest, say, shown, until_count
+from tests.bench.speed import Speed
 from tests.bench.stage import Stage
 from tests.bench.waiting import until
 
@@ -86,6 +87,8 @@ class Measured:
     """Webhooks a second of the well endpoints."""
     cpu: float
     """CPU seconds of the workers until then, for a thousand of these."""
+    piece: float
+    """CPU seconds of the yardstick's piece of work meanwhile."""
     expected: list[str]
     arrivals: Arrivals
     illness: Illness | None = None
@@ -93,7 +96,7 @@ class Measured:
 
 def run(stage: Stage, *, quick: bool) -> Finding:
     """The well alone, all together, and so on in turn; the figures are medians."""
-    each, rounds, ill_for = (50, 1, 20.0) if quick else (500, 3, 75.0)
+    each, rounds, ill_for = (50, 1, 20.0) if quick else (1000, 5, 75.0)
     finding = Finding(
         "endpoints",
         f"{WELL} endpoints well, {HANGING} hang for 30 s, {BUSY} answer 503 with Retry-After {RETRY_AFTER_S}; "
@@ -101,11 +104,12 @@ def run(stage: Stage, *, quick: bool) -> Finding:
     )
     receivers = Receivers(stage.folder("receivers"))
     try:
-        alone, beside = [], []
-        for number in range(1, rounds + 1):
-            alone.append(_measure(stage, receivers, each, f"alone-{number}", WELL))
-            until_mended = ill_for if number == rounds else None
-            beside.append(_measure(stage, receivers, each, f"beside-{number}", WELL + HANGING + BUSY, until_mended))
+        with Speed(stage.folder("speed")) as speed:
+            alone, beside = [], []
+            for number in range(1, rounds + 1):
+                alone.append(_measure(stage, receivers, speed, each, f"alone-{number}", WELL))
+                until_mended, everybody = ill_for if number == rounds else None, WELL + HANGING + BUSY
+                beside.append(_measure(stage, receivers, speed, each, f"beside-{number}", everybody, until_mended))
     finally:
         receivers.close()
     _report(finding, each, alone, beside)
@@ -113,7 +117,13 @@ def run(stage: Stage, *, quick: bool) -> Finding:
 
 
 def _measure(
-    stage: Stage, receivers: Receivers, each: int, run: str, endpoints: int, ill_for: float | None = None
+    stage: Stage,
+    receivers: Receivers,
+    speed: Speed,
+    each: int,
+    run: str,
+    endpoints: int,
+    ill_for: float | None = None,
 ) -> Measured:
     """With ill ones and without ``ill_for`` the run ends with the last of the well; the rest is thrown away."""
     stage.redis.flush()
@@ -130,18 +140,18 @@ def _measure(
     with gauges.frozen(worker.popen.pid for worker in workers):
         _plan(stage, kinds, each, run)
         pids = [worker.popen.pid for worker in workers]
-        used, began = gauges.cpu_seconds(pids), time.time()
+        used, began, thawed = gauges.cpu_seconds(pids), time.time(), time.monotonic()
     healthy = WELL * each
     until_count(arrivals.well_now, healthy, f"webhooks of the well ({run})", timeout=_PATIENCE_S, every=0.1)
     rate = healthy / (arrivals.last_well - began)
-    cpu = (gauges.cpu_seconds(pids) - used) / healthy * 1000
+    cpu, piece = (gauges.cpu_seconds(pids) - used) / healthy * 1000, speed.piece_s(thawed, time.monotonic())
     say(f"  {run}: {rate:,.0f} webhooks/s of the well")
     illness = None
     if ill_for is None and endpoints > WELL:
         for process in (beat, *workers):
             process.kill()
         stage.purge()
-        return Measured(rate, cpu, [], arrivals)
+        return Measured(rate, cpu, piece, [], arrivals)
     if ill_for is not None:
         ill = [identity for number, identity in enumerate(expected) if number % endpoints >= WELL]
         rest(max(0.0, began + ill_for - time.time()), "seconds of illness")
@@ -150,7 +160,7 @@ def _measure(
     for process in (beat, *workers):
         stage.end(process)
     arrivals.look()
-    return Measured(rate, cpu, expected, arrivals, illness)
+    return Measured(rate, cpu, piece, expected, arrivals, illness)
 
 
 def _heal(
@@ -201,9 +211,15 @@ def _plan(stage: Stage, kinds: Sequence[workload.Kind], each: int, run: str) -> 
 def _report(finding: Finding, each: int, alone: Sequence[Measured], beside: Sequence[Measured]) -> None:
     last = beside[-1]
     ratio = median(one.rate for one in beside) / median(one.rate for one in alone)
+    steady = median(one.rate * one.piece for one in beside) / median(one.rate * one.piece for one in alone)
     finding.add("the 160 alone, webhooks/s", _all(f"{one.rate:,.0f}" for one in alone))
     finding.add("the 160 beside the ill, in turn with these", _all(f"{one.rate:,.0f}" for one in beside))
     finding.add("share of their throughput alone that they keep (medians)", f"{ratio:.0%}", "≥ 90%", ratio >= 0.9)
+    finding.add(
+        "a fixed piece of work beside each run, CPU-ms: alone", _all(f"{one.piece * 1000:.2f}" for one in alone)
+    )
+    finding.add("the same beside the ill", _all(f"{one.piece * 1000:.2f}" for one in beside))
+    finding.add("share that they keep, were the machine equally fast in all runs", f"{steady:.0%}")
     finding.add("workers' CPU-s for 1,000 webhooks of the 160, alone", _all(f"{one.cpu:.2f}" for one in alone))
     finding.add(
         "the same beside the ill, all that was done for them included", _all(f"{one.cpu:.2f}" for one in beside)
