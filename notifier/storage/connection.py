@@ -79,7 +79,7 @@ def _options(url: str, ca_file: Path | None) -> dict[str, Any]:
         "encoding_errors": "surrogatepass",
         # RESP3 changes the shape of replies; 2 is what 6.2 and every proxy speak.
         "protocol": 2,
-        # Otherwise each connection reads its version from the files of the installed package, in half a millisecond or more.
+        # Otherwise each connection reads its version from the installed package's files: half a millisecond or more.
         "driver_info": DriverInfo(),
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
