@@ -32,6 +32,12 @@ PROBE_SLACK_S = 15.0
 #: Seconds what was read of endpoints may be used by the batches that follow at once. A fan-out has the same endpoints
 #: in a hundred batches a second.
 FRESH_S = 0.1
+#: Deliveries to an endpoint that owes its answers which look again as soon as its exchanges have ended; what more there
+#: is waits as everything does that is held. As many as one takes meanwhile that needs four seconds for each: more would
+#: find it owing again, and twenty that hang would be looked at hundreds of times a second.
+SOON = 100
+#: Endpoints of which is counted how many look again soon; 200 bytes each.
+_COUNTED = 10_000
 
 
 @value
@@ -84,6 +90,8 @@ class Gate:
         self._lease = longest_exchange + PROBE_SLACK_S
         self._seen: dict[str, _Seen] = {}
         self._seen_until = 0.0
+        # Endpoint → until when, and how many.
+        self._soon: dict[str, tuple[float, int]] = {}
 
     def sort(self, batch: RawBatch, *, busy: bool = False) -> Gated:
         """One round trip for webhooks, one more for each probe, none for mails. Raises `InvalidBatch`.
@@ -149,7 +157,7 @@ class Gate:
             if self._probes(known[endpoint], gated, moment):
                 reasons[endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
             else:
-                away[place] = why
+                away[place] = self._in_turn(endpoint, why, moment)
         # What is put aside is read by whoever lists or resumes it, many in one message.
         gated.batch, waiting = batch.split({place: why.aside for place, why in away.items()})
         # Verdicts look at all answers of a batch that has an endpoint in trouble.
@@ -157,6 +165,19 @@ class Gate:
         gated.endpoints = {endpoint: one for endpoint, one in known.items() if endpoint in sent}
         gated.blocked = list(zip(waiting, away.values(), strict=True))
         return gated
+
+    def _in_turn(self, endpoint: str, why: Blocked, moment: float) -> Blocked:
+        if math.isinf(why.most):
+            return why
+        until, count = self._soon.get(endpoint, (0.0, 0))
+        if moment >= until:
+            until, count = moment + why.most, 0
+            if len(self._soon) >= _COUNTED:
+                self._soon.clear()
+        if count >= SOON:
+            return Blocked(why.reason, why.seconds)
+        self._soon[endpoint] = until, count + 1
+        return why
 
     def _probes(self, endpoint: Endpoint, gated: Gated, moment: float) -> bool:
         """Whether this delivery is the endpoint's probe: one in the whole service."""

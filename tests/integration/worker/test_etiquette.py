@@ -28,7 +28,7 @@ from notifier.worker.consequences import Consequences
 from notifier.worker.deciding import Decision
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.following import Publishes
-from notifier.worker.gating import FRESH_S, Gate
+from notifier.worker.gating import FRESH_S, SOON, Gate
 from notifier.worker.judging import Judging
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.recorder import now
@@ -175,6 +175,24 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     assert 29 < why["dlv_1"].seconds <= 30
     # The one that owes is looked at again when its exchanges have ended, also if it is one of very many that wait
     assert (why["dlv_2"].seconds, why["dlv_2"].most, why["dlv_1"].most) == (4.0, LONGEST_EXCHANGE_S, math.inf)
+
+
+def test_of_many_that_wait_for_an_endpoint_that_owes_answers_only_some_look_again_soon(bench: Bench) -> None:
+    # Given two endpoints that owe their answers, and more deliveries to one of them than it could take meanwhile
+    crowded, other = bench.endpoint(), bench.endpoint()
+    bench.exchanges.away |= {crowded.id: 4.0, other.id: 4.0}
+
+    # When they are sorted, batch after batch
+    blocked = [bench.gate.sort(raw(batch_to(*[crowded] * 40, other))).blocked for _ in range(4)]
+
+    # Then the first hundred look again when its exchanges have ended and the rest waits like all that is held; the
+    # other endpoint's are not counted with them
+    most = [[why.most for _, why in batch] for batch in blocked]
+    assert [batch[:-1].count(LONGEST_EXCHANGE_S) for batch in most] == [40, 40, SOON - 80, 0]
+    assert [batch[-1] for batch in most] == [LONGEST_EXCHANGE_S] * 4
+    assert {(why.reason, why.seconds) for batch in blocked for _, why in batch} == {
+        ("the endpoint owes too many answers", 4.0)
+    }
 
 
 def test_the_batches_of_a_busy_worker_share_what_was_read_of_healthy_endpoints(bench: Bench) -> None:
