@@ -109,6 +109,7 @@ class Dispatch:
         # What was sent is let go before the wait, and its memory is the next batch's: two dozen batches with all they
         # were made into are more than a CPU's cache holds.
         del gated
+        turn.prepared()
         turn.narrow(0)
         for shelved, ended in read_ended(shelving.wait(), batch.priority, batch.shard):
             self._resuming.finish(shelved, ended)
@@ -141,6 +142,7 @@ class Dispatch:
             # At once: who asks for time would be asked again by every batch until the breakers know.
             self._etiquette.judge(gated, ready, answered)
 
+        turn.prepared()
         settled = self._sender.send(
             ready, receipt, self._etiquette.leaving(batch, gated), meanwhile, handicap=handicap_of(batch.queue)
         )

@@ -23,6 +23,10 @@ from notifier.errors import WorkerStopping
 SHARED = 0.6
 #: A batch counts as at least so many deliveries: a greenlet and its round trips cost as much.
 LEAST = 10
+#: Deliveries between the reading of their batch and their way into the engine, beyond the first batch of each queue: as
+#: many as keep a core busy while Redis is asked. With a dozen batches in between each waits for the others to render,
+#: and all they are made of is more than the core's cache holds.
+PREPARED_AT_ONCE = 150
 #: What a queue may have under way, as a multiple of what is left: normal takes half of everything when it is alone,
 #: low a third, their shards a third and a fifth. 240 mails in flight already keep a core busy; with 1,200 of them a
 #: high one waits behind ten times as many (measured).
@@ -38,6 +42,9 @@ class Turn:
     def narrow(self, deliveries: int) -> None:
         """Only so many of the batch are still under way: others may begin."""
 
+    def prepared(self) -> None:
+        """Everything of it that leaves is ready to leave: others may begin."""
+
 
 UNCOUNTED = Turn()
 
@@ -47,6 +54,11 @@ class _Counted(Turn):
         self._lanes = lanes
         self._queue = queue
         self._size = size
+        self._preparing = size
+
+    def prepared(self) -> None:
+        ready, self._preparing = self._preparing, 0
+        self._lanes.prepared(ready)
 
     def narrow(self, deliveries: int) -> None:
         if deliveries < self._size:
@@ -60,6 +72,7 @@ class Lanes:
     def __init__(self, deliveries: int) -> None:
         """``deliveries`` is what all queues but the high ones share."""
         self._left = float(deliveries)
+        self._preparing = 0
         self._used: dict[str, int] = {}
         self._waiting: dict[str, deque[tuple[int, Signal]]] = {}
         self._closed = False
@@ -80,6 +93,7 @@ class Lanes:
         try:
             yield turn
         finally:
+            turn.prepared()
             turn.narrow(0)
 
     def close(self) -> None:
@@ -110,11 +124,12 @@ class Lanes:
 
     def _has_room(self, queue: str, share: float) -> bool:
         used = self._used.get(queue, 0)
-        return not used or used < share * self._left
+        return not used or (used < share * self._left and self._preparing < PREPARED_AT_ONCE)
 
     def _take(self, queue: str, size: int) -> None:
         self._used[queue] = self._used.get(queue, 0) + size
         self._left -= size
+        self._preparing += size
 
     def leave(self, queue: str, size: int) -> None:
         """So many of a queue's deliveries are no longer under way; `Turn` calls it."""
@@ -122,11 +137,18 @@ class Lanes:
         self._used[queue] -= size
         if not self._used[queue]:
             del self._used[queue]
-        if self._waiting and not self._closed:
+        self._wake()
+
+    def prepared(self, size: int) -> None:
+        """So many deliveries are ready to leave; `Turn` calls it."""
+        if size:
+            self._preparing -= size
             self._wake()
 
     def _wake(self) -> None:
         """Let in whoever may go on now, from the queue that has least under way for its share."""
+        if self._closed:
+            return
         for queue in sorted(self._waiting, key=lambda name: self._used.get(name, 0) / share_of(name)):
             line = self._waiting[queue]
             while line and self._has_room(queue, share_of(queue)):
@@ -142,6 +164,7 @@ class Lanes:
             self._tidy(queue)
         else:
             # Its turn had come at the same moment.
+            self.prepared(place[0])
             self.leave(queue, place[0])
 
     def _tidy(self, queue: str) -> None:

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import WorkerStopping
-from notifier.worker.lanes import Lanes, handicap_of, is_shard, share_of
+from notifier.worker.lanes import PREPARED_AT_ONCE, Lanes, Turn, handicap_of, is_shard, share_of
 from notifier.worker.prefetch import ahead_of
 
 SHARED = [queue for queue in WORK_QUEUES if not math.isinf(share_of(queue))]
 
 
 class Batches:
-    """Batches that run until they are ended; knows which have begun, in order."""
+    """Batches that run until they are ended; knows which have begun, in order. They are ready to leave at once."""
 
-    def __init__(self, deliveries: int) -> None:
+    def __init__(self, deliveries: int, *, ready: bool = True) -> None:
         self.lanes = Lanes(deliveries)
+        self._ready = ready
         self.begun: list[str] = []
         self.stopped: list[str] = []
         self._ends: dict[str, list[Signal]] = {}
@@ -41,8 +42,10 @@ class Batches:
 
     def _run(self, queue: str, size: int) -> None:
         try:
-            with self.lanes.turn(queue, size):
+            with self.lanes.turn(queue, size) as turn:
                 self.begun.append(queue)
+                if self._ready:
+                    turn.prepared()
                 ended = Signal()
                 self._ends.setdefault(queue, []).append(ended)
                 ended.wait()
@@ -66,6 +69,51 @@ def test_small_batches_run_in_greater_number() -> None:
     batches = Batches(1200)
     batches.offer("webhook-normal", 100, size=1)
     assert batches.running("webhook-normal") == 60
+
+
+def test_few_batches_are_prepared_at_once_however_many_may_be_under_way() -> None:
+    # Given a worker with room for twelve batches of a queue, and many that are read and not ready to leave
+    batches = Batches(1200, ready=False)
+    batches.offer("email-normal", 24)
+
+    # Then only some are begun, and of another queue the first
+    few = PREPARED_AT_ONCE // 50
+    assert batches.running("email-normal") == few
+    batches.offer("email-low", 24)
+    assert batches.begun == ["email-normal"] * few + ["email-low"]
+
+    # When two of them end, then as many begin
+    batches.end("email-normal")
+    batches.end("email-low")
+    assert len(batches.begun) == few + 3
+
+
+def test_a_batch_that_is_ready_to_leave_lets_another_one_begin_and_counts_as_under_way() -> None:
+    # Given as many batches as are prepared at once, and more that wait
+    lanes, begun, end = Lanes(1200), list[Turn](), Signal()
+
+    def run() -> None:
+        with lanes.turn("webhook-normal", 50) as turn:
+            begun.append(turn)
+            end.wait()
+
+    running = [gevent.spawn(run) for _ in range(24)]
+    gevent.idle()
+    few = len(begun)
+
+    # When one is ready, and says so twice
+    begun[0].prepared()
+    begun[0].prepared()
+    gevent.idle()
+
+    # Then one more begins; and when all are, no more are under way than the queue's share
+    assert len(begun) == few + 1
+    for turn in begun:
+        turn.prepared()
+        gevent.idle()
+    assert len(begun) == 12
+    end.set()
+    gevent.joinall(running)
 
 
 def test_high_batches_wait_for_nothing() -> None:
@@ -189,12 +237,13 @@ def test_a_batch_that_is_killed_while_it_waits_leaves_no_trace() -> None:
         max_size=80,
     ),
     st.integers(1, 400),
+    st.booleans(),
 )
 def test_everything_that_is_offered_runs_and_nothing_waits_while_the_worker_is_idle(
-    steps: list[tuple[str, str, int]], deliveries: int
+    steps: list[tuple[str, str, int]], deliveries: int, ready: bool
 ) -> None:
     # Given any order of batches that come and end
-    batches, offered = Batches(deliveries), 0
+    batches, offered = Batches(deliveries, ready=ready), 0
     for step, queue, size in steps:
         if step == "offer":
             batches.offer(queue, 1, size)
