@@ -96,7 +96,7 @@ class Measured:
 
 def run(stage: Stage, *, quick: bool) -> Finding:
     """The well alone, all together, and so on in turn; the figures are medians."""
-    each, rounds, ill_for = (50, 1, 20.0) if quick else (1000, 5, 75.0)
+    each, rounds, ill_for = (50, 1, 20.0) if quick else (500, 5, 75.0)
     finding = Finding(
         "endpoints",
         f"{WELL} endpoints well, {HANGING} hang for 30 s, {BUSY} answer 503 with Retry-After {RETRY_AFTER_S}; "
