@@ -26,8 +26,10 @@ SLOW_SHARE = 4
 #: strangers that hang hold all that is shared, and batches that wait for them are all that a busy worker has in hand:
 #: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
 STRANGER_LINGER_S, FIRST = 0.2, 2
-#: Share of a new duration in an endpoint's mean.
-_NEWEST = 0.1
+#: Share of a new duration in an endpoint's mean. Small: a pause of our own process lengthens all exchanges under way at
+#: once, and with 0.1 the twenty of one endpoint *were* its mean. Deliveries then went away for a second from endpoints
+#: that took thousands a second.
+_NEWEST = 0.02
 #: So many endpoints that have answered are remembered for it, the newest; 100 bytes each.
 KNOWN = 10_000
 #: Slow exchanges that make a known endpoint one that hangs, when it has answered none for `HANGS_AFTER_S`. Each one

@@ -159,7 +159,7 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
         # Given an endpoint with two slots, known to need ten seconds for each exchange
         slots = Slots(total=9, per_lane=2)
         await taken(slots, "slow")
-        for _ in range(50):
+        for _ in range(300):
             held = await taken(slots, "slow")
             held.since -= 10
             slots.release(held, answered=True)
@@ -173,6 +173,32 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
         assert crowded.seconds == 8.0, "five seconds, and a little more, so that many come back together"
 
         waiting.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_pause_of_our_own_does_not_send_away_who_waits_for_an_endpoint_that_is_quick() -> None:
+    async def scenario() -> None:
+        # Given an endpoint that answers at once, and a tenth of a second in which this process did nothing, with twenty
+        # exchanges under way
+        slots = Slots(total=100, per_lane=20)
+        await met(slots, "quick")
+        under_way = [await taken(slots, "quick") for _ in range(20)]
+        waiting = [asyncio.ensure_future(slots.acquire("quick", PATIENCE)) for _ in range(300)]
+        await asyncio.sleep(0)
+        for held in under_way:
+            held.since -= 0.1
+            slots.release(held, answered=True)
+        await asyncio.sleep(0)
+
+        # When one more comes to a line of hundreds, which are served in no time
+        one_more = asyncio.ensure_future(slots.acquire("quick", 0.8))
+        await asyncio.sleep(0)
+
+        # Then it waits with them
+        assert not one_more.done()
+        for task in (*waiting, one_more):
+            task.cancel()
 
     asyncio.run(scenario())
 
