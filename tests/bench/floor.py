@@ -49,6 +49,8 @@ class Way:
     send: Send
     rounds: list[tuple[float, ...]] = field(default_factory=list)
     """Sorted milliseconds of each round's pings."""
+    cpu_ms: list[float] = field(default_factory=list)
+    """Of each round, for an event: all that its processes did meanwhile."""
 
     def percentiles(self, percent: float) -> list[float]:
         """Of each round."""
@@ -157,11 +159,12 @@ def _measure(stage: Stage, ways: list[Way], options: argparse.Namespace) -> None
     for number, way in itertools.product(range(1, options.rounds + 1), ways):
         others = [pid for other in ways if other is not way for pid in other.pids]
         with gauges.frozen(others):
-            before = stage.stamping.count()
+            before, used = stage.stamping.count(), gauges.cpu_seconds(way.pids)
             figure = ping(stage, way.name, options.pings, f"round{number}.{way.pids[0]}", way.send, options.every)
             stage.until_empty()
             if (arrived := stage.stamping.count() - before) != WARM + options.pings:
                 raise BenchFailed(f"{way.name}: {arrived} mails arrived where {WARM + options.pings} were sent")
+            way.cpu_ms.append((gauges.cpu_seconds(way.pids) - used) / (WARM + options.pings) * 1000)
         way.rounds.append(figure.latency_ms)
         say(f"round {number} of {options.rounds}: {way.name}: p50 {percentile(figure.latency_ms, 50):.2f} ms")
 
@@ -170,14 +173,17 @@ def _table(ways: list[Way], options: argparse.Namespace) -> str:
     floor = median(ways[0].percentiles(50))
     head = (
         f"| publish → final dot, medians of {options.rounds} rounds of {options.pings}, one every "
-        f"{options.every * 1000:g} ms | p50 ms | p50 of the rounds | p90 ms | p50, times the first |"
+        f"{options.every * 1000:g} ms | p50 ms | p50 of the rounds | p90 ms | p50, times the first "
+        "| CPU-ms of its processes, an event |"
     )
     rows = []
     for way in ways:
         halves, tenths = way.percentiles(50), way.percentiles(90)
         cells = [f"{median(halves):.2f}", f"{min(halves):.2f}–{max(halves):.2f}", f"{median(tenths):.2f}"]
-        rows.append(" | ".join([f"| {way.name}", *cells, f"{median(halves) / floor:.2f} |"]))
-    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+        rows.append(
+            " | ".join([f"| {way.name}", *cells, f"{median(halves) / floor:.2f}", f"{median(way.cpu_ms):.2f} |"])
+        )
+    return "\n".join([head, "| --- | --- | --- | --- | --- | --- |", *rows])
 
 
 if __name__ == "__main__":
