@@ -14,7 +14,7 @@ from types import TracebackType
 
 from tests.servers.processes import start, stop_group
 
-#: Seconds between two pieces of work, which take about two milliseconds: 4 % of a CPU, of every run alike.
+#: Seconds between two pieces of work, which take about a millisecond: 2 % of a CPU, of every run alike.
 _EVERY_S = 0.05
 _ROUNDS = 2000
 
