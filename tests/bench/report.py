@@ -61,8 +61,11 @@ def readings(figures: Sequence[Figure]) -> str:
 
 def bars(figures: Sequence[Figure]) -> str:
     """Every bar and whether it holds."""
-    rows = [(v.bar.what, v.bar.text, _measured(v), v.word) for v in verdicts(grouped(figures))]
-    return markdown(("what", "bar", "measured", "bar is"), rows)
+    rows = [
+        (v.bar.what, v.bar.text(v.bar.limit), v.bar.text(v.here) if v.slowness > 1 else "", _measured(v), v.word)
+        for v in verdicts(grouped(figures))
+    ]
+    return markdown(("what", "bar", "as many times plain Celery", "measured", "bar is"), rows)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -160,7 +163,13 @@ def document(figures: Sequence[Figure], about: dict[str, Any]) -> str:
         for f in figures
     ]
     judged = [
-        {"what": v.bar.what, "bar": v.bar.text, "measured": v.measured, "verdict": v.word}
+        {
+            "what": v.bar.what,
+            "bar": v.bar.text(v.bar.limit),
+            "here": v.bar.text(v.here),
+            "measured": v.measured,
+            "verdict": v.word,
+        }
         for v in verdicts(grouped(figures))
     ]
     return json.dumps({"machine": about, "figures": entries, "bars": judged}, indent=2)
