@@ -16,7 +16,8 @@ from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Window
-from notifier.errors import ConfigurationError, RuleMissing
+from notifier.domain.waiting import RawBatch
+from notifier.errors import ConfigurationError, InvalidBatch, RuleMissing
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -28,6 +29,7 @@ from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 from notifier.worker.resuming import Resuming
+from notifier.worker.separating import separate
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0
@@ -57,8 +59,19 @@ class Collector:
         self._resuming = resuming
         self._owner = owner
 
-    def run(self, batch: Batch) -> None:
-        """Collect a batch of items. Returns when they are in Redis and recorded as held."""
+    def run(self, raw: RawBatch) -> None:
+        """Collect a batch of items. Returns when they are in Redis and recorded as held.
+
+        Raises `InvalidBatch` for a batch of one that nobody can read; a larger one is taken apart.
+        """
+        try:
+            batch = raw.decode()
+        except InvalidBatch as error:
+            separate(raw, error, self._publisher)
+        else:
+            self._run(batch)
+
+    def _run(self, batch: Batch) -> None:
         content = self._content.current
         claims = claim_batch(batch, content, self._stores.ledger, self._owner, COLLECT_LEASE_S)
         mine = [(work.delivery, work.claim) for work in claims.work]

@@ -25,6 +25,7 @@ from notifier.worker.judging import Judging
 from notifier.worker.observing import report_late
 from notifier.worker.preparing import Ready, Work
 from notifier.worker.sending import PATIENCE_S, Leave, Settled
+from notifier.worker.separating import separate
 from notifier.worker.shelving import Shelf, Shelving
 from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
 
@@ -89,18 +90,7 @@ class Etiquette:
         try:
             return self._gate.sort(batch, busy=self._in_flight > BUSY)
         except InvalidBatch as error:
-            if batch.size == 1:
-                raise
-            for alone in batch.alone():
-                hold(lambda b=alone: self._publisher.send(b), "queue deliveries one by one")  # type: ignore[misc]
-            wide(
-                _log,
-                "batch.separated",
-                level=logging.ERROR,
-                deliveries=batch.size,
-                queue=batch.queue,
-                error=str(error)[:500],
-            )
+            separate(batch, error, self._publisher)
             return Gated(None)
 
     def leaving(self, batch: Batch, gated: Gated) -> Leave:

@@ -28,7 +28,7 @@ def webhook(batch: dict[str, Any]) -> None:
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
     parts = current()
-    run_guarded(lambda items, _: parts.collector.run(items.decode()), batch, parts.lanes)
+    run_guarded(lambda items, _: parts.collector.run(items), batch, parts.lanes)
 
 
 # Acknowledged before it runs: a sweep that fails is made good by the next one, two seconds later, and must not be

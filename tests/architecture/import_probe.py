@@ -92,6 +92,8 @@ def watched(name: str, clock: Callable[[], Any]) -> Callable[[], Any]:
 
 def main(modules: list[str]) -> None:
     """Imports each module with everything watched; prints violations and what got loaded."""
+    # What an interpreter loads by itself, as Debian's does with its sitecustomize, is not our doing.
+    before = frozenset(sys.modules)
     # The name, not the variables: what counts is who reads them, and the process was started with none.
     os.environ = WatchedEnvironment()  # type: ignore[assignment]  # noqa: B003
     for name in CLOCKS:
@@ -99,7 +101,7 @@ def main(modules: list[str]) -> None:
     sys.addaudithook(audit)
     for module in modules:
         importlib.import_module(module)
-    loaded = sorted({name for name in sys.modules if not name.startswith("_")})
+    loaded = sorted({name for name in sys.modules.keys() - before if not name.startswith("_")})
     json.dump({"violations": violations, "loaded": loaded}, sys.stdout)
 
 

@@ -95,7 +95,15 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def at(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folders = {"poison.good": mail_folder("poison.good")}
+    folders = {
+        "poison.good": mail_folder("poison.good"),
+        "poison.digest": {
+            "rules.yaml": "event: poison.digest\ncategory: news\nrules:\n"
+            "  - {id: mail, channel: digest, to: data.to, key: data.to, window: {after_first: 1h}}",
+            "digest.subject.j2": "Digest of {{ digest.total }}",
+            "digest.text.j2": "{% for item in digest['items'] %}{{ item.id }}\n{% endfor %}",
+        },
+    }
     with place(rabbitmq, redis_server, tmp_path_factory.mktemp("poison"), folders) as here:
         here.service.consumer()
         here.service.worker("-n", "one@%h")
@@ -120,33 +128,48 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
     assert worker.popen.poll() is None
 
 
-def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(at: Place) -> None:
-    # Given a batch of three mails, the middle one of which says something this release does not know
-    addresses = [f"{name}@beside.example" for name in ("first", "second", "third")]
-    events = [Event(id=name, source=SOURCE, type="poison.good", data={"to": name}) for name in addresses]
+@pytest.mark.parametrize(
+    ("channel", "rule", "ends"),
+    [(Channel.EMAIL, "poison.good/mail", Status.SENT), (Channel.DIGEST, "poison.digest/mail", Status.HELD)],
+)
+def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(
+    at: Place, channel: Channel, rule: str, ends: Status
+) -> None:
+    # Given a batch of three, the middle one of which says something this release does not know
+    addresses = [f"{name}.{channel}@beside.example" for name in ("first", "second", "third")]
+    events = [
+        Event(id=name, source=SOURCE, type=rule.partition("/")[0], data={"to": name}, tenant="beside")
+        for name in addresses
+    ]
     deliveries = [
         Delivery(
-            id=delivery_id(SOURCE, event.id, "poison.good/mail", f"mailto:{event.id}"),
+            id=delivery_id(SOURCE, event.id, rule, f"mailto:{event.id}"),
             event=place,
-            rule="poison.good/mail",
+            rule=rule,
             to=Mailbox(address=event.id),
         )
         for place, event in enumerate(events)
     ]
-    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=events, deliveries=deliveries).encode()
+    batch = Batch(channel=channel, priority=Priority.NORMAL, events=events, deliveries=deliveries).encode()
     batch["deliveries"][1]["colour"] = "red"
-    before = at.depths()["failed-email"]
+    failures = f"failed-{channel}"
+    before = at.depths()[failures]
 
     # When it comes as a task
-    task = {"body": body([[batch], {}, EMBED]), "content_type": JSON, "headers": TASK, "encoding": "utf-8"}
-    at.publish_raw(TASKS_EXCHANGE, "email-normal", **task)
+    at.publish_raw(
+        TASKS_EXCHANGE,
+        "digest" if channel is Channel.DIGEST else f"{channel}-normal",
+        body=body([[batch], {}, EMBED]),
+        content_type=JSON,
+        headers={**TASK, "task": f"notifier.{channel}"},
+        encoding="utf-8",
+    )
 
-    # Then its neighbours are sent, and it alone is in a failure queue
-    for sent in (deliveries[0], deliveries[2]):
-        at.until(sent.id, Status.SENT)
-    poll(lambda: at.depths()["failed-email"] == before + 1, f"one is in failed-email; {at.depths()}")
-    assert not at.mails_to(addresses[1])
-    assert [len(at.mails_to(address)) for address in (addresses[0], addresses[2])] == [1, 1]
+    # Then what is beside it goes its way, once, and it alone is in a failure queue
+    for beside in (deliveries[0], deliveries[2]):
+        at.until(beside.id, ends)
+    poll(lambda: at.depths()[failures] == before + 1, f"one is in {failures}; {at.depths()}")
+    assert [len(at.mails_to(address)) for address in addresses] == ([1, 0, 1] if ends is Status.SENT else [0, 0, 0])
 
 
 def test_operators_see_poison_after_a_reindex_and_can_discard_it_but_not_send_it(at: Place) -> None:
