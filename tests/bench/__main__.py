@@ -5,6 +5,7 @@ not all runs of one. A run that would not end within the time limit is not begun
 """
 
 import argparse
+import platform
 import sys
 import tempfile
 import time
@@ -48,6 +49,7 @@ def main() -> int:
 
 def _print(options: argparse.Namespace, figures: list[Figure]) -> None:
     print(report.table(figures), report.readings(figures), report.bars(figures), sep="\n\n")
+    print(f"\nMeasured with {platform.python_implementation()} {platform.python_version()}.")
     if options.quick:
         sizes = Sizes.quick()
         print(f"\nA quick run: {sizes.flood:,} wait instead of 200,000, {sizes.people:,} people instead of 100,000.")

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ import pika
 
 from tests.bench import floor_hops, gauges, workload
 from tests.bench.bars import percentile
-from tests.bench.pings import EVERY_S, WARM, Send, of_events, of_plain_tasks, ping
+from tests.bench.pings import EVERY_S, WARM, Write, of_events, of_plain_tasks, ping
 from tests.bench.progress import say
 from tests.bench.stage import Stage
 from tests.bench.waiting import BenchFailed
@@ -46,7 +46,7 @@ class Way:
 
     name: str
     pids: list[int]
-    send: Send
+    write: Write
     rounds: list[tuple[float, ...]] = field(default_factory=list)
     """Sorted milliseconds of each round's pings."""
     cpu_ms: list[float] = field(default_factory=list)
@@ -146,13 +146,14 @@ def _end(process: subprocess.Popen[bytes], log: Path) -> None:
         say(words)
 
 
-def _to_hops(stage: Stage) -> Send:
+def _to_hops(stage: Stage) -> Write:
     properties = pika.BasicProperties(delivery_mode=2)
 
-    def send(number: int, run: str) -> None:
-        stage.publisher.send(floor_hops.EVENTS_QUEUE, [(workload.event(EMAIL, number, run), properties)])
+    def write(number: int, run: str) -> Callable[[], None]:
+        message = (workload.event(EMAIL, number, run), properties)
+        return lambda: stage.publisher.send(floor_hops.EVENTS_QUEUE, [message])
 
-    return send
+    return write
 
 
 def _measure(stage: Stage, ways: list[Way], options: argparse.Namespace) -> None:
@@ -160,7 +161,7 @@ def _measure(stage: Stage, ways: list[Way], options: argparse.Namespace) -> None
         others = [pid for other in ways if other is not way for pid in other.pids]
         with gauges.frozen(others):
             before, used = stage.stamping.count(), gauges.cpu_seconds(way.pids)
-            figure = ping(stage, way.name, options.pings, f"round{number}.{way.pids[0]}", way.send, options.every)
+            figure = ping(stage, way.name, options.pings, f"round{number}.{way.pids[0]}", way.write, options.every)
             stage.until_empty()
             if (arrived := stage.stamping.count() - before) != WARM + options.pings:
                 raise BenchFailed(f"{way.name}: {arrived} mails arrived where {WARM + options.pings} were sent")

@@ -17,30 +17,37 @@ WARM = 10
 #: Seconds between two: long enough for an idle system to sleep.
 EVERY_S = 0.05
 
-Send = Callable[[int, str], None]
-"""Publishes the ping of a number in a run."""
+Write = Callable[[int, str], Callable[[], None]]
+"""Writes the ping of a number in a run; what it returns publishes it. Writing it is no part of its delivery."""
 
 
-def of_events(stage: Stage, kind: Kind = EMAIL) -> Send:
+def of_events(stage: Stage, kind: Kind = EMAIL) -> Write:
     """Through intake."""
-    return lambda number, run: stage.publish(kind, [workload.event(kind, number, run)])
+
+    def write(number: int, run: str) -> Callable[[], None]:
+        body = workload.event(kind, number, run)
+        return lambda: stage.publish(kind, [body])
+
+    return write
 
 
-def of_plain_tasks(stage: Stage) -> Send:
+def of_plain_tasks(stage: Stage) -> Write:
     """Straight to a plain Celery worker."""
 
-    def send(number: int, run: str) -> None:
-        stage.publisher.send(plain.QUEUE, plain.messages("plain.email", [workload.event(EMAIL, number, run)]))
+    def write(number: int, run: str) -> Callable[[], None]:
+        messages = list(plain.messages("plain.email", [workload.event(EMAIL, number, run)]))
+        return lambda: stage.publisher.send(plain.QUEUE, messages)
 
-    return send
+    return write
 
 
-def ping(stage: Stage, name: str, count: int, run: str, send: Send, every: float = EVERY_S) -> Figure:
+def ping(stage: Stage, name: str, count: int, run: str, write: Write, every: float = EVERY_S) -> Figure:
     """From just before each publish to its final dot."""
     sent: dict[str, float] = {}
     for number in range(WARM + count):
-        sent[workload.address(number, run)] = time.time()
-        send(number, run)
+        who, publish = workload.address(number, run), write(number, run)
+        sent[who] = time.time()
+        publish()
         time.sleep(every)
     came: dict[str, float] = {}
 
