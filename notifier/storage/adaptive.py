@@ -3,8 +3,8 @@
 The rate in force lies where `storage.limits` reads it at every reservation; here is only how it moves. A complaint
 halves it. Where nobody configured a rate, the first complaint makes one: what all workers got through in the second
 before, of which half is in force. Seconds in which mails went through and more wanted to raise it: by a factor while it
-is being searched, and once it was found too high along a cubic, as TCP CUBIC does: back to where it was in some
-seconds, slow around that rate, fast beyond, until it is the configured one again or far above the learned one, and
+is being searched, and once it was found too high along a cubic, as TCP CUBIC does: back to nearly where it was in
+some seconds, slow around there, fast beyond, until it is the configured one again or far above the learned one, and
 forgotten. What goes through while nothing waits says nothing about how fast it might go.
 """
 
@@ -30,8 +30,11 @@ CUT_APART_S = 3.0
 RAISE_APART_S = 1.0
 #: Growth a second while the rate is searched: a tenth of what is possible is found to be too little in nine seconds.
 SEARCH_GROWTH = 1.3
-#: Seconds with mails going through until a rate that was cut is back where it was.
+#: Seconds with mails going through until a rate that was cut is nearly back where it was (`NEARLY`); there it lingers.
 RECOVERY_STEPS = 15
+#: Of the rate that was found too high: where it lingers. At that rate itself it would soon be told so again, and each
+#: time costs seconds at half of it: a relay that bears 50 a second was sent 80 % of that so, and 72 % before.
+NEARLY = 0.94
 #: Seconds after which a rate is forgotten that nobody came near meanwhile.
 FORGOTTEN_AFTER_S = 600.0
 
@@ -72,7 +75,7 @@ def _slow(scope: str, assumed: float, now: float) -> Operation[bool]:
 
 def _raise(scopes: Sequence[str], now: float) -> Operation[int]:
     places = [*_PLACES, *(keys.limit_state(scope) for scope in scopes)]
-    words: list[str | int] = [milliseconds(RAISE_APART_S), repr(SEARCH_GROWTH), RECOVERY_STEPS]
+    words: list[str | int] = [milliseconds(RAISE_APART_S), repr(SEARCH_GROWTH), RECOVERY_STEPS, repr(NEARLY)]
     words += [milliseconds(FORGOTTEN_AFTER_S), milliseconds(now)]
     (left,) = yield [run_script("raise", places, *words, *scopes)]
     return int(left)

@@ -1,9 +1,9 @@
 -- Mails went through these scopes without a complaint: each that is used to its full may go a little faster.
 -- KEYS adapted scopes, version of all limits, courses of adaptation, then the state of each scope
--- ARGV ms between steps, growth of the first search, steps back to the ceiling, ms until an idle one is forgotten,
---      now in ms, then the scopes → how many of them are slowed down still
+-- ARGV ms between steps, growth of the first search, steps back to nearly the ceiling, the share of it that is nearly,
+--      ms until an idle one is forgotten, now in ms, then the scopes → how many of them are slowed down still
 local MOST_STEPS = 10
-local now, left = tonumber(ARGV[5]), 0
+local now, left = tonumber(ARGV[6]), 0
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
@@ -20,7 +20,7 @@ local function is_busy(place)
   return math.max(tonumber(next) - tonumber(interval), tonumber(line), tonumber(urgent)) > micros
 end
 
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   local scope, text = ARGV[i], redis.call('HGET', KEYS[1], ARGV[i])
   if text then
     left = left + 1
@@ -28,7 +28,7 @@ for i = 6, #ARGV do
     -- Workers' clocks differ, so a change may lie a little ahead.
     local factor, since = tonumber(before), math.abs(now - tonumber(changed))
     if since >= tonumber(ARGV[1]) then
-      if is_busy(i - 2) then
+      if is_busy(i - 3) then
         local course = redis.call('HGET', KEYS[3], scope)
         local ceiling, steps, cut = string.match(course or '', '^(%S+) (%S+) (%S+)$')
         -- At one mail in four seconds each of them speaks for four.
@@ -37,19 +37,20 @@ for i = 6, #ARGV do
         if way == 'search' or not ceiling then
           factor = factor * tonumber(ARGV[2]) ^ passed
         else
-          -- Half of the ceiling at the cut, slow around it, ever faster beyond: a cubic.
-          local part = steps / tonumber(ARGV[3]) - 1
-          factor = math.max(factor, tonumber(ceiling) * (1 + part * part * part / 2))
+          -- Half of the ceiling at the cut, slow a little below it, ever faster beyond: a cubic.
+          local part, nearly = steps / tonumber(ARGV[3]) - 1, tonumber(ARGV[4])
+          local steep = part < 0 and nearly - 0.5 or 0.5
+          factor = math.max(factor, tonumber(ceiling) * (nearly + steep * part * part * part))
         end
         if factor < 1 then
           if way == '' then way = 'known' end
-          redis.call('HSET', KEYS[1], scope, string.format('%.6f %s %s %s', factor, learned, ARGV[5], way))
-          redis.call('HSET', KEYS[3], scope, string.format('%s %d %s', ceiling or '0', steps, cut or ARGV[5]))
+          redis.call('HSET', KEYS[1], scope, string.format('%.6f %s %s %s', factor, learned, ARGV[6], way))
+          redis.call('HSET', KEYS[3], scope, string.format('%s %d %s', ceiling or '0', steps, cut or ARGV[6]))
         else
           forget(scope)
           left = left - 1
         end
-      elseif since >= tonumber(ARGV[4]) then
+      elseif since >= tonumber(ARGV[5]) then
         forget(scope)
         left = left - 1
       end
