@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,8 +21,11 @@ from notifier.domain.event import Event
 class Intake(Protocol):
     """Whoever takes events over from the API. Called from threads."""
 
-    def accept(self, events: Sequence[Event]) -> None:
-        """Returns once all are safe. Raises `BrokerUnavailable` or `PublishRejected`: the caller still has them."""
+    def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
+        """Returns once all are safe. Raises `BrokerUnavailable` or `PublishRejected`: the caller still has them.
+
+        ``urgent`` ones are taken in before all that wait (`topology.URGENT_EXCHANGE`).
+        """
         ...
 
 
@@ -46,12 +49,12 @@ def router(
     """The route; ``validate`` raises `SchemaMismatch` when the data breaks a schema that the catalog knows."""
     routes = APIRouter(prefix="/v1", tags=["events"])
 
-    def take_in(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> list[Event]:
+    def take_in(headers: Sequence[tuple[bytes, bytes]], body: bytes, urgent: bool) -> list[Event]:
         events = decode(headers, body, event_bytes=event_bytes, batch_bytes=batch_bytes)
         for event in events:
             validate(event)
         if events:
-            intake.accept(events)
+            intake.accept(events, urgent=urgent)
         metrics.EVENTS_RECEIVED.labels("http").inc(len(events))
         return events
 
@@ -63,7 +66,12 @@ def router(
         responses=responses(400, 401, 403, 413, 415, 422, 503),
         openapi_extra={"requestBody": examples.EVENT_BODY, "parameters": examples.EVENT_HEADERS},
     )
-    async def publish(request: Request) -> Accepted:
+    async def publish(
+        request: Request,
+        urgent: Annotated[
+            bool, Query(description="Take them in before all events that wait: a login code, a password reset.")
+        ] = False,
+    ) -> Accepted:
         """Structured, binary and batched CloudEvents 1.0. Role: `publish`.
 
         **202** means that the broker has confirmed every event of the request; anything else means that none of them
@@ -71,7 +79,7 @@ def router(
         event, and one that is known already is not delivered twice.
         """
         body = await request.body()
-        events = await run_in_threadpool(take_in, request.scope["headers"], body)
+        events = await run_in_threadpool(take_in, request.scope["headers"], body, urgent)
         return Accepted(accepted=[AcceptedEvent(id=e.id, source=e.source, key=e.key) for e in events])
 
     return routes

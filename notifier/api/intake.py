@@ -25,9 +25,9 @@ class BrokerIntake:
         self._publisher = publisher
         self._url = url
 
-    def accept(self, events: Sequence[Event]) -> None:
+    def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
         """Returns once all are confirmed. Raises `BrokerUnavailable` or `PublishRejected`; some may be in then."""
-        waiting = [self._submit(event) for event in events]
+        waiting = [self._submit(event, urgent) for event in events]
         failures = [error for future in waiting if (error := future.exception()) is not None]
         if failures:
             raise translated(failures[0], len(failures), len(events))
@@ -46,9 +46,11 @@ class BrokerIntake:
         """Wait for what is on its way, then disconnect."""
         self._publisher.close()
 
-    def _submit(self, event: Event) -> Future[Receipt]:
+    def _submit(self, event: Event, urgent: bool) -> Future[Receipt]:
         try:
-            return self._publisher.submit_encoded(event.encoded, type=event.type, id=event.id, source=event.source)
+            return self._publisher.submit_encoded(
+                event.encoded, type=event.type, id=event.id, source=event.source, urgent=urgent
+            )
         except ClientError as error:
             failed: Future[Receipt] = Future()
             failed.set_exception(error)

@@ -34,7 +34,7 @@ class AdmittingIntake:
         self._full: Mapping[str, int] = {}
         self._asked = float("-inf")
 
-    def accept(self, events: Sequence[Event]) -> None:
+    def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
         """Raises `Overloaded` when one of the events could go nowhere; then none is taken."""
         if full := self._newest():
             for event in events:
@@ -43,7 +43,7 @@ class AdmittingIntake:
                 if queues and all(queue in full for queue in queues):
                     waiting = ", ".join(f"{full[queue]:,} tasks wait in {queue}" for queue in sorted(queues))
                     raise Overloaded(f"there is no room for {event.type}: {waiting}")
-        self._intake.accept(events)
+        self._intake.accept(events, urgent=urgent)
 
     def _newest(self) -> Mapping[str, int]:
         now = self._clock()

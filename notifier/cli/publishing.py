@@ -25,6 +25,7 @@ def publish(
     source: Annotated[str, typer.Option(help="Source of every event; needed for bare data.")] = "",
     identity: Annotated[str, typer.Option("--id", help="Id of the event; default: its own, or a new one.")] = "",
     tenant: Annotated[str, typer.Option(help="Tenant of every event.")] = "",
+    urgent: Annotated[bool, typer.Option("--urgent", help="Take them in before all events that wait.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the keys as JSON.")] = False,
 ) -> None:
     """Publish events and wait until RabbitMQ has confirmed each of them. Nothing leaves if one cannot be read.
@@ -34,7 +35,7 @@ def publish(
     events = read_events(file, {"type": event_type, "source": source, "id": identity, "tenant": tenant})
     if identity and len(events) > 1:
         raise fail("--id names one event, and there are several", USAGE)
-    _send(events)
+    _send(events, urgent=urgent)
     told: list[dict[str, Any]] = [{"id": e.id, "source": e.source, "key": e.key} for e in events]
     if as_json:
         print_json({"accepted": told})
@@ -44,7 +45,7 @@ def publish(
         typer.echo(f"published {len(events)} events")
 
 
-def _send(events: Sequence[Event]) -> None:
+def _send(events: Sequence[Event], *, urgent: bool) -> None:
     from notifier.wiring.intake import build_broker_intake
     from notifier.wiring.process import settings
 
@@ -55,7 +56,7 @@ def _send(events: Sequence[Event]) -> None:
     try:
         with progress("Publishing", len(events)) as moved:
             for start in range(0, len(events), _TOGETHER):
-                intake.accept(events[start : start + _TOGETHER])
+                intake.accept(events[start : start + _TOGETHER], urgent=urgent)
                 moved(min(start + _TOGETHER, len(events)), len(events))
     finally:
         intake.close()

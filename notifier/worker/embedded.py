@@ -42,7 +42,7 @@ class EmbeddedIntake:
         self._ledger = ledger
         self._publisher = publisher
 
-    def accept(self, events: Sequence[Event]) -> None:
+    def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:  # noqa: ARG002 - no event waits here
         """Plan, register and queue every event; returns when the broker has all of their batches."""
         catalog = self._content.current.catalog
         for event in events:

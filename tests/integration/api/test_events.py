@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from notifier.domain.cloudevents import decode_structured
 from notifier.domain.event import Event
 from notifier.domain.ids import event_key
-from notifier.domain.topology import INTAKE_QUEUE
+from notifier.domain.topology import INTAKE_QUEUE, URGENT_QUEUE
 from notifier.settings import Settings
 from notifier.wiring.api import build_api
 from tests.integration.api.conftest import TOKENS
@@ -24,19 +24,19 @@ _PUBLISH = {"Authorization": f"Bearer {TOKENS['publish']}"}
 _EVENT: dict[str, Any] = {"specversion": "1.0", "type": "nobody.listens", "source": "/t", "id": "1", "data": {"a": 1}}
 
 
-def _post(client: TestClient, body: Any, content_type: str = _STRUCTURED, **headers: str) -> Any:
+def _post(client: TestClient, body: Any, content_type: str = _STRUCTURED, query: str = "", **headers: str) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return client.post("/v1/events", content=raw, headers={**_PUBLISH, "Content-Type": content_type, **headers})
+    return client.post(f"/v1/events{query}", content=raw, headers={**_PUBLISH, "Content-Type": content_type, **headers})
 
 
-def _taken_in(settings: Settings) -> list[Event]:
-    """Empties the intake queue."""
+def _taken_in(settings: Settings, queue: str = INTAKE_QUEUE) -> list[Event]:
+    """Empties an intake queue."""
     connection = pika.BlockingConnection(pika.URLParameters(settings.broker_url))
     events = []
     try:
         channel = connection.channel()
         while True:
-            method, _, body = channel.basic_get(INTAKE_QUEUE, auto_ack=True)
+            method, _, body = channel.basic_get(queue, auto_ack=True)
             if method is None:
                 return events
             events.append(decode_structured(body))
@@ -46,7 +46,8 @@ def _taken_in(settings: Settings) -> list[Event]:
 
 @pytest.fixture(autouse=True)
 def _empty_queue(api_settings: Settings) -> None:
-    _taken_in(api_settings)
+    for queue in (INTAKE_QUEUE, URGENT_QUEUE):
+        _taken_in(api_settings, queue)
 
 
 def test_an_accepted_event_is_in_the_intake_queue_before_the_answer(client: TestClient, api_settings: Settings) -> None:
@@ -57,6 +58,24 @@ def test_an_accepted_event_is_in_the_intake_queue_before_the_answer(client: Test
     assert answer.status_code == 202
     assert answer.json() == {"accepted": [{"id": "1", "source": "/t", "key": event_key("/t", "1")}]}
     assert [event.attributes() for event in _taken_in(api_settings)] == [_EVENT]
+
+
+def test_urgent_events_have_a_way_in_of_their_own(client: TestClient, api_settings: Settings) -> None:
+    # When
+    answer = _post(client, [_EVENT, {**_EVENT, "id": "2"}], _BATCH, query="?urgent=true")
+
+    # Then
+    assert answer.status_code == 202
+    assert [event.id for event in _taken_in(api_settings, URGENT_QUEUE)] == ["1", "2"]
+    assert _taken_in(api_settings) == []
+
+
+def test_an_urgency_that_is_none_is_refused_by_name(client: TestClient, api_settings: Settings) -> None:
+    answer = _post(client, _EVENT, query="?urgent=very")
+
+    assert answer.status_code == 422
+    assert "urgent" in answer.text
+    assert _taken_in(api_settings) == _taken_in(api_settings, URGENT_QUEUE) == []
 
 
 def test_binary_mode_reads_percent_encoded_attributes(client: TestClient, api_settings: Settings) -> None:

@@ -22,13 +22,15 @@ class Ways:
     def __init__(self, *full: str) -> None:
         self.full: Mapping[str, int] = dict.fromkeys(full, 70_000)
         self.accepted: list[Event] = []
+        self.urgent: list[bool] = []
         self.asked = 0
         self.now = 0.0
         self.is_redis_away = False
         self.intake = AdmittingIntake(self, self.ask, lambda e: QUEUES[e.type], clock=lambda: self.now)
 
-    def accept(self, events: Sequence[Event]) -> None:
+    def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
         self.accepted += events
+        self.urgent += [urgent] * len(events)
 
     def ask(self) -> Mapping[str, int]:
         self.asked += 1
@@ -52,6 +54,13 @@ def test_an_event_that_can_go_somewhere_or_nowhere_at_all_is_let_in(kind: str) -
     ways = Ways("email-low")
     ways.intake.accept([event(kind)])
     assert [e.type for e in ways.accepted] == [kind]
+
+
+def test_what_is_let_in_stays_as_urgent_as_it_came() -> None:
+    ways = Ways()
+    ways.intake.accept([event("order")], urgent=True)
+    ways.intake.accept([event("news")])
+    assert ways.urgent == [True, False]
 
 
 def test_it_is_asked_once_a_second_and_notices_when_there_is_room() -> None:
