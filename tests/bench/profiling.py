@@ -1,7 +1,8 @@
 """``python -m tests.bench.profiling``: where the CPU of a worker and a consumer goes, as one Markdown table.
 
 py-spy looks at the real process 250 times a second while it is busy; `stages` says which part of the product each look
-belongs to. The share of a stage times the scenario's CPU per thousand is what that stage costs.
+belongs to. The share of a stage times the scenario's CPU per thousand is what that stage costs. ``--scenarios idle``
+looks at both processes while single events come, one every 20 ms.
 """
 
 import argparse
@@ -12,11 +13,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.acceptance.service import Process
 from tests.bench.figures import Figure, Sizes
+from tests.bench.pings import WARM, of_events, ping
 from tests.bench.scenarios import Round, Watch
 from tests.bench.stage import Stage
 from tests.bench.stages import Samples, read_samples
@@ -26,12 +28,14 @@ SCENARIOS = ("intake, batches of 50", "email, batches of 50", "webhook, batches 
 SAMPLES_PER_S = 250
 #: Enough for about ten seconds of each scenario.
 EVENTS = 20_000
+#: Single events, and seconds between two: so few at once that nothing waits, and so many that a stage is seen often.
+IDLE, PINGS, EVERY_S = "idle", 1500, 0.02
 
 
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.profiling", description="CPU of each stage.")
-    parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), metavar="NAME")
+    parser.add_argument("--scenarios", nargs="+", default=[*SCENARIOS, IDLE], metavar="NAME")
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--raw", metavar="FOLDER", type=Path, help="keep py-spy's files there, for a flame graph")
     options = parser.parse_args()
@@ -99,9 +103,27 @@ def _measure(directory: Path, sizes: Sizes, names: list[str], watch: Watch) -> l
     stage = Stage(directory)
     try:
         wanted: Callable[[str], bool] = names.__contains__
-        return list(Round(stage, sizes, wanted, lambda what: _say(f"profiling {what}"), watch).figures())
+        figures = list(Round(stage, sizes, wanted, lambda what: _say(f"profiling {what}"), watch).figures())
+        return figures + (_idle(stage, watch) if IDLE in names else [])
     finally:
         stage.close()
+
+
+def _idle(stage: Stage, watch: Watch) -> list[Figure]:
+    """Both processes, by what they use for a single event that nothing waits beside."""
+    _say("profiling single events")
+    processes = {"consumer": stage.consumer(50), "worker": stage.worker(stamping=True)}
+    names = [f"{IDLE}, {role}" for role in processes]
+    with ExitStack() as watched:
+        for name, process in zip(names, processes.values(), strict=True):
+            watched.enter_context(watch(name, process))
+        before = stage.usage(**{role: [process] for role, process in processes.items()})
+        ping(stage, IDLE, PINGS, IDLE, of_events(stage), EVERY_S)
+        stage.until_empty()
+        used = stage.usage(**{role: [process] for role, process in processes.items()}).since(before)
+    for process in processes.values():
+        stage.end(process)
+    return [Figure(name, PINGS + WARM, cpu={role: used[role]}) for name, role in zip(names, processes, strict=True)]
 
 
 def _file(folder: Path, name: str) -> Path:
