@@ -33,7 +33,7 @@ SEARCH_GROWTH = 1.3
 #: Seconds with mails going through until a rate that was cut is nearly back where it was (`NEARLY`); there it lingers.
 RECOVERY_STEPS = 15
 #: Of the rate that was found too high: where it lingers. At that rate itself it would soon be told so again, and each
-#: time costs seconds at half of it: a relay that bears 50 a second was sent 80 % of that so, and 72 % before.
+#: time costs seconds at half of it: a relay that bears 50 a second was sent nearly 80 % of that so, and 72 % before.
 NEARLY = 0.94
 #: Seconds after which a rate is forgotten that nobody came near meanwhile.
 FORGOTTEN_AFTER_S = 600.0
