@@ -20,8 +20,8 @@ FOLDERS = {
 }
 RATE, BURST = 100, 10
 #: Mails that may come closer together than they were granted: when a busy machine has stood still for a second, what is
-#: late meets what leaves on time. Four workers that each kept the rate for themselves would be a thousand ahead; whether
-#: it is kept within 2 % is measured (`make bench-pressure ARGS=relay-limit`).
+#: late meets what leaves on time. Four workers that each kept the rate for themselves would be a thousand ahead.
+#: Whether it is kept within 2 % is measured (`make bench-pressure ARGS=relay-limit`).
 JITTER = 1.0 * RATE
 
 
@@ -123,8 +123,8 @@ def test_an_endpoint_may_ask_for_a_rate_of_its_own(at: Place) -> None:
         at.publish("hook", {"number": number})
     times = sorted(request.received_at for request in at.http.wait_for(8))
 
-    # Then it gets them at its rate
-    assert most_ahead(times, 2) <= 2
+    # Then it gets them at its rate, but for a second in which the machine may have stood still
+    assert most_ahead(times, 2) <= 2 + 2
 
     # And a rate nobody can keep is refused
     refused = at.service.run("endpoints", "add", url, "--rate", "2")
