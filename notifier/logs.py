@@ -138,9 +138,13 @@ class _UnlockedHandler(logging.StreamHandler[TextIO]):
         self.emit(record)
         return True
 
+    def flush(self) -> None:
+        """From Python 3.13 on logging's own takes the lock without asking whether there is one, also at exit."""
+        self.stream.flush()
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.stream.write(self.format(record) + "\n")
-            self.stream.flush()
+            self.flush()
         except Exception:  # a full disk or a closed pipe must not stop deliveries; logging's own habit
             self.handleError(record)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -119,6 +121,15 @@ def test_configuring_twice_does_not_double_the_lines() -> None:
 
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+def test_a_process_that_logs_ends_without_a_word_of_pythons_own() -> None:
+    program = "from notifier import logs; logs.configure('json', 'info'); logs.get('worker').info('last words')"
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    (line,) = ended.stderr.splitlines()
+    assert json.loads(line)["message"] == "last words"
 
 
 def test_lines_below_the_level_are_not_written() -> None:
