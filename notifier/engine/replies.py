@@ -6,8 +6,41 @@ The enhanced code (``5.1.1``) is trusted over the basic one (``550``) when both 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from notifier.engine.transaction import Phase, Rejected
+
+
+class ReplyClass(StrEnum):
+    """What a refusal means, by (phase, code, enhanced code, words); what follows from each is its line here."""
+
+    NO_MAILBOX = "no_mailbox"
+    """The mailbox or its domain does not exist: refused, and the address is suppressed."""
+    MAIL_REFUSED = "mail_refused"
+    """This mail or its recipient, for good (policy, content, size, disabled): refused, and nobody else's."""
+    NOT_NOW = "not_now"
+    """This mail or its recipient, for now (mailbox full or busy, local error): the retry schedule."""
+    GREYLISTED = "greylisted"
+    """A stranger's first try: this mail again after some minutes; no rate is learned."""
+    DOMAIN_RATE = "domain_rate"
+    """Too fast for the recipient's domain: its rate goes down."""
+    RELAY_RATE = "relay_rate"
+    """Too fast or too much for the relay: its rate goes down."""
+    CONNECTIONS = "connections"
+    """More connections than the relay serves: fewer; no try is spent while others work, and no rate is learned."""
+    USED_UP = "used_up"
+    """This connection has carried its mails: the same mail once on a new one."""
+    SENDER_REFUSED = "sender_refused"
+    """We may not send as this sender: mails of that sender wait, nobody else's."""
+    LOGIN = "login"
+    """Our login is missing or wrong: the relay is paused at once."""
+    CLIENT_REFUSED = "client_refused"
+    """Our host, its name or its network may not send here, whoever the recipient is: counts against the relay."""
+    DIALOGUE = "dialogue"
+    """A command or parameter it does not understand or expect (500-504, 555): again, plainly; then about us."""
+    RELAY_ILL = "relay_ill"
+    """The relay itself is unwell or closing (421, 4.3.x of the system): counts against it, another may take over."""
+
 
 #: Basic codes that speak of our login, with or without an enhanced code.
 LOGIN_CODES = frozenset({530, 534, 535, 538})
@@ -27,6 +60,21 @@ def enhanced_code(rejected: Rejected) -> str:
     """``5.1.1``, or nothing when there is none or its class contradicts the basic code."""
     found = _ENHANCED.match(rejected.text)
     return found[0] if found and int(found[1]) == rejected.code // 100 else ""
+
+
+def classify(rejected: Rejected) -> ReplyClass:
+    """The class of a refusal."""
+    if rejected.code in LOGIN_CODES or (rejected.phase is Phase.AUTH and rejected.code >= 500):
+        return ReplyClass.LOGIN
+    if 500 <= rejected.code <= 504 or rejected.code == 555:
+        return ReplyClass.DIALOGUE
+    if rejected.code >= 500:
+        if rejected.phase is Phase.CONNECT:
+            return ReplyClass.CLIENT_REFUSED
+        return ReplyClass.SENDER_REFUSED if rejected.phase is Phase.MAIL else ReplyClass.MAIL_REFUSED
+    if rejected.code == 452 and enhanced_code(rejected) == "4.5.3":
+        return ReplyClass.USED_UP
+    return ReplyClass.RELAY_ILL if rejected.code == _CLOSING else ReplyClass.NOT_NOW
 
 
 def is_throttled(rejected: Rejected) -> bool:
