@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.delivery import Destination, Mailbox, RecipientRef
+from notifier.domain.mailboxes import SPECIALS, read_mailbox, read_mailboxes
+from notifier.errors import InvalidAddress
 
 #: RFC 5321 §4.5.3.1: 64 octets of local part, the @, 255 of domain.
 MAX_ADDRESS = 320
@@ -14,6 +17,8 @@ MAX_RECIPIENT = 256
 #: Names, locales and zones are for greeting and formatting; longer ones are cut, never refused.
 MAX_TEXT = 256
 _ID_BITS = 64
+#: An address alone, as nearly all are: they need no reading, and a list may have 100,000.
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,253}")
 _RECIPIENT_KEYS = ("recipient", "id")
 _ADDRESS_KEYS = ("email", "address")
 
@@ -30,37 +35,39 @@ def destinations(value: Any) -> Iterator[Destination | BadEntry]:
     """Everything ``value`` names, in its order, duplicates left out by identity. Yields, so a long list stays lean."""
     if value is None:
         return
-    if isinstance(value, list | tuple):
-        yield from _each_once(value)
-    else:
-        yield _read(value, 0)
-
-
-def _each_once(entries: list[Any] | tuple[Any, ...]) -> Iterator[Destination | BadEntry]:
     # Python hashes instead of identities would save 10 MB per 100,000 and could drop a person: not worth it.
     seen: set[str] = set()
-    for index, entry in enumerate(entries):
-        found = _read(entry, index)
-        if isinstance(found, BadEntry):
-            yield found
-        elif (identity := found.identity) not in seen:
-            seen.add(identity)
-            yield found
+    for index, entry in enumerate(value if isinstance(value, list | tuple) else (value,)):
+        for found in _read(entry, index):
+            if isinstance(found, BadEntry):
+                yield found
+            elif (identity := found.identity) not in seen:
+                seen.add(identity)
+                yield found
 
 
-def _read(entry: Any, index: int) -> Destination | BadEntry:
+def _read(entry: Any, index: int) -> Sequence[Destination | BadEntry]:
     if isinstance(entry, str):
-        return _from_text(entry, index)
+        if _PLAIN.fullmatch(entry):
+            return (Mailbox(address=entry),)
+        return _from_text(entry.strip(), index)
     if isinstance(entry, dict):
-        return _from_object(entry, index)
-    return BadEntry(index, f"{_kind(entry)} names nobody: expected an address, an id or an object")
+        return (_from_object(entry, index),)
+    return (BadEntry(index, f"{_kind(entry)} names nobody: expected an address, an id or an object"),)
 
 
-def _from_text(text: str, index: int) -> Destination | BadEntry:
-    text = text.strip()
-    if "@" in text:
-        return _mailbox(text, {}, index)
-    return _recipient(text, index)
+def _from_text(text: str, index: int) -> Sequence[Destination | BadEntry]:
+    if "@" not in text:
+        return (_recipient(text, index),)
+    if not SPECIALS.search(text):
+        return (_mailbox(text, "", {}, index),)
+    try:
+        found = read_mailboxes(text)
+    except InvalidAddress as error:
+        return (BadEntry(index, str(error)),)
+    if not found:
+        return (BadEntry(index, "a group without members names nobody"),)
+    return [_mailbox(named.address, named.name, {}, index) for named in found]
 
 
 def _from_object(entry: dict[Any, Any], index: int) -> Destination | BadEntry:
@@ -75,18 +82,30 @@ def _from_object(entry: dict[Any, Any], index: int) -> Destination | BadEntry:
         return _recipient(reference.strip(), index)
     if not isinstance(address, str):
         return BadEntry(index, f"an address must be text, not {_kind(address)}")
-    return _mailbox(address.strip(), entry, index)
+    if _PLAIN.fullmatch(address):
+        return _known(address, "", entry)
+    if not SPECIALS.search(address):
+        return _mailbox(address.strip(), "", entry, index)
+    try:
+        named = read_mailbox(address)
+    except InvalidAddress as error:
+        return BadEntry(index, str(error))
+    return _mailbox(named.address, named.name, entry, index)
 
 
-def _mailbox(address: str, entry: dict[Any, Any], index: int) -> Destination | BadEntry:
+def _mailbox(address: str, name: str, entry: dict[Any, Any], index: int) -> Destination | BadEntry:
     """A malformed address is kept: the channel refuses that delivery, so that it is seen under its own id."""
     if not 3 <= len(address) <= MAX_ADDRESS:
         return BadEntry(index, f"an address has 3 to {MAX_ADDRESS} characters, this one {len(address)}")
     if not _encodable(address):
         return BadEntry(index, "an address with half a surrogate pair is not text")
+    return _known(address, name, entry)
+
+
+def _known(address: str, name: str, entry: dict[Any, Any]) -> Mailbox:
     return Mailbox(
         address=address,
-        name=_text(entry.get("name")),
+        name=_text(entry.get("name")) or (name and _text(name)),
         locale=_text(entry.get("locale")),
         timezone=_text(entry.get("timezone")),
         recipient=_text(_first(entry, _RECIPIENT_KEYS)),
@@ -110,6 +129,8 @@ def _first(entry: dict[Any, Any], keys: tuple[str, ...]) -> Any:
 
 def _text(value: Any) -> str:
     """Optional text of a person; anything but text, a number or nothing is left out rather than guessed at."""
+    if value is None:
+        return ""
     value = _number_as_text(value)
     return value[:MAX_TEXT] if isinstance(value, str) and _encodable(value) else ""
 

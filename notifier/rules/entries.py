@@ -8,8 +8,10 @@ from enum import StrEnum
 from typing import Literal
 
 from notifier.domain.limit import Rate, parse_rate
+from notifier.domain.mailboxes import read_mailbox
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
+from notifier.errors import InvalidAddress
 from notifier.rendering.expressions import Expression, Expressions
 from notifier.rules.documents import Located
 from notifier.rules.matching import CompiledAttachment, CompiledRule
@@ -32,7 +34,7 @@ _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SENDER = re.compile(r"(?:[^<>@\x00-\x1f\x7f]{0,200}<)?[^\s<>@\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}>?")
+_ADDRESS = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _DATA_PATH = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,16}")
 #: More tries than this are not patience but a loop.
@@ -213,9 +215,12 @@ class EntryReader:
 
     def _sender(self, section: Section) -> str:
         sender = section.text("from")
-        if sender and (not _SENDER.fullmatch(sender) or ("<" in sender) != sender.endswith(">")):
-            fix = "`from: orders@example.org` or `from: Example Shop <orders@example.org>`"
-            section.wrong("from", f"{section.name}: {shown(sender)} is no sender", fix)
+        fix = "`from: orders@example.org` or `from: Example Shop <orders@example.org>`"
+        try:
+            if sender and not _ADDRESS.fullmatch(read_mailbox(sender).address):
+                section.wrong("from", f"{section.name}: {shown(sender)} is no sender", fix)
+        except InvalidAddress as error:
+            section.wrong("from", f"{section.name}: {shown(sender)} is no sender: {error}", fix)
         return sender
 
     def _attachments(self, section: Section) -> tuple[CompiledAttachment, ...]:

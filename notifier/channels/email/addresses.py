@@ -12,6 +12,7 @@ from functools import lru_cache
 import email_validator
 from email_validator import EmailNotValidError, validate_email
 
+from notifier.domain.mailboxes import SPECIALS, read_mailbox
 from notifier.domain.value import value
 from notifier.errors import InvalidAddress
 
@@ -28,8 +29,7 @@ _PLAIN = re.compile(
     r"[A-Za-z0-9_](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,63}"
     r"@(?=.{1,253}$)(?:(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
-_NAMED = re.compile(r"^\s*(?P<name>[^<>]*?)\s*<(?P<address>[^<>]+)>\s*$")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
 
 
 @value
@@ -61,8 +61,11 @@ def parse_address(text: str) -> Address:
 
 @lru_cache(maxsize=REMEMBERED)
 def _parse_any(address: str) -> Address:
+    if SPECIALS.search(address):
+        raise InvalidAddress("one address alone is wanted here, without a name, brackets, commas or quotes")
     if _UNSAFE.search(address):
-        raise InvalidAddress("the address contains a control character, a space, < or >")
+        several = "; several addresses need a comma or semicolon between them" if address.count("@") > 1 else ""
+        raise InvalidAddress(f"the address contains a control character or a space{several}")
     try:
         # No DNS look-up here: it would stop the hub, and the relay knows better. Names inside a company network have
         # no dot, so what is not globally deliverable is still an address.
@@ -78,13 +81,5 @@ def _parse_any(address: str) -> Address:
 @lru_cache(maxsize=256)
 def parse_sender(text: str) -> Sender:
     """Read ``Name <address>`` or an address alone. Raises `InvalidAddress`."""
-    named = _NAMED.match(text)
-    if named is None:
-        return Sender("", parse_address(text))
-    return Sender(_unquoted(named["name"]), parse_address(named["address"]))
-
-
-def _unquoted(name: str) -> str:
-    if len(name) >= 2 and name[0] == name[-1] == '"':
-        return re.sub(r"\\(.)", r"\1", name[1:-1])
-    return name
+    named = read_mailbox(text)
+    return Sender(named.name, parse_address(named.address))

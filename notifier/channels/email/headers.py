@@ -20,6 +20,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 #: Display names beyond this are encoded: a quoted string may not be folded inside a word.
 LONGEST_QUOTED = 60
+#: Bytes of a display name in UTF-8; the rest is cut off. Sendmail writes longer fields anew, and the signature breaks.
+LONGEST_NAME = 100
 
 
 def clean(text: str) -> str:
@@ -57,7 +59,7 @@ def mailbox(name: str, display: str, address: str) -> str:
 
 
 def _any_mailbox(name: str, display: str, address: str) -> str:
-    phrase = _phrase(" ".join(clean(display).split()), len(name) + 2)
+    phrase = _phrase(_shortened(" ".join(clean(display).split())), len(name) + 2)
     if not phrase:
         return f"{name}: {address}\r\n"
     last_line = len(phrase) - phrase.rfind("\n") - 1 + (0 if "\n" in phrase else len(name) + 2)
@@ -82,6 +84,13 @@ def encoded_words(text: str, used: int) -> str:
         start = end
         used = 1
     return "\r\n ".join(words)
+
+
+def _shortened(display: str) -> str:
+    """At most `LONGEST_NAME` bytes, cut between characters."""
+    if len(display) * 4 <= LONGEST_NAME:
+        return display
+    return display.encode()[:LONGEST_NAME].decode(errors="ignore").rstrip()
 
 
 def _phrase(display: str, used: int) -> str:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from notifier.domain.delivery import Mailbox, RecipientRef
 from notifier.rules.destinations import BadEntry, destinations
 
+HOW = "write a@example.org or Name <a@example.org>, with , or ; between several, and other signs of a name in quotes"
+
 
 @pytest.mark.parametrize(
     ("value", "expected"),
@@ -52,6 +54,30 @@ def test_a_list_names_each_once_in_its_order() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ada@example.org, bob@b.org",
+        "ada@example.org;bob@b.org",
+        "Team: ada@example.org, bob@b.org;",
+        "ada@example.org (home); <bob@b.org>; ADA@example.org",
+    ],
+)
+def test_a_text_may_name_several_as_people_write_them_into_address_fields(text: str) -> None:
+    # Once each delivery was refused: "the address contains a control character, a space, < or >"
+    expected = [Mailbox(address="ada@example.org"), Mailbox(address="bob@b.org")]
+    assert list(destinations(text)) == expected
+    assert list(destinations([text, "bob@b.org"])) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["Ada Lovelace <ada@example.org>", {"email": "ada@example.org", "name": "Ada Lovelace"},
+    {"email": "Countess <ada@example.org>", "name": "Ada Lovelace"}, {"email": '"Ada Lovelace" <ada@example.org>'}]
+)  # fmt: skip
+def test_a_name_stands_before_its_address_or_in_a_key_of_its_own(value: Any) -> None:
+    assert list(destinations(value)) == [Mailbox(address="ada@example.org", name="Ada Lovelace")]
+
+
 def test_a_malformed_address_stays_so_that_its_delivery_is_seen_to_be_refused() -> None:
     assert list(destinations("ada lovelace@@example")) == [Mailbox(address="ada lovelace@@example")]
 
@@ -70,6 +96,11 @@ def test_a_malformed_address_stays_so_that_its_delivery_is_seen_to_be_refused() 
         ("@", "an address has 3 to 320 characters, this one 1"),
         ("a@" + "b" * 320, "an address has 3 to 320 characters, this one 322"),
         ("a@b\ud800", "an address with half a surrogate pair is not text"),
+        ("a@b.org <c@d.org>", "cannot be read as addresses; " + HOW),
+        ("a@b.org, Bob", "cannot be read as addresses; " + HOW),
+        ("a@b.org,\r\nBcc: x@b.org", "an address cannot contain a line end or another control character"),
+        ('"a@b":;', "a group without members names nobody"),
+        ({"email": "a@b.org, c@d.org"}, "one address is wanted here, and these are 2"),
         ({}, "an object without email, address, recipient or id names nobody"),
         ({"email": 7}, "an address must be text, not a number"),
         ({"id": {}}, "a recipient id must be text, not an object"),

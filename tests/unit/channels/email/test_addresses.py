@@ -62,6 +62,19 @@ def test_what_is_no_address_is_refused_with_a_reason_and_without_quoting_it(writ
     assert not written or written not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("Jo <jo@example.org>", "one address alone"),
+        ("jo@example.org,x@example.net", "one address alone"),
+        ("jo@example.org x@example.net", "need a comma or semicolon between them"),
+    ],
+)
+def test_what_is_more_than_an_address_is_refused_with_the_right_words(written: str, reason: str) -> None:
+    with pytest.raises(InvalidAddress, match=reason):
+        parse_address(written)
+
+
 @given(st.text())
 def test_whatever_is_written_either_is_safe_in_a_command_or_is_refused(written: str) -> None:
     try:
@@ -81,6 +94,8 @@ def test_whatever_is_written_either_is_safe_in_a_command_or_is_refused(written: 
         ("Shop <shop@example.org>", "Shop", "shop@example.org"),
         ("<shop@example.org>", "", "shop@example.org"),
         ('"Shop, Inc. \\"The\\"" <shop@example.org>', 'Shop, Inc. "The"', "shop@example.org"),
+        ("Shop, Inc. <shop@example.org>", "Shop, Inc.", "shop@example.org"),
+        ("Shop: News <shop@example.org>", "Shop: News", "shop@example.org"),
         ("Böörds & Söhne <shop@bücher.example>", "Böörds & Söhne", "shop@xn--bcher-kva.example"),
     ],
 )

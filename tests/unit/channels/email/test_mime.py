@@ -1,5 +1,6 @@
 """Mails are written by hand, so they are proven equal: the standard library reads back what was meant, for any text."""
 
+import base64
 import dataclasses
 import email.policy
 import re
@@ -81,6 +82,11 @@ def named(content: bytes, header: str) -> tuple[str, str]:
     return str(make_header(decode_header(name))), address
 
 
+def as_name(text: str) -> str:
+    """What a display name becomes: one line with single spaces, at most 100 bytes, cut between characters."""
+    return " ".join(clean(text).split()).encode()[:100].decode(errors="ignore").rstrip()
+
+
 def assert_fit_for_any_relay(content: bytes) -> None:
     assert content.isascii()
     assert b"\x00" not in content
@@ -103,8 +109,8 @@ def test_every_header_says_what_was_meant(subject: str, sender_name: str, to_nam
         "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
     ]  # fmt: skip
     assert message["Subject"] == clean(subject)
-    assert named(content, "From") == (" ".join(clean(sender_name).split()), LETTER.sender)
-    assert named(content, "To") == (" ".join(clean(to_name).split()), LETTER.to)
+    assert named(content, "From") == (as_name(sender_name), LETTER.sender)
+    assert named(content, "To") == (as_name(to_name), LETTER.to)
     assert message["Message-ID"] == "<dlv_abcdefghijklmnopqrstuvwxyz@mail.example.org>"
     assert message["Date"].datetime.timestamp() == LETTER.date
 
@@ -113,6 +119,19 @@ def test_every_header_says_what_was_meant(subject: str, sender_name: str, to_nam
 def test_the_short_cut_for_plain_names_writes_what_the_general_way_writes(display: str, length: int) -> None:
     address = "a" * length + "@example.net"
     assert headers.mailbox("To", display, address) == headers._any_mailbox("To", display, address)
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "Jo " * 100, "é" * 300, "漢字" * 100, "😀" * 100, "a" + "😀" * 100, "e\u0301" * 90]
+)
+def test_a_long_name_is_cut_between_characters_and_so_are_its_encoded_words(name: str) -> None:
+    # Given a name that Sendmail would write anew, and break the signature
+    content = write(letter(to_name=name, sender_name=name))
+
+    # Then it is cut, and each encoded word is whole characters by itself
+    assert named(content, "To")[0] == named(content, "From")[0] == as_name(name)
+    words = [base64.b64decode(word).decode() for word in re.findall(rb"=\?utf-8\?b\?([^?]*)\?=", content)]
+    assert "".join(words) == as_name(name) * 2
 
 
 def test_a_line_end_that_slipped_into_a_header_is_found_before_the_mail_leaves() -> None:
