@@ -58,7 +58,9 @@ class Deferred:
     throttled: bool = False
     """The relay or domain said we are too fast."""
     our_fault: bool = False
-    """Our policy or login is wrong (5.7.x, 530, 535): pause the relay, warn operators, spare the recipients."""
+    """Our login, sender, host name or settings are wrong: operators are warned, the recipients spared."""
+    in_vain_for: float = 0.0
+    """Seconds before which this delivery alone would be told the same again (greylisting)."""
 
 
 @dataclass(frozen=True, slots=True)

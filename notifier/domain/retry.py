@@ -53,13 +53,15 @@ def decide_retry(
     """What follows the ``tries``-th try (1 = the first) that ended as ``outcome``.
 
     ``now`` and ``expires`` are unix seconds; ``spread`` is a random number in [-1, 1] that places the delay in its
-    jitter. A Retry-After longer than the schedule's step wins, up to a day; a shorter one never hurries us.
+    jitter. A Retry-After longer than the schedule's step wins, up to a day; a shorter one never hurries us. What would
+    be in vain for some time comes after it, spread beyond it.
     """
     if tries > len(schedule.delays):
         return Exhausted()
     delay = schedule.delays[tries - 1] * (1 + schedule.jitter * spread)
     if outcome.retry_after is not None:
         delay = max(delay, min(outcome.retry_after, MAX_RETRY_AFTER_S))
+    delay = max(delay, outcome.in_vain_for * (1 + schedule.jitter * (1 + spread) / 2))
     seconds = max(1, math.ceil(delay))
     if expires is not None and now + seconds >= expires:
         return TooLate()

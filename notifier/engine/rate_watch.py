@@ -1,7 +1,8 @@
 """`RateWatch`: what got through each relay and to each domain, and who said that we are too fast.
 
-Written in the engine's loop, once per mail; read by the worker after a batch. Rates are only told when somebody
-complains, so all there is to keep is the count of this second and the one before.
+Written in the engine's loop, once per mail; read by the worker after a batch. One reply says little: it may be about a
+mailbox, or come in a second in which hardly anything was sent. A complaint is told when the same relay or domain made
+several within a moment in which mails were flowing.
 """
 
 from __future__ import annotations
@@ -12,9 +13,15 @@ from dataclasses import dataclass
 
 from notifier.domain.limit import Kind, Scope
 from notifier.engine.relay_breaker import Clock
-from notifier.engine.replies import is_about_recipient, is_throttled
+from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.transaction import Accepted, Rejected, Transaction
 
+#: Seconds that are one moment: complaints and what got through are counted over it.
+BUSY_S = 5
+#: Complaints of one relay or domain within it before its rate is thought to be too high.
+COMPLAINTS_IN_A_MOMENT = 3
+#: Different domains that complain within it: then it is the relay that is too slow for us.
+DOMAINS_IN_A_MOMENT = 3
 #: Relays and domains that are counted; a mailing to more domains than this counts those of the last moments.
 MOST_COUNTED = 5000
 #: Complaints that wait to be read; further ones of the same moment say nothing new.
@@ -32,14 +39,22 @@ class Complaint:
 
 
 class _Count:
+    """Mails of the present second, and of those before it in the same moment."""
+
     __slots__ = ("before", "now", "second")
 
     def __init__(self, second: int) -> None:
-        self.second, self.now, self.before = second, 0, 0
+        self.second, self.now = second, 1
+        self.before: list[tuple[int, int]] = []
 
     def begin(self, second: int) -> None:
-        self.before = self.now if second == self.second + 1 else 0
+        self.before = [one for one in (*self.before, (self.second, self.now)) if one[0] > second - BUSY_S]
         self.second, self.now = second, 1
+
+    def rate(self, now: float) -> float:
+        """Mails a second over the last moment, from the first of them on; 0 when nothing got through."""
+        counted = [one for one in (*self.before, (self.second, self.now)) if one[0] > now - 1 - BUSY_S]
+        return sum(mails for _, mails in counted) / max(1.0, now - counted[0][0]) if counted else 0.0
 
 
 class RateWatch:
@@ -49,6 +64,8 @@ class RateWatch:
         self._clock = clock
         self._counts: dict[str, _Count] = {}
         self._complaints: deque[Complaint] = deque(maxlen=MOST_COMPLAINTS)
+        self._said: dict[Scope, deque[float]] = {}
+        self._domains: dict[tuple[str, str], float] = {}
 
     def note(self, transaction: Transaction, recipient: str) -> None:
         """After each transaction; in the engine's loop."""
@@ -56,11 +73,35 @@ class RateWatch:
             second = int(self._clock())
             self._count(transaction.relay, second)
             self._count(domain_of(recipient), second)
-        elif isinstance(transaction, Rejected) and transaction.code < 500 and is_throttled(transaction):
-            name = domain_of(recipient) if is_about_recipient(transaction) else transaction.relay
-            kind = Kind.DOMAIN if is_about_recipient(transaction) else Kind.RELAY
-            reply = f"{transaction.code} {transaction.text}"
-            self._complaints.append(Complaint(Scope(kind, name), self._rate(name), reply))
+        elif isinstance(transaction, Rejected):
+            meaning = classify(transaction)
+            if meaning is ReplyClass.RELAY_RATE:
+                self._hear(Scope(Kind.RELAY, transaction.relay), transaction)
+            elif meaning is ReplyClass.DOMAIN_RATE:
+                self._hear(self._whose(transaction.relay, domain_of(recipient)), transaction)
+
+    def _whose(self, relay: str, domain: str) -> Scope:
+        """The domain's complaint, unless others complain as well."""
+        now = self._clock()
+        if len(self._domains) >= MOST_COMPLAINTS:
+            self._domains.clear()
+        self._domains[relay, domain] = now
+        self._domains = {one: said for one, said in self._domains.items() if said > now - BUSY_S}
+        together = sum(one[0] == relay for one in self._domains)
+        return Scope(Kind.RELAY, relay) if together >= DOMAINS_IN_A_MOMENT else Scope(Kind.DOMAIN, domain)
+
+    def _hear(self, scope: Scope, rejected: Rejected) -> None:
+        now = self._clock()
+        if scope not in self._said and len(self._said) >= MOST_COMPLAINTS:
+            self._said.clear()
+        said = self._said.setdefault(scope, deque(maxlen=COMPLAINTS_IN_A_MOMENT))
+        said.append(now)
+        if len(said) < COMPLAINTS_IN_A_MOMENT or said[0] < now - BUSY_S:
+            return
+        count = self._counts.get(scope.name)
+        if count is not None and (rate := count.rate(now)):
+            reply = f"{rejected.code} {rejected.text}"
+            self._complaints.append(Complaint(scope, max(1.0, rate), reply))
 
     def complaints(self) -> list[Complaint]:
         """Those since the last call, the last one of each relay and domain; from any thread."""
@@ -83,17 +124,9 @@ class RateWatch:
         if count is None:
             if len(self._counts) >= MOST_COUNTED:
                 self._counts.clear()
-            count = self._counts[name] = _Count(second)
-        count.begin(second)
-
-    def _rate(self, name: str) -> float:
-        """Of the last second: this one's mails, and its missing part of the one before."""
-        count, now = self._counts.get(name), self._clock()
-        if count is None:
-            return 1.0
-        age = int(now) - count.second
-        this, before = (count.now, count.before) if age == 0 else (0, count.now if age == 1 else 0)
-        return max(1.0, this + before * (1 - now % 1))
+            self._counts[name] = _Count(second)
+        else:
+            count.begin(second)
 
 
 def domain_of(address: str) -> str:

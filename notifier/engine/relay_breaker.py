@@ -1,8 +1,9 @@
 """`RelayBreaker`: whether a relay may be used now, and who may find out whether it is well again.
 
-It opens when connection, TLS or login is refused, and when so many transactions in a row failed for our fault or broke
-off: one refusal of that kind may be about one mail. While it is open nothing is said to the relay; after a cool-down
-that doubles, one delivery probes it. A relay that said we are too fast only rests for a moment.
+It opens when connection, TLS or login is refused, and at so many transactions in a row that broke off, or in which
+different mails were refused for what concerns the relay (`engine.replies`). What it says about one recipient, sender
+or mail shows it at work. While it is open nothing is said to it; after a cool-down that doubles, one mail probes it,
+and never one that it has just refused. A relay that said we are too fast only rests for a moment.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from notifier.engine.replies import LOGIN_CODES, is_about_recipient, is_about_us, is_throttled
+from notifier.engine.replies import ReplyClass, classify
+from notifier.engine.smtp import Mail
+from notifier.engine.suspicion import Suspicion
 from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
 from notifier.logs import get, wide
 
@@ -19,13 +22,21 @@ Clock = Callable[[], float]
 
 FIRST_COOL_DOWN_S = 5.0
 LONGEST_COOL_DOWN_S = 300.0
-#: Transactions in a row that failed for our fault, or broke off, before the relay is thought to be ill.
+#: The first cool-down after refused mails: it may have been these mails after all, so another one asks soon.
+SUSPICION_COOL_DOWN_S = 1.0
+#: Transactions in a row that broke off or were refused for our fault before the relay is thought to be ill.
 FAILURES_IN_A_ROW = 5
 #: Seconds a relay rests that said we are too fast: what waits for a connection goes back untried instead of being
-#: refused one by one, and by the time it returns the rate is known.
+#: refused one by one, and by the time it returns the rate is known. Doubled while the relay takes nothing in between.
 REST_S = 1.0
-#: Seconds after which to look again while somebody else probes.
+LONGEST_REST_S = 60.0
+#: Seconds after which to look again while somebody else probes, or should.
 PROBE_LOOK_S = 1.0
+#: Seconds for which a probe that is due is kept for mails that were not refused; then any mail is better than none.
+PROBE_PATIENCE_S = 5.0
+
+#: Refusals that count against the relay when different mails get them in a row.
+AGAINST_RELAY = frozenset({ReplyClass.CLIENT_REFUSED, ReplyClass.DIALOGUE, ReplyClass.RELAY_ILL})
 
 _log = get("relay")
 
@@ -52,21 +63,30 @@ class RelayBreaker:
         self.state = RelayState(relay, up=True, reason="", since=clock())
         self._clock = clock
         self._cool_down = FIRST_COOL_DOWN_S
+        self._rest = REST_S
         self._rests_until = 0.0
-        self._in_a_row = 0
-        self._probing = False
+        self._broken_in_a_row = 0
+        self._suspicion = Suspicion(clock)
+        self._probe: Mail | None = None
         self._unreachable = False
+        self._troubled = False
+        """Something is to be forgotten when a mail is accepted."""
 
-    def admits(self) -> Paused | None:
-        """None: the caller may use the relay, as the one probe when it is down; tell the end by one of the others."""
-        if self.state.up and not self._rests_until:
+    def admits(self, mail: Mail) -> Paused | None:
+        """None: this mail may use the relay, as a probe when it is down; tell the end by one of the others."""
+        if self.state.up:
+            if (seconds := self.remaining()) > 0:
+                return Paused(self.state.relay, seconds, self.state.reason, down=False)
+            self._rests_until = 0.0
             return None
-        seconds = self.remaining()
-        if seconds > 0:
-            return Paused(self.state.relay, seconds, self.state.reason, down=not self.state.up)
-        self._rests_until = 0.0
-        self._probing = not self.state.up
-        return None
+        if self._suspicion.lets_ask(mail):
+            return None
+        if self._may_probe(mail):
+            self._probe = mail
+            return None
+        due_in = self.state.probe_at - self._clock()
+        seconds = due_in if due_in > 0 and self._probe is None else PROBE_LOOK_S
+        return Paused(self.state.relay, seconds, self.state.reason, down=True)
 
     @property
     def passes(self) -> bool:
@@ -77,7 +97,9 @@ class RelayBreaker:
         """Seconds until the relay may be used or probed; 0 when it may be now."""
         if self.state.up:
             return max(0.0, self._rests_until - self._clock()) if self._rests_until else 0.0
-        return PROBE_LOOK_S if self._probing else max(0.0, self.state.probe_at - self._clock())
+        if self._suspicion.wants_others:
+            return 0.0
+        return PROBE_LOOK_S if self._probe is not None else max(0.0, self.state.probe_at - self._clock())
 
     def connected(self) -> None:
         """A connection was opened: the relay is back, if that was what it lacked."""
@@ -86,45 +108,81 @@ class RelayBreaker:
 
     def failed(self, reason: str) -> None:
         """Connection, TLS or login was refused. Many at once count once."""
-        if self.state.up or self._probing:
+        if self.state.up or self._probe is not None:
             self._unreachable = True
-        self._open(reason)
+        self._open(reason, FIRST_COOL_DOWN_S)
 
-    def ended(self, transaction: Transaction) -> None:
+    def ended(self, mail: Mail, transaction: Transaction) -> None:
         """A transaction ended."""
         if isinstance(transaction, Accepted):
-            self._in_a_row = 0
-            if not self.state.up and (self._probing or not self._unreachable):
-                self._close()
-            return
-        failure = _failure(transaction)
-        if not failure:
-            self._settle(transaction)
-            return
-        self._in_a_row += 1
-        is_login = isinstance(transaction, Rejected) and transaction.code in LOGIN_CODES
-        if self._probing or is_login or self._in_a_row >= FAILURES_IN_A_ROW:
-            self._open(failure)
+            if self._troubled:
+                self._is_well(mail)
+        elif isinstance(transaction, Broken):
+            self._broken_in_a_row += 1
+            self._suspicion.avoid(mail)
+            self._against(mail, describe(transaction), FIRST_COOL_DOWN_S)
+        elif isinstance(transaction, Rejected):
+            self._refused(mail, transaction)
 
-    def given_up(self) -> None:
-        """A probe was cancelled, or says nothing about the relay."""
-        self._probing = False
+    def given_up(self, mail: Mail | None = None) -> None:
+        """The probe was cancelled, or says nothing about the relay."""
+        if mail is None or self._probe is mail:
+            self._probe = None
 
-    def _settle(self, transaction: Transaction) -> None:
-        """An answer that shows the relay at work, though it did not take the mail."""
-        self._in_a_row = 0
-        if isinstance(transaction, Rejected) and is_throttled(transaction) and not is_about_recipient(transaction):
-            self._rests_until = self._clock() + REST_S
-        if self._probing:
+    def _may_probe(self, mail: Mail) -> bool:
+        late = self._clock() - self.state.probe_at
+        return self._probe is None and late >= 0 and (late >= PROBE_PATIENCE_S or not self._suspicion.avoids(mail))
+
+    def _refused(self, mail: Mail, rejected: Rejected) -> None:
+        meaning = classify(rejected)
+        if meaning is ReplyClass.LOGIN:
+            self._open(describe(rejected), FIRST_COOL_DOWN_S)
+        elif meaning not in AGAINST_RELAY:
+            self._is_at_work(mail, throttles=meaning is ReplyClass.RELAY_RATE)
+        elif self._suspicion.grows(mail) or self._probe is mail:
+            self._against(mail, describe(rejected), SUSPICION_COOL_DOWN_S)
+
+    def _against(self, mail: Mail, reason: str, cool_down: float) -> None:
+        self._troubled = True
+        in_a_row = self._broken_in_a_row + self._suspicion.mails
+        if self._probe is mail or (self.state.up and in_a_row >= FAILURES_IN_A_ROW):
+            self._open(reason, cool_down)
+
+    def _is_well(self, mail: Mail) -> None:
+        """It took a mail."""
+        self._troubled, self._rest = False, REST_S
+        self._broken_in_a_row = 0
+        was_up = self.state.up
+        if not was_up and (self._probe is mail or not self._unreachable):
             self._close()
+        self._suspicion.clear(None if was_up else mail)
 
-    def _open(self, reason: str) -> None:
+    def _is_at_work(self, mail: Mail, *, throttles: bool) -> None:
+        """An answer that shows the relay at work, though it did not take the mail."""
+        self._broken_in_a_row = 0
+        if throttles:
+            self._begin_rest()
+        if self.state.up:
+            self._suspicion.clear()
+        elif self._probe is mail or self._suspicion.asked(mail):
+            self._close()
+            self._suspicion.clear(mail)
+
+    def _begin_rest(self) -> None:
+        self._troubled = True
+        if not self._rests_until:
+            self._rest, rest = min(2 * self._rest, LONGEST_REST_S), self._rest
+            self._rests_until = self._clock() + rest
+
+    def _open(self, reason: str, cool_down: float) -> None:
         was_up, now = self.state.up, self._clock()
-        if not was_up and not self._probing:
+        if not was_up and self._probe is None:
             return
         # Only a failed probe doubles the cool-down.
-        self._cool_down = FIRST_COOL_DOWN_S if was_up else min(2 * self._cool_down, LONGEST_COOL_DOWN_S)
-        self._probing = False
+        self._cool_down = cool_down if was_up else min(2 * self._cool_down, LONGEST_COOL_DOWN_S)
+        self._probe = None
+        self._troubled = True
+        self._suspicion.opened(now + self._cool_down if was_up else 0.0)
         probe_at = now + self._cool_down
         self.state = replace(
             self.state, up=False, reason=reason, since=now if was_up else self.state.since, probe_at=probe_at
@@ -135,18 +193,11 @@ class RelayBreaker:
 
     def _close(self) -> None:
         since, now = self.state.since, self._clock()
-        self._probing = self._unreachable = False
-        self._in_a_row = 0
+        self._probe, self._unreachable = None, False
+        self._broken_in_a_row = 0
         self._cool_down = FIRST_COOL_DOWN_S
         self.state = RelayState(self.state.relay, up=True, reason="", since=now)
         wide(_log, "relay.resumed", relay=self.state.relay, paused_s=round(now - since, 1))
-
-
-def _failure(transaction: Transaction) -> str:
-    """Why this speaks against the relay; empty when it does not."""
-    if isinstance(transaction, Rejected) and is_about_us(transaction):
-        return describe(transaction)
-    return describe(transaction) if isinstance(transaction, Broken) else ""
 
 
 def describe(failure: Rejected | Broken) -> str:

@@ -6,14 +6,14 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from notifier.engine.deadlines import QUEUE_SHARE, Deadlines
 from notifier.engine.lines import whole_lines
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState
-from notifier.engine.replies import LOGIN_CODES
+from notifier.engine.replies import ReplyClass, classify
+from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import BeforeDot, Mail
 from notifier.engine.smtp_connect import RelayAddress, open_connection, tls_context
 from notifier.engine.smtp_lanes import Errand, Lanes
@@ -29,6 +29,8 @@ CONNECT_SHARE = 0.25
 #: What would end an address or a command early; `channels.email.addresses` refuses more, this is the last guard.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
 _NOTHING_SAID = (Phase.CONNECT, Phase.AUTH)
+#: Refusals in the middle of a transaction after which another relay may take the mail: what was said is not about it.
+_ELSEWHERE = frozenset({ReplyClass.LOGIN, ReplyClass.RELAY_ILL})
 
 #: Seconds given to connections to close before the loop may end.
 FAREWELL_S = 0.1
@@ -83,6 +85,10 @@ class SmtpRelays:
         """Every relay, in order of preference."""
         return tuple(pool.state for pool in self._pools)
 
+    def paused_senders(self) -> tuple[PausedSender, ...]:
+        """Senders that a relay refuses; for any thread."""
+        return tuple(paused for pool in self._pools for paused in pool.senders.paused)
+
     async def deliver(
         self,
         sender: str,
@@ -114,7 +120,7 @@ class SmtpRelays:
             if len(self._pools) > 1 and _may_go_elsewhere(end):
                 elsewhere.append(asyncio.create_task(self._elsewhere(errand, end, ended)))
             else:
-                ended(errand.place, self._unless_paused(end), errand.deadlines.taken)
+                ended(errand.place, end, errand.deadlines.taken)
 
         if not self._pools:
             for place in range(len(mails)):
@@ -138,13 +144,11 @@ class SmtpRelays:
             await Lanes(pool, [errand], lambda _, end: ends.append(end)).run(1)
             if not _may_go_elsewhere(ends[-1]):
                 break
-        # What one relay answered says more than that the other one is paused.
+        # What one relay answered says more than that the other one is paused; of two that are, the sooner one counts.
         answered = [end for end in ends if not isinstance(end, Paused)]
-        end = answered[-1] if answered else self._unless_paused(ends[-1])
+        paused = [end for end in ends if isinstance(end, Paused)]
+        end = answered[-1] if answered else min(paused, key=lambda one: one.seconds)
         ended(errand.place, end, errand.deadlines.taken)
-
-    def _unless_paused(self, end: Transaction) -> Transaction:
-        return replace(end, seconds=self.paused_for()) if isinstance(end, Paused) and end.down else end
 
     def paused_for(self) -> float:
         """Seconds until some relay may be used or probed; 0 when one may be now. For any thread."""
@@ -159,12 +163,15 @@ class SmtpRelays:
 
 
 def _may_go_elsewhere(ended: Transaction) -> bool:
-    """A relay that only rests is waited for: another one would get all that this one finds too fast."""
+    """A relay that only rests is waited for: another one would get all that this one finds too fast.
+
+    421 at the final dot is an answer: the mail was not taken, and another relay may have it.
+    """
     if isinstance(ended, Accepted):
         return False
     if isinstance(ended, Paused):
-        return ended.down
-    return ended.phase in _NOTHING_SAID or (isinstance(ended, Rejected) and ended.code in LOGIN_CODES)
+        return ended.down or bool(ended.sender)
+    return ended.phase in _NOTHING_SAID or (isinstance(ended, Rejected) and classify(ended) in _ELSEWHERE)
 
 
 def checked(

@@ -123,14 +123,14 @@ class Lanes:
             return
         errand = self._line.popleft()
         self._widen()
-        taken = await self._pool.take()
+        taken = await self._pool.take(errand.mail)
         if taken is None:
             self._line.appendleft(errand)
             return
         errand.deadlines.begin()
         if isinstance(taken, Connection) and errand.is_late():
             self._pool.give_back(taken)
-            self._pool.breaker.given_up()
+            self._pool.breaker.given_up(errand.mail)
             self._end_late(errand)
         elif isinstance(taken, Connection):
             await self._carry(taken, errand)
@@ -148,7 +148,7 @@ class Lanes:
             except BaseException:
                 connection.drop()  # cancelled in the middle: nobody knows where the relay stands
                 self._pool.give_back(connection)
-                self._pool.breaker.given_up()
+                self._pool.breaker.given_up(errand.mail)
                 raise
             if connection.stale:
                 if following is not None:
@@ -161,7 +161,7 @@ class Lanes:
                 connection = fresh
                 continue
             # Before the connection is free: whoever waits for it must not be told no as well.
-            self._pool.breaker.ended(ended)
+            self._pool.ended(errand.mail, ended)
             if following is not None and connection.expects is not following.mail:
                 self._line.appendleft(following)
                 following = None
@@ -179,9 +179,12 @@ class Lanes:
             return None
         while self._line:
             errand = self._line.popleft()
-            if not errand.is_late():
+            if errand.is_late():
+                self._end_late(errand)
+            elif (paused := self._pool.senders.admits(errand.mail.sender)) is not None:
+                self._end(errand, paused)
+            else:
                 return errand
-            self._end_late(errand)
         return None
 
     def _end_late(self, errand: Errand) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 
 from notifier.engine.ranked import RankedSemaphore
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState, describe
-from notifier.engine.smtp import Connection
-from notifier.engine.transaction import Broken, Paused, Phase, Rejected
+from notifier.engine.sender_pauses import SenderPauses
+from notifier.engine.smtp import Connection, Mail
+from notifier.engine.transaction import Broken, Paused, Phase, Rejected, Transaction
 
 Open = Callable[[], Awaitable[Connection | Rejected | Broken]]
 
@@ -28,6 +29,7 @@ class SmtpPool:
 
     def __init__(self, breaker: RelayBreaker, open_one: Open, *, connections: int, mails: int, clock: Clock) -> None:
         self.breaker = breaker
+        self.senders = SenderPauses(breaker.state.relay, clock)
         self._open_one = open_one
         self._mails = mails
         self._clock = clock
@@ -66,17 +68,22 @@ class SmtpPool:
         """What was reserved is not needed."""
         self._slots.release()
 
-    async def take(self) -> Connection | Rejected | Broken | Paused | None:
-        """The connection that was reserved, or why there is none; None: another one has to be waited for."""
-        if (paused := self.breaker.admits()) is not None:
+    async def take(self, mail: Mail) -> Connection | Rejected | Broken | Paused | None:
+        """The connection that was reserved, or why this mail gets none; None: another one has to be waited for."""
+        if (paused := self.senders.admits(mail.sender) or self.breaker.admits(mail)) is not None:
             self._slots.release()
             return paused
         try:
             taken = await self._fill_slot()
         except BaseException:
-            self.breaker.given_up()
+            self.breaker.given_up(mail)
             raise
         return taken if isinstance(taken, Connection) or not self._serves_others(taken) else None
+
+    def ended(self, mail: Mail, transaction: Transaction) -> None:
+        """A transaction ended: what it says about the relay and about the sender."""
+        self.breaker.ended(mail, transaction)
+        self.senders.ended(mail.sender, transaction)
 
     def lends_on(self, connection: Connection) -> bool:
         """Whether the one who has it may carry one more mail than the present one with it."""

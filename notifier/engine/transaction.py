@@ -69,7 +69,9 @@ class Paused:
     """Until one may be used or probed."""
     why: str
     down: bool
-    """Its breaker is open; else it only rests, because it said that we are too fast."""
+    """Its breaker is open; else it only rests, because it said that we are too fast, or refuses the sender."""
+    sender: str = ""
+    """The address or ``@domain`` whose mails wait because the relay refuses them; empty when all mails wait."""
 
 
 Transaction = Accepted | Rejected | Broken | Paused

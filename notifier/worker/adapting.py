@@ -65,9 +65,8 @@ class Adapting:
         if now < self._cut.get(scope, now - 1):
             return
         rate, origin = self._table().find(scope.kind, scope.name)
-        is_configured = rate is not None and origin != LEARNED
-        measured = 0.0 if is_configured else complaint.measured
-        was_cut = self._rates.slow(scope, measured=measured)
+        configured = rate.per_second if rate is not None and origin != LEARNED else 0.0
+        was_cut = self._rates.slow(scope, measured=complaint.measured, configured=configured)
         self._cut = {known: until for known, until in self._cut.items() if until > now}
         self._cut[scope] = now + CUT_APART_S
         self._slowed.add(scope)
@@ -75,8 +74,8 @@ class Adapting:
         if not was_cut:
             return
         metrics.RATE_CUTS.labels(scope.kind).inc()
-        reply = complaint.reply[:200]
-        wide(_log, "rate.cut", level=logging.WARNING, scope=str(scope), measured=round(measured, 1), reply=reply)
+        measured, reply = round(complaint.measured, 1), complaint.reply[:200]
+        wide(_log, "rate.cut", level=logging.WARNING, scope=str(scope), measured=measured, reply=reply)
 
     def _raise(self, now: float) -> None:
         self._raise_at = now + RAISE_APART_S

@@ -1,6 +1,7 @@
 -- A relay or domain said that we are too fast.
 -- KEYS adapted scopes, version of all limits, courses of adaptation, state of the scope
--- ARGV scope, rate to assume where none is configured (0: one is), its share in force at first, least learned rate,
+-- ARGV scope, rate to assume where none is configured (0: one is), its share in force at first, least rate
+--      (a second if it is learned, else a share of the configured one),
 --      ms between cuts, now in ms → 1 when this cut the rate, 0 when it had been cut a moment ago
 -- An adapted scope is 'factor learned-rate changed-at course': 'search' until it was told a second time, then 'known'.
 -- What else its course needs is 'ceiling steps cut-at'.
@@ -27,14 +28,18 @@ end
 -- A course counts from where it was told that it is too fast: 'ceiling', a share of the full rate. The full rate of a
 -- learned limit is where it is forgotten, and moves along.
 local share, ceiling, known = tonumber(ARGV[3]), factor, text
+local wanted = factor / 2
 way = 'known'
 if learned ~= '0' then
-  learned = string.format('%.6f', math.max(factor * tonumber(learned), 2 * tonumber(ARGV[4])) / share)
-  factor, ceiling, known = share, share, nil
+  -- What got through a moment ago is borne; but no complaint makes anything faster.
+  local rate = factor * tonumber(learned)
+  learned = string.format('%.6f', 2 * math.max(rate / 2, math.min(rate, tonumber(ARGV[4]))) / share)
+  wanted, ceiling, known = share / 2, share, nil
 elseif not text and assumed > 0 then
-  learned, factor, ceiling, way = ARGV[2], share, 0, 'search'
+  learned, wanted, ceiling, way = ARGV[2], share / 2, 0, 'search'
+else
+  wanted = math.max(wanted, math.min(factor, tonumber(ARGV[4])))
 end
-local wanted = factor / 2
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.6f %s %s %s', wanted, learned, ARGV[6], way))
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%.6f 0 %s', ceiling, ARGV[6]))
 if not known then redis.call('INCR', KEYS[2]) end

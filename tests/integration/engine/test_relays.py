@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifier.engine.relay_breaker import FAILURES_IN_A_ROW, FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S, REST_S
+from notifier.engine.relay_breaker import (
+    FAILURES_IN_A_ROW,
+    FIRST_COOL_DOWN_S,
+    LONGEST_COOL_DOWN_S,
+    REST_S,
+    SUSPICION_COOL_DOWN_S,
+)
 from notifier.engine.smtp_pool import IDLE_CHECK_S, MAX_AGE_S
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected
 from notifier.errors import SettingsError
@@ -262,7 +268,7 @@ def test_a_relay_that_refuses_us_again_and_again_is_paused_and_the_second_takes_
     post = posting(plain(smtp_sink), plain(second_sink))
 
     # When mails are sent
-    ended = [post.send() for _ in range(FAILURES_IN_A_ROW + 1)]
+    ended = [post.send(f"r{number}@example.org") for number in range(FAILURES_IN_A_ROW + 1)]
 
     # Then so many are told so, and the next ones go through the second relay
     assert all(isinstance(one, Rejected) for one in ended[:-1])
@@ -270,13 +276,13 @@ def test_a_relay_that_refuses_us_again_and_again_is_paused_and_the_second_takes_
     assert "5.7.1" in post.relays.states()[0].reason
 
     # And when its time comes one mail asks again; a connection alone proves nothing
-    clock.now += FIRST_COOL_DOWN_S
+    clock.now += SUSPICION_COOL_DOWN_S
     assert isinstance(post.send(), Rejected)
     assert isinstance(post.send(), Accepted)
     assert not post.relays.states()[0].up
-    clock.now += 2 * FIRST_COOL_DOWN_S
+    clock.now += 2 * SUSPICION_COOL_DOWN_S
     smtp_sink.behave()
-    assert isinstance(post.send(), Accepted)
+    assert isinstance(post.send("another@example.org"), Accepted)
     assert post.relays.states()[0].up
     assert len(smtp_sink.mails) == 1
 

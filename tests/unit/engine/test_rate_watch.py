@@ -3,7 +3,7 @@
 import pytest
 
 from notifier.domain.limit import Kind, Scope
-from notifier.engine.rate_watch import MOST_COUNTED, RateWatch
+from notifier.engine.rate_watch import BUSY_S, COMPLAINTS_IN_A_MOMENT, MOST_COUNTED, RateWatch
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 
 RELAY = "relay.example:25"
@@ -33,6 +33,12 @@ def accept(watch: RateWatch, times: int, to: str = "a@example.org") -> None:
         watch.note(Accepted(RELAY, 250, "2.0.0 queued"), to)
 
 
+def complain(watch: RateWatch, ended: Transaction, to: str = "b@example.org") -> None:
+    """Often enough to be heard."""
+    for _ in range(COMPLAINTS_IN_A_MOMENT):
+        watch.note(ended, to)
+
+
 def refusal(reply: str = BUSY, phase: Phase = Phase.MAIL) -> Rejected:
     code, _, text = reply.partition(" ")
     return Rejected(RELAY, phase, int(code), text)
@@ -42,22 +48,20 @@ def refusal(reply: str = BUSY, phase: Phase = Phase.MAIL) -> Rejected:
     ("reply", "phase", "scope"),
     [
         (BUSY, Phase.MAIL, Scope(Kind.RELAY, RELAY)),
-        ("421 4.7.0 try again later", Phase.CONNECT, Scope(Kind.RELAY, RELAY)),
-        ("421 4.7.28 unusual rate of mail to this domain", Phase.DOT, Scope(Kind.RELAY, RELAY)),
+        ("421 4.7.28 unusual rate of mail to this domain", Phase.DOT, Scope(Kind.DOMAIN, "gmail.com")),
+        ("421 4.7.0 rate limit exceeded, closing", Phase.CONNECT, Scope(Kind.RELAY, RELAY)),
         ("454 Throttling failure: Maximum sending rate exceeded.", Phase.DOT, Scope(Kind.RELAY, RELAY)),
         ("450 4.7.1 Error: too many recipients from 192.0.2.1", Phase.RCPT, Scope(Kind.RELAY, RELAY)),
-        (
-            "450 4.2.1 The user you are trying to contact is receiving mail at a rate that is too high",
-            Phase.RCPT,
-            Scope(Kind.DOMAIN, "gmail.com"),
-        ),
+        ("550 5.4.5 Daily user sending limit exceeded", Phase.RCPT, Scope(Kind.RELAY, RELAY)),
         ("451 4.7.1 too many mails for this domain", Phase.DOT, Scope(Kind.DOMAIN, "gmail.com")),
     ],
 )
 def test_a_complaint_is_about_the_relay_unless_it_speaks_of_the_recipients_side(
     watch: RateWatch, reply: str, phase: Phase, scope: Scope
 ) -> None:
-    watch.note(refusal(reply, phase), "ada@Gmail.com")
+    accept(watch, 5, "bob@gmail.com")
+
+    complain(watch, refusal(reply, phase), "ada@Gmail.com")
 
     (complaint,) = watch.complaints()
 
@@ -68,6 +72,9 @@ def test_a_complaint_is_about_the_relay_unless_it_speaks_of_the_recipients_side(
     "ended",
     [
         refusal("450 4.2.0 mailbox busy", Phase.RCPT),
+        refusal("451 4.7.1 Try again later", Phase.DOT),
+        refusal("450 4.2.1 The user you are trying to contact is receiving mail too quickly", Phase.RCPT),
+        refusal("421 4.7.0 too many connections", Phase.CONNECT),
         refusal("451 4.3.0 local error", Phase.DOT),
         refusal("550 5.7.1 rate of spam too high", Phase.DOT),
         Broken(RELAY, Phase.DOT, "cut", True, "connection"),
@@ -75,12 +82,51 @@ def test_a_complaint_is_about_the_relay_unless_it_speaks_of_the_recipients_side(
     ],
 )
 def test_other_ends_complain_of_nothing(watch: RateWatch, ended: Transaction) -> None:
-    watch.note(ended, "ada@gmail.com")
+    accept(watch, 5, "ada@gmail.com")
+
+    for _ in range(20):
+        watch.note(ended, "ada@gmail.com")
 
     assert watch.complaints() == []
 
 
-def test_a_complaint_comes_with_what_got_through_in_the_second_before_it(watch: RateWatch, clock: Clock) -> None:
+def test_one_reply_is_no_complaint_and_neither_are_some_that_are_far_apart(watch: RateWatch, clock: Clock) -> None:
+    for _ in range(10):
+        accept(watch, 20)
+        watch.note(refusal(), "b@example.org")
+        clock.now += BUSY_S
+
+    assert watch.complaints() == []
+
+
+@pytest.mark.parametrize("idle", [BUSY_S + 1, 60])
+def test_nothing_is_learned_while_hardly_anything_is_sent(watch: RateWatch, clock: Clock, idle: float) -> None:
+    accept(watch, 20)
+    clock.now += idle
+
+    complain(watch, refusal())
+
+    assert watch.complaints() == []
+
+
+def test_several_domains_that_complain_together_speak_for_the_relay(watch: RateWatch) -> None:
+    # Given replies about a rate at the final dot
+    too_many = refusal("451 4.7.1 too many mails", Phase.DOT)
+    for domain in ("a.example", "b.example", "c.example"):
+        accept(watch, 5, f"x@{domain}")
+
+    # When two domains give them, Then each of them is meant
+    for _ in range(COMPLAINTS_IN_A_MOMENT):
+        watch.note(too_many, "x@a.example")
+        watch.note(too_many, "x@b.example")
+    assert {one.scope.name for one in watch.complaints()} == {"a.example", "b.example"}
+
+    # When a third one gives them, Then the relay is
+    complain(watch, too_many, "x@c.example")
+    assert {one.scope for one in watch.complaints()} == {Scope(Kind.RELAY, RELAY)}
+
+
+def test_a_complaint_comes_with_what_got_through_in_the_moment_before_it(watch: RateWatch, clock: Clock) -> None:
     # Given 40 mails in one second and 5 in the first quarter of the next
     accept(watch, 40)
     clock.now += 1.25
@@ -90,20 +136,20 @@ def test_a_complaint_comes_with_what_got_through_in_the_second_before_it(watch: 
     for _ in range(30):
         watch.note(refusal(), "b@example.org")
 
-    # Then it is told once, with three quarters of the second before
+    # Then it is told once, with the rate of the second and a quarter
     (complaint,) = watch.complaints()
-    assert complaint.measured == pytest.approx(5 + 0.75 * 40)
+    assert complaint.measured == pytest.approx(45 / 1.25)
     assert watch.complaints() == []
 
 
-@pytest.mark.parametrize(("later", "measured"), [(0.5, 10.0), (1.5, 5.0), (2.0, 1.0), (60.0, 1.0)])
-def test_what_got_through_longer_ago_does_not_count(
+@pytest.mark.parametrize(("later", "measured"), [(0.5, 10.0), (2.0, 5.0), (5.0, 2.0), (5.9, 10 / 5.9)])
+def test_what_got_through_is_spread_over_the_moment_and_no_longer(
     watch: RateWatch, clock: Clock, later: float, measured: float
 ) -> None:
     accept(watch, 10)
     clock.now += later
 
-    watch.note(refusal(), "b@example.org")
+    complain(watch, refusal())
 
     assert watch.complaints()[0].measured == pytest.approx(measured)
 

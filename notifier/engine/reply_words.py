@@ -1,0 +1,196 @@
+"""The words of servers that say no more than a basic code, or whose enhanced code says too little, by what they mean.
+
+Collected from Postfix, Sendmail, Exim, qmail, Haraka, OpenSMTPD, Courier, Exchange, cPanel and large providers. They
+are looked for in lower case, in one line, without addresses and without enhanced codes (`replies.plain_words`).
+"""
+
+from __future__ import annotations
+
+import re
+
+Words = re.Pattern[str]
+
+
+def _words(*alternatives: str) -> Words:
+    return re.compile("|".join(alternatives))
+
+
+_SENDER = r"(?:sender|mail ?from|envelope from|from address|return[- ]path|from header|header from)"
+_MAILBOX = r"(?:user|recipient|mail ?box|e?-?mail account|account|addressee|alias|person|customer|subscriber)"
+
+TOO_LARGE = _words(
+    r"(?:message|mail|content|body|file)(?: file)?(?: size| length)? (?:is )?(?:too (?:big|large|long)|exceed)",
+    r"(?:size|length) (?:exceeds|limit|of .{0,30}exceed)",
+    r"exceed\w* .{0,40}(?:size|length|bytes|databytes)",
+    r"too (?:big|large) for",
+)
+TOO_MANY_CONNECTIONS = _words(
+    r"too many (?:(?:concurrent|simultaneous|open|active|parallel|new|smtp|tls|incoming|established) )*"
+    r"(?:connections?|sessions?)",
+    r"\bconnections? (?:rate|limit|frequency|frequence|count|quota)",
+    r"(?:concurrent|simultaneous|parallel) (?:smtp )?(?:connection|session|thread)s?",
+    r"connections? .{0,60}(?:exceed|too (?:frequent|many))",
+    r"thread limit exceeded",
+    r"(?:exceed\w*|maximum|max|number of) (?:\w+ ){0,3}connections",
+)
+CONNECTION_USED_UP = _words(
+    r"too many (?:messages|mails|e-?mails|transactions|recipients)(?: sent)? (?:in|on|per|for|during|over) "
+    r"(?:(?:this|one|a|the|single|same|current|smtp) )*(?:connection|session)",
+    r"(?:messages?|mails?|transactions?|recipients?) (?:allowed )?(?:per|for this|in this|on this) "
+    r"(?:smtp )?(?:connection|session)",
+    r"too many (?:\w+ )?(?:errors|bad commands|unrecognized|syntax|non-?mail commands|junk commands)",
+)
+GREYLIST = _words(r"gr[ea]y[- ]?list")
+SECOND_TRY = _words(
+    r"(?:come|call) back (?:in|later)",
+    r"(?:unknown|new|first[- ]time) (?:sender|client|triplet|correspondent)",
+    r"triplet",
+    r"(?:not yet|temporarily not) (?:authorized|whitelisted|known)",
+    r"first (?:time|attempt|contact)",
+    r"(?:try again|retry) (?:in|after) \d",
+)
+LATER = _words(r"\blater\b|try again|\bretry\b|moment|minutes|seconds")
+LOG_IN_FIRST = _words(
+    r"auth(?:entication|orization)?(?: is)? (?:required|needed|first)",
+    r"authenticate (?:first|before|yourself)",
+    r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
+    r"log ?in first|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
+    r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)",
+)
+SENDER_AUTHENTICATION = _words(r"\b(?:spf|dkim|dmarc|arc)\b|sender ?id\b|unauthenticated (?:e-?mail|mail|sender)")
+CLOSED_RECIPIENT = _words(
+    r"resolver\.",
+    r"(?:send|sending|mail|post|posting|messages?|write) to (?:this|the|that|these) "
+    r"(?:recipient|user|group|list|mailbox|address|distribution|alias)",
+    r"recipient'?s? .{0,40}(?:allow|white|accept|approved|safe|block|black|suppress|preference)",
+    r"only accepts? (?:mail|messages|e-?mail)",
+    r"\brestricted (?:recipient|to)|recipient .{0,30}(?:unsubscribed|opted)|suppression list",
+)
+BUSY_RECIPIENT = _words(
+    r"receiv\w+ (?:mail|messages?|e-?mail) (?:at a rate|too (?:quickly|fast|many|much))",
+    r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
+    r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
+)
+BAD_CONTENT = _words(
+    r"surbl|uribl",
+    r"(?:black ?listed|blocked|listed|bad|malicious|suspicious|dangerous) (?:urls?|uris?|links?|domains? in)",
+    r"\b(?:urls?|uris?|links?) (?:in|found|contained|listed|black|block)",
+    r"\bvirus|malware|phish|trojan|infected|attachment|executable",
+    r"(?:message|body|content|header)\w* (?:contains?|content)",
+)
+SAY_HELLO = _words(
+    r"(?:send|say|says|issue|need|requires?|expects?|with|missing|without) (?:a |an )?(?:helo|ehlo|hello)",
+)
+#: Who we are: our address, our name, our right to use this server.
+CLIENT = _words(
+    r"relay(?:ing)? (?:\w+ )?(?:is )?(?:denied|not|prohibited|refused|rejected|disabled|forbidden|attempt)",
+    r"(?:\bnot|\bno|cannot|can't|unable|won't|refuse|never|disallowed|n't) (?:\w+ ){0,3}relay",
+    r"rcpthosts|open relay",
+    r"\b(?:helo|ehlo)\b",
+    r"client (?:host|address|network|name|ip)\b",
+    r"(?:cannot find|unknown|no|bad|invalid|missing|resolve|mismatch\w*|match) (?:\w+ ){0,3}(?:hostname|rdns|ptr)\b",
+    r"reverse (?:dns|lookup|ptr|hostname|resol)|\brdns\b|\bptr\b",
+    r"your (?:\w+ )?(?:ip|server|host|hostname|mta|mail ?server|network)\b(?! admin)",
+    r"\bip (?:address )?you(?:'re| are) using",
+    r"(?:sending|sender|client|source|connecting|remote|originating|this) (?:ip|host|mta|(?:mail )?server)\b",
+    r"\bip(?: address)?\b.{0,60}(?:block|black|banned|reject|not allowed|denied|listed|restricted|prohibited|"
+    r"unauthori)",
+    r"(?:banned|blocked|bad|unauthori[sz]ed|blacklisted|listed|dynamic|residential|dial-?up) (?:\w+ )?"
+    r"(?:ip|host|server|network)\b",
+    r"\[?\d+\.\d+\.\d+\.\d+\]?\)? .{0,60}(?:blocked|black ?listed|refused|banned|listed)",
+    r"(?:access|connections?|mail|service) (?:is |are )?(?:not accepted|denied|refused|rejected|blocked) "
+    r"(?:from|for|by) (?:\w+ )?(?:ip|host|your|\[?\d)",
+    r"traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our))",
+)
+#: Lists of addresses that send what nobody wants; after the words that say whose address it is.
+LISTED = _words(
+    r"spamhaus|spamcop|barracuda|sorbs|uceprotect|abusix|sender ?score|invaluement|mailspike|backscatterer",
+    r"\bdns[-_]?bl|\brbl\b|real-?time (?:black|block)",
+    r"(?:black|block|deny)[- ]?list",
+    r"(?:poor|bad|low|no) (?:\w+ )?reputation",
+    r"(?:blocked|refused|rejected|listed|found) (?:using|by|in|at|on|due to) .{0,40}(?:rbl|\bbl\b|dns)",
+)
+SENDER = _words(
+    r"sender verif\w+",
+    r"sender (?:address |domain |e-?mail )?(?:\w+ )?(?:rejected|denied|refused|blocked|not allowed|not permitted|"
+    r"unverified|not verified)",
+    _SENDER + r"\b.{0,60}(?:not (?:authori[sz]ed|allowed|permitted|verified|owned|valid|exist|accepted|match|"
+    r"registered|found|the same)|must |mismatch|does ?n.t (?:exist|match|conform)|cannot be|unverified|invalid|unknown|"
+    r"suspended|banned|rejected|denied|refused|\bbad|black ?list|block)",
+    r"send ?as ?denied|permissions? to send",
+    r"(?:\bnot|n't) (?:\w+ )?(?:allowed|permitted|authori[sz]ed|able) to send (?:mail |e-?mail |messages? )?"
+    r"(?:as|from|on behalf|using)",
+    r"(?:can ?not|may not) send (?:as|from|on behalf)|badmailfrom",
+    r"(?:banned|bad|invalid|unknown|unverified|unauthori[sz]ed|suspended|blocked|black ?listed) sender",
+    r"address is not verified|identit(?:y|ies) failed|unregistered domain|unverified (?:domain|address)",
+    r"domain .{0,60}(?:not verified|unverified|not allowed to send|not registered|not configured)",
+    r"(?:must|should) (?:be )?(?:the same as|equal|match) .{0,40}(?:auth|login|user)",
+    r"mail ?from .{0,40}(?:account|conform)|domain of sender",
+)
+FULL = _words(
+    r"over[- ]?quota|quota[\w ]{0,30}(?:exceed|full|reach|over|exhaust|violat)",
+    r"exceed(?:s|ed)?[\w' ]{0,40}(?:quota|storage|space|disk)|out of (?:storage|space|quota)",
+    r"(?:mail ?box|inbox|in-box|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
+    r"(?:insufficient|not enough|no) (?:\w+ )?(?:disk|storage|space)|full mail ?box|disk (?:is )?full|disk quota",
+)
+RATE = _words(
+    r"\brates?\b|rate-?limit|throttl|too (?:many|fast|frequent|quickly|often)|too much (?:mail|e-?mail|traffic)",
+    r"(?:daily|hourly|monthly|per (?:hour|minute|day|second|month))\b",
+    r"\b(?:sending|message|mail|messages|recipients?) (?:quota|limit)s?\b",
+    r"(?:exceed|reach)\w*.{0,50}\b(?:limit|quota|maximum|threshold|allowance|number of (?:messages|recipients|mails))",
+    r"(?:limit|quota|threshold|maximum)\b.{0,40}(?:exceed|reached)",
+    r"frequen(?:cy|tly)|slow(?:ing)? down|\bvolume\b|unusual traffic|user complaints",
+)
+#: Rates so clearly said that neither a code for good nor talk of our address makes it something else.
+CLEARLY_RATE = _words(
+    r"rate[- ]?limit|throttl|sending rate|unusual rate",
+    r"too (?:many|much|fast|frequent) (?:\w+ ){0,2}(?:mails?|messages|e-?mails?|recipients|requests|send)",
+    r"\b(?:send|sending|daily|hourly|monthly|relay\w*|credits?|outgoing|outbound)[\w ]{0,30}(?:quota|limit)s?\b"
+    r".{0,40}(?:exceed|reach)",
+    r"(?:exceed|reach)\w*[\w ']{0,40}\b(?:send|sending|daily|hourly|monthly|outgoing|outbound|messages|e-?mails|"
+    r"per (?:hour|day|minute))\b",
+    r"max(?:imum)? (?:defers|emails|messages)[\w ]{0,40}(?:per|exceed)|frequency (?:limit|exceed)",
+)
+#: A rate of ours at the relay, also where it is told about a recipient.
+OURS = _words(
+    r"\b(?:send|sending|submission|outgoing|outbound|relay|relaying|credits?|plan|account|smtp|hourly|daily|monthly)\b"
+    r"[\w ]{0,40}\b(?:quota|limits?|rate|threshold)\b",
+    r"\b(?:quota|limit|rate|threshold)\b[\w ]{0,30}\b(?:send|sending|for your|of your)\b",
+    r"\b(?:from|by) you\b|\byour (?:\w+ )?(?:account|rate|quota|limit|plan|ip|server|host|domain|sending)",
+    r"from (?:\[|ip |host )?\d+\.\d+\.\d+\.\d+|throttling failure|\btenant\b|this client",
+    r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached|sent\b|sending)",
+)
+PASSING = _words(
+    r"temporar|try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
+)
+SLEEPING = _words(r"inactive|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed|not active")
+POLICY = _words(
+    r"spam|polic(?:y|ies)|unsolicited|abuse|reputation|prohibited|block|banned|restrict|security|denied",
+    r"not (?:permitted|allowed|authori[sz]ed|accepting)",
+)
+NO_SUCH_MAILBOX = _words(
+    r"(?:no such|non-?exist(?:ent|ant|ing)?) (?:\w+ ){0,2}(?:user|recipient|mail ?box|account|address|person|local|"
+    r"here|alias|customer)",
+    r"\bunknown (?:\w+ )?(?:user|recipient|mail ?box|account|address|alias|local)",
+    r"(?:user|recipient|mail ?box|addressee|account|alias|address|local part)\W{0,3} ?(?:\w+ ){0,2}unknown",
+    _MAILBOX + r"\b.{0,60}(?:does|do|did|doesn.t|don.t|didn.t)(?: not|n't)? exists?",
+    _MAILBOX + r"\b.{0,60}(?:not exists?\b|not existing|no longer exists?|not found|not known)",
+    r"address\b.{0,60}(?:does ?n.t exist|does not exist|do not exist|no longer exists?|couldn.t be found)",
+    r"no (?:mail ?box|user|account|one|recipient)s? (?:here )?(?:by|with|of|for) (?:that|this) name",
+    r"there is no (?:such )?(?:user|mailbox|account|recipient)|no account (?:by|with|for)|not our customer",
+    r"(?:user|recipient|mailbox) (?:is )?not (?:a )?(?:known|listed|existing|on this server|our customer|local user)",
+    r"user (?:doesn.t|does not) have|doesn.t have an? .{0,30}account",
+)
+NO_SUCH_DOMAIN = _words(
+    r"(?:domain|host)(?: name)?\b.{0,20} (?:not found|does(?: not|n't) exist|unknown|not exist)",
+    r"(?:no such|unknown|non-?existent) (?:domain|host)|null ?mx",
+)
+INVALID_RECIPIENT = _words(
+    r"(?:invalid|not a valid|bad) (?:recipient|mail ?box|user|rcpt)\b|(?:recipient|user|mailbox) (?:is )?invalid"
+)
+OF_RECIPIENT = _words(r"\brecipient|\brcpt\b|destination (?:address|mailbox)|mailbox (?:name|syntax)|address syntax")
+SERVICE_AWAY = _words(
+    r"service (?:is )?(?:currently |temporarily )*(?:not available|unavailable)|(?:shutting|going) down",
+    r"out of (?:memory|resources)|insufficient system|internal (?:server )?error|server (?:configuration|error)",
+    r"queue file write|content filter|temporary lookup failure|load (?:average )?(?:is )?too high|system load",
+)

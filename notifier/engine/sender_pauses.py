@@ -1,0 +1,141 @@
+"""`SenderPauses`: senders whose mails one relay refuses, and when one mail of theirs may ask again.
+
+A rule's From may be one that our account must not use. Only mails of that sender wait then; those of others go on
+beside them. What is kept is bounded, and nothing is kept of senders that are taken.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from notifier.engine.replies import ReplyClass, classify, enhanced_code
+from notifier.engine.transaction import Accepted, Paused, Rejected, Transaction
+from notifier.logs import get, wide
+
+FIRST_COOL_DOWN_S = 5.0
+LONGEST_COOL_DOWN_S = 300.0
+#: Seconds after which another mail probes, while one is under way.
+PROBE_LOOK_S = 1.0
+#: Refusals in a row before a sender is paused, and different senders of a domain before the domain is.
+REFUSALS_IN_A_ROW = 3
+#: Senders and domains that are kept; beyond it the oldest is forgotten, and found again by its next refusals.
+MOST_KEPT = 1000
+
+#: Codes that say of the sender himself that he may not: 5.7.60 and 5.2.252 (Exchange's SendAsDenied).
+UNMISTAKABLE = frozenset({"5.7.60", "5.2.252"})
+_SENDAS_DENIED = re.compile(r"send ?as ?denied", re.IGNORECASE)
+_WORDS_OF_DOMAIN = re.compile(r"\bdomain\b", re.IGNORECASE)
+
+_log = get("relay")
+
+
+@dataclass(frozen=True, slots=True)
+class PausedSender:
+    """What operators see of a sender that a relay refuses."""
+
+    relay: str
+    sender: str
+    """An address, or ``@domain``."""
+    reason: str
+    since: float
+    """Unix seconds."""
+    probe_at: float
+    """Unix seconds from which one of its mails may ask again."""
+
+
+@dataclass(slots=True)
+class _Trouble:
+    refused: int = 0
+    senders: set[str] = field(default_factory=set)
+    cool_down: float = FIRST_COOL_DOWN_S
+    paused: PausedSender | None = None
+    probe_at: float = 0.0
+
+
+class SenderPauses:
+    """One relay's; lives in the engine's loop, `paused` is for any thread."""
+
+    def __init__(self, relay: str, clock: Callable[[], float]) -> None:
+        self.paused: tuple[PausedSender, ...] = ()
+        self._relay = relay
+        self._clock = clock
+        self._troubles: dict[str, _Trouble] = {}
+
+    def admits(self, sender: str) -> Paused | None:
+        """None: a mail of this sender may leave, as a probe when the sender is paused."""
+        if not self.paused:
+            return None
+        for name in (sender, _domain(sender)):
+            trouble = self._troubles.get(name)
+            if trouble is None or trouble.paused is None:
+                continue
+            now = self._clock()
+            if now < trouble.probe_at:
+                return Paused(self._relay, trouble.probe_at - now, trouble.paused.reason, down=False, sender=name)
+            trouble.probe_at = now + PROBE_LOOK_S
+        return None
+
+    def ended(self, sender: str, transaction: Transaction) -> None:
+        """A transaction ended."""
+        if isinstance(transaction, Accepted):
+            if self._troubles:
+                self._forget(sender)
+        elif isinstance(transaction, Rejected) and classify(transaction) is ReplyClass.SENDER_REFUSED:
+            self._refused(sender, transaction)
+
+    def _refused(self, sender: str, rejected: Rejected) -> None:
+        of_sender, of_domain = self._trouble(sender), self._trouble(_domain(sender))
+        of_sender.refused += 1
+        of_domain.refused += 1
+        if len(of_domain.senders) < REFUSALS_IN_A_ROW:
+            of_domain.senders.add(sender)
+        about_domain = _WORDS_OF_DOMAIN.search(rejected.text) is not None and not _is_unmistakable(rejected)
+        if len(of_domain.senders) >= REFUSALS_IN_A_ROW or (about_domain and of_domain.refused >= REFUSALS_IN_A_ROW):
+            self._pause(_domain(sender), of_domain, rejected)
+        elif not about_domain and (of_sender.refused >= REFUSALS_IN_A_ROW or _is_unmistakable(rejected)):
+            self._pause(sender, of_sender, rejected)
+
+    def _trouble(self, name: str) -> _Trouble:
+        if name not in self._troubles and len(self._troubles) >= MOST_KEPT:
+            self._drop(next(iter(self._troubles)))
+        return self._troubles.setdefault(name, _Trouble())
+
+    def _pause(self, name: str, trouble: _Trouble, rejected: Rejected) -> None:
+        now, before = self._clock(), trouble.paused
+        if before is not None and now < before.probe_at:
+            return  # it was under way when the sender was paused
+        trouble.cool_down = FIRST_COOL_DOWN_S if before is None else min(2 * trouble.cool_down, LONGEST_COOL_DOWN_S)
+        trouble.probe_at = now + trouble.cool_down
+        reason = f"{rejected.phase}: {rejected.code} {rejected.text}"
+        since = now if before is None else before.since
+        trouble.paused = PausedSender(self._relay, name, reason, since, trouble.probe_at)
+        self._show()
+        if before is None:
+            about = {"relay": self._relay, "sender": name, "reason": reason, "probe_in_s": trouble.cool_down}
+            wide(_log, "sender.paused", level=logging.WARNING, **about)
+
+    def _forget(self, sender: str) -> None:
+        for name in (sender, _domain(sender)):
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        trouble = self._troubles.pop(name, None)
+        if trouble is None or trouble.paused is None:
+            return
+        self._show()
+        paused_s = round(self._clock() - trouble.paused.since, 1)
+        wide(_log, "sender.resumed", relay=self._relay, sender=name, paused_s=paused_s)
+
+    def _show(self) -> None:
+        self.paused = tuple(one.paused for one in self._troubles.values() if one.paused is not None)
+
+
+def _domain(sender: str) -> str:
+    return "@" + sender.rpartition("@")[2].lower()
+
+
+def _is_unmistakable(rejected: Rejected) -> bool:
+    return enhanced_code(rejected) in UNMISTAKABLE or _SENDAS_DENIED.search(rejected.text) is not None
