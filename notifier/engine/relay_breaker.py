@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.smtp import Mail
 from notifier.engine.suspicion import Suspicion
-from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
+from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from notifier.logs import get, wide
 
 Clock = Callable[[], float]
@@ -36,7 +36,9 @@ PROBE_LOOK_S = 1.0
 PROBE_PATIENCE_S = 5.0
 
 #: Refusals that count against the relay when different mails get them in a row.
-AGAINST_RELAY = frozenset({ReplyClass.CLIENT_REFUSED, ReplyClass.DIALOGUE, ReplyClass.RELAY_ILL})
+AGAINST_RELAY = frozenset({ReplyClass.CLIENT_REFUSED, ReplyClass.DIALOGUE, ReplyClass.RELAY_ILL, ReplyClass.LOGIN})
+#: A login that is asked for before a recipient is named is asked for by every mail; one such answer is enough.
+_BEFORE_RECIPIENT = frozenset({Phase.CONNECT, Phase.AUTH, Phase.MAIL})
 
 _log = get("relay")
 
@@ -135,7 +137,7 @@ class RelayBreaker:
 
     def _refused(self, mail: Mail, rejected: Rejected) -> None:
         meaning = classify(rejected)
-        if meaning is ReplyClass.LOGIN:
+        if meaning is ReplyClass.LOGIN and rejected.phase in _BEFORE_RECIPIENT:
             self._open(describe(rejected), FIRST_COOL_DOWN_S)
         elif meaning not in AGAINST_RELAY:
             self._is_at_work(mail, throttles=meaning is ReplyClass.RELAY_RATE)

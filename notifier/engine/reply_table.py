@@ -18,6 +18,7 @@ from notifier.engine.transaction import Phase
 
 _EVERY = frozenset(Phase)
 _CONNECT, _AUTH = frozenset({Phase.CONNECT}), frozenset({Phase.AUTH})
+_BEFORE = _CONNECT | _AUTH
 _MAIL, _RCPT = frozenset({Phase.MAIL}), frozenset({Phase.RCPT})
 _CONTENT = frozenset({Phase.DATA, Phase.DOT})
 _RECIPIENT = _RCPT | _CONTENT
@@ -58,75 +59,81 @@ def _code(*subjects: str) -> re.Pattern[str]:
     return re.compile("|".join(s.replace(".", r"\.").replace("x", r"\d").replace("*", r"\d+") for s in subjects))
 
 
-_NO_CODE = _code("")
-
 TABLE = (
     # Before any mail is named the phase settles it.
     Row(ReplyClass.LOGIN, codes=_LOGIN),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
+    Row(ReplyClass.RELAY_RATE, _BEFORE, words=say.CLEARLY_RATE),
     Row(ReplyClass.LOGIN, _AUTH, _FOR_GOOD),
+    Row(ReplyClass.LOGIN, _AUTH, words=say.LOGIN_ATTEMPTS),
     Row(ReplyClass.RELAY_ILL, _AUTH),
-    Row(ReplyClass.RELAY_RATE, _CONNECT, _FOR_NOW, words=say.CLEARLY_RATE),
+    Row(ReplyClass.DIALOGUE, _CONNECT, _COMMAND),
+    Row(ReplyClass.DIALOGUE, _CONNECT, words=say.PROTOCOL),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.CLIENT),
+    Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.NO_REVERSE_NAME),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.LISTED),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, _FOR_GOOD),
+    Row(ReplyClass.GREYLISTED, _CONNECT, words=say.GREYLIST),
     Row(ReplyClass.RELAY_ILL, _CONNECT),
-    # The size and form of this mail (RFC 1870, RFC 6531), also where MAIL is told already.
-    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, _code("3.4", "2.3", "6.*")),
-    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, words=say.TOO_LARGE),
     # This connection has had its share.
     Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
+    Row(ReplyClass.USED_UP, _MAIL, {421}, words=say.TIMEOUT),
+    Row(ReplyClass.DOMAIN_RATE, _RCPT, {452}, _code("5.3"), say.RATE_LIMIT),
     Row(ReplyClass.USED_UP, _ADDRESSES, {452}, _code("5.3")),
     Row(ReplyClass.GREYLISTED, _ENVELOPE, _FOR_NOW, words=say.GREYLIST),
-    # A recipient who takes mail of some only (Exchange's groups), or gets too much: nobody else's matter.
+    # A mailbox that is full or gets too much, or whose server must be asked first: this recipient, for now.
+    Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.SUBMISSION),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, subject=_code("2.2", "2.121", "2.122")),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.UNVERIFIED_RECIPIENT),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.LOOP),
+    # 552 without a code of its own is to be read as 452 (RFC 5321 §4.5.3.1.10).
+    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, _code("3.4", "2.3", "6.*")),
+    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, words=say.TOO_LARGE),
+    Row(ReplyClass.NOT_NOW, _RCPT, {552}, _code("", "5.3")),
+    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FOR_GOOD, _code("4.6"), say.LOOP),
+    # A recipient who takes mail of some only, such as Exchange's groups: nobody else's matter.
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, _code("7.12x", "7.13x")),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, words=say.CLOSED_RECIPIENT),
-    Row(ReplyClass.NOT_NOW, _RECIPIENT, subject=_code("2.121", "2.122")),
-    Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
-    # Codes of providers for rates, senders and hosts (Google 7.28, 4.5; Microsoft 7.500, 7.6xx, 7.705, 1.90, 2.252).
-    Row(ReplyClass.RELAY_RATE, _MAIL, subject=_code("7.28", "7.65x", "7.500", "4.5", "7.705", "1.90")),
-    Row(ReplyClass.RELAY_RATE, _RECIPIENT, subject=_code("4.5", "7.705", "1.90")),
-    Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, _FOR_NOW, _code("7.28", "7.65x", "7.500")),
+    # Codes of providers for rates, senders and hosts (Google 7.28, 4.5; Microsoft 1.90, 2.252, 7.5xx, 7.6xx, 7.7xx).
+    Row(ReplyClass.RELAY_RATE, _ENVELOPE, _FOR_GOOD, _code("4.5", "7.705", "1.90")),
+    Row(ReplyClass.RELAY_RATE, _MAIL, subject=_code("7.28", "7.65x", "7.500", "7.508")),
+    Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, subject=_code("7.28", "7.65x", "7.500", "7.508")),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, subject=_code("1.7", "1.8")),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.60", "2.252", "7.501", "7.502", "7.503", "7.750")),
-    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.25", "7.54", "7.60x", "7.61x", "7.62x", "7.63x")),
-    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, subject=_code("7.25", "7.64", "7.64x", "7.511", "7.708")),
+    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.54", "7.60x", "7.61x", "7.62x", "7.63x", "7.64x")),
+    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, subject=_code("7.25", "7.64", "7.511", "7.708")),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, _code("1.*")),
     # SPF, DKIM and DMARC are judged by the recipient's side: another recipient may well take mail of this sender, so it
     # is this mail, and neither its sender nor the relay, that ends here.
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, _code("7.2x", "7.509", "7.515")),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, words=say.SENDER_AUTHENTICATION),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.SENDER_AUTHENTICATION),
     Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FOR_GOOD, words=say.BAD_CONTENT),
     # Words about us: a rate, our host, the sender, our login. They are told at any step after MAIL, because many
     # servers delay their refusals until a recipient is named.
-    Row(ReplyClass.RELAY_RATE, _MAIL, _FOR_NOW, words=say.CLEARLY_RATE),
-    Row(ReplyClass.RELAY_RATE, _RECIPIENT, _FOR_NOW, words=say.CLEARLY_RATE, and_words=say.OURS),
-    Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, _FOR_NOW, words=say.CLEARLY_RATE),
+    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.NO_REVERSE_NAME),
+    Row(ReplyClass.RELAY_RATE, _MAIL, words=say.CLEARLY_RATE),
+    Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.OURS),
+    Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
     Row(ReplyClass.LOGIN, _ADDRESSES, {503}, words=say.LOG_IN_FIRST),
-    Row(ReplyClass.DIALOGUE, _ENVELOPE, _COMMAND, words=say.SAY_HELLO),
+    Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),
+    Row(ReplyClass.DIALOGUE, _ADDRESSES, _FOR_GOOD, words=say.PROTOCOL),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.CLIENT),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, words=say.SENDER),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.LISTED),
     Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
-    # Commands and parameters (RFC 5321 §4.2.2); an address of bad form is one recipient's.
+    # Commands and parameters (RFC 5321 §4.2.2) settle nothing about a recipient; the form of his address is his.
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, _code("1.*")),
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, words=say.OF_RECIPIENT),
     Row(ReplyClass.DIALOGUE, codes=_COMMAND),
-    # Mailboxes that are full, and 552 for too many recipients, which is to be read as 452 (RFC 5321 §4.5.3.1.10).
-    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, _code("2.2")),
-    Row(ReplyClass.NOT_NOW, _RCPT, {552}, _code("", "5.3", "2.2")),
-    Row(ReplyClass.RELAY_RATE, _MAIL, _FOR_GOOD, words=say.CLEARLY_RATE),
-    Row(ReplyClass.RELAY_RATE, _RECIPIENT, _FOR_GOOD, words=say.CLEARLY_RATE, and_words=say.OURS),
-    Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, _FOR_GOOD, words=say.CLEARLY_RATE),
-    Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_NOW, _code("3.*")),
-    Row(ReplyClass.NOT_NOW, _RCPT, _FOR_GOOD, _code("2.2")),
-    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FOR_GOOD, _code("2.2")),
-    Row(ReplyClass.NOT_NOW, _RCPT, words=say.FULL),
-    Row(ReplyClass.NOT_NOW, _CONTENT, _FOR_NOW, words=say.FULL),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _ANY, _code("", "[0-6].*"), say.FULL),
     # For now.
     Row(ReplyClass.GREYLISTED, _RECIPIENT, _FOR_NOW, words=say.SECOND_TRY),
     Row(ReplyClass.RELAY_RATE, _MAIL, _FOR_NOW, words=say.RATE),
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, _FOR_NOW, words=say.RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, _FOR_NOW, words=say.RATE),
+    Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_NOW, _code("3.*", "4.5")),
     Row(ReplyClass.RELAY_ILL, codes={421}),
     Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_NOW, words=say.SERVICE_AWAY),
     Row(ReplyClass.GREYLISTED, _RECIPIENT, {450, 451}, _code("7.1")),
@@ -143,6 +150,6 @@ TABLE = (
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, words=say.SLEEPING),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, words=say.POLICY),
     Row(ReplyClass.NO_MAILBOX, _RECIPIENT, subject=_code("1.1", "1.2", "1.3", "1.6", "1.10")),
-    Row(ReplyClass.NO_MAILBOX, _RECIPIENT, subject=_NO_CODE, words=say.INVALID_RECIPIENT),
+    Row(ReplyClass.NO_MAILBOX, _RECIPIENT, subject=_code("", "0.0", "1.0", "5.0"), words=say.INVALID_RECIPIENT),
     Row(ReplyClass.MAIL_REFUSED),
 )

@@ -26,19 +26,20 @@ TOO_LARGE = _words(
 )
 TOO_MANY_CONNECTIONS = _words(
     r"too many (?:(?:concurrent|simultaneous|open|active|parallel|new|smtp|tls|incoming|established) )*"
-    r"(?:connections?|sessions?)",
+    r"(?:connections?|sessions?)|too many connected clients|ports are busy",
     r"\bconnections? (?:rate|limit|frequency|frequence|count|quota)",
     r"(?:concurrent|simultaneous|parallel) (?:smtp )?(?:connection|session|thread)s?",
-    r"connections? .{0,60}(?:exceed|too (?:frequent|many))",
+    r"connections? (?:\w+ ){0,3}(?:exceed|too (?:frequent|many))",
     r"thread limit exceeded",
     r"(?:exceed\w*|maximum|max|number of) (?:\w+ ){0,3}connections",
 )
 CONNECTION_USED_UP = _words(
     r"too many (?:messages|mails|e-?mails|transactions|recipients)(?: sent)? (?:in|on|per|for|during|over) "
     r"(?:(?:this|one|a|the|single|same|current|smtp) )*(?:connection|session)",
-    r"(?:messages?|mails?|transactions?|recipients?) (?:allowed )?(?:per|for this|in this|on this) "
+    r"(?:messages?|mails?|transactions?|recipients?) (?:count |allowed )?(?:per|for this|in this|on this) "
     r"(?:smtp )?(?:connection|session)",
     r"too many (?:\w+ )?(?:errors|bad commands|unrecognized|syntax|non-?mail commands|junk commands)",
+    r"too many (?:invalid|bad|unknown) (?:addresses|recipients|users)|connection expired|try reconnecting",
 )
 GREYLIST = _words(r"gr[ea]y[- ]?list")
 SECOND_TRY = _words(
@@ -49,6 +50,7 @@ SECOND_TRY = _words(
     r"first (?:time|attempt|contact)",
     r"(?:try again|retry) (?:in|after) \d",
 )
+TIMEOUT = _words(r"\btime-?out\b|timed out")
 LATER = _words(r"\blater\b|try again|\bretry\b|moment|minutes|seconds")
 LOG_IN_FIRST = _words(
     r"auth(?:entication|orization)?(?: is)? (?:required|needed|first)",
@@ -57,50 +59,67 @@ LOG_IN_FIRST = _words(
     r"log ?in first|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
     r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)",
 )
-SENDER_AUTHENTICATION = _words(r"\b(?:spf|dkim|dmarc|arc)\b|sender ?id\b|unauthenticated (?:e-?mail|mail|sender)")
+LOGIN_ATTEMPTS = _words(r"too many (?:\w+ )?(?:log-?in|auth)")
+#: What the recipient's side thinks of the sender's domain.
+SENDER_AUTHENTICATION = _words(
+    r"\b(?:spf|dkim|dmarc|arc)\b|sender ?id\b|unauthenticated (?:e-?mail|mail|sender)",
+    r"reputation of (?:\w+ ){0,2}domain|domain.{0,20} reputation",
+)
 CLOSED_RECIPIENT = _words(
     r"resolver\.",
     r"(?:send|sending|mail|post|posting|messages?|write) to (?:this|the|that|these) "
     r"(?:recipient|user|group|list|mailbox|address|distribution|alias)",
-    r"recipient'?s? .{0,40}(?:allow|white|accept|approved|safe|block|black|suppress|preference)",
-    r"only accepts? (?:mail|messages|e-?mail)",
+    r"by (?:the |this )?recipient\b|by (?:the|this) (?:user|addressee)\b",
+    r"recipient'?s? (?!address rejected).{0,40}(?:allow|white|accept|approved|safe|block|black|suppress|preference)",
+    r"only accepts? (?:mail|messages|e-?mail)|blocked senders",
     r"\brestricted (?:recipient|to)|recipient .{0,30}(?:unsubscribed|opted)|suppression list",
 )
 BUSY_RECIPIENT = _words(
+    r"recipient (?:has )?exceed|recipient .{0,30}rate limit",
     r"receiv\w+ (?:mail|messages?|e-?mail) (?:at a rate|too (?:quickly|fast|many|much))",
     r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
     r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
 )
+UNVERIFIED_RECIPIENT = _words(r"verify (?:the )?recipient|address verification|rejected: unverified address")
+LOOP = _words(r"\bloop|\bhops\b|received header")
 BAD_CONTENT = _words(
     r"surbl|uribl",
     r"(?:black ?listed|blocked|listed|bad|malicious|suspicious|dangerous) (?:urls?|uris?|links?|domains? in)",
     r"\b(?:urls?|uris?|links?) (?:in|found|contained|listed|black|block)",
     r"\bvirus|malware|phish|trojan|infected|attachment|executable",
-    r"(?:message|body|content|header)\w* (?:contains?|content)",
+    r"(?:message|body|content|header)\w* (?:contains?|content)|\b(?:phrases?|keywords?|words?|subject)\b",
+    r"(?:message|mail|content|attachment|url|link)s?\b.{0,20} reputation",
 )
 SAY_HELLO = _words(
-    r"(?:send|say|says|issue|need|requires?|expects?|with|missing|without) (?:a |an )?(?:helo|ehlo|hello)",
+    r"(?:send|say|says|use|issue|need|requires?|expects?|with|missing|without) (?:a |an )?(?:helo|ehlo|hello)",
+    r"(?:helo|ehlo)(?:/(?:helo|ehlo))? (?:first|needed|required|before)",
 )
+PROTOCOL = _words(
+    r"synchroni[sz]ation|protocol (?:violation|error)|syntax error|violates rfc|command line too long|talk too soon",
+    r"bad sequence",
+)
+NO_REVERSE_NAME = _words(r"reverse (?:dns|lookup|ptr|hostname|resol)|\brdns\b|\bptr\b|name lookup failed")
 #: Who we are: our address, our name, our right to use this server.
 CLIENT = _words(
     r"relay(?:ing)? (?:\w+ )?(?:is )?(?:denied|not|prohibited|refused|rejected|disabled|forbidden|attempt)",
     r"(?:\bnot|\bno|cannot|can't|unable|won't|refuse|never|disallowed|n't) (?:\w+ ){0,3}relay",
-    r"rcpthosts|open relay",
+    r"rcpthosts|(?:open|insecure) (?:mail )?relay|as a relay",
     r"\b(?:helo|ehlo)\b",
     r"client (?:host|address|network|name|ip)\b",
     r"(?:cannot find|unknown|no|bad|invalid|missing|resolve|mismatch\w*|match) (?:\w+ ){0,3}(?:hostname|rdns|ptr)\b",
-    r"reverse (?:dns|lookup|ptr|hostname|resol)|\brdns\b|\bptr\b",
     r"your (?:\w+ )?(?:ip|server|host|hostname|mta|mail ?server|network)\b(?! admin)",
     r"\bip (?:address )?you(?:'re| are) using",
-    r"(?:sending|sender|client|source|connecting|remote|originating|this) (?:ip|host|mta|(?:mail )?server)\b",
+    r"(?:sending|sender|source|connecting|remote|originating|this) ip\b",
+    r"(?:sending|connecting|originating) (?:host|mta|(?:mail )?server)\b",
     r"\bip(?: address)?\b.{0,60}(?:block|black|banned|reject|not allowed|denied|listed|restricted|prohibited|"
     r"unauthori)",
-    r"(?:banned|blocked|bad|unauthori[sz]ed|blacklisted|listed|dynamic|residential|dial-?up) (?:\w+ )?"
+    r"(?:banned|blocked|unauthori[sz]ed|blacklisted|dynamic|residential|dial-?up) (?:\w+ )?"
     r"(?:ip|host|server|network)\b",
     r"\[?\d+\.\d+\.\d+\.\d+\]?\)? .{0,60}(?:blocked|black ?listed|refused|banned|listed)",
     r"(?:access|connections?|mail|service) (?:is |are )?(?:not accepted|denied|refused|rejected|blocked) "
     r"(?:from|for|by) (?:\w+ )?(?:ip|host|your|\[?\d)",
-    r"traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our))",
+    r"permanently deferred|traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
+    r"(?:mail )?(?:server|relay|service|system))",
 )
 #: Lists of addresses that send what nobody wants; after the words that say whose address it is.
 LISTED = _words(
@@ -112,17 +131,17 @@ LISTED = _words(
 )
 SENDER = _words(
     r"sender verif\w+",
-    r"sender (?:address |domain |e-?mail )?(?:\w+ )?(?:rejected|denied|refused|blocked|not allowed|not permitted|"
+    r"senders? (?:address |domain |e-?mail )?(?:\w+ )?(?:rejected|denied|refused|blocked|not allowed|not permitted|"
     r"unverified|not verified)",
     _SENDER + r"\b.{0,60}(?:not (?:authori[sz]ed|allowed|permitted|verified|owned|valid|exist|accepted|match|"
     r"registered|found|the same)|must |mismatch|does ?n.t (?:exist|match|conform)|cannot be|unverified|invalid|unknown|"
-    r"suspended|banned|rejected|denied|refused|\bbad|black ?list|block)",
+    r"suspended|banned|rejected|denied|refused|\bbad|listed|black ?list|block)",
     r"send ?as ?denied|permissions? to send",
     r"(?:\bnot|n't) (?:\w+ )?(?:allowed|permitted|authori[sz]ed|able) to send (?:mail |e-?mail |messages? )?"
     r"(?:as|from|on behalf|using)",
     r"(?:can ?not|may not) send (?:as|from|on behalf)|badmailfrom",
     r"(?:banned|bad|invalid|unknown|unverified|unauthori[sz]ed|suspended|blocked|black ?listed) sender",
-    r"address is not verified|identit(?:y|ies) failed|unregistered domain|unverified (?:domain|address)",
+    r"address is not verified|identit(?:y|ies) failed|(?:unregistered|unverified|unconfigured) (?:sending )?domain",
     r"domain .{0,60}(?:not verified|unverified|not allowed to send|not registered|not configured)",
     r"(?:must|should) (?:be )?(?:the same as|equal|match) .{0,40}(?:auth|login|user)",
     r"mail ?from .{0,40}(?:account|conform)|domain of sender",
@@ -139,26 +158,30 @@ RATE = _words(
     r"\b(?:sending|message|mail|messages|recipients?) (?:quota|limit)s?\b",
     r"(?:exceed|reach)\w*.{0,50}\b(?:limit|quota|maximum|threshold|allowance|number of (?:messages|recipients|mails))",
     r"(?:limit|quota|threshold|maximum)\b.{0,40}(?:exceed|reached)",
-    r"frequen(?:cy|tly)|slow(?:ing)? down|\bvolume\b|unusual traffic|user complaints",
+    r"messaging limits|frequen(?:cy|tly)|slow(?:ing)? down|\bvolume\b|unusual traffic|user complaints",
 )
 #: Rates so clearly said that neither a code for good nor talk of our address makes it something else.
 CLEARLY_RATE = _words(
-    r"rate[- ]?limit|throttl|sending rate|unusual rate",
-    r"too (?:many|much|fast|frequent) (?:\w+ ){0,2}(?:mails?|messages|e-?mails?|recipients|requests|send)",
+    r"rate[- ]?limit|throttl|sending rate|unusual rate|unusual sending activity|submission ?quota|credits exceeded",
+    r"too? (?:many|much|fast|frequent) (?:\w+ ){0,2}(?:mails?|messages|e-?mails?|recipients|requests|send)",
     r"\b(?:send|sending|daily|hourly|monthly|relay\w*|credits?|outgoing|outbound)[\w ]{0,30}(?:quota|limit)s?\b"
     r".{0,40}(?:exceed|reach)",
+    r"reached your .{0,20}quota",
     r"(?:exceed|reach)\w*[\w ']{0,40}\b(?:send|sending|daily|hourly|monthly|outgoing|outbound|messages|e-?mails|"
     r"per (?:hour|day|minute))\b",
     r"max(?:imum)? (?:defers|emails|messages)[\w ]{0,40}(?:per|exceed)|frequency (?:limit|exceed)",
 )
+RATE_LIMIT = _words(r"rate[- ]?limit|throttl")
+SUBMISSION = _words(r"submission ?quota")
 #: A rate of ours at the relay, also where it is told about a recipient.
 OURS = _words(
     r"\b(?:send|sending|submission|outgoing|outbound|relay|relaying|credits?|plan|account|smtp|hourly|daily|monthly)\b"
     r"[\w ]{0,40}\b(?:quota|limits?|rate|threshold)\b",
     r"\b(?:quota|limit|rate|threshold)\b[\w ]{0,30}\b(?:send|sending|for your|of your)\b",
-    r"\b(?:from|by) you\b|\byour (?:\w+ )?(?:account|rate|quota|limit|plan|ip|server|host|domain|sending)",
+    r"\b(?:from|by) you\b|\byou are sending",
+    r"\byour (?:\w+ )?(?:account|rate|quota|limit|plan|ip|server|host|domain|sending)",
     r"from (?:\[|ip |host )?\d+\.\d+\.\d+\.\d+|throttling failure|\btenant\b|this client",
-    r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached|sent\b|sending)",
+    r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached)|submission ?quota|sending activity",
 )
 PASSING = _words(
     r"temporar|try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
@@ -190,6 +213,7 @@ INVALID_RECIPIENT = _words(
 )
 OF_RECIPIENT = _words(r"\brecipient|\brcpt\b|destination (?:address|mailbox)|mailbox (?:name|syntax)|address syntax")
 SERVICE_AWAY = _words(
+    r"mail system full|filters? (?:\w+ )?unavailable|space shortage|spool file|agent busy|failed to be replicated",
     r"service (?:is )?(?:currently |temporarily )*(?:not available|unavailable)|(?:shutting|going) down",
     r"out of (?:memory|resources)|insufficient system|internal (?:server )?error|server (?:configuration|error)",
     r"queue file write|content filter|temporary lookup failure|load (?:average )?(?:is )?too high|system load",

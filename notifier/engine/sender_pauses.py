@@ -12,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from notifier.engine.replies import ReplyClass, classify, enhanced_code
-from notifier.engine.transaction import Accepted, Paused, Rejected, Transaction
+from notifier.engine.smtp import Mail
+from notifier.engine.transaction import Accepted, Paused, Phase, Rejected, Transaction
 from notifier.logs import get, wide
 
 FIRST_COOL_DOWN_S = 5.0
 LONGEST_COOL_DOWN_S = 300.0
 #: Seconds after which another mail probes, while one is under way.
 PROBE_LOOK_S = 1.0
-#: Refusals in a row before a sender is paused, and different senders of a domain before the domain is.
+#: Refusals in a row before a sender is paused, and different senders of a domain before the domain is. What is told
+#: when a recipient is named may be this recipient's server's opinion: then so many different domains have to say so.
 REFUSALS_IN_A_ROW = 3
 #: Senders and domains that are kept; beyond it the oldest is forgotten, and found again by its next refusals.
 MOST_KEPT = 1000
@@ -48,11 +50,29 @@ class PausedSender:
 
 @dataclass(slots=True)
 class _Trouble:
-    refused: int = 0
+    """Of one sender, or of one domain."""
+
+    at_mail: int = 0
+    """Refusals in a row before a recipient was named."""
+    recipients: set[str] = field(default_factory=set)
+    """Domains whose mails were refused."""
     senders: set[str] = field(default_factory=set)
+    """Addresses that were refused."""
     cool_down: float = FIRST_COOL_DOWN_S
     paused: PausedSender | None = None
     probe_at: float = 0.0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is refused whoever the recipient is."""
+        return max(self.at_mail, len(self.recipients)) >= REFUSALS_IN_A_ROW
+
+    def note(self, mail: Mail, rejected: Rejected) -> None:
+        """One more refusal."""
+        self.at_mail += rejected.phase is Phase.MAIL
+        for seen, name in ((self.recipients, _domain(mail.recipient)), (self.senders, mail.sender)):
+            if len(seen) < REFUSALS_IN_A_ROW:
+                seen.add(name)
 
 
 class SenderPauses:
@@ -78,24 +98,24 @@ class SenderPauses:
             trouble.probe_at = now + PROBE_LOOK_S
         return None
 
-    def ended(self, sender: str, transaction: Transaction) -> None:
+    def ended(self, mail: Mail, transaction: Transaction) -> None:
         """A transaction ended."""
         if isinstance(transaction, Accepted):
             if self._troubles:
-                self._forget(sender)
+                self._forget(mail.sender)
         elif isinstance(transaction, Rejected) and classify(transaction) is ReplyClass.SENDER_REFUSED:
-            self._refused(sender, transaction)
+            self._refused(mail, transaction)
 
-    def _refused(self, sender: str, rejected: Rejected) -> None:
-        of_sender, of_domain = self._trouble(sender), self._trouble(_domain(sender))
-        of_sender.refused += 1
-        of_domain.refused += 1
-        if len(of_domain.senders) < REFUSALS_IN_A_ROW:
-            of_domain.senders.add(sender)
-        about_domain = _WORDS_OF_DOMAIN.search(rejected.text) is not None and not _is_unmistakable(rejected)
-        if len(of_domain.senders) >= REFUSALS_IN_A_ROW or (about_domain and of_domain.refused >= REFUSALS_IN_A_ROW):
-            self._pause(_domain(sender), of_domain, rejected)
-        elif not about_domain and (of_sender.refused >= REFUSALS_IN_A_ROW or _is_unmistakable(rejected)):
+    def _refused(self, mail: Mail, rejected: Rejected) -> None:
+        sender, domain = mail.sender, _domain(mail.sender)
+        of_sender, of_domain = self._trouble(sender), self._trouble(domain)
+        of_sender.note(mail, rejected)
+        of_domain.note(mail, rejected)
+        unmistakable = _is_unmistakable(rejected)
+        about_domain = not unmistakable and _WORDS_OF_DOMAIN.search(rejected.text) is not None
+        if of_domain.is_clear and (about_domain or len(of_domain.senders) >= REFUSALS_IN_A_ROW):
+            self._pause(domain, of_domain, rejected)
+        elif unmistakable or (of_sender.is_clear and not about_domain):
             self._pause(sender, of_sender, rejected)
 
     def _trouble(self, name: str) -> _Trouble:
@@ -133,8 +153,8 @@ class SenderPauses:
         self.paused = tuple(one.paused for one in self._troubles.values() if one.paused is not None)
 
 
-def _domain(sender: str) -> str:
-    return "@" + sender.rpartition("@")[2].lower()
+def _domain(address: str) -> str:
+    return "@" + address.rpartition("@")[2].lower()
 
 
 def _is_unmistakable(rejected: Rejected) -> bool:

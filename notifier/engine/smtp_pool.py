@@ -83,7 +83,7 @@ class SmtpPool:
     def ended(self, mail: Mail, transaction: Transaction) -> None:
         """A transaction ended: what it says about the relay and about the sender."""
         self.breaker.ended(mail, transaction)
-        self.senders.ended(mail.sender, transaction)
+        self.senders.ended(mail, transaction)
 
     def lends_on(self, connection: Connection) -> bool:
         """Whether the one who has it may carry one more mail than the present one with it."""

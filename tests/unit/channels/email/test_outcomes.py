@@ -66,6 +66,7 @@ def meaning(outcome: Outcome) -> str:
         (MAIL, 452, "4.3.1 disk full", LATER, "smtp_452_4.3.1"),
         (DATA, 450, "", LATER, "smtp_450"),
         (RCPT, 552, "5.2.2 mailbox full", LATER, "smtp_552_5.2.2"),
+        (DOT, 552, "5.2.2 mailbox full", LATER, "smtp_552_5.2.2"),
         (RCPT, 552, "too many recipients", LATER, "smtp_552"),
         (RCPT, 501, "5.1.3 Bad recipient address syntax", LATER, "smtp_501_5.1.3"),
         # greylisted: this mail, after some minutes
@@ -87,7 +88,6 @@ def meaning(outcome: Outcome) -> str:
         (RCPT, 550, "5.2.1 disabled", NEVER, "smtp_550_5.2.1"),
         (RCPT, 550, "5.1.1 account inactive", NEVER, "smtp_550_5.1.1"),
         (RCPT, 550, "5.1.100 is no 5.1.10", NEVER, "smtp_550_5.1.100"),
-        (DOT, 552, "5.2.2 mailbox full", NEVER, "smtp_552_5.2.2"),
         (MAIL, 552, "5.3.4 too big", NEVER, "smtp_552_5.3.4"),
         (RCPT, 552, "5.3.4 Message too big for this mailbox", NEVER, "smtp_552_5.3.4"),
         (RCPT, 552, "5.2.3 longer than the mailbox takes", NEVER, "smtp_552_5.2.3"),
