@@ -30,6 +30,7 @@ _ANY, _FOR_NOW, _FOR_GOOD = range(400, 600), range(400, 500), range(500, 600)
 _LOGIN = frozenset({530, 534, 535, 538})
 #: Basic codes about a command or a parameter; they never settle anything about a recipient.
 _COMMAND = frozenset({*range(500, 505), 555})
+_FINAL = frozenset(_FOR_GOOD) - _COMMAND
 
 
 class Row(NamedTuple):
@@ -64,6 +65,7 @@ TABLE = (
     Row(ReplyClass.LOGIN, codes=_LOGIN),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
     Row(ReplyClass.RELAY_RATE, _BEFORE, words=say.CLEARLY_RATE),
+    Row(ReplyClass.DIALOGUE, _AUTH, _COMMAND),
     Row(ReplyClass.LOGIN, _AUTH, _FOR_GOOD),
     Row(ReplyClass.LOGIN, _AUTH, words=say.LOGIN_ATTEMPTS),
     Row(ReplyClass.RELAY_ILL, _AUTH),
@@ -74,6 +76,7 @@ TABLE = (
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.LISTED),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, _FOR_GOOD),
     Row(ReplyClass.GREYLISTED, _CONNECT, words=say.GREYLIST),
+    Row(ReplyClass.GREYLISTED, _CONNECT, {450, 451}, _code("7.1")),
     Row(ReplyClass.RELAY_ILL, _CONNECT),
     # This connection has had its share.
     Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
@@ -87,14 +90,15 @@ TABLE = (
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.UNVERIFIED_RECIPIENT),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.LOOP),
+    # This mail's size and form (RFC 1870, RFC 6531), also where MAIL is told already, and mails that go round.
     # 552 without a code of its own is to be read as 452 (RFC 5321 §4.5.3.1.10).
-    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, _code("3.4", "2.3", "6.*")),
-    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FOR_GOOD, words=say.TOO_LARGE),
+    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FINAL, _code("3.4", "2.3", "6.*")),
+    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, _FINAL, words=say.TOO_LARGE),
     Row(ReplyClass.NOT_NOW, _RCPT, {552}, _code("", "5.3")),
-    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FOR_GOOD, _code("4.6"), say.LOOP),
+    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FINAL, _code("4.6"), say.LOOP),
     # A recipient who takes mail of some only, such as Exchange's groups: nobody else's matter.
-    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, _code("7.12x", "7.13x")),
-    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, words=say.CLOSED_RECIPIENT),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, _code("7.12x", "7.13x")),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, words=say.CLOSED_RECIPIENT),
     # Codes of providers for rates, senders and hosts (Google 7.28, 4.5; Microsoft 1.90, 2.252, 7.5xx, 7.6xx, 7.7xx).
     Row(ReplyClass.RELAY_RATE, _ENVELOPE, _FOR_GOOD, _code("4.5", "7.705", "1.90")),
     Row(ReplyClass.RELAY_RATE, _MAIL, subject=_code("7.28", "7.65x", "7.500", "7.508")),
@@ -106,23 +110,22 @@ TABLE = (
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, _code("1.*")),
     # SPF, DKIM and DMARC are judged by the recipient's side: another recipient may well take mail of this sender, so it
     # is this mail, and neither its sender nor the relay, that ends here.
-    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, _code("7.2x", "7.509", "7.515")),
-    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FOR_GOOD, words=say.SENDER_AUTHENTICATION),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, _code("7.2x", "7.509", "7.515")),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, words=say.SENDER_AUTHENTICATION),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.SENDER_AUTHENTICATION),
-    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FOR_GOOD, words=say.BAD_CONTENT),
+    Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FINAL, words=say.BAD_CONTENT),
     # Words about us: a rate, our host, the sender, our login. They are told at any step after MAIL, because many
     # servers delay their refusals until a recipient is named.
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.NO_REVERSE_NAME),
     Row(ReplyClass.RELAY_RATE, _MAIL, words=say.CLEARLY_RATE),
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
-    Row(ReplyClass.LOGIN, _ADDRESSES, {503}, words=say.LOG_IN_FIRST),
+    Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
     Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),
     Row(ReplyClass.DIALOGUE, _ADDRESSES, _FOR_GOOD, words=say.PROTOCOL),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.CLIENT),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, words=say.SENDER),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.LISTED),
-    Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
     # Commands and parameters (RFC 5321 §4.2.2) settle nothing about a recipient; the form of his address is his.
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, _code("1.*")),
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, words=say.OF_RECIPIENT),

@@ -1,0 +1,148 @@
+"""What a refusal means: every reply of the corpus, and what no reply may bring about."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.channels.email import outcomes
+from notifier.domain.outcome import Deferred, Refused
+from notifier.engine.relay_breaker import AGAINST_RELAY
+from notifier.engine.replies import ReplyClass, classify, enhanced_code, plain_words
+from notifier.engine.transaction import Phase, Rejected
+from tests.corpus.smtp_replies import Row, read
+
+CONNECT, AUTH, MAIL, RCPT, DATA, DOT = (
+    Phase.CONNECT, Phase.AUTH, Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT,
+)  # fmt: skip
+RELAY = "relay.example:25"
+BUSY_MAILBOX = (
+    "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages from being "
+    "delivered. For more information, please visit https://support.google.com/mail/?p=ReceivingRatePerm - gsmtp"
+)
+OURS = {ReplyClass.SENDER_REFUSED, ReplyClass.LOGIN, ReplyClass.CLIENT_REFUSED, ReplyClass.DIALOGUE}
+
+
+def refusal(phase: Phase, reply: str) -> Rejected:
+    code, _, text = reply.partition(" ")
+    return Rejected(RELAY, phase, int(code), text)
+
+
+@pytest.mark.parametrize("row", read(), ids=str)
+def test_each_reply_of_the_corpus_means_what_its_row_says(row: Row) -> None:
+    rejected = row.rejected()
+
+    meaning = classify(rejected)
+
+    assert row.is_right(meaning), f"{meaning}, not {' or '.join(row.classes)}"
+    # And only what says that there is no such mailbox ends all mail to it; what is ours parks nothing
+    outcome = outcomes.classify(rejected)
+    assert (isinstance(outcome, Refused) and outcome.suppress) == (meaning is ReplyClass.NO_MAILBOX)
+    assert isinstance(outcome, Refused) == (meaning in {ReplyClass.NO_MAILBOX, ReplyClass.MAIL_REFUSED})
+    assert (isinstance(outcome, Deferred) and outcome.our_fault) == (meaning in OURS)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.7.1 <user@example.com>: Recipient address rejected: Not in recipient list",
+        "550 5.7.1 No such user!",
+        "550 5.7.1 <user@example.com>: Recipient address rejected: User email address is marked as invalid.",
+        "554 5.7.1 <user@example.com>: Recipient address rejected: Invalid-Recipient.",
+        "554 5.7.1 <user@example.com>: Recipient address rejected: NO-DOMAIN.",
+        "540 5.7.1 <user@example.com>: recipient address rejected: Inactive",
+        "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required",
+        "550 5.7.124 RESOLVER.RST.RestrictedToGroupPermission",
+        "550 5.7.1 Policy rejection on the target address",
+        "554 5.7.1 Spam message rejected; If this is not spam contact abuse",
+        "552 5.7.1 virus [name] detected",
+        "451 4.7.1 Try again later",
+        "451 4.7.1 <user@example.com>: Recipient address rejected: Greylisted for 5 minutes",
+    ],
+)
+@pytest.mark.parametrize("phase", [RCPT, DOT])
+def test_refusals_of_one_recipient_once_paused_the_relay_for_everybody(reply: str, phase: Phase) -> None:
+    assert classify(refusal(phase, reply)) not in AGAINST_RELAY
+
+
+def test_living_mailboxes_that_were_written_to_too_often_were_once_suppressed_for_ever() -> None:
+    outcome = outcomes.classify(Rejected(RELAY, RCPT, 550, BUSY_MAILBOX))
+    assert isinstance(outcome, Deferred)
+
+
+@pytest.mark.parametrize(
+    ("phase", "reply", "meaning"),
+    [
+        # a relay that quotes another server speaks of that server's recipient
+        (DOT, "550 remote server said: 550 5.1.1 user unknown", ReplyClass.NO_MAILBOX),
+        (RCPT, "550 mailbox does not exist on this server", ReplyClass.NO_MAILBOX),
+        # boilerplate blames nobody
+        (DOT, "554 5.7.1 Message refused. Contact your mail server administrator", ReplyClass.MAIL_REFUSED),
+        # the phase settles it
+        (CONNECT, "554 user unknown", ReplyClass.CLIENT_REFUSED),
+        (AUTH, "550 5.1.1 no such user", ReplyClass.LOGIN),
+        (MAIL, "550 5.1.1 no such user", ReplyClass.SENDER_REFUSED),
+        # delayed refusals
+        (RCPT, "550 5.1.8 <a@b.example>: Sender address rejected: Domain not found", ReplyClass.SENDER_REFUSED),
+        (RCPT, "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen", ReplyClass.CLIENT_REFUSED),
+        (DOT, "550 blocked, see https://www.spamhaus.org/query/ip/192.0.2.1", ReplyClass.CLIENT_REFUSED),
+        (RCPT, "503 This mail server requires authentication when sending to a non-local address", ReplyClass.LOGIN),
+        # states that pass, told with a code for good
+        (RCPT, "550 5.1.1 mailbox temporarily unavailable, try again later", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.1.1 <user@example.com> account inactive for now", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.1.1 user is over quota", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.1.1 blocked by policy", ReplyClass.MAIL_REFUSED),
+        # several lines, each with its code
+        (DOT, "421 4.7.28 unusual rate of\n4.7.28 unsolicited mail", ReplyClass.DOMAIN_RATE),
+        (DOT, "550 5.4.5 Daily user sending\n5.4.5 limit exceeded", ReplyClass.RELAY_RATE),
+        # qmail's way to write codes
+        (RCPT, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", ReplyClass.CLIENT_REFUSED),
+        (MAIL, "452 4.5.3 Too many messages in this session", ReplyClass.USED_UP),
+    ],
+)
+def test_words_and_phases_together(phase: Phase, reply: str, meaning: ReplyClass) -> None:
+    assert classify(refusal(phase, reply)) is meaning
+
+
+@given(
+    st.sampled_from([RCPT, DOT]),
+    st.sampled_from(["450 4.2.0", "550 5.7.1", "554"]),
+    st.sampled_from(["no-such-user", "greylisted", "spamhaus", "relay-denied", "rate.limit", "helo", "over.quota"]),
+    st.sampled_from(["<{}@example.com>: not taken", "{}@example.com was not taken", "not taken: <{}@Helo.example>"]),
+)
+def test_a_name_in_an_address_decides_nothing(phase: Phase, code: str, name: str, text: str) -> None:
+    named = refusal(phase, f"{code} {text.format(name)}")
+    plain = refusal(phase, f"{code} {text.format('x')}")
+    assert classify(named) is classify(plain)
+
+
+@given(st.sampled_from(Phase), st.integers(400, 599), st.text(max_size=200))
+def test_every_refusal_has_a_class_and_none_for_now_is_for_good(phase: Phase, code: int, text: str) -> None:
+    meaning = classify(Rejected(RELAY, phase, code, text))
+    if code < 500:
+        assert meaning not in {ReplyClass.NO_MAILBOX, ReplyClass.MAIL_REFUSED}
+    if 500 <= code <= 504 or code == 555:
+        assert meaning not in {ReplyClass.NO_MAILBOX, ReplyClass.MAIL_REFUSED}
+
+
+def test_a_reply_of_ten_thousand_characters_is_judged_by_its_begin() -> None:
+    long = Rejected(RELAY, RCPT, 550, "5.1.1 no such user " + "relay access denied " * 500)
+    assert classify(long) is classify(Rejected(RELAY, RCPT, 550, long.text[:2000]))
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "enhanced"),
+    [
+        (550, "5.1.1 no", "5.1.1"),
+        (550, "sorry, no mailbox here by that name. (#5.1.1)", "5.1.1"),
+        (550, "#5.1.0 Address rejected.", "5.1.0"),
+        (550, "4.7.1 greylisted", ""),
+        (550, "from 5.1.1.20", ""),
+        (550, "version 5.1.1 of something", ""),
+    ],
+)
+def test_the_enhanced_code_stands_at_the_begin_or_behind_a_hash(code: int, text: str, enhanced: str) -> None:
+    assert enhanced_code(Rejected(RELAY, RCPT, code, text)) == enhanced
+
+
+def test_words_are_looked_for_without_codes_lines_and_addresses() -> None:
+    assert plain_words("5.7.1 <A.b@Example.com>: Relay\n5.7.1  Access DENIED") == ": relay access denied"
