@@ -24,6 +24,7 @@ _CONTENT = frozenset({Phase.DATA, Phase.DOT})
 _RECIPIENT = _RCPT | _CONTENT
 _ENVELOPE = _MAIL | _RECIPIENT
 _ADDRESSES = _MAIL | _RCPT
+_COMMANDS = _ADDRESSES | {Phase.DATA}
 
 _ANY, _FOR_NOW, _FOR_GOOD = range(400, 600), range(400, 500), range(500, 600)
 #: Basic codes that speak of our login, with or without an enhanced code (RFC 4954).
@@ -62,6 +63,7 @@ def _code(*subjects: str) -> re.Pattern[str]:
 
 TABLE = (
     # Before any mail is named the phase settles it.
+    Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, {534}, words=say.TOO_LARGE),  # Courier's code for it
     Row(ReplyClass.LOGIN, codes=_LOGIN),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
     Row(ReplyClass.RELAY_RATE, _BEFORE, words=say.CLEARLY_RATE),
@@ -74,16 +76,18 @@ TABLE = (
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.CLIENT),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.NO_REVERSE_NAME),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.LISTED),
+    Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.POLICY),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, _FOR_GOOD),
     Row(ReplyClass.GREYLISTED, _CONNECT, words=say.GREYLIST),
     Row(ReplyClass.GREYLISTED, _CONNECT, {450, 451}, _code("7.1")),
     Row(ReplyClass.RELAY_ILL, _CONNECT),
     # This connection has had its share.
     Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
-    Row(ReplyClass.USED_UP, _MAIL, {421}, words=say.TIMEOUT),
+    Row(ReplyClass.USED_UP, _MAIL, {421, 451}, words=say.TIMEOUT),
     Row(ReplyClass.DOMAIN_RATE, _RCPT, {452}, _code("5.3"), say.RATE_LIMIT),
     Row(ReplyClass.USED_UP, _ADDRESSES, {452}, _code("5.3")),
     Row(ReplyClass.GREYLISTED, _ENVELOPE, _FOR_NOW, words=say.GREYLIST),
+    Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, subject=_code("1.7", "1.8")),
     # A mailbox that is full or gets too much, or whose server must be asked first: this recipient, for now.
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.SUBMISSION),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, subject=_code("2.2", "2.121", "2.122")),
@@ -103,7 +107,6 @@ TABLE = (
     Row(ReplyClass.RELAY_RATE, _ENVELOPE, _FOR_GOOD, _code("4.5", "7.705", "1.90")),
     Row(ReplyClass.RELAY_RATE, _MAIL, subject=_code("7.28", "7.65x", "7.500", "7.508")),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, subject=_code("7.28", "7.65x", "7.500", "7.508")),
-    Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, subject=_code("1.7", "1.8")),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.60", "2.252", "7.501", "7.502", "7.503", "7.750")),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.54", "7.60x", "7.61x", "7.62x", "7.63x", "7.64x")),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, subject=_code("7.25", "7.64", "7.511", "7.708")),
@@ -122,9 +125,10 @@ TABLE = (
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
     Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
     Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),
-    Row(ReplyClass.DIALOGUE, _ADDRESSES, _FOR_GOOD, words=say.PROTOCOL),
+    Row(ReplyClass.DIALOGUE, _COMMANDS, _FOR_GOOD, words=say.PROTOCOL),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.CLIENT),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, words=say.SENDER),
+    Row(ReplyClass.SENDER_REFUSED, _MAIL, words=say.UNRESOLVED),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.LISTED),
     # Commands and parameters (RFC 5321 §4.2.2) settle nothing about a recipient; the form of his address is his.
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, _code("1.*")),

@@ -118,13 +118,13 @@ CLIENT = _words(
     r"\[?\d+\.\d+\.\d+\.\d+\]?\)? .{0,60}(?:blocked|black ?listed|refused|banned|listed)",
     r"(?:access|connections?|mail|service) (?:is |are )?(?:not accepted|denied|refused|rejected|blocked) "
     r"(?:from|for|by) (?:\w+ )?(?:ip|host|your|\[?\d)",
-    r"permanently deferred|traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
+    r"permanently deferred|your access\b|\bbad ip\b|geo-?ip|traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
     r"(?:mail )?(?:server|relay|service|system))",
 )
 #: Lists of addresses that send what nobody wants; after the words that say whose address it is.
 LISTED = _words(
     r"spamhaus|spamcop|barracuda|sorbs|uceprotect|abusix|sender ?score|invaluement|mailspike|backscatterer",
-    r"\bdns[-_]?bl|\brbl\b|real-?time (?:black|block)",
+    r"\bdns[-_]?bl|\brbl\b|real-?time (?:black|block)|(?<!not )\blisted by\b",
     r"(?:black|block|deny)[- ]?list",
     r"(?:poor|bad|low|no) (?:\w+ )?reputation",
     r"(?:blocked|refused|rejected|listed|found) (?:using|by|in|at|on|due to) .{0,40}(?:rbl|\bbl\b|dns)",
@@ -200,7 +200,7 @@ NO_SUCH_MAILBOX = _words(
     _MAILBOX + r"\b.{0,60}(?:not exists?\b|not existing|no longer exists?|not found|not known)",
     r"address\b.{0,60}(?:does ?n.t exist|does not exist|do not exist|no longer exists?|couldn.t be found)",
     r"no (?:mail ?box|user|account|one|recipient)s? (?:here )?(?:by|with|of|for) (?:that|this) name",
-    r"there is no (?:such )?(?:user|mailbox|account|recipient)|no account (?:by|with|for)|not our customer",
+    r"there is no (?:such )?(?:user|mailbox|account|recipient)|no account (?:by|with|for)|not our (?:user|customer)",
     r"(?:user|recipient|mailbox) (?:is )?not (?:a )?(?:known|listed|existing|on this server|our customer|local user)",
     r"user (?:doesn.t|does not) have|doesn.t have an? .{0,30}account",
 )
@@ -208,6 +208,7 @@ NO_SUCH_DOMAIN = _words(
     r"(?:domain|host)(?: name)?\b.{0,20} (?:not found|does(?: not|n't) exist|unknown|not exist)",
     r"(?:no such|unknown|non-?existent) (?:domain|host)|null ?mx",
 )
+UNRESOLVED = _words(r"dns lookup|domain .{0,40}(?:not found|resolv|lookup)")
 INVALID_RECIPIENT = _words(
     r"(?:invalid|not a valid|bad) (?:recipient|mail ?box|user|rcpt)\b|(?:recipient|user|mailbox) (?:is )?invalid"
 )
