@@ -17,6 +17,7 @@ NotifierError
 ├── InvalidDestination        this destination can never be sent to; refused and parked
 │   ├── InvalidAddress        not an email address
 │   └── ForbiddenTarget       a webhook URL that points inside
+│       └── ForbiddenAnswer   its name did so just now; tried again
 ├── Unavailable               a dependency is away; wait and try again, nothing is lost
 │   ├── BrokerUnavailable
 │   ├── Overloaded            too much waits for what this event needs; come back later (API: 503)
@@ -146,6 +147,10 @@ class InvalidAddress(InvalidDestination):
 
 class ForbiddenTarget(InvalidDestination):
     """A webhook URL, or an address its name resolves to, that webhooks may not reach."""
+
+
+class ForbiddenAnswer(ForbiddenTarget):
+    """What a name resolves to now may not be reached; DNS may say something else later."""
 
 
 class Unavailable(NotifierError):

@@ -40,9 +40,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """Not sent: the name resolves to an address that webhooks may not reach."""
+    """Not sent: its address is one that webhooks may not reach."""
 
     detail: str
+    resolved: bool = False
+    """It is what a name resolved to just now, not what the URL says: a sinkhole or a broken resolver answers so too."""
 
 
 Answer = Reply | Failure | Forbidden | Crowded

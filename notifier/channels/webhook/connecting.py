@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from urllib.parse import urlsplit
 
-from notifier.channels.webhook.failures import Unresolved
+from notifier.channels.webhook.failures import Unresolved, further
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import Address, CheckedResolver
 from notifier.channels.webhook.wire import Connection
@@ -36,27 +36,31 @@ class Connector:
     async def open(self, target: Target, make: Callable[[], Connection]) -> Connection:
         """A connection that may carry a request.
 
-        Raises `ForbiddenTarget`, `Unresolved`, `TimeoutError` when no address took it within the seconds each has,
-        or the `OSError` (`ssl.SSLError` among them) of the address that failed last.
+        Raises `ForbiddenTarget`, `Unresolved`, or of all addresses the error that got furthest (`TimeoutError` and
+        `ssl.SSLError` among them): "the certificate has expired" helps people, "no route" of the other address does not.
         """
         parts = urlsplit(target.origin)
         host = parts.hostname or ""
         encrypted = parts.scheme == "https"
         addresses = await self._addresses(host, parts.port or (443 if encrypted else 80))
         left = _interleaved(addresses)
-        while True:
-            address, connected = await self._race(left)
+        encryption: OSError | None = None
+        while left:
+            try:
+                address, connected = await self._race(left)
+            except OSError as error:
+                raise encryption or error from error
             left.remove(address)
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._begin(connected, make, host.rstrip(".") if encrypted else None)
-            except OSError:  # TLS; another address may belong to another machine
+            except OSError as error:  # TLS; another address may belong to another machine
                 connected.close()
-                if not left:
-                    raise
+                encryption = error
             except BaseException:
                 connected.close()
                 raise
+        raise encryption or OSError(None, f"{host} has no address")
 
     async def _addresses(self, host: str, port: int) -> Sequence[Address]:
         try:
@@ -88,6 +92,7 @@ class Connector:
             return addresses[0], await self._connect(addresses[0])
         waiting = list(addresses)
         running: dict[asyncio.Task[socket.socket], Address] = {}
+        furthest: OSError | None = None
         try:
             while True:
                 if waiting:
@@ -100,8 +105,11 @@ class Connector:
                     if error is None:
                         return running.pop(task), task.result()
                     del running[task]
-                    if not isinstance(error, OSError) or not (running or waiting):
+                    if not isinstance(error, OSError):
                         raise error
+                    furthest = further(furthest, error)
+                    if not (running or waiting):
+                        raise furthest
         finally:
             for task in running:
                 task.cancel()

@@ -31,7 +31,8 @@ class Connections:
         connection = free.pop()
         if not free:
             del self._free[origin]
-        if connection.is_open and connection.idle_since > asyncio.get_running_loop().time() - KEEPALIVE_S:
+        idle = asyncio.get_running_loop().time() - connection.idle_since
+        if connection.is_open and idle < min(KEEPALIVE_S, connection.keeps_for):
             return connection
         connection.abort()
         return self.take(origin)

@@ -73,6 +73,7 @@ URL_LIMIT = 2048
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 #: Controls, space, surrogates, and the backslash that browsers read as a slash: parsers disagree about all of them.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\\]")
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -138,8 +139,8 @@ class AddressGuard:
         host = self._check_host(parts.netloc, parts.hostname or "")
         number = _checked_port(default if port is None else port)
         origin = f"{parts.scheme}://{host}" + ("" if number == default else f":{number}")
-        path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-        query = quote(parts.query, safe="/%:@!$&'()*+,;=~?[]")
+        path = _encoded(parts.path or "/", "/%:@!$&'()*+,;=~")
+        query = _encoded(parts.query, "/%:@!$&'()*+,;=~?")
         return Target(f"{origin}{path}" + (f"?{query}" if query else ""), origin, host)
 
     def _check_parts(self, scheme: str, netloc: str, has_fragment: bool) -> None:
@@ -184,6 +185,11 @@ class AddressGuard:
             inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
             return self._is_allowed(inside) or _refusal(inside) is None
         return True
+
+
+def _encoded(text: str, safe: str) -> str:
+    """What may not stand in a part of a URL as it is (RFC 3986 §3.3 and §3.4), a percent sign that encodes nothing too."""
+    return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
 
 
 def read_networks(text: str) -> tuple[Network, ...]:

@@ -11,8 +11,8 @@ from notifier.channels.webhook.slots import Crowded
 from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Refused, Sent, clip
 from notifier.domain.retry import MAX_RETRY_AFTER_S
 
-#: Statuses whose Retry-After is obeyed (RFC 9110 §10.2.3, RFC 6585 §4).
-_ASKS_TO_WAIT = frozenset({429, 503})
+#: A Retry-After beyond this many seconds is a moment in unix time, as some receivers write it.
+_MOMENT = 1_000_000_000
 _SECONDS = re.compile(r"[0-9]{1,18}")
 
 
@@ -23,6 +23,8 @@ def classify(answer: Answer, now: float) -> Outcome | NotTried:
             return _classify_reply(answer, now)
         case Failure():
             return Deferred(answer.code, clip(answer.detail), uncertain=answer.uncertain)
+        case Forbidden(resolved=True):
+            return Deferred("forbidden_target", clip(answer.detail))
         case Forbidden():
             return Refused("forbidden_target", clip(answer.detail), cause=Cause.BAD_DESTINATION)
         case Crowded():
@@ -35,20 +37,21 @@ def _classify_reply(reply: Reply, now: float) -> Outcome:
         return Sent(code, text)
     if reply.status == 410:
         return Refused(code, text, cause=Cause.ENDPOINT_GONE, disable_endpoint=True)
-    wait = read_retry_after(reply.retry_after, now) if reply.status in _ASKS_TO_WAIT else None
+    # RFC 9110 §10.2.3 names 503 and 3xx, RFC 6585 §4 429; receivers say it with any refusal, and always mean it.
+    wait = read_retry_after(reply.retry_after, now) if reply.retry_after else None
     return Deferred(code, text, retry_after=wait, throttled=reply.status == 429)
 
 
 def read_retry_after(value: str, now: float) -> float | None:
-    """Seconds to wait, at most a day: from seconds or an HTTP date (RFC 9110 §10.2.3).
+    """Seconds to wait, at most a day: from seconds or an HTTP date (RFC 9110 §10.2.3), or from a unix time.
 
     What is neither, is negative or lies in the past gives None: the schedule decides, as if nothing had been said.
     """
     text = value.strip()
-    if _SECONDS.fullmatch(text):
+    if _SECONDS.fullmatch(text) and int(text) <= _MOMENT:
         return min(float(text), MAX_RETRY_AFTER_S)
     try:
-        seconds = parsedate_to_datetime(text).timestamp() - now
+        seconds = int(text) - now if _SECONDS.fullmatch(text) else parsedate_to_datetime(text).timestamp() - now
     except (ValueError, OverflowError, TypeError):
         return None
     return min(seconds, MAX_RETRY_AFTER_S) if seconds > 0 else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.channels.webhook.guard import AddressGuard
-from notifier.errors import ForbiddenTarget
+from notifier.errors import ForbiddenAnswer, ForbiddenTarget
 
 LookUp = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
 """Host and port to the rows of `socket.getaddrinfo`."""
@@ -55,7 +55,7 @@ class CheckedResolver:
         self._asking: dict[tuple[str, int], asyncio.Task[list[Address]]] = {}
 
     async def resolve(self, host: str, port: int) -> list[Address]:
-        """The addresses to connect to, in turn another first. Raises `ForbiddenTarget`, or `OSError` without any."""
+        """The addresses to connect to, in turn another first. Raises `ForbiddenAnswer`, or `OSError` without any."""
         name = (host, port)
         known = self._known.get(name)
         if known is None or known.until <= asyncio.get_running_loop().time():
@@ -92,5 +92,5 @@ class CheckedResolver:
                 raise ForbiddenTarget(f"{address[0]} lies in zone {address[3]} of this machine")
             self._guard.check_address(address[0])
         except ForbiddenTarget as error:
-            raise ForbiddenTarget(f"{host} resolves to an address webhooks may not reach: {error}") from error
+            raise ForbiddenAnswer(f"{host} resolves to an address webhooks may not reach: {error}") from error
         return str(address[0])

@@ -21,7 +21,7 @@ from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import CheckedResolver, LookUp, look_up
 from notifier.channels.webhook.slots import Crowded, Slots
 from notifier.channels.webhook.wire import Asked, Connection, Stale
-from notifier.errors import ForbiddenTarget
+from notifier.errors import ForbiddenAnswer, ForbiddenTarget
 
 #: Most of the connections that one endpoint may use: five that are merely busy leave room for the sixth.
 ENDPOINT_SHARE = 0.2
@@ -49,7 +49,11 @@ class WebhookTransport:
         self._timeout = timeout
         self._slots = Slots(connections, max(1, int(connections * ENDPOINT_SHARE)))
         # Reading the CA files takes 20 ms, so it is done here and not in the loop.
-        tls = ssl.create_default_context(cafile=ca_file)
+        tls = ssl.create_default_context()
+        if ca_file is not None:
+            tls.load_verify_locations(ca_file)
+        # RFC 9525 §6.3: a name counts only among the subject's alternative names.
+        tls.hostname_checks_common_name = False
         self._connector = Connector(guard, CheckedResolver(guard, ask), tls, connect_timeout)
         self._connections = Connections()
         # Exchanges on kept connections, in the order of their deadlines: one timer for the first instead of one each.
@@ -69,8 +73,9 @@ class WebhookTransport:
         """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do.
 
         ``head`` is the whole head of the request in bytes. What has expired (unix seconds) by the time it has its
-        slots is not begun. ``again``: when a kept connection was closed before anything of the reply came, the
-        request is written once more to a new one.
+        slots is not begun. ``again``: it may travel on a kept connection, and when that was closed before anything of
+        the reply came, once more on a new one. What may not be written twice gets a new connection at once: receivers
+        close idle ones at any moment, and nobody could say whether it arrived.
         """
         held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
         if isinstance(held, Crowded):
@@ -98,17 +103,14 @@ class WebhookTransport:
 
     async def _exchange(self, target: Target, head: bytes, body: bytes, again: bool) -> Answer:
         until = asyncio.get_running_loop().time() + self._timeout
-        kept = self._connections.take(target.origin)
-        if kept is not None:
-            answer = await self._ask(kept, head, body, until)
-            if not isinstance(answer, Stale):
-                return answer
-            if not answer.failure.uncertain:
-                return await self._ask_anew(target, head, body, until)
-            if not again:
-                return answer.failure
-            return _repeated(await self._ask_anew(target, head, body, until))
-        return await self._ask_anew(target, head, body, until)
+        kept = self._connections.take(target.origin) if again else None
+        if kept is None:
+            return await self._ask_anew(target, head, body, until)
+        answer = await self._ask(kept, head, body, until)
+        if not isinstance(answer, Stale):
+            return answer
+        anew = await self._ask_anew(target, head, body, until)
+        return _repeated(anew) if answer.failure.uncertain else anew
 
     async def _ask(self, kept: Connection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
         asked = kept.send(head, body)
@@ -169,7 +171,7 @@ def _repeated(answer: Answer) -> Answer:
 def _unopened(error: BaseException, target: Target) -> Forbidden | Failure:
     """What it means that there is no connection. Raises what is not about the network."""
     if isinstance(error, ForbiddenTarget):
-        return Forbidden(str(error))
+        return Forbidden(str(error), resolved=isinstance(error, ForbiddenAnswer))
     if isinstance(error, EXCHANGE_ERRORS):
         return read_failure(error, written=False, host=target.host)
     raise error

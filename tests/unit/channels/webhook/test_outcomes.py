@@ -37,7 +37,9 @@ def http_date(seconds: float) -> str:
         (Reply(304), Deferred("http_304", "304 Not Modified")),
         (Reply(400), Deferred("http_400", "400 Bad Request")),
         (Reply(404, "Nope"), Deferred("http_404", "404 Nope")),
-        (Reply(404, retry_after="30"), Deferred("http_404", "404 Not Found")),
+        (Reply(404, retry_after="30"), Deferred("http_404", "404 Not Found", retry_after=30)),
+        (Reply(500, retry_after="30"), Deferred("http_500", "500 Internal Server Error", retry_after=30)),
+        (Reply(200, retry_after="30"), Sent("http_200", "200 OK")),
         (Reply(410), Refused("http_410", "410 Gone", cause=Cause.ENDPOINT_GONE, disable_endpoint=True)),
         (Reply(429), Deferred("http_429", "429 Too Many Requests", throttled=True)),
         (
@@ -62,6 +64,7 @@ def http_date(seconds: float) -> str:
         (Failure("protocol", "not HTTP", uncertain=True), Deferred("protocol", "not HTTP", uncertain=True)),
         (Crowded("full", 2.5), NotTried("crowded", "full", 2.5)),
         (Forbidden("inside"), Refused("forbidden_target", "inside", cause=Cause.BAD_DESTINATION)),
+        (Forbidden("a sinkhole", resolved=True), Deferred("forbidden_target", "a sinkhole")),
     ],
 )
 def test_each_answer_has_its_outcome(answer: Answer, outcome: Outcome) -> None:
@@ -78,6 +81,9 @@ def test_each_answer_has_its_outcome(answer: Answer, outcome: Outcome) -> None:
         ("86401", MAX_RETRY_AFTER_S),
         ("999999999999999999", MAX_RETRY_AFTER_S),
         ("9" * 400, None),
+        (str(int(NOW) + 45), 45),
+        (str(int(NOW) - 45), None),
+        ("1000000000", MAX_RETRY_AFTER_S),
         ("-5", None),
         ("1.5", None),
         ("\u0661\u0662", None),

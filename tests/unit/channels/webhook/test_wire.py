@@ -1,6 +1,8 @@
 """A connection and what a peer may say on it: any bytes end in a value, and how they are cut up changes nothing."""
 
 import asyncio
+import math
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -163,22 +165,60 @@ def test_any_bytes_of_a_peer_end_in_a_value(pieces: list[bytes], hang_up: bool) 
     assert not (free and isinstance(answer, Failure))
 
 
+ODD_HEADS = {
+    "a bare LF": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "a bare LF and no reason": b"HTTP/1.1 200\nX: y\nContent-Length: 2\n\nok",
+    "an interim head with bare LF": b"HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "a folded line": OK + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
+    "a long header": OK + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n",
+    "many headers": OK + b"X: a\r\n" * (HEADERS + 1) + b"\r\n",
+    "a long reason": b"HTTP/1.1 200 " + b"O" * 9000 + b"\r\n\r\n",
+    "two framings": OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    "two lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy",
+    "no length": OK + b"Content-Length: many\r\n\r\n",
+    "a control character": OK + b"X-Nul: \x00\r\n\r\n",
+    "a blank in a name": OK + b"X Y: z\r\nContent-Length: 0\r\n\r\n",
+    "no colon": OK + b"hello\r\n\r\n",
+    "no reason, no colon": b"HTTP/1.1 200\r\nhello\r\n\r\n",
+    "no end": OK + b"X: " + b"a" * 100 + b"\r\n",
+    "a head longer than all": OK + b"X-A: " + (b"b" * 7000 + b"\r\nX-C: ") * 10,
+}
+
+
+@pytest.mark.parametrize("said", ODD_HEADS.values(), ids=ODD_HEADS)
+@pytest.mark.parametrize("size", [1, 1000, 10**6])
+@pytest.mark.parametrize("hang_up", [False, True], ids=["silent", "closed"])
+def test_a_status_line_decides_whatever_the_rest_of_the_head_is_and_the_connection_is_not_reused(
+    said: bytes, size: int, hang_up: bool
+) -> None:
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+
+    answer, free = exchange(*pieces, hang_up=hang_up)
+
+    assert isinstance(answer, Reply)
+    assert (answer.status, free) == (200, False)
+
+
+def test_an_odd_head_still_says_how_long_to_wait() -> None:
+    answer, _ = exchange(b"HTTP/1.1 429 Slow\nRetry-After: 7\nContent-Length: 4\n\nslow")
+
+    assert answer == Reply(429, "Slow", retry_after="7", body=b"slow")
+
+
 @pytest.mark.parametrize(
     "said",
     [
-        OK + b"X-Long: " + b"a" * 9000 + b"\r\n\r\n",
-        OK + b"X: a\r\n" * (HEADERS + 1) + b"\r\n",
-        b"HTTP/1.1 200 " + b"O" * 9000 + b"\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * (HEAD_BYTES // 20),
-        OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        OK + b"X-Nul: \x00\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 99 OK\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n" + b"X: a\r\n" * (HEADERS + 2),
     ],
-    ids=["header", "headers", "reason", "interim", "two framings", "two lengths", "control", "not http"],
+    ids=["interim", "not http", "four digits", "two digits", "odd interim", "endless interim"],
 )
 @pytest.mark.parametrize("size", [1, 1000, 10**6])
-def test_a_head_beyond_its_limits_is_a_failure(said: bytes, size: int) -> None:
+def test_what_holds_no_final_status_line_is_a_failure(said: bytes, size: int) -> None:
     answer, free = exchange(*[said[at : at + size] for at in range(0, len(said), size)], hang_up=False)
 
     assert isinstance(answer, Failure)
@@ -239,6 +279,57 @@ def test_a_kept_connection_is_stale_only_when_nothing_of_the_reply_came(heard: b
     answer = asyncio.run(run())
     assert isinstance(answer, Stale) is stale
     assert (answer.failure if isinstance(answer, Stale) else answer).code == "connection"  # type: ignore[union-attr]
+
+
+def test_a_408_on_a_kept_connection_is_about_the_silence_before_the_request() -> None:
+    async def run() -> tuple[Answer, Answer]:
+        talk = Talk()
+        first = talk.connection.send(b"", b"")
+        talk.hear(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        second = talk.connection.send(b"", b"")
+        talk.hear(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        return await first, await second
+
+    first, second = asyncio.run(run())
+    assert first == Reply(408, "Request Timeout")
+    assert isinstance(second, Stale)
+    assert not second.failure.uncertain
+
+
+def test_a_tls_alert_instead_of_a_reply_means_that_nobody_read_the_request() -> None:
+    async def run(heard: bytes) -> Answer:
+        talk = Talk()
+        asked = talk.connection.send(b"", b"")
+        talk.hear(heard)
+        talk.hang_up(ssl.SSLError(1, "certificate required"))
+        return await asked
+
+    refused, cut_off = asyncio.run(run(b"")), asyncio.run(run(b"HTTP/1.1 2"))
+    assert isinstance(refused, Failure)
+    assert isinstance(cut_off, Failure)
+    assert (refused.code, refused.uncertain, cut_off.uncertain) == ("tls", False, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (b"timeout=5, max=100", 4.0),
+        (b"max=100,timeout=2", 1.0),
+        (b"timeout=1", 0.0),
+        (b'timeout="15"', 14.0),
+        (b"timeout=60, max=0", 0.0),
+        (b"yes", math.inf),
+        (b"timeout=99999999999999999999", 999998.0),
+    ],
+)
+def test_a_receiver_says_for_how_long_an_idle_connection_is_kept(header: bytes, seconds: float) -> None:
+    async def run() -> float:
+        talk = Talk()
+        talk.connection.send(b"", b"")
+        talk.hear(b"HTTP/1.1 204\r\nKeep-Alive: " + header + b"\r\n\r\n")
+        return talk.connection.keeps_for
+
+    assert asyncio.run(run()) == seconds
 
 
 def test_a_new_connection_is_never_stale() -> None:
