@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.last_words import pytest_runtest_makereport, pytest_runtest_setup
+from tests.servers.busybox import BusyboxHttpd
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.http import HttpSink
 from tests.servers.processes import ServerMissing
@@ -115,6 +116,14 @@ def http_sink() -> Iterator[HttpSink]:
     sink = HttpSink()
     yield sink
     sink.close()
+
+
+@pytest.fixture
+def busybox(tmp_path: Path) -> Iterator[BusyboxHttpd]:
+    """A small web server that nobody here wrote, whose replies are not quite HTTP."""
+    server = _start(BusyboxHttpd, tmp_path / "busybox")
+    yield server
+    server.close()
 
 
 @pytest.fixture

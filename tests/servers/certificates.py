@@ -26,13 +26,13 @@ class Certificate:
         return context
 
 
-def make_certificate(directory: Path) -> Certificate:
-    """Writes a self-signed certificate, valid for one day, and its key."""
+def make_certificate(directory: Path, *, names: bool = True) -> Certificate:
+    """Writes a self-signed certificate, valid for one day, and its key; without ``names`` only its subject names it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
     addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -40,11 +40,12 @@ def make_certificate(directory: Path) -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     files = Certificate(directory / "server.pem", directory / "server.key")
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files.key.write_bytes(

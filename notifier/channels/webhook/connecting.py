@@ -37,7 +37,7 @@ class Connector:
         """A connection that may carry a request.
 
         Raises `ForbiddenTarget`, `Unresolved`, or of all addresses the error that got furthest (`TimeoutError` and
-        `ssl.SSLError` among them): "the certificate has expired" helps people, "no route" of the other address does not.
+        `ssl.SSLError` among them): an expired certificate is worth knowing, "no route" of the other address is not.
         """
         parts = urlsplit(target.origin)
         host = parts.hostname or ""
@@ -101,15 +101,12 @@ class Connector:
                 stagger = STAGGER_S if waiting else None
                 done, _ = await asyncio.wait(running, timeout=stagger, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    address, error = running[task], task.exception()
-                    if error is None:
-                        return running.pop(task), task.result()
-                    del running[task]
-                    if not isinstance(error, OSError):
-                        raise error
+                    address = running.pop(task)
+                    if (error := task.exception()) is None:
+                        return address, task.result()
                     furthest = further(furthest, error)
-                    if not (running or waiting):
-                        raise furthest
+                if not (running or waiting):
+                    raise furthest or TimeoutError
         finally:
             for task in running:
                 task.cancel()

@@ -41,8 +41,13 @@ _WORDS = {
 _NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-def further(one: OSError | None, other: OSError) -> OSError:
-    """Of two failures to connect the one that got further; of two alike the later."""
+def further(one: OSError | None, other: BaseException) -> OSError:
+    """Of two failed attempts to connect the one that got further; of two alike the later.
+
+    Raises ``other`` when it is not about the network: an address that may not be reached, or a mistake of ours.
+    """
+    if not isinstance(other, OSError):
+        raise other
     return one if one is not None and _distance(one) > _distance(other) else other
 
 

@@ -188,7 +188,7 @@ class AddressGuard:
 
 
 def _encoded(text: str, safe: str) -> str:
-    """What may not stand in a part of a URL as it is (RFC 3986 §3.3 and §3.4), a percent sign that encodes nothing too."""
+    """What may not stand in a part of a URL as it is (RFC 3986 §3.3, §3.4), and a percent sign that encodes nothing."""
     return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
 
 

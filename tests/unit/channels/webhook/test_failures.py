@@ -7,7 +7,8 @@ import ssl
 import pytest
 
 from notifier.channels.webhook.answers import Failure
-from notifier.channels.webhook.failures import EXCHANGE_ERRORS, Unresolved, read_failure
+from notifier.channels.webhook.failures import EXCHANGE_ERRORS, Unresolved, further, read_failure
+from notifier.errors import ForbiddenTarget
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,31 @@ def test_a_mistake_of_ours_is_not_mistaken_for_a_failure_of_the_endpoint() -> No
     assert not issubclass(KeyError, EXCHANGE_ERRORS)
     with pytest.raises(TypeError, match="KeyError"):
         read_failure(KeyError("x"), written=True)
+
+
+NO_ROUTE, SILENT, REFUSED = (
+    OSError(errno.EHOSTUNREACH, ""),
+    TimeoutError(),
+    ConnectionRefusedError(errno.ECONNREFUSED, ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (None, NO_ROUTE, NO_ROUTE),
+        (NO_ROUTE, SILENT, SILENT),
+        (SILENT, NO_ROUTE, SILENT),
+        (REFUSED, SILENT, REFUSED),
+        (SILENT, REFUSED, REFUSED),
+    ],
+)
+def test_of_two_attempts_to_connect_the_one_that_got_further_is_told(
+    one: OSError | None, other: OSError, told: OSError
+) -> None:
+    assert further(one, other) is told
+
+
+def test_what_is_not_about_the_network_is_told_at_once() -> None:
+    with pytest.raises(ForbiddenTarget):
+        further(REFUSED, ForbiddenTarget("inside"))

@@ -125,6 +125,7 @@ def test_every_mistake_in_the_allow_list_is_named_at_once() -> None:
         ("https://example.com:8443/hook", "https://example.com:8443/hook"),
         ("HTTPS://example.com./hook", "https://example.com./hook"),
         ("https://example.com?x=1", "https://example.com/?x=1"),
+        ("https://example.com/100%/a[1]?b[]=%zz&c=%4", "https://example.com/100%25/a%5B1%5D?b%5B%5D=%25zz&c=%254"),
         ("https://bücher.example/straße?q=ü", "https://xn--bcher-kva.example/stra%C3%9Fe?q=%C3%BC"),
         ("https://8.8.8.8/", "https://8.8.8.8/"),
         ("https://[2606:4700:4700::1111]:8443/", "https://[2606:4700:4700::1111]:8443/"),
