@@ -121,6 +121,17 @@ class Settings(BaseModel):
     webhook_allow: str = Field(
         "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
     )
+    webhook_deny: str = Field(
+        "", description="Networks webhooks may never reach, though public or allowed: '203.0.113.0/24'. Empty: none."
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="CA certificates that receivers may be signed by besides the system's."
+    )
+    webhook_headers: str = Field(
+        "",
+        description="Header names endpoints may have besides x-… and the usual ones: 'ocp-apim-subscription-key "
+        "cf-access-client-id private-token'. Empty: none.",
+    )
     webhook_http: bool = Field(False, description="Allow http:// endpoints besides https://.")
     limits: str = Field(
         "",

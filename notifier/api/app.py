@@ -67,6 +67,8 @@ class Services:
     endpoints: Endpoints
     held: HeldDeliveries
     checked_url: Callable[[str], str]
+    header_names: frozenset[str]
+    """Of headers that endpoints may have besides the usual ones."""
     recipients: Recipients
     operator: Operator
     suppressions: Suppressions
@@ -92,7 +94,9 @@ def create_app(services: Services) -> FastAPI:
             batch_bytes=batch_bytes,
         ),
         deliveries.router(services.tokens, services.ledger),
-        endpoints.router(services.tokens, services.endpoints, services.held, services.checked_url),
+        endpoints.router(
+            services.tokens, services.endpoints, services.held, services.checked_url, services.header_names
+        ),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, services.operator),
         limits.router(services.tokens, services.limits),
@@ -127,6 +131,7 @@ def describe() -> dict[str, Any]:
     links = UnsubscribeLinks("https://example.org", ["only to describe the path of these links"])
     services = Services(
         Tokens(()),
+        unused,
         unused,
         unused,
         unused,

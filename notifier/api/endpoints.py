@@ -20,6 +20,7 @@ from notifier.api.models import (
     Pausing,
     ResumedBody,
     Resuming,
+    Rotating,
 )
 from notifier.api.problems import responses
 from notifier.channels.webhook.headers import check_headers
@@ -34,8 +35,16 @@ Id = Annotated[str, Path(max_length=64, examples=["ep_5t2v…"])]
 _ERRORS = responses(401, 403, 404, 503)
 
 
-def router(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries, checked_url: Callable[[str], str]) -> APIRouter:
+def router(
+    tokens: Tokens,
+    endpoints: Endpoints,
+    held: HeldDeliveries,
+    checked_url: Callable[[str], str],
+    header_names: frozenset[str] = frozenset(),
+) -> APIRouter:
     """The routes; ``checked_url`` gives a URL's one spelling or raises `ForbiddenTarget`.
+
+    ``header_names`` are those that endpoints may have besides the usual ones.
 
     Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
     """
@@ -43,7 +52,7 @@ def router(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries, checked_u
     routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
     routes.include_router(_looking(tokens, endpoints, held))
     routes.include_router(_holding(tokens, held))
-    routes.include_router(_changing(tokens, endpoints, checked_url))
+    routes.include_router(_changing(tokens, endpoints, checked_url, header_names))
     return routes
 
 
@@ -102,7 +111,9 @@ def _holding(tokens: Tokens, held: HeldDeliveries) -> APIRouter:
     return routes
 
 
-def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str]) -> APIRouter:
+def _changing(
+    tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str], str], header_names: frozenset[str]
+) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.ADMIN))])
 
     @routes.post("", status_code=201, summary="Register an endpoint", responses=responses(422))
@@ -112,8 +123,9 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             new.tenant,
             checked_url(new.url),
             event_types=new.event_types,
-            headers=check_headers(tuple(new.headers.items())),
+            headers=check_headers(tuple(new.headers.items()), header_names),
             description=new.description,
+            secret=new.secret,
             rate=new.rate,
             on_resume=new.on_resume,
         )
@@ -127,7 +139,7 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
             id,
             url=None if change.url is None else checked_url(change.url),
             event_types=change.event_types,
-            headers=None if change.headers is None else check_headers(tuple(change.headers.items())),
+            headers=None if change.headers is None else check_headers(tuple(change.headers.items()), header_names),
             description=change.description,
             rate=change.rate,
             on_resume=change.on_resume,
@@ -136,9 +148,9 @@ def _changing(tokens: Tokens, endpoints: Endpoints, checked_url: Callable[[str],
         return _body(changed)
 
     @routes.post("/{id}/rotate", summary="Give it a new secret")
-    def rotate(request: Request, id: Id) -> EndpointWithSecret:  # noqa: A002
+    def rotate(request: Request, id: Id, how: Rotating | None = None) -> EndpointWithSecret:  # noqa: A002
         """For a day requests are signed with the old secret as well, so nothing breaks meanwhile. Role: `admin`."""
-        rotated = endpoints.rotate(id)
+        rotated = endpoints.rotate(id, secret=how.secret if how else "")
         _note(request, "rotated", rotated)
         return _with_secret(rotated)
 

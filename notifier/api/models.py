@@ -9,11 +9,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from notifier.channels.webhook.signing import read_secret
 from notifier.domain.delivery import Status
 from notifier.domain.endpoint import OnResume
 from notifier.domain.limit import parse_rate
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
+from notifier.errors import InvalidDestination
 
 _Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
 Text = Annotated[str, _Line, Field(max_length=256)]
@@ -83,6 +85,22 @@ def _written_rate(text: str) -> str:
 WrittenRate = Annotated[Text, AfterValidator(_written_rate)]
 
 
+def _readable_secret(secret: str) -> str:
+    if secret:
+        try:
+            read_secret(secret)
+        except InvalidDestination as error:
+            raise ValueError(str(error)) from error
+    return secret
+
+
+GivenSecret = Annotated[
+    Text,
+    AfterValidator(_readable_secret),
+    Field(description="A `whsec_…` secret that its receiver has already; left out, a new one is made."),
+]
+
+
 class NewEndpoint(_Body):
     """A webhook endpoint to register."""
 
@@ -93,6 +111,7 @@ class NewEndpoint(_Body):
     description: Text = ""
     rate: WrittenRate = Field("", description=_RATE, examples=["10/s"])
     on_resume: OnResume = Field(OnResume.DELIVER, description=_ON_RESUME)
+    secret: GivenSecret = ""
 
 
 class EndpointChange(_Body):
@@ -135,6 +154,12 @@ class Disabling(_Body):
     """Why an endpoint is switched off."""
 
     reason: Text = Field("disabled by an operator", examples=["customer asked to pause"])
+
+
+class Rotating(_Body):
+    """Which secret an endpoint gets."""
+
+    secret: GivenSecret = ""
 
 
 class Pausing(_Body):

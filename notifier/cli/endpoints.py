@@ -19,6 +19,10 @@ group = typer.Typer(cls=SpeakingGroup, help="Webhook endpoints.", epilog=EXPLAIN
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="ep_…")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SecretFile = Annotated[
+    typer.FileText | None,
+    typer.Option(help="File with the whsec_… secret it has already, - for standard input. Else a new one is made."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -33,6 +37,7 @@ def add(
     on_resume: Annotated[
         str, typer.Option(help="What becomes of held deliveries when it recovers: deliver, latest or discard.")
     ] = "deliver",
+    secret_file: SecretFile = None,
     as_json: Json = False,
 ) -> None:
     """Register an endpoint and print its signing secret, this once.
@@ -40,11 +45,11 @@ def add(
     Example: notifier endpoints add https://example.org/hooks --tenant acme --event 'order.*'
     """
     from notifier.channels.webhook.headers import check_headers
-    from notifier.wiring.edges import build_guard
+    from notifier.wiring.edges import build_guard, header_names
     from notifier.wiring.process import settings
 
     checked = build_guard(settings()).check_url(url).url
-    headers = check_headers([_header(text) for text in header or []])
+    headers = check_headers([_header(text) for text in header or []], header_names(settings()))
     with opened_stores() as stores:
         made = stores.endpoints.add(
             tenant,
@@ -52,6 +57,7 @@ def add(
             event_types=event or ["*"],
             headers=headers,
             description=description,
+            secret=_secret(secret_file),
             rate=_rate(rate),
             on_resume=_policy(on_resume),
         )
@@ -159,13 +165,14 @@ def enable(identity: Id, as_json: Json = False) -> None:
 
 
 @group.command()
-def rotate(identity: Id, as_json: Json = False) -> None:
+def rotate(identity: Id, secret_file: SecretFile = None, as_json: Json = False) -> None:
     """Give it a new secret and print it; for a day the old one signs as well.
 
     Example: notifier endpoints rotate ep_5t2v…
     """
+    secret = _secret(secret_file)
     with opened_stores() as stores:
-        _print_secret(stores.endpoints.rotate(identity), as_json)
+        _print_secret(stores.endpoints.rotate(identity, secret=secret), as_json)
 
 
 @group.command()
@@ -179,6 +186,16 @@ def remove(identity: Id, yes: Yes = False) -> None:
         confirm(f"remove {found.id} ({found.url}, tenant {found.tenant})", yes)
         stores.endpoints.remove(identity)
     typer.echo(f"removed {identity}")
+
+
+def _secret(file: typer.FileText | None) -> str:
+    from notifier.channels.webhook.signing import read_secret
+
+    if file is None:
+        return ""
+    secret = file.read(1024).strip()
+    read_secret(secret)
+    return secret
 
 
 def _rate(text: str) -> str:

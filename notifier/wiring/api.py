@@ -23,7 +23,7 @@ from notifier.storage.pressure import full_queues
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.content import build_content
-from notifier.wiring.edges import build_guard, build_links
+from notifier.wiring.edges import build_guard, build_links, header_names
 from notifier.wiring.failures import build_held, build_operator
 from notifier.wiring.intake import build_broker_intake
 from notifier.wiring.limits import build_limit_board
@@ -53,6 +53,7 @@ def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
         endpoints=build_endpoints(ours, store),
         held=build_held(ours, store),
         checked_url=lambda url: guard.check_url(url).url,
+        header_names=header_names(ours),
         recipients=build_recipients(ours, store),
         operator=build_operator(ours, store),
         limits=build_limit_board(ours, store, lambda: content.current.catalog.rules),

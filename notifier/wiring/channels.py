@@ -10,7 +10,7 @@ from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedul
 from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
 from notifier.settings import Settings, split_list
-from notifier.wiring.edges import build_guard, build_links
+from notifier.wiring.edges import build_guard, build_links, header_names
 
 
 def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
@@ -36,8 +36,10 @@ def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
 def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
     """The webhook channel with its address guard, and its connections."""
     guard = build_guard(ours)
-    transport = WebhookTransport(guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout)
-    return WebhookChannel(transport, guard), transport
+    transport = WebhookTransport(
+        guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout, ca_file=ours.webhook_ca_file
+    )
+    return WebhookChannel(transport, guard, header_names(ours)), transport
 
 
 def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:

@@ -66,15 +66,19 @@ class OutgoingWebhook:
 class WebhookChannel:
     """Prepares and sends webhooks; holds no state of its own."""
 
-    def __init__(self, transport: Exchanges, guard: AddressGuard) -> None:
+    def __init__(self, transport: Exchanges, guard: AddressGuard, headers: frozenset[str] = frozenset()) -> None:
+        """``headers``: names of headers that endpoints may have besides the usual ones."""
         self._transport = transport
         self._guard = guard
+        self._header_names = headers
 
     def prepare(self, delivery: Delivery, event: Event, endpoint: Endpoint, message: WebhookMessage) -> OutgoingWebhook:
         """All that can be done before sending. Raises `InvalidDestination` for an endpoint nothing can be sent to."""
         target = self._guard.check_url(endpoint.url)
         check_secrets(endpoint.secrets)
-        head = opening(target, endpoint.headers, message.content_type) + line("webhook-id", delivery.id)
+        head = opening(target, endpoint.headers, message.content_type, self._header_names) + line(
+            "webhook-id", delivery.id
+        )
         if event.traceparent is not None and is_sendable(event.traceparent):
             head += line("traceparent", event.traceparent)
         return OutgoingWebhook(delivery.id, target, head, message.body, endpoint.secrets, endpoint.id, delivery.expires)

@@ -92,8 +92,10 @@ class Target:
 class AddressGuard:
     """Says no to targets inside, unless an operator allowed their network."""
 
-    def __init__(self, allow: Iterable[Network] = (), *, http: bool = False) -> None:
+    def __init__(self, allow: Iterable[Network] = (), *, deny: Iterable[Network] = (), http: bool = False) -> None:
+        """``deny`` wins over ``allow`` and over what is public."""
         self._allow = tuple(allow)
+        self._deny = tuple(deny)
         self._http = http
         # 20 µs a URL, and the same few thousand come again and again; only good ones are remembered.
         self._targets = functools.lru_cache(maxsize=4096)(self._read_url)
@@ -109,6 +111,8 @@ class AddressGuard:
                 raise ForbiddenTarget(f"{written} names a zone of this machine; webhooks go to public addresses")
             if address.ipv4_mapped is not None:
                 return self.check_address(str(address.ipv4_mapped))
+        if any(address in network for network in self._deny):
+            raise ForbiddenTarget(f"{address} lies in a network that an operator has denied (NOTIFIER_WEBHOOK_DENY)")
         if not self._is_allowed(address):
             reason = _refusal(address)
             if reason is not None:
@@ -192,15 +196,15 @@ def _encoded(text: str, safe: str) -> str:
     return quote(_LONE_PERCENT.sub("%25", text), safe=safe)
 
 
-def read_networks(text: str) -> tuple[Network, ...]:
-    """``NOTIFIER_WEBHOOK_ALLOW``: networks or single addresses. Raises `SettingsError` naming every mistake."""
+def read_networks(text: str, variable: str = "NOTIFIER_WEBHOOK_ALLOW") -> tuple[Network, ...]:
+    """Networks or single addresses of a setting. Raises `SettingsError` naming every mistake."""
     networks: list[Network] = []
     problems: list[Problem] = []
     for entry in split_list(text):
         try:
             networks.append(ipaddress.ip_network(entry))
         except ValueError as error:
-            problems.append(Problem("NOTIFIER_WEBHOOK_ALLOW", str(error), "write networks such as 10.1.0.0/16"))
+            problems.append(Problem(variable, str(error), "write networks such as 10.1.0.0/16"))
     if problems:
         raise SettingsError(problems)
     return tuple(networks)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from notifier.errors import InvalidDestination
+from notifier.errors import InvalidDestination, Problem, SettingsError
+from notifier.settings import split_list
 
 #: Names allowed besides ``x-…``: what receivers authenticate or route by.
 ALLOWED = frozenset({"accept", "accept-language", "api-key", "apikey", "authorization", "from"})
@@ -23,6 +24,33 @@ REFUSED = frozenset(
         "x-rewrite-url",
     }
 )
+#: Names that are ours or the connection's to write; no operator can give them away.
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "metadata",
+        "metadata-flavor",
+        "range",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+    }
+)
+_OUR_PREFIXES = ("ce-", "proxy-", "sec-", "webhook-")
 REFUSED_PREFIXES = ("x-forwarded", "x-webhook-")
 MOST_HEADERS = 20
 VALUE_LIMIT = 4096
@@ -37,8 +65,27 @@ def is_sendable(value: str) -> bool:
     return len(value) <= VALUE_LIMIT and _VALUE.fullmatch(value) is not None
 
 
-def check_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def read_names(text: str) -> frozenset[str]:
+    """``NOTIFIER_WEBHOOK_HEADERS``: further names that are allowed. Raises `SettingsError` naming every mistake."""
+    names = [name.lower() for name in split_list(text)]
+    wrong = [name for name in names if not _NAME.fullmatch(name) or not _may_be_given_away(name)]
+    if wrong:
+        fix = "name headers that receivers authenticate or route by, such as private-token"
+        what = "{!r} is no header that an endpoint may have"
+        raise SettingsError([Problem("NOTIFIER_WEBHOOK_HEADERS", what.format(name[:64]), fix) for name in wrong])
+    return frozenset(names)
+
+
+def _may_be_given_away(name: str) -> bool:
+    return name not in _OURS | REFUSED and not name.startswith(_OUR_PREFIXES + REFUSED_PREFIXES)
+
+
+def check_headers(
+    headers: Sequence[tuple[str, str]], also: frozenset[str] = frozenset()
+) -> tuple[tuple[str, str], ...]:
     """An endpoint's extra headers with lower-case names. Raises `InvalidDestination` naming the first that is wrong.
+
+    ``also``: names that an operator allows (`read_names`).
 
     Messages name the header but never quote its value, which is often a credential.
     """
@@ -47,10 +94,11 @@ def check_headers(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], 
     checked: dict[str, str] = {}
     for written, value in headers:
         name = written.lower()
-        if not _is_allowed(name):
+        if name not in also and not _is_allowed(name):
             raise InvalidDestination(
                 f"header {written[:64]!r} cannot be added to webhooks; allowed are x-… names and "
-                + ", ".join(sorted(ALLOWED))
+                + ", ".join(sorted(ALLOWED | also))
+                + "; an operator can allow more with NOTIFIER_WEBHOOK_HEADERS"
             )
         if not is_sendable(value):
             raise InvalidDestination(

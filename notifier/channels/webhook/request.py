@@ -19,11 +19,14 @@ _REMEMBERED, _REMEMBERED_CHARACTERS = 4096, 1024
 _Headers = tuple[tuple[str, str], ...]
 
 
-def opening(target: Target, headers: _Headers, content_type: str) -> bytes:
-    """The request line and what an endpoint's webhooks have in common. Raises `InvalidDestination`."""
+def opening(target: Target, headers: _Headers, content_type: str, also: frozenset[str] = frozenset()) -> bytes:
+    """The request line and what an endpoint's webhooks have in common. Raises `InvalidDestination`.
+
+    ``also``: header names that an operator allows besides the usual ones.
+    """
     if sum(len(name) + len(value) for name, value in headers) > _REMEMBERED_CHARACTERS:
-        return _opening(target.url, target.origin, headers, content_type)
-    return _remembered(target.url, target.origin, headers, content_type)
+        return _opening(target.url, target.origin, headers, content_type, also)
+    return _remembered(target.url, target.origin, headers, content_type, also)
 
 
 def line(name: str, value: str) -> bytes:
@@ -33,8 +36,8 @@ def line(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("ascii")
 
 
-def _opening(url: str, origin: str, headers: _Headers, content_type: str) -> bytes:
-    own = check_headers(headers)
+def _opening(url: str, origin: str, headers: _Headers, content_type: str, also: frozenset[str]) -> bytes:
+    own = check_headers(headers, also)
     authority = origin.partition("://")[2]
     host, colon, port = (authority, "", "") if authority.startswith("[") else authority.partition(":")
     lines = [

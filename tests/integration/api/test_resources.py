@@ -15,6 +15,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Rule
 from notifier.settings import Settings
+from notifier.storage.endpoints import new_secret
 from notifier.storage.ledger import Registration
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
@@ -127,6 +128,23 @@ def test_an_endpoints_life(client: TestClient) -> None:
     # And removed
     assert client.delete(f"/v1/endpoints/{identity}", headers=ADMIN).status_code == 204
     assert client.get(f"/v1/endpoints/{identity}", headers=ADMIN).status_code == 404
+
+
+def test_an_endpoint_may_bring_the_secret_that_its_receiver_has(client: TestClient) -> None:
+    # Given secrets made elsewhere
+    first, second = new_secret(), new_secret()
+
+    # When an endpoint is registered with one and rotated to the other
+    made = client.post("/v1/endpoints", json={"url": "https://example.com/moved", "secret": first}, headers=ADMIN)
+    identity = made.json()["id"]
+    rotated = client.post(f"/v1/endpoints/{identity}/rotate", json={"secret": second}, headers=ADMIN)
+
+    # Then they sign, and what is no secret is refused without being quoted
+    assert (made.json()["secret"], rotated.json()["secret"]) == (first, second)
+    wrong = client.post(f"/v1/endpoints/{identity}/rotate", json={"secret": "whsec_c2hvcnQ="}, headers=ADMIN)
+    assert wrong.status_code == 422
+    assert "c2hvcnQ" not in wrong.text
+    client.delete(f"/v1/endpoints/{identity}", headers=ADMIN)
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,16 @@ def test_an_endpoints_life(run: Run) -> None:
     assert run("endpoints", "show", identity).returncode == 1
 
 
+def test_an_endpoint_may_bring_the_secret_that_its_receiver_has(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+
+    added = run("endpoints", "add", "https://example.com/moved", "--secret-file", str(tmp_path / "secret"), "--json")
+
+    made = json.loads(added.stdout)
+    assert made["secret"] == "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    assert run("endpoints", "remove", made["id"], "--yes").returncode == 0
+
+
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "http://example.com/"])
 def test_an_endpoint_that_points_inside_is_refused(run: Run, url: str) -> None:
     done = run("endpoints", "add", url)

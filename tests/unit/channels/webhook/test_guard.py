@@ -51,6 +51,15 @@ def test_a_public_address_is_allowed(address: str) -> None:
     assert str(GUARD.check_address(address)) == address.removeprefix("::ffff:")
 
 
+@pytest.mark.parametrize("address", ["1.1.1.1", "10.1.2.3", "::ffff:1.1.1.1"])
+def test_what_an_operator_denies_is_refused_though_it_is_public_or_allowed(address: str) -> None:
+    guard = AddressGuard(read_networks("10.0.0.0/8"), deny=read_networks("1.1.1.0/24 10.1.0.0/16"))
+
+    with pytest.raises(ForbiddenTarget, match="NOTIFIER_WEBHOOK_DENY"):
+        guard.check_address(address)
+    assert guard.check_address("10.2.0.1")
+
+
 @pytest.mark.parametrize("network", [*REFUSED_IPV4, *REFUSED_IPV6], ids=str)
 def test_a_refused_network_is_refused_from_its_first_to_its_last_address(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
