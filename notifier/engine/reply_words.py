@@ -118,7 +118,8 @@ CLIENT = _words(
     r"\[?\d+\.\d+\.\d+\.\d+\]?\)? .{0,60}(?:blocked|black ?listed|refused|banned|listed)",
     r"(?:access|connections?|mail|service) (?:is |are )?(?:not accepted|denied|refused|rejected|blocked) "
     r"(?:from|for|by) (?:\w+ )?(?:ip|host|your|\[?\d)",
-    r"permanently deferred|your access\b|\bbad ip\b|geo-?ip|traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
+    r"permanently deferred|your access\b|\bbad ip\b|geo-?ip",
+    r"traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
     r"(?:mail )?(?:server|relay|service|system))",
 )
 #: Lists of addresses that send what nobody wants; after the words that say whose address it is.
