@@ -13,7 +13,8 @@ NotifierError
 ├── InvalidBatch              a task message nobody can read; dead-lettered
 ├── RenderError               attempt recorded as render_failed, parked, no retry
 │   ├── RenderBudgetExceeded  the template took too many steps or made too many bytes
-│   └── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
+│   ├── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
+│   └── InvalidHeader         what a rule's reply_to, thread or headers gave cannot stand in a mail
 ├── InvalidDestination        this destination can never be sent to; refused and parked
 │   ├── InvalidAddress        not an email address
 │   └── ForbiddenTarget       a webhook URL that points inside
@@ -135,6 +136,10 @@ class RenderBudgetExceeded(RenderError):
 
 class InvalidAttachment(RenderError):
     """A file of this delivery cannot be attached; the rule or the event's data must change."""
+
+
+class InvalidHeader(RenderError):
+    """A header that a rule asks for cannot be written; the rule or the event's data must change."""
 
 
 class InvalidDestination(NotifierError):

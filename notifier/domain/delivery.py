@@ -96,6 +96,13 @@ class RecipientRef(_Wire):
 Destination = Mailbox | EndpointRef | RecipientRef
 
 
+class Copies(_Wire):
+    """What the headers of a mail with copies show, which is the same in all of them."""
+
+    to: Mailbox | RecipientRef
+    cc: list[Mailbox | RecipientRef]
+
+
 class DigestItems(_Wire):
     """The items of one closed digest window, carried by the delivery that sends them."""
 
@@ -135,6 +142,8 @@ class Delivery(_Wire):
     waited: str = ""
     """Marks (`limit.Kind.mark`) of the rate limits in whose line this try has waited already."""
     digest: DigestItems | None = None
+    copies: Copies | None = None
+    """Whom the mail is shown to be to, when its rule sends copies."""
 
 
 @value

@@ -55,6 +55,11 @@ def digest_id(rule: str, destination: str, key: str, window: str) -> str:
     return "dlv_" + _digest("digest", rule, destination, key, window)
 
 
+def thread_id(tenant: str, thread: str) -> str:
+    """The left side of the Message-ID that all mails of a thread refer to, whichever rule or event they come from."""
+    return "thr_" + _digest("thread", tenant, thread)
+
+
 @lru_cache(maxsize=4096)
 def recipient_key(address: str) -> str:
     """The name of an address in indexes and logs: logs and keys carry this, never the address itself.

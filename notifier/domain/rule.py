@@ -89,6 +89,8 @@ class Attachment:
     name: str
     content: str
     media_type: str = "application/octet-stream"
+    cid: str = ""
+    """The name the HTML shows it by, ``cid:logo``; empty for what is attached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +126,9 @@ class Rule:
     """Parts of the data that its templates never read, such as ``data.people``: they are not copied into tasks."""
     sender: str = ""
     """From address; empty means NOTIFIER_EMAIL_FROM."""
+    cc: str = ""
+    """Expression like `to`: who gets a copy; all are shown to each other."""
+    auto_submitted: bool = True
+    """Answers of machines are not wanted. False for what people answer, such as a ticket's mail."""
     source: str = ""
     """``file:line`` of the rule, for errors and explain."""

@@ -9,11 +9,13 @@ from typing import Literal
 
 from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.mailboxes import read_mailbox
+from notifier.domain.media_type import read_media_type
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
 from notifier.errors import InvalidAddress
 from notifier.rendering.expressions import Expression, Expressions
 from notifier.rules.documents import Located
+from notifier.rules.mailkeys import read_mail
 from notifier.rules.matching import CompiledAttachment, CompiledRule
 from notifier.rules.sections import Report, Section, shown
 from notifier.rules.throttling import read_throttle
@@ -21,6 +23,7 @@ from notifier.rules.throttling import read_throttle
 RULE_KEYS = (
     *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
     *("uncertain", "retry", "from", "attachments", "throttle", "limit", "omit"),
+    *("cc", "reply_to", "thread", "headers", "auto_submitted"),
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
@@ -29,13 +32,21 @@ _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
     "window": (frozenset({Channel.DIGEST}), "only digests have a window"),
     "from": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks have no sender"),
     "attachments": (frozenset({Channel.EMAIL}), "only emails carry files"),
+    "cc": (frozenset({Channel.EMAIL}), "only emails have copies"),
+    "reply_to": (frozenset({Channel.EMAIL, Channel.DIGEST}), "nobody answers a webhook by mail"),
+    "thread": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails have threads"),
+    "headers": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails have such headers"),
+    "auto_submitted": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails say so"),
     "priority": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "digests have one queue"),
     "throttle": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "a digest's window is its throttle"),
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+#: As RFC 2392 wants it with an @ and a domain, or a name alone, which all mail programs take.
+_CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,100})?")
+#: What can only be meant as a media type: as an expression it would be a division, or nothing.
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]*/[A-Za-z0-9][\w!#$&^.+-]*\s*(;.*)?")
 _DATA_PATH = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,16}")
 #: More tries than this are not patience but a loop.
 MAX_RETRIES = 50
@@ -55,6 +66,7 @@ class FileDefaults:
     event: str
     category: str
     transactional: bool | None
+    auto_submitted: bool | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +89,7 @@ class EntryReader:
         written = section.get("channel")
         if is_known := written is not None and written.text in set(Channel):
             self._check_channel(section, channel)
-        to, when, key = (self._expression(section, name) for name in ("to", "when", "key"))
+        to, when, key, cc = (self._expression(section, name) for name in ("to", "when", "key", "cc"))
         attachments = self._attachments(section)
         throttle = read_throttle(section, channel)
         if throttle is not None and throttle.key:
@@ -105,9 +117,12 @@ class EntryReader:
             limit=self._limit(section),
             omit=self._omit(section),
             sender=self._sender(section),
+            cc=cc.source if cc else "",
+            auto_submitted=self._auto_submitted(section),
             source=f"{self.report.file}:{section.line}",
         )
-        return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments)
+        mail = read_mail(section, self._compiled)
+        return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments, cc=cc, mail=mail)
 
     def _check_channel(self, section: Section, channel: Channel) -> None:
         for name, (channels, why) in _ONLY.items():
@@ -145,6 +160,10 @@ class EntryReader:
     def _transactional(self, section: Section) -> bool:
         own = section.flag("transactional")
         return bool(self.defaults.transactional) if own is None else own
+
+    def _auto_submitted(self, section: Section) -> bool:
+        own = section.flag("auto_submitted")
+        return self.defaults.auto_submitted is not False if own is None else own
 
     def _category(self, section: Section, *, required: bool) -> str:
         category = section.text("category") or self.defaults.category
@@ -227,17 +246,38 @@ class EntryReader:
         nodes = section.entries("attachments")
         if len(nodes) > MAX_ATTACHMENTS:
             section.wrong("attachments", f"{section.name}: {len(nodes)} attachments", f"at most {MAX_ATTACHMENTS}")
-        compiled = (self._attachment(node, section.name) for node in nodes)
-        return tuple(attachment for attachment in compiled if attachment is not None)
+        compiled = [self._attachment(node, section.name) for node in nodes]
+        found = tuple(attachment for attachment in compiled if attachment is not None)
+        cids = [one.attachment.cid for one in found if one.attachment.cid]
+        for cid in {cid for cid in cids if cids.count(cid) > 1}:
+            section.wrong("attachments", f"{section.name}: two attachments have the cid {shown(cid)}")
+        return found
 
     def _attachment(self, node: Located, rule: str) -> CompiledAttachment | None:
-        section = Section(self.report, node, f"{rule}: an attachment", ("name", "content", "media_type"))
+        section = Section(self.report, node, f"{rule}: an attachment", ("name", "content", "media_type", "cid"))
         for key in ("name", "content"):
             section.text(key, required=f"an expression, such as `{key}: data.invoice.{key}`")
         name, content = self._expression(section, "name"), self._expression(section, "content")
         written = section.text("media_type") or "application/octet-stream"
-        is_literal = _MEDIA_TYPE.fullmatch(written.lower()) is not None
-        media_type = None if is_literal else self._expression(section, "media_type")
+        media_type = None if self._is_media_type(section, written) else self._expression(section, "media_type")
         if name is None or content is None:
             return None
-        return CompiledAttachment(Attachment(name.source, content.source, written), name, content, media_type)
+        attachment = Attachment(name.source, content.source, written, self._cid(section))
+        return CompiledAttachment(attachment, name, content, media_type)
+
+    def _is_media_type(self, section: Section, written: str) -> bool:
+        """Whether it is written out, and not an expression; one written wrongly is told here."""
+        if not _MEDIA_TYPE.fullmatch(written):
+            return False
+        try:
+            read_media_type(written)
+        except ValueError as error:
+            section.wrong("media_type", f"{section.name}: media_type: {error}")
+        return True
+
+    def _cid(self, section: Section) -> str:
+        cid = section.text("cid")
+        if cid and not _CID.fullmatch(cid):
+            fix = "a name of letters, digits, . _ + -, such as `cid: logo`; the HTML shows it by `cid:logo`"
+            section.wrong("cid", f"{section.name}: {shown(cid)} is no cid", fix)
+        return cid

@@ -27,7 +27,7 @@ from notifier.rules.sections import Report, Section, shown
 
 RULES_FILE = "rules.yaml"
 SCHEMA_FILE = "schema.json"
-FILE_KEYS = ("event", "category", "transactional", "rules")
+FILE_KEYS = ("event", "category", "transactional", "auto_submitted", "rules")
 #: Bytes of one rules, schema or sample file; a sample is an event, and those are at most 256 kB by default.
 MAX_FILE_BYTES = 256 * 1024
 MAX_RULES = 500
@@ -142,7 +142,8 @@ class _FolderReader:
         event = section.text("event", required=f"`event: {self._name}`, or a pattern with *")
         if event and (mistake := mistake_in(event)):
             section.wrong("event", f"event is {shown(event)}", mistake)
-        defaults = FileDefaults(self._name, event, section.text("category"), section.flag("transactional"))
+        flags = (section.flag(name) for name in ("transactional", "auto_submitted"))
+        defaults = FileDefaults(self._name, event, section.text("category"), *flags)
         entries = section.entries("rules")
         if not entries and (section.is_list("rules") or not section.has("rules")):
             section.wrong("rules", "the file has no rules", "a list: `rules: [{id: …, channel: email, to: …}]`")

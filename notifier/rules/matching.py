@@ -9,6 +9,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Attachment, Rule
 from notifier.errors import PlanningError, RenderError
 from notifier.rendering.expressions import Expression
+from notifier.rules.mailkeys import CompiledMail
 
 #: A key names a window or a throttle in Redis; ids are short.
 MAX_KEY = 256
@@ -39,6 +40,9 @@ class CompiledRule:
     when: Expression | None
     key: Expression | None
     attachments: tuple[CompiledAttachment, ...] = ()
+    cc: Expression | None = None
+    mail: CompiledMail | None = None
+    """What it says of the headers of its mails; None when nothing."""
 
     def applies(self, event: Event) -> bool:
         """Whether `when` holds; without one a rule always applies. Raises `PlanningError`."""
@@ -47,6 +51,10 @@ class CompiledRule:
     def audience(self, event: Event) -> Any:
         """The value of `to`, for `destinations.destinations`. Raises `PlanningError`."""
         return None if self.to is None else self._evaluate(self.to, "to", event)
+
+    def copied(self, event: Event) -> Any:
+        """The value of `cc`, likewise. Raises `PlanningError`."""
+        return None if self.cc is None else self._evaluate(self.cc, "cc", event)
 
     def group_key(self, event: Event) -> str:
         """What `key` of the digest or throttle gives, as text; empty without one. Raises `PlanningError`."""

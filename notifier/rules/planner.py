@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
-from notifier.domain.delivery import Delivery, Destination, EndpointRef
+from notifier.domain.delivery import Copies, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Channel, Rule
@@ -22,6 +22,8 @@ from notifier.rules.matching import CompiledRule, is_nobody
 
 #: Deliveries a fan-out holds in memory at a time: 20 full tasks.
 CHUNK = 1000
+#: Copies of one mail: all of them name all others.
+MAX_CC = 20
 #: Problems of one plan that are kept in full; the rest are counted, so that 100,000 bad entries stay readable.
 MAX_PROBLEMS = 100
 #: Between destination and digest key inside a delivery id; a key is printable, so it cannot contain it.
@@ -54,15 +56,18 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class PlanProblem:
-    """A rule that failed on this event, or an entry of its `to` that can never be a destination."""
+    """A rule that failed on this event, or an entry of its `to` or `cc` that can never be a destination."""
 
     rule: str
     index: int | None
-    """Place in the list that `to` gave; None when the whole rule failed."""
+    """Place in the list that the key gave; None when the whole rule failed."""
     reason: str
+    key: str = "to"
 
     def __str__(self) -> str:
-        return self.reason if self.index is None else f"rule {self.rule}: entry {self.index} of to: {self.reason}"
+        if self.index is None:
+            return self.reason
+        return f"rule {self.rule}: entry {self.index} of {self.key}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class Draft:
         self.event = event
         self.now = now
         self.published = now if published is None else min(published, now)
-        self.steps: list[tuple[Rule, Iterable[Destination | BadEntry], str]] = []
+        self.steps: list[tuple[Rule, Iterable[Destination | BadEntry], str, Copies | None]] = []
         self.unmatched: list[Unmatched] = []
         self.problems: list[PlanProblem] = []
         self.more_problems = 0
@@ -173,8 +178,10 @@ class Draft:
             self._subscribed(compiled, directory.endpoints(event.tenant, event.type))
         elif is_nobody(audience := compiled.audience(event)):
             self.unmatched.append(Unmatched(rule.id, f"to names nobody: {rule.to}"))
+        elif compiled.cc is not None and not is_nobody(copied := compiled.copied(event)):
+            self._with_copies(compiled, audience, copied)
         else:
-            self.steps.append((rule, destinations(audience), compiled.group_key(event)))
+            self.steps.append((rule, destinations(audience), compiled.group_key(event), None))
             self.expected += len(audience) if isinstance(audience, list | tuple) else 1
 
     def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:
@@ -184,8 +191,31 @@ class Draft:
             self.unmatched.append(Unmatched(compiled.rule.id, reason))
             return
         references = [EndpointRef(endpoint=endpoint) for endpoint in dict.fromkeys(endpoints)]
-        self.steps.append((compiled.rule, references, compiled.group_key(self.event)))
+        self.steps.append((compiled.rule, references, compiled.group_key(self.event), None))
         self.expected += len(references)
+
+    def _with_copies(self, compiled: CompiledRule, audience: Any, copied: Any) -> None:
+        """Each of them is a delivery of its own, so that one reply says what became of one; they show the same people.
+
+        Two people in `to` would see each other too, which nobody said they should; and a mail to each would give the
+        others as many copies.
+        """
+        rule = compiled.rule
+        to, bad = _sorted_out(audience)
+        cc, bad_cc = _sorted_out(copied)
+        for entry in bad:
+            self.report(PlanProblem(rule.id, entry.index, entry.reason))
+        for entry in bad_cc:
+            self.report(PlanProblem(rule.id, entry.index, entry.reason, "cc"))
+        if len(to) > 1 or len(cc) > MAX_CC:
+            what = f"to names {len(to)} people, and a mail with cc is to one: put the others into cc, or leave cc out"
+            too_many = f"names {len(cc)} people, at most {MAX_CC}: they all see each other"
+            raise PlanningError(f"rule {rule.id} ({rule.source}): {what if len(to) > 1 else f'cc {too_many}'}", "cc")
+        if to:
+            others = [one for one in cc if one.identity != to[0].identity]
+            copies = Copies(to=to[0], cc=others) if others else None
+            self.steps.append((rule, [to[0], *others], compiled.group_key(self.event), copies))
+            self.expected += 1 + len(others)
 
     def report(self, problem: PlanProblem) -> None:
         """Keep a problem, or count it when there are too many to read."""
@@ -197,7 +227,7 @@ class Draft:
     def deliveries(self) -> Iterator[Planned]:
         """Every delivery of every step; problems are complete when this is used up."""
         event, now = self.event, self.now
-        for rule, entries, key in self.steps:
+        for rule, entries, key, copies in self.steps:
             expires = expiry(event, rule, self.published)
             # A throttle's key decides how many are sent, not which one this is.
             suffix = _KEY_SEPARATOR + key if key and rule.channel is Channel.DIGEST else ""
@@ -215,8 +245,15 @@ class Draft:
                         queued=now,
                         expires=expires,
                         key=key,
+                        copies=copies,
                     ),
                 )
+
+
+def _sorted_out(value: Any) -> tuple[list[Mailbox | RecipientRef], list[BadEntry]]:
+    found = list(destinations(value))
+    people = [one for one in found if isinstance(one, Mailbox | RecipientRef)]
+    return people, [one for one in found if isinstance(one, BadEntry)]
 
 
 def expiry(event: Event, rule: Rule, published: float) -> float | None:

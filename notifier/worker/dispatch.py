@@ -7,12 +7,12 @@ before the task returns, and only then does Celery acknowledge the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gevent
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Attempt, RecipientRef, Status
+from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, clip
@@ -173,7 +173,7 @@ class Dispatch:
             wide(_log, "claims.kept", level=logging.WARNING, error=str(error), until_s=self._lease)
 
     def _directory(self, work: Sequence[Work], endpoints: Mapping[str, Endpoint]) -> Directory:
-        people = sorted({w.delivery.to.recipient for w in work if isinstance(w.delivery.to, RecipientRef)})
+        people = sorted({one.recipient for w in work for one in _named(w.delivery) if isinstance(one, RecipientRef)})
         known = hold(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
         keys = [recipient_key(person.email) for person in known.values()]
         suppressed = hold(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
@@ -189,6 +189,12 @@ class Dispatch:
         prepared = self._preparer.prepare(work, content, directory, pause)
         ready = [one for one in prepared if isinstance(one, Ready)]
         return ready, [one for one in prepared if isinstance(one, Withheld)]
+
+
+def _named(delivery: Delivery) -> Iterable[Destination]:
+    """Everybody whose address this delivery's mail needs: copies show all the others."""
+    copies = delivery.copies
+    return (delivery.to,) if copies is None else (delivery.to, copies.to, *copies.cc)
 
 
 def _withheld_record(one: Withheld, worker: str) -> Record:

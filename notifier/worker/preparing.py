@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from notifier.channels.email.attachments import File, read_attachment
 from notifier.channels.email.channel import EmailChannel, OutgoingEmail
+from notifier.channels.email.composing import Asked, compose_by_rule
 from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
@@ -115,7 +115,7 @@ class Preparer:
         prepared = list[Prepared]()
         for draft in drafts:
             pause()
-            prepared.append(draft if isinstance(draft, Withheld) else self._compose(draft, content, now()))
+            prepared.append(draft if isinstance(draft, Withheld) else self._compose(draft, content, directory, now()))
         return prepared
 
     def _render(self, work: Work, content: Content, directory: Directory, now: float) -> Draft | Withheld:
@@ -148,15 +148,16 @@ class Preparer:
         render = content.renderer.digest if is_digest else content.renderer.email
         return Draft(work, to, render(rule.template, context, to.locale), late)
 
-    def _compose(self, draft: Draft, content: Content, now: float) -> Prepared:
+    def _compose(self, draft: Draft, content: Content, directory: Directory, now: float) -> Prepared:
         work, to, message = draft.work, draft.to, draft.message
         try:
             if isinstance(to, Endpoint):
                 assert isinstance(message, WebhookMessage)  # noqa: S101 - rendered for this destination
                 return Ready(work, self._webhook.prepare(work.delivery, work.event, to, message), message.template)
             assert isinstance(message, EmailMessage)  # noqa: S101 - rendered for this destination
-            files = attachments(work.rule, work.event, content)
-            outgoing = self._email.compose(work.delivery, to, work.rule, message, now=now, attachments=files)
+            compiled = content.catalog.compiled(work.rule.id)
+            asked = Asked(work.delivery, to, work.rule, compiled, work.event, message)
+            outgoing = compose_by_rule(self._email, asked, lambda one: _known(one, directory), now)
         except (RenderError, InvalidDestination) as error:
             return _impossible(work, content, error)
         return Ready(work, outgoing, message.template, to.address, draft.late)
@@ -205,15 +206,6 @@ def suppression(reason: str, rule: Rule) -> str:
     return reason
 
 
-def attachments(rule: Rule, event: Event, content: Content) -> list[File]:
-    """The files a rule attaches to its mails. Raises `RenderError` naming the attachment that cannot be made."""
-    compiled = content.catalog.compiled(rule.id)
-    return [
-        read_attachment(*attachment.values(event), where=f"{rule.id} attachments[{place}]")
-        for place, attachment in enumerate(compiled.attachments if compiled else ())
-    ]
-
-
 def _suppressed(work: Work, directory: Directory) -> str:
     to = work.delivery.to
     if isinstance(to, RecipientRef) and (person := directory.recipients.get(to.recipient)) is not None:
@@ -230,6 +222,18 @@ def _mailbox(to: Mailbox | RecipientRef | EndpointRef, directory: Directory) -> 
         raise InvalidDestination(
             f"no recipient {identity!r} is stored; store one with `notifier recipients set`, then replay"
         )
+    return _stored(person)
+
+
+def _known(one: Mailbox | RecipientRef, directory: Directory) -> Mailbox | None:
+    """Somebody the headers of a copy name; who is not stored any more is left out of them."""
+    if isinstance(one, Mailbox):
+        return one
+    person = directory.recipients.get(one.recipient)
+    return None if person is None else _stored(person)
+
+
+def _stored(person: Recipient) -> Mailbox:
     return Mailbox(
         address=person.email, name=person.name, locale=person.locale, timezone=person.timezone, recipient=person.id
     )

@@ -7,10 +7,12 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from notifier.channels.email.bodies import Part, base64_lines
-from notifier.channels.email.headers import clean
+from notifier.channels.email.headers import LINE, clean
+from notifier.domain.media_type import read_media_type
 from notifier.errors import InvalidAttachment
 
 #: Bytes of all files of one mail before encoding, which adds a third; many relays stop at 10 MiB.
@@ -18,8 +20,6 @@ MAX_TOTAL_BYTES = 5 * 1024 * 1024
 #: Bytes of a name in UTF-8: the limit of most file systems, and short enough for one header line when encoded.
 MAX_NAME_BYTES = 255
 
-_WORD = r"[A-Za-z0-9!#$&^_.+-]+"
-_MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}")
 _SIMPLE_NAME = re.compile(r"[A-Za-z0-9._+()-]+(?: [A-Za-z0-9._+()-]+)*")
 
 
@@ -29,15 +29,29 @@ class File:
 
     name: str
     media_type: str
+    """With its parameters, on one line."""
     content: bytes
+    cid: str = ""
+    """What the HTML calls it (``cid:logo``), when it is shown there instead of being attached."""
+
+    @property
+    def invites(self) -> bool:
+        """Whether it is an invitation, a change of one or an answer to one (RFC 6047 §2.4)."""
+        return self.media_type.startswith("text/calendar;") and bool(_read(self.media_type).parameter("method"))
 
 
-def read_attachment(name: object, media_type: object, content: object, *, where: str) -> File:
-    """A file from three expression results. Raises `InvalidAttachment` that names ``where`` and what is wrong."""
+def read_attachment(name: object, media_type: object, content: object, *, where: str, cid: str = "") -> File:
+    """A file from three expression results. Raises `InvalidAttachment` that names ``where`` and what is wrong.
+
+    An empty content is a file of zero bytes, as an empty log is one.
+    """
     for what, value in (("name", name), ("media type", media_type), ("content", content)):
-        if not isinstance(value, str) or not value.strip():
-            raise InvalidAttachment(f"{where}: the {what} must be a text that is not empty, not {type(value).__name__}")
-    return File(_name(str(name), where), _media_type(str(media_type), where), _decoded(str(content), where))
+        if not isinstance(value, str):
+            raise InvalidAttachment(f"{where}: the {what} must be a text, not {_kind(value)}")
+    for what, value in (("name", name), ("media type", media_type)):
+        if not str(value).strip():
+            raise InvalidAttachment(f"{where}: the {what} is empty")
+    return File(_name(str(name), where), _media_type(str(media_type), where), _decoded(str(content), where), cid)
 
 
 def check_total(files: Sequence[File]) -> None:
@@ -51,13 +65,38 @@ def check_total(files: Sequence[File]) -> None:
 
 
 def file_part(file: File) -> Part:
-    """The file as a MIME part, always base64."""
+    """The file as a MIME part, always base64; shown inside the HTML when it has a cid, else attached.
+
+    An invitation is attached as ``application/ics``, as Google's own are: its text is in the mail already (see
+    `calendar_part`), and a second ``text/calendar`` would show the meeting twice in some programs.
+    """
+    media_type = "application/ics" if file.invites else file.media_type
+    place = f"Content-ID: <{file.cid}>\r\n" if file.cid else ""
+    disposition = "inline" if file.cid else "attachment"
     headers = (
-        f"Content-Type: {file.media_type}\r\n"
-        f"Content-Disposition: attachment;\r\n {_filename(file.name)}\r\n"
+        f"{_content_type(media_type)}{place}"
+        f"Content-Disposition: {disposition};\r\n {_filename(file.name)}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
     )
     return Part(headers, base64_lines(file.content))
+
+
+def calendar_part(file: File) -> Part:
+    """An invitation as one more form of the mail: Outlook and Gmail offer to accept only what is no attachment."""
+    headers = f"{_content_type(file.media_type)}Content-Transfer-Encoding: base64\r\n"
+    return Part(headers, base64_lines(file.content))
+
+
+_read = lru_cache(maxsize=256)(read_media_type)
+
+
+@lru_cache(maxsize=256)
+def _content_type(media_type: str) -> str:
+    read = _read(media_type)
+    line = f"Content-Type: {read}"
+    if len(line) <= LINE:
+        return line + "\r\n"
+    return ";\r\n ".join([f"Content-Type: {read.name}", *read.written()]) + "\r\n"
 
 
 def _name(text: str, where: str) -> str:
@@ -70,11 +109,10 @@ def _name(text: str, where: str) -> str:
 
 
 def _media_type(text: str, where: str) -> str:
-    media_type = text.strip().lower()
-    # RFC 2046 §5.2 forbids base64 inside multipart and message types, and a nested message is a place to hide headers.
-    if not _MEDIA_TYPE.fullmatch(media_type) or media_type.startswith(("multipart/", "message/")):
-        raise InvalidAttachment(f"{where}: {media_type[:80]!r} is not a media type a file can have")
-    return media_type
+    try:
+        return str(read_media_type(text))
+    except ValueError as error:
+        raise InvalidAttachment(f"{where}: the media type: {error}") from error
 
 
 def _decoded(text: str, where: str) -> bytes:
@@ -82,6 +120,10 @@ def _decoded(text: str, where: str) -> bytes:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidAttachment(f"{where}: the content is not base64 ({error})") from error
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def _filename(name: str) -> str:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 
-from notifier.channels.email.addresses import parse_address, parse_sender
+from notifier.channels.email.addresses import Sender, parse_address, parse_sender
 from notifier.channels.email.attachments import File, check_total
 from notifier.channels.email.dkim import DkimSigner
-from notifier.channels.email.mime import Letter, write
+from notifier.channels.email.extra import NO_EXTRA, Extra
+from notifier.channels.email.lists import ListFields
+from notifier.channels.email.mime import Letter, message_id, write
 from notifier.channels.email.outcomes import classify
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.delivery import Delivery, Mailbox
@@ -88,33 +90,61 @@ class EmailChannel:
         *,
         now: float,
         attachments: Sequence[File] = (),
+        extra: Extra = NO_EXTRA,
+        shown_to: Mailbox | None = None,
+        tenant: str = "",
     ) -> OutgoingEmail:
-        """The bytes that leave. Raises `InvalidAddress`, or `InvalidAttachment` when the files are too large."""
-        check_total(attachments)
+        """The bytes that leave. Raises `InvalidAddress`, or `InvalidAttachment` when the files are too large.
+
+        ``shown_to`` is whom a copy shows to be to; it goes to ``to``.
+        """
+        if attachments:
+            check_total(attachments)
         sender = parse_sender(rule.sender or self._sender)
         recipient = parse_address(to.address)
+        to_name, to_address = to.name, recipient.envelope
+        if shown_to is not None:
+            to_name, to_address = shown_to.name, ""
+            if shown_to.address:
+                to_address = parse_address(shown_to.address).envelope
         content = write(
             Letter(
                 id=delivery.id,
                 hostname=self._hostname,
                 sender_name=sender.name,
                 sender=sender.address.envelope,
-                to_name=to.name,
-                to=recipient.envelope,
+                to_name=to_name,
+                to=to_address,
                 subject=message.subject,
                 text=message.text,
                 html=message.html,
                 date=now,
                 unsubscribe_url=self.unsubscribe_url(to, rule),
                 files=attachments,
+                extra=extra,
+                lists=None if rule.transactional else self._lists(rule, sender, tenant),
+                auto_submitted=rule.auto_submitted,
             )
         )
         if self._dkim is not None:
             content = self._dkim.sign(content)
-        smtputf8 = sender.address.smtputf8 or recipient.smtputf8
+        smtputf8 = sender.address.smtputf8 or recipient.smtputf8 or extra.smtputf8 or not to_address.isascii()
         return OutgoingEmail(
             delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8, delivery.expires
         )
+
+    @property
+    def hostname(self) -> str:
+        """The right side of Message-IDs."""
+        return self._hostname
+
+    def message_id(self, delivery: str) -> str:
+        """Of a delivery's mail."""
+        return message_id(delivery, self._hostname)
+
+    @staticmethod
+    def _lists(rule: Rule, sender: Sender, tenant: str) -> ListFields:
+        return ListFields(rule.category, sender.address.envelope.rpartition("@")[2], rule.id, tenant)
 
     async def send(
         self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None

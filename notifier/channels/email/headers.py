@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Sequence
 
 #: RFC 5322 §2.1.1: lines should have at most 78 characters; RFC 2047 §2: 76 when they hold an encoded word.
 LINE = 76
@@ -56,6 +57,15 @@ def mailbox(name: str, display: str, address: str) -> str:
     if len(name) + len(display) + len(address) + 5 <= LINE and "=?" not in display and _ATOMS.fullmatch(display):
         return f"{name}: {display} <{address}>\r\n"
     return _any_mailbox(name, display, address)
+
+
+def mailboxes(name: str, people: Sequence[tuple[str, str]]) -> str:
+    """A field with several mailboxes, such as Cc, one on a line; nothing for nobody."""
+    if not people:
+        return ""
+    # Each as a field of its own, whose name then goes; what it adds to the first line is less than a name's length.
+    written = [_any_mailbox(name, display, address)[len(name) + 2 : -2] for display, address in people]
+    return f"{name}: " + ",\r\n ".join(written) + "\r\n"
 
 
 def _any_mailbox(name: str, display: str, address: str) -> str:

@@ -417,3 +417,49 @@ def test_any_files_load_or_are_a_rules_error(tree: Tree, rules: Any, schema: Any
     for problem in tree.problems():
         assert problem.what
         assert problem.where.startswith("templates/order.shipped/")
+
+
+@pytest.mark.parametrize("name", ["Bcc", "From", "subject", "Received", "DKIM-Signature", "Content-Type", "List-Id",
+    "Auto-Submitted", "X-Auto-Response-Suppress", "X-SMTPAPI", "X-a: b", "X-", "Reply-To"])  # fmt: skip
+def test_a_header_that_is_not_on_the_list_is_refused_with_the_list(tree: Tree, name: str) -> None:
+    tree.rule(f"""channel: email\nto: data.to\nheaders: {{"{name}": "'x'"}}""")
+    told = tree.told()
+    assert f"a rule cannot write the header {name!r}" in told
+    assert "one of Importance, Priority" in told
+    assert "or a name that begins with X-" in told
+
+
+def test_a_header_is_there_once_and_has_an_expression(tree: Tree) -> None:
+    tree.rule("channel: email\nto: data.to\nheaders: {X-Tag: \"'x'\", x-tag: \"'y'\", Importance: 'a +'}")
+    assert "the header 'x-tag' is there twice" in tree.told()
+    assert "Importance: 'a +' is not an expression" in tree.told()
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("text/calendar; method=", "'method=' is not a parameter"),
+        ("text/plain; boundary=x", "a file has no boundary"),
+        ("message/rfc822", "'message/rfc822' is not a media type a file can have"),
+        ("text/plain;charset=a;charset=b", "there twice"),
+    ],
+)
+def test_a_media_type_that_is_written_out_wrongly_is_told_at_load(tree: Tree, written: str, told: str) -> None:
+    tree.rule(
+        f"channel: email\nto: data.to\nattachments:\n  - {{name: data.n, content: data.c, media_type: '{written}'}}"
+    )
+    assert told in tree.told()
+
+
+def test_a_cid_is_a_name_and_no_two_files_have_the_same(tree: Tree) -> None:
+    files = "\n".join(f"  - {{name: data.n, content: data.c, cid: '{cid}'}}" for cid in ("logo", "logo", "a b", "<x>"))
+    tree.rule(f"channel: email\nto: data.to\nattachments:\n{files}")
+    assert "two attachments have the cid 'logo'" in tree.told()
+    assert "'a b' is no cid" in tree.told()
+    assert "'<x>' is no cid" in tree.told()
+
+
+@pytest.mark.parametrize("key", ["cc", "reply_to", "thread", "headers", "auto_submitted"])
+def test_keys_of_mails_mean_nothing_for_webhooks(tree: Tree, key: str) -> None:
+    tree.rule(f"channel: webhook\n{key}: true")
+    assert f"{key} has no meaning for webhook" in tree.told()

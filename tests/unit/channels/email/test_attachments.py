@@ -33,16 +33,20 @@ def test_a_name_is_one_name_on_one_line(written: str, name: str) -> None:
     [
         ("a.pdf", "application/pdf", "not base64!", "not base64"),
         ("a.pdf", "application/pdf", "aGVsbG8", "not base64"),
-        ("a.pdf", "application/pdf", "", "content must be a text"),
-        ("a.pdf", "application/pdf", None, "NoneType"),
+        ("a.pdf", "application/pdf", None, "the content must be a text, not null"),
         ("a.pdf", "application/pdf", {"a": 1}, "dict"),
-        ("", "application/pdf", HELLO, "name must be a text"),
+        ("", "application/pdf", HELLO, "the name is empty"),
+        (" ", "application/pdf", HELLO, "the name is empty"),
+        (7, "application/pdf", HELLO, "the name must be a text, not int"),
+        ("a.pdf", "", HELLO, "the media type is empty"),
         ("..", "application/pdf", HELLO, "no letters"),
         ("x" * 256, "application/pdf", HELLO, "more than 255"),
         ("é" * 128, "application/pdf", HELLO, "more than 255"),
         ("a.pdf", "pdf", HELLO, "media type"),
         ("a.pdf", "text/html\r\nBcc: x", HELLO, "media type"),
-        ("a.pdf", 'text/plain; charset="x"', HELLO, "media type"),
+        ("a.pdf", "text/plain; charset", HELLO, "media type"),
+        ("a.pdf", "text/plain; charset=utf-8\r\nBcc: x@example.org", HELLO, "line end"),
+        ("a.pdf", "text/plain; boundary=x", HELLO, "boundary"),
         ("a.eml", "message/rfc822", HELLO, "media type"),
         ("a", "multipart/mixed", HELLO, "media type"),
     ],
@@ -54,6 +58,18 @@ def test_what_cannot_be_attached_says_where_and_why(
         read_attachment(name, media_type, content, where=WHERE)
     assert WHERE in str(refusal.value)
     assert isinstance(refusal.value, RenderError)
+
+
+@pytest.mark.parametrize("content", ["", " ", "\r\n"])
+def test_an_empty_file_is_attached_as_zero_bytes(content: str) -> None:
+    # Once this was refused: the content must be a text that is not empty, not str
+    assert read_attachment("empty.log", "text/plain", content, where=WHERE) == File("empty.log", "text/plain", b"")
+
+
+def test_parameters_of_a_media_type_keep_their_case() -> None:
+    file = read_attachment("invite.ics", "Text/Calendar; Method=REQUEST; charset=UTF-8", HELLO, where=WHERE)
+    assert file.media_type == "text/calendar; method=REQUEST; charset=UTF-8"
+    assert file.invites
 
 
 def test_files_together_have_a_limit() -> None:
