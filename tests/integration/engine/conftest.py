@@ -1,7 +1,7 @@
 """What tests of the engine's SMTP share: a running engine, and relays that end with their test."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,11 +33,15 @@ class Post:
         self.engine = engine
         self.relays = relays
 
-    def send(self, recipient: str = "r@example.org", content: bytes = CONTENT, **options: Any) -> Transaction:
+    def send(
+        self,
+        recipient: str = "r@example.org",
+        content: bytes = CONTENT,
+        sender: str = "s@example.org",
+        **options: Any,
+    ) -> Transaction:
         """One mail."""
-        return self.engine.run(
-            partial(self.relays.deliver, "s@example.org", recipient, content, **options), timeout=PATIENCE_S
-        )
+        return self.engine.run(partial(self.relays.deliver, sender, recipient, content, **options), timeout=PATIENCE_S)
 
     def send_many(self, count: int) -> list[Transaction]:
         """Mails to ``r0``, ``r1``, … at once."""
@@ -48,15 +52,15 @@ class Post:
 
         return self.engine.run(all_at_once, timeout=PATIENCE_S)
 
-    def send_together(self, count: int) -> list[Transaction]:
-        """Mails to ``r0``, ``r1``, … as one batch."""
+    def send_together(self, count: int, senders: Sequence[str] = ("s@example.org",)) -> list[Transaction]:
+        """Mails to ``r0``, ``r1``, … as one batch, of these senders in turn."""
         ended: dict[int, Transaction] = {}
 
         def told(place: int, transaction: Transaction, _: float) -> None:
             assert place not in ended
             ended[place] = transaction
 
-        mails = [checked("s@example.org", f"r{number}@example.org", CONTENT) for number in range(count)]
+        mails = [checked(senders[number % len(senders)], f"r{number}@example.org", CONTENT) for number in range(count)]
         self.engine.run(partial(self.relays.deliver_all, mails, told), timeout=PATIENCE_S)
         return [ended[place] for place in range(count)]
 
