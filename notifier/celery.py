@@ -22,7 +22,12 @@ from notifier.settings import Settings
 from notifier.wiring.process import node_name, settings
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
-_OWNED = {"broker_url": "NOTIFIER_BROKER_URL", "result_backend": "NOTIFIER_REDIS_URL"}
+_OWNED = {
+    "broker_url": "NOTIFIER_BROKER_URL",
+    "broker_read_url": "NOTIFIER_BROKER_URL",
+    "broker_write_url": "NOTIFIER_BROKER_URL",
+    "result_backend": "NOTIFIER_REDIS_URL",
+}
 
 app = Celery("notifier", include=["notifier.worker.tasks"])
 
@@ -162,8 +167,9 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         try:
             found[name] = option.to_python(environment[variable])
-        except (ValueError, TypeError) as error:
-            problems.append(Problem(variable, str(error), f"Celery wants {option.type}"))
+        except (ValueError, TypeError):
+            # In our words: Python's quote the value, and this may be a password in the wrong variable.
+            problems.append(Problem(variable, "is not what Celery takes there", f"Celery wants {option.type}"))
     if problems:
         raise SettingsError(problems)
     return found

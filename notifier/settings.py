@@ -10,16 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
+from notifier.client.server_url import MASK, UnreadableUrl, masked_urls, read_server_url
 from notifier.domain.limit import parse_limits
 from notifier.errors import Problem, SettingsError
 
 PREFIX = "NOTIFIER_"
+
+
+#: Schemes each address setting may have.
+BROKER_SCHEMES = ("amqp", "amqps", "redis", "rediss")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+SMTP_SCHEMES = ("smtp", "smtps", "smtp+plain")
+_ADDRESSES = {"broker_url": BROKER_SCHEMES, "redis_url": REDIS_SCHEMES, "smtp_url": SMTP_SCHEMES}
 
 
 def _secret(description: str, default: str) -> Any:
@@ -29,7 +36,7 @@ def _secret(description: str, default: str) -> Any:
 class Settings(BaseModel):
     """Everything a deployer may decide. Durations are seconds, sizes bytes, unless the description says otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
     # servers
     broker_url: str = _secret(
@@ -155,22 +162,38 @@ class Settings(BaseModel):
 
     @field_validator("broker_url")
     @classmethod
-    def _broker_scheme(cls, url: str) -> str:
-        return _with_scheme(url, ("amqp", "amqps", "redis", "rediss"))
+    def _broker_address(cls, url: str) -> str:
+        address = read_server_url(url, BROKER_SCHEMES)
+        if address.scheme.startswith("redis"):
+            _database(address.path)
+        return url
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, url: str) -> str:
-        return _with_scheme(url, ("redis", "rediss", "unix", "sentinel", "sentinels"))
+    def _redis_address(cls, url: str) -> str:
+        address = read_server_url(url, REDIS_SCHEMES, several=url.startswith("sentinel"))
+        if address.scheme.startswith("redis"):
+            _database(address.path)
+        elif address.scheme.startswith("sentinel"):
+            _database(address.path.partition("/")[2])
+        return url
 
     @field_validator("smtp_url")
     @classmethod
-    def _smtp_schemes(cls, urls: str) -> str:
-        for url in split_list(urls):
-            _with_scheme(url, ("smtp", "smtps", "smtp+plain"))
+    def _relays(cls, urls: str) -> str:
         if not split_list(urls):
             raise ValueError("name at least one relay")
+        for url in split_list(urls):
+            if read_server_url(url, SMTP_SCHEMES).path:
+                raise UnreadableUrl("nothing may follow the port of a relay")
         return urls
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, url: str) -> str:
+        if "@" in url:
+            raise ValueError("an address that recipients see has no user name, no password and no @")
+        return url
 
     @field_validator("secret_key")
     @classmethod
@@ -235,7 +258,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
     except ValidationError as error:
         problems.extend(_problem(e["loc"], e["msg"], e.get("input")) for e in error.errors(include_url=False))
-        raise SettingsError(problems) from error
+        # Without its cause: pydantic's error, and in a traceback each frame below it, holds the values.
+        raise SettingsError(problems) from None
     if problems:
         raise SettingsError(problems)
     return settings
@@ -267,21 +291,15 @@ def is_secret(field: FieldInfo) -> bool:
 
 
 def masked(name: str, value: Any) -> str:
-    """A value as logs and ``notifier config`` may show it: URLs without password, other secrets as stars."""
+    """A value as logs and ``notifier config`` may show it: of an address scheme, host and port, of a secret nothing."""
     if value in (None, ""):
         return ""
-    if not is_secret(Settings.model_fields[name]):
-        return str(value)
-    parts = [_mask_url(part) if "://" in part else "****" for part in split_list(str(value))]
-    return " ".join(parts)
-
-
-def _mask_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rsplit("@", 1)[1]
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:****@{host}"))
+    if name in _ADDRESSES:
+        urls = split_list(value) if name == "smtp_url" else [value]
+        return masked_urls(urls, _ADDRESSES[name], several=value.startswith("sentinel"))
+    if is_secret(Settings.model_fields[name]) or (name == "public_url" and "@" in value):
+        return MASK
+    return str(value)
 
 
 def _collect(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
@@ -309,10 +327,13 @@ def _read_file(key: str, path: str, name: str, values: dict[str, tuple[str, str]
     if values.get(name, ("", ""))[0]:
         problems.append(Problem(key, f"{variable(name)} is set as well", "set one of the two"))
         return
+    # What is no whole path may be the secret itself, put into the wrong variable.
+    shown = path if path.startswith(("/", "./", "../")) and "://" not in path else "the file it names"
     try:
-        values[name] = (Path(path).read_text(encoding="utf-8").strip(), path)
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(key, f"cannot read {path}: {error}", "name a readable text file"))
+        values[name] = (Path(path).read_text(encoding="utf-8").strip(), shown)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "it is no text file"
+        problems.append(Problem(key, f"cannot read {shown}: {reason}", "name a readable text file by its whole path"))
 
 
 def _problem(location: tuple[int | str, ...], message: str, value: Any) -> Problem:
@@ -324,12 +345,6 @@ def _problem(location: tuple[int | str, ...], message: str, value: Any) -> Probl
     return Problem(variable(name), f"{shown!r}: {what}" if shown else what, fix)
 
 
-def _with_scheme(url: str, schemes: tuple[str, ...]) -> Annotated[str, "the same url"]:
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in schemes or not rest:
-        raise ValueError("expected " + " or ".join(f"{s}://…" for s in schemes))
-    try:
-        _ = urlsplit(url.split(",", maxsplit=1)[0]).port
-    except ValueError as error:
-        raise ValueError(f"the port is not a number between 0 and 65535 ({error})") from error
-    return url
+def _database(text: str) -> None:
+    if text and not (text.isascii() and text.isdigit()):
+        raise UnreadableUrl("the database behind the host is not a number")

@@ -6,11 +6,11 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
-from urllib.parse import urlsplit
 
 from notifier.client.errors import PublishError as ClientError
 from notifier.client.errors import Rejected, SomeNotPublished, Unroutable
 from notifier.client.publisher import Publisher, Receipt
+from notifier.client.server_url import read_server_url
 from notifier.domain.event import Event
 from notifier.errors import BrokerUnavailable, PublishRejected, Unavailable
 
@@ -23,7 +23,8 @@ class BrokerIntake:
 
     def __init__(self, publisher: Publisher, url: str) -> None:
         self._publisher = publisher
-        self._url = url
+        address = read_server_url(url, ("amqp", "amqps"))
+        self._host, self._port = address.host, address.port or (5671 if address.scheme == "amqps" else 5672)
 
     def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
         """Returns once all are confirmed. Raises `BrokerUnavailable` or `PublishRejected`; some may be in then."""
@@ -34,13 +35,11 @@ class BrokerIntake:
 
     def ready(self) -> str | None:
         """Why the broker cannot be reached, or None; asks its port only, so that a probe costs no login."""
-        parts = urlsplit(self._url)
-        port = parts.port or (5671 if parts.scheme == "amqps" else 5672)
         try:
-            with contextlib.closing(socket.create_connection((parts.hostname or "", port), _PROBE_TIMEOUT_S)):
+            with contextlib.closing(socket.create_connection((self._host, self._port), _PROBE_TIMEOUT_S)):
                 return None
         except OSError as error:
-            return f"RabbitMQ at {parts.hostname}:{port} cannot be reached: {error}"
+            return f"RabbitMQ at {self._host}:{self._port} cannot be reached: {error}"
 
     def close(self) -> None:
         """Wait for what is on its way, then disconnect."""

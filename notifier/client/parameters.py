@@ -9,9 +9,11 @@ import ssl
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pika
+
+from notifier.client.server_url import UnreadableUrl, read_server_url
 
 #: Seconds; a dead connection is noticed within two of them.
 HEARTBEAT_S = 30
@@ -33,19 +35,16 @@ def connection_parameters(
 ) -> pika.ConnectionParameters:
     """Raises `ValueError` for what is no ``amqp[s]://user:password@host:port/vhost``. ``name`` is shown there."""
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"not an AMQP URL: {error}") from error
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-        raise ValueError("not an AMQP URL: expected amqp://user:password@host:5672/vhost, or amqps:// for TLS")
-    tls = _tls(parts.hostname, ca_file) if parts.scheme == "amqps" else None
+        found = read_server_url(url, ("amqp", "amqps"))
+    except UnreadableUrl as error:
+        raise ValueError(f"not an AMQP URL: {error}") from None
+    tls = _tls(found.host, ca_file) if found.scheme == "amqps" else None
     return pika.ConnectionParameters(
-        host=parts.hostname,
-        port=port or (5671 if tls else 5672),
+        host=found.host,
+        port=found.port or (5671 if tls else 5672),
         # Everything after the first slash, as Celery reads it: "", "/" and "%2f" are the default vhost.
-        virtual_host=unquote(parts.path[1:]) or "/",
-        credentials=pika.PlainCredentials(unquote(parts.username or "guest"), unquote(parts.password or "guest")),
+        virtual_host=unquote(found.path) or "/",
+        credentials=pika.PlainCredentials(found.username or "guest", found.password or "guest"),
         ssl_options=tls,
         heartbeat=HEARTBEAT_S,
         blocked_connection_timeout=blocked_timeout,

@@ -7,7 +7,6 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -19,6 +18,7 @@ from redis.driver_info import DriverInfo
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from notifier.client.server_url import read_server_url
 from notifier.errors import Problem
 from notifier.storage.faults import translated
 from notifier.storage.store import AsyncStore, Store
@@ -27,6 +27,7 @@ from notifier.storage.store import AsyncStore, Store
 SOCKET_TIMEOUT_S = 5.0
 #: LPOS, GETEX and COPY came with 6.2 or before; older servers are out of support.
 OLDEST_VERSION = (6, 2)
+SENTINEL_PORT = 26379
 VARIABLE = "NOTIFIER_REDIS_URL"
 
 
@@ -114,25 +115,17 @@ class _Sentinels:
 
 def _sentinels(url: str) -> _Sentinels | None:
     """``sentinel://[user:password@]h1:26379,h2:26379/service/db``; user and password are the data server's."""
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("sentinel", "sentinels"):
+    if not url.startswith(("sentinel://", "sentinels://")):
         return None
-    place, _, path = rest.partition("/")
-    login, _, hosts = place.rpartition("@")
-    username, _, password = login.partition(":")
-    service, _, db = path.partition("/")
+    found = read_server_url(url, ("sentinel", "sentinels"), several=True)
+    service, _, db = found.path.partition("/")
     return _Sentinels(
-        addresses=[_address(host) for host in hosts.split(",") if host],
+        addresses=[(host, port or SENTINEL_PORT) for host, port in found.hosts],
         service=service or "mymaster",
         db=int(db or 0),
-        username=unquote(username) or None,
-        password=unquote(password) or None,
+        username=found.username or None,
+        password=found.password or None,
     )
-
-
-def _address(text: str) -> tuple[str, int]:
-    parts = urlsplit("//" + text)
-    return parts.hostname or "127.0.0.1", parts.port or 26379
 
 
 @dataclass(frozen=True, slots=True)

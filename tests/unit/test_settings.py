@@ -24,7 +24,7 @@ def test_every_mistake_is_named_at_once_with_its_variable_and_what_to_do() -> No
     # Then all are told
     told = str(caught.value)
     assert told.startswith("4 mistakes:")
-    assert "NOTIFIER_BROKER_URL: 'http://broker': expected amqp://… or amqps://…" in told
+    assert "NOTIFIER_BROKER_URL: '****': expected amqp://… or amqps://…" in told
     assert "NOTIFIER_WORKER_CONCURRENCY: 'many': Input should be a valid integer" in told
     assert "NOTIFIER_SMPT_URL: no such setting" in told
     assert "openssl rand -base64 32" in told
@@ -58,7 +58,15 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
         ({"NOTIFIER_TEMPLATES_FILE": "/x"}, "no such setting"),
         ({"NOTIFIER_SMTP_URL": "relay:25"}, "smtp://"),
         ({"NOTIFIER_SMTP_URL": "smtp://relay:99999"}, "port"),
+        ({"NOTIFIER_SMTP_URL": "smtp://relay:"}, "port"),
+        ({"NOTIFIER_SMTP_URL": "smtp://relay:587/inbox"}, "nothing may follow"),
         ({"NOTIFIER_REDIS_URL": "redis://"}, "redis://"),
+        ({"NOTIFIER_REDIS_URL": "redis://host/main"}, "not a number"),
+        ({"NOTIFIER_REDIS_URL": "sentinel://host/main/zero"}, "not a number"),
+        ({"NOTIFIER_BROKER_URL": "amqp://one;amqp://two"}, "expected amqp://user:password@host:port"),
+        ({"NOTIFIER_BROKER_URL": "amqp://one,two"}, "several hosts"),
+        ({"NOTIFIER_PUBLIC_URL": "https://user:word@host"}, "no user name"),
+        ({"NOTIFIER_SECRET_KEY_FILE": "a-secret-in-the-wrong-place"}, "cannot read the file it names"),
         ({"NOTIFIER_API_TOKENS": "publish:short"}, "at least 16"),
         ({"NOTIFIER_API_TOKENS": "just-a-token-without-role"}, "ROLE:TOKEN"),
         ({"NOTIFIER_WEBHOOK_RETRY": "5 soon"}, "'soon' is not a number of seconds"),
@@ -79,13 +87,26 @@ def test_an_empty_variable_is_the_same_as_none() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("amqp://user:secret@host:5672/vhost", "amqp://user:****@host:5672/vhost"),
-        ("amqp://host/", "amqp://host/"),
-        ("redis://:secret@host:6379/0", "redis://:****@host:6379/0"),
+        ("amqp://user:secret@host:5672/vhost", "amqp://****@host:5672"),
+        ("amqp://host/", "amqp://host"),
+        ("redis://:secret@host:6379/0", "redis://****@host:6379"),
+        ("amqps://[::1]:5671/", "amqps://[::1]:5671"),
+        ("amqp://user:s3/cret@host", "****"),
     ],
 )
-def test_a_url_is_shown_without_its_password(value: str, shown: str) -> None:
+def test_of_an_address_scheme_host_and_port_are_shown(value: str, shown: str) -> None:
     assert masked("broker_url", value) == shown
+
+
+def test_every_relay_and_every_sentinel_is_shown_masked() -> None:
+    assert masked("smtp_url", "smtp://u:p@one:587, smtps://two") == "smtp://****@one:587 smtps://two"
+    assert masked("redis_url", "sentinel://:pw@a:26379,b/main/0") == "sentinel://****@a:26379,b"
+    assert masked("redis_url", "unix://:pw@/run/redis.sock?db=1") == "unix://****@/run/redis.sock"
+
+
+def test_what_is_no_address_is_never_read_as_one() -> None:
+    assert masked("api_tokens", "publish:abc://defghijklmnop") == "****"
+    assert masked("secret_key", "abc://" + "k" * 40) == "****"
 
 
 def test_every_setting_has_a_description() -> None:

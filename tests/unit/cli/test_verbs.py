@@ -120,7 +120,7 @@ def test_config_masks_secrets_and_says_where_values_come_from(tmp_path: Path) ->
     # Then
     assert done.exit_code == 0, done.stderr
     found = {entry["variable"]: entry for entry in json.loads(done.stdout)}
-    assert found["NOTIFIER_BROKER_URL"]["value"] == "amqp://user:****@broker/"
+    assert found["NOTIFIER_BROKER_URL"]["value"] == "amqp://****@broker"
     assert found["NOTIFIER_SECRET_KEY"]["origin"] == str(secret)
     assert found["NOTIFIER_GRACE"]["origin"] == "default"
     assert "hunter2" not in done.stdout
