@@ -55,7 +55,8 @@ class Settings(BaseModel):
     )
     smtp_url: str = _secret(
         "Mail relay: smtp://user:password@host:587 (STARTTLS required), smtps:// (implicit TLS), or smtp+plain:// "
-        "(no TLS; a relay on the same machine). Two URLs separated by a space or comma: the second takes over.",
+        "(no TLS; a relay on the same machine). Two URLs separated by a space or comma: the second takes over. "
+        "?announce=yes behind one allows the next mail's commands in one write with a final dot.",
         "smtp+plain://127.0.0.1:25",
     )
     smtp_ca_file: Path | None = Field(None, description="CA certificates that sign the relay's.")

@@ -32,6 +32,10 @@ class Deadlines:
         """Seconds since its transaction began; 0 before."""
         return self._clock() - self.begun if self.begun else 0.0
 
+    def end(self) -> None:
+        """It goes again: another transaction begins when there is another connection, within the same bound."""
+        self.late = 0.0
+
     def begin(self) -> None:
         """A connection is there."""
         if not self.late:

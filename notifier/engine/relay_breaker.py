@@ -126,6 +126,10 @@ class RelayBreaker:
         elif isinstance(transaction, Rejected):
             self._refused(mail, transaction)
 
+    def rest(self, seconds: float) -> None:
+        """Nothing is said to it for so long, although it is up."""
+        self._rests_until = max(self._rests_until, self._clock() + seconds)
+
     def given_up(self, mail: Mail | None = None) -> None:
         """The probe was cancelled, or says nothing about the relay."""
         if mail is None or self._probe is mail:

@@ -12,6 +12,7 @@ from pathlib import Path
 from notifier.engine.deadlines import QUEUE_SHARE, Deadlines
 from notifier.engine.lines import whole_lines
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState
+from notifier.engine.relay_habits import RelayHabits
 from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import BeforeDot, Mail
@@ -72,9 +73,8 @@ class SmtpRelays:
                 clock=clock,
             )
             breaker = RelayBreaker(address.name, clock)
-            self._pools.append(
-                SmtpPool(breaker, opener, connections=connections, mails=mails_per_connection, clock=clock)
-            )
+            habits = RelayHabits(address.name, clock, connections=connections, announce=address.announce)
+            self._pools.append(SmtpPool(breaker, habits, opener, mails=mails_per_connection, clock=clock))
 
     @property
     def longest_delivery(self) -> float:

@@ -23,6 +23,8 @@ BeforeDot = Callable[[], Awaitable[None]]
 ONE_WRITE = 64 * 1024
 #: A connection that was idle is asked NOOP before it is trusted with a mail, and gets this many seconds to answer.
 NOOP_TIMEOUT_S = 5.0
+#: A relay whose first reply to an announced mail takes longer than this has lost what came behind the final dot.
+ANNOUNCED_TIMEOUT_S = 5.0
 
 _STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 _START_INPUT = 354
@@ -38,6 +40,8 @@ class Offers:
     eightbit: bool
     size: int | None
     """Bytes of the largest mail it takes; None when it did not say, 0 when it says there is no bound."""
+    mails: int = 0
+    """Mails it takes on one connection (LIMITS MAILMAX, RFC 9422); 0 when it did not say."""
 
 
 @value
@@ -63,8 +67,16 @@ class Connection:
         self.last_used = opened
         self.carried = 0
         """Transactions begun on it."""
-        self.stale = False
-        """The last transaction failed at its first command and it was not the first: a new connection may try again."""
+        self.rested_at = 0
+        """How many it had carried when it was last used again after a rest."""
+        self.refusals = 0
+        """Mails refused on it since the last one that was accepted."""
+        self.was_grouped = False
+        """Several commands of the last transaction left in one write."""
+        self.was_announced = False
+        """The commands of the last transaction left with the final dot of the mail before."""
+        self.awaits_replies = False
+        """The last transaction ended before all its commands were answered."""
         self._dialogue = dialogue
         self._reset = False
         self._announced: Mail | None = None
@@ -91,17 +103,26 @@ class Connection:
             return False
         return replies[0].code < 400
 
-    async def carry(self, mail: Mail, early: float, late: float, following: Mail | None = None) -> Transaction:
+    async def carry(
+        self, mail: Mail, early: float, late: float, *, one_by_one: bool = False, following: Mail | None = None
+    ) -> Transaction:
         """One transaction: all before the final dot until ``early``, the reply to it until ``late`` (loop time).
 
-        Whoever names the ``following`` mail saves it a round trip: its commands leave with this one's final dot (RFC
-        2920 §3.1). `expects` then says whether they did, and the next mail carried must be that one.
+        ``one_by_one``: each command waits for its reply, although the relay offers pipelining. Whoever names the
+        ``following`` mail saves it a round trip: its commands leave with this one's final dot (RFC 2920 §3.1).
+        `expects` then says whether they did, and the next mail carried must be that one.
         """
-        self.stale = False
-        if self._announced is not mail:
+        self.awaits_replies = True
+        self.was_announced = self._announced is mail
+        if self.was_announced:
+            ended = await self._take_announced(early)
+        else:
             self.carried += 1
-        ended = self._impossible(mail) or await self._announce(mail, early)
-        return ended or await self._hand_over(mail, early, late, following)
+            ended = self._impossible(mail) or await self._announce(mail, early, one_by_one)
+        if ended is not None:
+            return ended
+        self.awaits_replies = False
+        return await self._hand_over(mail, early, late, following)
 
     @property
     def expects(self) -> Mail | None:
@@ -120,27 +141,34 @@ class Connection:
             return Rejected(self.relay, Phase.MAIL, 554, "5.6.3 needs 8BITMIME, which the relay does not offer")
         return None
 
-    def _commands(self, mail: Mail) -> list[bytes]:
+    def _commands(self, mail: Mail) -> tuple[str, str, str]:
         options = "" if self.offers.size is None else f" SIZE={len(mail.content)}"
         if self.offers.eightbit and not mail.content.isascii():
             options += " BODY=8BITMIME"
         if mail.smtputf8:
             options += " SMTPUTF8"
-        lines = [f"MAIL FROM:<{mail.sender}>{options}\r\n".encode(), f"RCPT TO:<{mail.recipient}>\r\n".encode()]
-        # After a refusal the relay may still hold the last envelope; RSET travels with the next one.
-        return [*([b"RSET\r\n"] if self._reset else ()), *lines, b"DATA\r\n"]
+        return f"MAIL FROM:<{mail.sender}>{options}\r\n", f"RCPT TO:<{mail.recipient}>\r\n", "DATA\r\n"
 
-    async def _announce(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
+    async def _announce(self, mail: Mail, deadline: float, one_by_one: bool) -> Rejected | Broken | None:
         """Until the relay awaits the content (None) or the transaction has ended."""
-        if self._announced is not None:
-            return await self._take_announced(deadline)
-        commands = self._commands(mail)
-        groups = [commands] if self.offers.pipelining else [[command] for command in commands]
+        self.was_grouped = self.offers.pipelining and not one_by_one
+        if not self.was_grouped or self._reset or self.refusals:
+            return await self._announce_carefully(mail, deadline)
+        try:
+            replies = await self._dialogue.ask("".join(self._commands(mail)).encode(), len(_STEPS), deadline)
+        except ConversationLost as lost:
+            return await self._judge([*lost.replies], lost, deadline)
+        first, second, third = replies
+        if 200 <= first.code < 300 and 200 <= second.code < 300 and third.code == _START_INPUT:
+            return None
+        return await self._judge(replies, None, deadline)
+
+    async def _announce_carefully(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
         replies: list[SMTPResponse] = []
         lost: ConversationLost | None = None
-        for group in groups:
+        for group in self._groups(mail):
             try:
-                replies += await self._dialogue.ask(b"".join(group), len(group), deadline)
+                replies += await self._dialogue.ask("".join(group).encode(), len(group), deadline)
             except ConversationLost as error:
                 replies += error.replies
                 lost = error
@@ -149,25 +177,34 @@ class Connection:
                 break
         return await self._judge(replies, lost, deadline)
 
+    def _groups(self, mail: Mail) -> list[list[str]]:
+        """The commands that leave in one write each."""
+        # After a refusal the relay may still hold the last envelope; RSET travels with the next one.
+        commands = [*(["RSET\r\n"] if self._reset else ()), *self._commands(mail)]
+        if not self.was_grouped:
+            return [[command] for command in commands]
+        if self.refusals:
+            # A server counts DATA without a recipient as an error of its own: after a refusal, another one is likely.
+            return [commands[:-1], commands[-1:]]
+        return [commands]
+
     async def _take_announced(self, deadline: float) -> Rejected | Broken | None:
         """The replies to commands that left before; a refused mail before it has emptied the relay's envelope."""
         self._announced, self._reset = None, False
+        replies: list[SMTPResponse] = []
         try:
-            return await self._judge(await self._dialogue.take(len(_STEPS), deadline), None, deadline)
+            replies += await self._dialogue.take(1, min(deadline, self._dialogue.now() + ANNOUNCED_TIMEOUT_S))
+            replies += await self._dialogue.take(len(_STEPS) - 1, deadline)
         except ConversationLost as lost:
-            return await self._judge([*lost.replies], lost, deadline)
+            return await self._judge([*replies, *lost.replies], lost, deadline)
+        return await self._judge(replies, None, deadline)
 
     async def _judge(
         self, replies: list[SMTPResponse], lost: ConversationLost | None, deadline: float
     ) -> Rejected | Broken | None:
-        first = replies[0].code if replies else None
-        self.stale = self.carried > 1 and (
-            first == _CLOSING or (first is None and lost is not None and lost.kind == "connection")
-        )
         if self._reset and replies:
             if replies[0].code >= 300:
-                self.stale = True
-                return self._broken(Phase.MAIL, "protocol", f"RSET was answered {replies[0].code}")
+                return self._broken(Phase.MAIL, "connection", f"RSET was answered {replies[0].code}")
             replies = replies[1:]
         for step, reply in zip(_STEPS, replies, strict=False):
             if (refused := self._refusal(step, reply)) is not None:
@@ -191,6 +228,7 @@ class Connection:
     ) -> None:
         """Leave the connection ready for the next transaction, or closed."""
         self._reset = True
+        self.refusals += 1
         if lost is not None or not self.usable:
             return
         if refusal.code == _CLOSING:
@@ -206,26 +244,27 @@ class Connection:
         content = _dots_doubled(mail.content)
         try:
             if mail.before_final_dot is None and len(content) <= ONE_WRITE:
-                replies = await self._end_with(content + b".\r\n", following, late)
+                behind, replies = self._behind_dot(following) if following is not None else (b"", 0)
+                answered = await self._dialogue.ask(content + b".\r\n" + behind, 1 + replies, late, 1)
             else:
                 self._dialogue.send(content)
                 await self._dialogue.drain(early)
                 if mail.before_final_dot is not None and self.usable:
                     await self._mark(mail.before_final_dot, early)
-                replies = await self._dialogue.ask(b".\r\n", 1, late)
+                answered = await self._dialogue.ask(b".\r\n", 1, late)
         except ConversationLost as lost:
             self._announced = None
             phase = Phase.DOT if lost.written else Phase.DATA
             return Broken(self.relay, phase, lost.why, lost.written, lost.kind)
-        return self._verdict(replies[0])
+        return self._verdict(answered[0])
 
-    async def _end_with(self, content: bytes, following: Mail | None, late: float) -> list[SMTPResponse]:
-        if following is None or not self.offers.pipelining or self._impossible(following) is not None:
-            return await self._dialogue.ask(content, 1, late)
-        self._dialogue.say(content + b"".join(self._commands(following)), 1 + len(_STEPS))
+    def _behind_dot(self, following: Mail) -> tuple[bytes, int]:
+        """What names the following mail, and how many replies that gets."""
+        if not self.offers.pipelining or self._impossible(following) is not None:
+            return b"", 0
         self._announced = following
         self.carried += 1
-        return await self._dialogue.take(1, late)
+        return "".join(self._commands(following)).encode(), len(_STEPS)
 
     async def _mark(self, before_final_dot: BeforeDot, deadline: float) -> None:
         try:
@@ -237,8 +276,10 @@ class Connection:
 
     def _verdict(self, reply: SMTPResponse) -> Transaction:
         if 200 <= reply.code < 300:
+            self.refusals = 0
             return Accepted(self.relay, reply.code, reply.message)
         self._reset = True
+        self.refusals += 1
         if reply.code == _CLOSING:
             self.drop()
         if 400 <= reply.code < 600:

@@ -7,6 +7,7 @@ certificates are always verified.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
 
@@ -22,6 +23,9 @@ from notifier.engine.dialogue import Dialogue
 from notifier.engine.smtp import Connection, Offers
 from notifier.engine.transaction import Breakage, Broken, Phase, Rejected
 from notifier.errors import Problem, SettingsError
+
+#: RFC 9422 §4.1: at least 1, at most six digits.
+_MAILMAX = re.compile(r"(?:^|\s)MAILMAX=0*([1-9][0-9]{0,5})(?=\s|$)", re.IGNORECASE)
 
 
 class Security(StrEnum):
@@ -44,6 +48,8 @@ class RelayAddress:
     security: Security
     username: str = ""
     password: str = field(default="", repr=False)
+    announce: bool = False
+    """Whether the next mail may be named behind the final dot of the one before (``?announce=yes``)."""
 
     @property
     def name(self) -> str:
@@ -52,7 +58,7 @@ class RelayAddress:
 
     @classmethod
     def parse(cls, url: str) -> RelayAddress:
-        """Raises `SettingsError` when the URL has another scheme or no host."""
+        """Raises `SettingsError` when the URL has another scheme, no host or a query that means nothing."""
         parts = urlsplit(url)
         if parts.scheme not in set(Security) or not parts.hostname:
             fix = "write smtp://host:587, smtps://host:465 or smtp+plain://host:25, with user:password@ before the host"
@@ -64,7 +70,20 @@ class RelayAddress:
             security=security,
             username=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
+            announce=_announces(parts.query),
         )
+
+
+def _announces(query: str) -> bool:
+    """``announce=yes`` or ``announce=no``, the only thing a relay's URL may ask for."""
+    wishes = parse_qsl(query, keep_blank_values=True)
+    if [key for key, _ in wishes] not in ([], ["announce"]) or (query and not wishes):
+        fix = "the only word after the ? is announce: ?announce=yes or ?announce=no"
+        raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"?{query} means nothing to a relay", fix)])
+    answer = wishes[0][1] if wishes else "no"
+    if answer not in ("yes", "no"):
+        raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"announce={answer!r}", "write announce=yes or announce=no")])
+    return answer == "yes"
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -151,8 +170,15 @@ def _connection(relay: str, client: SMTP, now: float) -> Connection:
         smtputf8=client.supports_extension("smtputf8"),
         eightbit=client.supports_extension("8bitmime"),
         size=None if size is None else int(size) if size.isascii() and size.isdigit() else 0,
+        mails=_mailmax(client.esmtp_extensions.get("limits") or ""),
     )
     return Connection(relay, dialogue, offers, now)
+
+
+def _mailmax(limits: str) -> int:
+    """``MAILMAX`` of RFC 9422; its ``RCPTMAX`` is no matter to mails with one recipient."""
+    found = _MAILMAX.search(limits)
+    return int(found[1]) if found else 0
 
 
 class _Row(NamedTuple):

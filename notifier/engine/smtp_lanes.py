@@ -1,8 +1,7 @@
 """`Lanes`: the mails of one batch through one relay, a few connections carrying one mail after the other.
 
-A task, a wait for a connection and two waits for replies for each mail are half of what sending it costs. A lane holds
-its connection as long as it is quick about it and nobody waits, and announces each mail with the final dot of the one
-before it (`Connection.carry`), so a mail costs one write and one wake-up.
+A task and a wait for a connection for each mail cost as much as sending it. A lane holds its connection as long as it
+is quick about it and nobody waits. A mail whose connection failed it goes back to the head of the line (`second_try`).
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from collections.abc import Callable, Iterable
 
 from notifier.engine.deadlines import Deadlines
 from notifier.engine.ranked import HANDICAP
+from notifier.engine.relay_habits import Plainness
+from notifier.engine.second_try import MOST_AGAIN, Again, goes_again, is_dialogue
 from notifier.engine.smtp import Connection, Mail
 from notifier.engine.smtp_pool import SmtpPool
-from notifier.engine.transaction import Paused, Transaction
+from notifier.engine.transaction import Accepted, Broken, Paused, Transaction
 
 #: Seconds a lane keeps a connection that somebody more urgent waits for: a fast relay takes ten mails in that time, a
 #: slow one less than one.
@@ -30,12 +31,17 @@ SHARE_S = 0.2
 class Errand:
     """One mail on its way, and how its transaction ended."""
 
-    __slots__ = ("deadlines", "mail", "place")
+    __slots__ = ("again", "deadlines", "mail", "place", "plainness", "why")
 
     def __init__(self, place: int, mail: Mail, deadlines: Deadlines) -> None:
         self.place = place
         self.mail = mail
         self.deadlines = deadlines
+        self.again = 0
+        """How often it went again."""
+        self.plainness = Plainness.AS_OFFERED
+        """How plainly it is said, after it failed when it was said less so, and why it failed."""
+        self.why = ""
 
     def is_late(self) -> bool:
         """Whether it must not leave any more: it may have waited for a connection for minutes."""
@@ -54,6 +60,7 @@ class Lanes:
         self._line = deque(errands)
         self._left = len(self._line)
         self._ended = ended
+        self._habits = pool.habits
         self._handicap = HANDICAP.get()
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
@@ -108,75 +115,111 @@ class Lanes:
             if self._clock() > self._line[0].deadlines.queue:
                 self._end(self._line.popleft(), self._pool.nothing_free())
                 continue
-            broken = await self._pool.reserve(self._line[0].deadlines.queue)
+            # While the relay is well a mail belongs to no connection before it is there; else it may be the probe.
+            probe = None
+            if not self._pool.breaker.passes and (probe := self._next()) is None:
+                continue
+            head = probe or self._line[0]
+            taken = await self._pool.acquire(head.mail, head.deadlines.queue)
             self._waiting -= 1
-            if broken is None:
-                await self._use_connection()
+            if isinstance(taken, Connection):
+                await self._use(taken, probe)
+            elif probe is not None:
+                self._end(probe, taken)
             elif self._line:
-                self._end(self._line.popleft(), broken)
+                self._end(self._line.popleft(), taken)
             self._waiting += 1
         self._waiting -= 1
 
-    async def _use_connection(self) -> None:
-        if not self._line:
-            self._pool.pass_on()
-            return
-        errand = self._line.popleft()
-        self._widen()
-        taken = await self._pool.take(errand.mail)
-        if taken is None:
-            self._line.appendleft(errand)
-            return
-        errand.deadlines.begin()
-        if isinstance(taken, Connection) and errand.is_late():
-            self._pool.give_back(taken)
-            self._pool.breaker.given_up(errand.mail)
-            self._end_late(errand)
-        elif isinstance(taken, Connection):
-            await self._carry(taken, errand)
-        else:
-            self._end(errand, taken)
-
-    async def _carry(self, connection: Connection, errand: Errand | None) -> None:
-        """Send a mail and those that follow it, for as long as the connection may be kept."""
+    async def _use(self, connection: Connection, probe: Errand | None) -> None:
+        """Send mails for as long as the connection may be kept."""
         since = self._clock()
+        if probe is not None and probe.is_late():
+            self._pool.given_up(probe.mail)
+            self._end_late(probe)
+            probe = None
+        errand = probe or self._next()
+        self._widen()
         while errand is not None:
-            following = self._following(connection, since)
-            try:
-                mail, limits = errand.mail, errand.deadlines
-                ended = await connection.carry(mail, limits.early, limits.late, following.mail if following else None)
-            except BaseException:
-                connection.drop()  # cancelled in the middle: nobody knows where the relay stands
-                self._pool.give_back(connection)
-                self._pool.breaker.given_up(errand.mail)
-                raise
-            if connection.stale:
+            following = self._announced(connection, since) if self._habits.announces else None
+            ended = await self._carried(connection, errand, following)
+            if following is not None and connection.expects is not following.mail:
+                self._not_announced(following, ended)
+                following = None
+            if (again := self._again(connection, errand, ended)) is not None:
                 if following is not None:
                     self._line.appendleft(following)
-                # Relays close idle connections at any moment. A new one is never stale, so this happens once.
-                fresh = await self._pool.replace(connection)
-                if not isinstance(fresh, Connection):
-                    self._end(errand, fresh)
-                    return
-                connection = fresh
-                continue
+                self._go_again(connection, errand, again)
+                return
             # Before the connection is free: whoever waits for it must not be told no as well.
             self._pool.ended(errand.mail, ended)
-            if following is not None and connection.expects is not following.mail:
-                self._line.appendleft(following)
-                following = None
             self._end(errand, ended)
-            errand = following
-            if errand is not None:
-                errand.deadlines.begin()
+            errand = following or (self._next() if self._may_keep(connection, since) else None)
         self._pool.give_back(connection)
 
-    def _following(self, connection: Connection, since: float) -> Errand | None:
-        if not self._line or not self._pool.lends_on(connection):
-            return None
+    async def _carried(self, connection: Connection, errand: Errand, following: Errand | None) -> Transaction:
+        errand.deadlines.begin()
+        limits = errand.deadlines
+        plainness = errand.plainness or self._habits.plainness
+        try:
+            return await connection.carry(
+                errand.mail,
+                limits.early,
+                limits.late,
+                one_by_one=plainness is Plainness.ONE_BY_ONE,
+                following=following.mail if following is not None else None,
+            )
+        except BaseException:
+            connection.drop()  # cancelled in the middle: nobody knows where the relay stands
+            self._pool.give_back(connection)
+            self._pool.given_up(errand.mail)
+            raise
+
+    def _again(self, connection: Connection, errand: Errand, ended: Transaction) -> Again | None:
+        """Whether the mail goes again; if not, what is known now of how the relay wants to be talked to."""
+        if isinstance(ended, Accepted):
+            self._habits.note_accepted(connection.was_grouped, connection.was_announced)
+        elif (again := goes_again(connection, ended, self._habits)) and (errand.again < MOST_AGAIN or again.too_many):
+            return again
+        if errand.plainness and not is_dialogue(ended):
+            self._habits.wants(errand.plainness, errand.why)
+        return None
+
+    def _go_again(self, connection: Connection, errand: Errand, again: Again) -> None:
+        """Back to the head of the line, unless there is no other connection."""
+        errand.again += 1
+        errand.deadlines.end()
+        if again.plainness > errand.plainness:
+            errand.plainness, errand.why = again.plainness, again.why
+        self._line.appendleft(errand)
+        self._pool.given_up(errand.mail)
+        if again.too_many:
+            if (paused := self._pool.is_one_too_many(connection, again.why)) is not None:
+                self._line.remove(errand)
+                self._end(errand, paused)
+            return
+        connection.drop()
+        self._pool.give_back(connection)
+
+    def _may_keep(self, connection: Connection, since: float, further: int = 0) -> bool:
+        if not self._line or not self._pool.lends_on(connection, further):
+            return False
         held = self._clock() - since
-        if held > HOLD_S and self._pool.wanted(below=math.inf if held > SHARE_S else self._handicap):
-            return None
+        return not (held > HOLD_S and self._pool.wanted(below=math.inf if held > SHARE_S else self._handicap))
+
+    def _announced(self, connection: Connection, since: float) -> Errand | None:
+        """The next mail, if it may be named behind the final dot of the present one."""
+        may = self._habits.may_announce(connection) and self._may_keep(connection, since, further=2)
+        return self._next() if may and not self._line[0].plainness else None
+
+    def _not_announced(self, following: Errand, ended: Transaction) -> None:
+        """It goes back to the line; when the final dot it was to leave with got no answer, it may be why."""
+        self._line.appendleft(following)
+        if isinstance(ended, Broken) and ended.uncertain and not self._habits.announcing_works:
+            self._habits.wants(Plainness.NOT_ANNOUNCED, f"{ended.phase}: {ended.kind}: {ended.why}")
+
+    def _next(self) -> Errand | None:
+        """The next one that may leave."""
         while self._line:
             errand = self._line.popleft()
             if errand.is_late():

@@ -352,9 +352,10 @@ def test_a_relay_that_is_too_slow_for_us_rests_before_the_others_are_refused_too
     ended = post.send_many(50)
 
     # Then no more are refused than were under way, and the second relay is not flooded in its place
-    assert sum(isinstance(one, Rejected) for one in ended) == 2
+    refused = sum(isinstance(one, Rejected) for one in ended)
+    assert refused in (1, 2)
     rests = [one for one in ended if isinstance(one, Paused)]
-    assert len(rests) == 48
+    assert len(rests) == 50 - refused
     assert {(one.seconds, one.down) for one in rests} == {(REST_S, False)}
     assert second_sink.counters.connections == 0
     # And the relay is still up, and used again a second later

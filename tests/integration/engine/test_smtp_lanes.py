@@ -1,4 +1,4 @@
-"""Mails that go together: each announced with the final dot of the one before, whatever becomes of that one."""
+"""Mails that go together: each over the connection of the one before, whatever becomes of that one."""
 
 import asyncio
 from collections.abc import Iterator
@@ -123,9 +123,7 @@ def test_a_refused_recipient_is_the_only_one_refused(posting: Posting, sink: Smt
 
 
 @pytest.mark.parametrize("reply", ["452 4.3.1 no room", "554 5.6.0 not this"])
-def test_a_refused_content_leaves_the_mail_announced_with_it_alone(
-    posting: Posting, sink: SmtpSink, reply: str
-) -> None:
+def test_a_refused_content_leaves_the_mail_behind_it_alone(posting: Posting, sink: SmtpSink, reply: str) -> None:
     # Given a relay that refuses one content
     sink.reply("DOT", reply, times=1)
 
@@ -148,7 +146,7 @@ def test_only_the_mail_whose_final_dot_got_no_answer_is_uncertain(
     # When five mails are sent together
     ended = posting(plain(sink), connections=1).send_together(5)
 
-    # Then the one that was announced with that dot goes over a new connection, once, and costs no try
+    # Then the one behind it goes over a new connection, once
     assert isinstance(ended[0], Broken)
     assert (ended[0].kind, ended[0].uncertain, ended[0].phase) == (kind, True, Phase.DOT)
     assert all(isinstance(one, Accepted) for one in ended[1:])

@@ -99,11 +99,12 @@ def test_421_closes_the_connection_and_the_next_mail_opens_another(
 
 @pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
 def test_a_connection_lost_before_the_dot_is_certain_not_to_have_sent(post: Post, sink: SmtpSink, step: str) -> None:
-    sink.reply(step, DROP, times=1)
+    sink.reply(step, DROP)
     ended = post.send()
     assert isinstance(ended, Broken)
     assert (ended.kind, ended.uncertain, ended.phase) == ("connection", False, Phase(step.lower()))
     assert sink.mails == []
+    sink.behave()
     assert isinstance(post.send(), Accepted)
 
 
@@ -139,7 +140,7 @@ def test_a_silent_relay_costs_one_deadline_and_only_silence_after_the_dot_is_unc
     posting: Posting, sink: SmtpSink, step: str, uncertain: bool
 ) -> None:
     # Given a relay that falls silent at a step
-    sink.reply(step, HANG, times=1)
+    sink.reply(step, HANG)
     post = posting(plain(sink), timeout=SHORT_S)
 
     # When a mail is sent
@@ -148,6 +149,7 @@ def test_a_silent_relay_costs_one_deadline_and_only_silence_after_the_dot_is_unc
     # Then the deadline ends it, and the next mail is not held up
     assert isinstance(ended, Broken)
     assert (ended.kind, ended.uncertain) == ("timeout", uncertain)
+    sink.behave()
     assert isinstance(post.send(), Accepted)
 
 
