@@ -103,6 +103,7 @@ RATE_LIMITED = _counter(
 HELD_RESUMED = _counter("held_resumed_total", "Held deliveries when their endpoint was resumed.", "became")
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")
+SENDERS_PAUSED = _gauge("senders_paused", "Senders that a mail relay refuses, as this worker sees it.", "relay")
 RATE_CUTS = _counter("rate_cuts_total", "Complaints that we are too fast, by what was slowed down for it.", "kind")
 DIGEST_ITEMS = _counter("digest_items_total", "Items collected in digest windows.")
 DIGEST_WINDOWS_CLOSED = _counter("digest_windows_closed_total", "Digest windows closed; by is time or size.", "by")

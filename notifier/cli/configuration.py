@@ -20,20 +20,24 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only settings that are not at their default.")] = False,
 ) -> None:
-    """Show every setting with its value, secrets masked, and where it came from.
+    """Show every setting with its value, secrets masked, and where it came from; warn of what mail servers refuse.
 
     Example: notifier config --changed
     """
     if ctx.invoked_subcommand:
         return
     from notifier.settings import entries, read_settings
+    from notifier.wiring.advice import mail_advice
 
-    found = entries(read_settings(os.environ), os.environ)
+    ours = read_settings(os.environ)
+    found = entries(ours, os.environ)
     chosen = [entry for entry in found if not changed or entry.origin != "default"]
     if as_json:
         print_json([{name: getattr(entry, name) for name in entry.__slots__} for entry in chosen])
         return
     print_table("", ("Setting", "Value", "From"), ((e.variable, e.value, e.origin) for e in chosen))
+    for problem in mail_advice(ours):
+        typer.echo(f"warning: {problem}", err=True)
 
 
 @group.command()

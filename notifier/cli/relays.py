@@ -1,4 +1,4 @@
-"""``notifier relays``: which mail relays there are, which workers have paused one and why, how fast they are used."""
+"""``notifier relays``: which mail relays there are, which of them or of our senders are paused and why, how fast."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from notifier.storage.limits import Adapted
-    from notifier.storage.relays import PausedRelay
+    from notifier.storage.relays import PausedRelay, RefusedSender
 
 
 def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the mail relays in order of preference, and which workers have paused them.
+    """List the mail relays in order of preference, and which workers have paused them or a sender there.
 
     Each worker finds out by itself whether a relay is well: it may be one machine that cannot reach it. A relay that no
-    living worker has paused is up.
+    living worker has paused is up. A sender that a relay refuses waits alone; mails of others go on.
 
     Example: notifier relays
     """
     with opened_relays() as (names, board, limits):
-        paused, adapted = board.paused(), limits.adapted()
+        paused, senders, adapted = board.paused(), board.senders(), limits.adapted()
     slowed = {scope.name: found for scope, found in adapted.items() if scope.kind == "relay"}
     known = list(dict.fromkeys([*names, *(one.relay for one in paused)]))
-    rows = [_row(name, [one for one in paused if one.relay == name], slowed.get(name)) for name in known]
+    rows = [
+        {
+            **_row(name, [one for one in paused if one.relay == name], slowed.get(name)),
+            "senders": _senders([one for one in senders if one.relay == name]),
+        }
+        for name in known
+    ]
     if as_json:
         print_json(rows)
         return
@@ -49,6 +55,23 @@ def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             for row in rows
         ),
     )
+    refused = [(row["relay"], one) for row in rows for one in row["senders"]]
+    if refused:
+        print_table(
+            "Senders these relays refuse",
+            ("Relay", "Sender", "Since", "Next probe", "Workers", "Reason"),
+            (
+                (
+                    relay,
+                    one["sender"],
+                    moment(one["since"]),
+                    moment(one["probe_at"]),
+                    len(one["paused_by"]),
+                    one["reason"],
+                )
+                for relay, one in refused
+            ),
+        )
 
 
 def _row(name: str, paused: Sequence[PausedRelay], adapted: Adapted | None) -> dict[str, Any]:
@@ -63,6 +86,25 @@ def _row(name: str, paused: Sequence[PausedRelay], adapted: Adapted | None) -> d
         "slowed": dataclasses.asdict(adapted) if adapted else None,
         "paused_by": [one.owner for one in paused],
     }
+
+
+def _senders(refused: Sequence[RefusedSender]) -> list[dict[str, Any]]:
+    """One for each sender, as the worker sees it that paused it first."""
+    names = dict.fromkeys(one.sender for one in sorted(refused, key=lambda one: one.since))
+    found = []
+    for name in names:
+        notes = [one for one in refused if one.sender == name]
+        first = min(notes, key=lambda one: one.since)
+        found.append(
+            {
+                "sender": name,
+                "since": first.since,
+                "probe_at": min(one.probe_at for one in notes),
+                "reason": first.reason,
+                "paused_by": [one.owner for one in notes],
+            }
+        )
+    return found
 
 
 def _rate(adapted: Adapted | None) -> str:

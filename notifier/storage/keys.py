@@ -173,6 +173,11 @@ def relays() -> str:
     return f"{PREFIX}{{limits}}:relays"
 
 
+def paused_senders() -> str:
+    """Hash: relay and worker → the senders that this relay refuses this worker, and why."""
+    return f"{PREFIX}{{limits}}:senders"
+
+
 def limits_courses() -> str:
     """Hash: adapted scope → where its rate is on its way up again."""
     return f"{PREFIX}{{limits}}:courses"

@@ -1,6 +1,6 @@
-"""`RelayBoard`: which worker has paused which relay, and why, for people to see; workers never read it.
+"""`RelayBoard`: which worker has paused which relay or sender, and why, for people to see; workers never read it.
 
-A worker writes when a relay's state changes in its eyes, so a deployment whose relays are well never comes here.
+A worker writes when something changes in its eyes, so a deployment whose relays are well never comes here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command
@@ -28,40 +29,74 @@ class PausedRelay:
     """Unix seconds from which one of its deliveries may probe the relay."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedSender:
+    """A sender whose mails one relay refuses, as one living worker sees it."""
+
+    relay: str
+    owner: str
+    """The worker."""
+    sender: str
+    """An address, or ``@domain``."""
+    reason: str
+    since: float
+    """Unix seconds."""
+    probe_at: float
+    """Unix seconds from which one of its mails may ask again."""
+
+
 class RelayBoard:
     """Notes about paused relays. Raises `StorageUnavailable` when Redis cannot do it now."""
 
     def __init__(self, store: Store) -> None:
         self._run = store.run
 
-    def write(self, owner: str, paused: Sequence[PausedRelay], resumed: Sequence[str]) -> None:
-        """What one worker sees: these it has paused, those relays it uses."""
-        self._run(_write(owner, paused, resumed))
+    def write(
+        self, owner: str, paused: Sequence[PausedRelay], resumed: Sequence[str], senders: Sequence[RefusedSender] = ()
+    ) -> None:
+        """What one worker sees: these it has paused, those relays it uses, and all senders it has paused."""
+        self._run(_write(owner, paused, resumed, senders))
 
     def paused(self) -> list[PausedRelay]:
         """Every pause of a living worker; those of dead ones are wiped off."""
-        return self._run(_paused())
+        notes = self._run(_notes(keys.relays()))
+        return [PausedRelay(relay, owner, *note) for relay, owner, note in notes]
+
+    def senders(self) -> list[RefusedSender]:
+        """Every sender that a living worker has paused."""
+        notes = self._run(_notes(keys.paused_senders()))
+        return [RefusedSender(relay, owner, *one) for relay, owner, note in notes for one in note]
 
 
-def _write(owner: str, paused: Sequence[PausedRelay], resumed: Sequence[str]) -> Operation[None]:
+def _write(
+    owner: str, paused: Sequence[PausedRelay], resumed: Sequence[str], senders: Sequence[RefusedSender]
+) -> Operation[None]:
     calls: list[Call] = [
         command("HSET", keys.relays(), _field(one.relay, owner), json.dumps([one.reason, one.since, one.probe_at]))
         for one in paused
     ]
     calls += [command("HDEL", keys.relays(), _field(relay, owner)) for relay in resumed]
+    for relay in sorted({*resumed, *(one.relay for one in paused)}):
+        of_it = [[one.sender, one.reason, one.since, one.probe_at] for one in senders if one.relay == relay]
+        field = _field(relay, owner)
+        calls.append(
+            command("HSET", keys.paused_senders(), field, json.dumps(of_it))
+            if of_it
+            else command("HDEL", keys.paused_senders(), field)
+        )
     yield calls
 
 
-def _paused() -> Operation[list[PausedRelay]]:
-    (notes,) = yield [command("HGETALL", keys.relays())]
+def _notes(key: str) -> Operation[list[tuple[str, str, list[Any]]]]:
+    (notes,) = yield [command("HGETALL", key)]
     places = [(field, *field.split(" ", 1)) for field in sorted(notes)]
     if not places:
         return []
     alive = yield [command("EXISTS", keys.alive(owner)) for _, _, owner in places]
     gone = [field for (field, _, _), there in zip(places, alive, strict=True) if not there]
     if gone:
-        yield [command("HDEL", keys.relays(), *gone)]
-    return [PausedRelay(relay, owner, *json.loads(notes[field])) for field, relay, owner in places if field not in gone]
+        yield [command("HDEL", key, *gone)]
+    return [(relay, owner, json.loads(notes[field])) for field, relay, owner in places if field not in gone]
 
 
 def _field(relay: str, owner: str) -> str:

@@ -21,6 +21,7 @@ from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
+from notifier.wiring.advice import warn_of_mail_settings
 from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
@@ -50,6 +51,7 @@ from notifier.worker.throttling import Throttling
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
     """Everything a worker process holds; connects to nothing but Redis, to check it."""
     ours = settings()
+    warn_of_mail_settings(ours)
     store = build_store(ours, connections=32)
     wait_for_storage(ours, store)
     ledger = build_ledger(ours, store)

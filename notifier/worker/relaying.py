@@ -1,4 +1,4 @@
-"""Relays that are paused, as the worker sees them: batches that wait for one, and the note operators read.
+"""Relays and senders that are paused, as the worker sees them: batches that wait, and the note operators read.
 
 While no relay may be used, a batch goes back to its queue for a while before anything is claimed or rendered: that
 costs one publish for all its deliveries, and no try.
@@ -14,13 +14,19 @@ from notifier.channels.email.channel import EmailChannel
 from notifier.domain.rule import Channel
 from notifier.domain.waiting import RawBatch
 from notifier.engine.relay_breaker import RelayState
+from notifier.engine.sender_pauses import PausedSender
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
-from notifier.storage.relays import PausedRelay, RelayBoard
+from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
 from notifier.worker.adapting import Adapting
 from notifier.worker.deciding import look_again_in
 from notifier.worker.following import Publishes
 from notifier.worker.holding import hold
+
+#: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.
+MOST_SHOWN = 50
+
+Seen = tuple[tuple[RelayState, ...], tuple[PausedSender, ...]]
 
 _log = get("relay")
 
@@ -36,10 +42,9 @@ class Relaying:
         self._board = board
         self._owner = owner
         self._adapting = adapting
-        self._told: tuple[RelayState, ...] = email.relay_states()
+        self._told = self._look()
         self._telling = False
-        for state in self._told:
-            metrics.RELAY_UP.labels(state.relay).set(state.up)
+        self._count(self._told)
 
     def postpones(self, batch: RawBatch) -> bool:
         """Whether the whole batch waits because no relay may be used; then the broker has it, delayed."""
@@ -59,18 +64,30 @@ class Relaying:
             return
         self._telling = True
         try:
-            while (states := self._email.relay_states()) != self._told and self._write(states):
-                self._told = states
+            while (seen := self._look()) != self._told and self._write(seen):
+                self._told = seen
         finally:
             self._telling = False
 
-    def _write(self, states: tuple[RelayState, ...]) -> bool:
-        """Whether the board could be reached. If not, the next batch tells it: only what people see depends on it."""
+    def _look(self) -> Seen:
+        return self._email.relay_states(), self._email.paused_senders()
+
+    def _count(self, seen: Seen) -> None:
+        states, senders = seen
         for state in states:
             metrics.RELAY_UP.labels(state.relay).set(state.up)
+            metrics.SENDERS_PAUSED.labels(state.relay).set(sum(one.relay == state.relay for one in senders))
+
+    def _write(self, seen: Seen) -> bool:
+        """Whether the board could be reached. If not, the next batch tells it: only what people see depends on it."""
+        self._count(seen)
+        states, senders = seen
         paused = [PausedRelay(s.relay, self._owner, s.reason, s.since, s.probe_at) for s in states if not s.up]
+        refused = [
+            RefusedSender(s.relay, self._owner, s.sender, s.reason, s.since, s.probe_at) for s in senders[:MOST_SHOWN]
+        ]
         try:
-            self._board.write(self._owner, paused, [s.relay for s in states if s.up])
+            self._board.write(self._owner, paused, [s.relay for s in states if s.up], refused)
         except StorageUnavailable as error:
             wide(_log, "relays.untold", level=logging.DEBUG, error=str(error))
             return False

@@ -23,6 +23,7 @@ from notifier.domain.value import value
 from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relay_breaker import RelayState
 from notifier.engine.relays import SmtpRelays, checked
+from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import Mail
 from notifier.engine.transaction import Transaction
 from notifier.errors import InvalidAddress, Problem, SettingsError
@@ -188,6 +189,10 @@ class EmailChannel:
     def relay_states(self) -> tuple[RelayState, ...]:
         """Which relays are up, and why not; from any thread."""
         return self._relays.states()
+
+    def paused_senders(self) -> tuple[PausedSender, ...]:
+        """Senders that a relay refuses; from any thread."""
+        return self._relays.paused_senders()
 
     async def close(self) -> None:
         """Say goodbye to the relays; in the engine's loop."""

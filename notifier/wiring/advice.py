@@ -1,0 +1,49 @@
+"""What mail servers will hold against us, told at start: settings that are no mistakes here, but refused elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from notifier.channels.email.addresses import parse_sender
+from notifier.engine.smtp_connect import RelayAddress, Security
+from notifier.errors import InvalidAddress, Problem
+from notifier.logs import get, wide
+from notifier.settings import Settings, split_list
+
+_log = get("start")
+
+
+def mail_advice(ours: Settings) -> Iterator[Problem]:
+    """Each setting that many relays or recipients refuse mail for."""
+    if "." not in ours.email_hostname.strip("."):
+        what = f"relays that want a full name in EHLO refuse every recipient of {ours.email_hostname!r} (504 5.5.2)"
+        yield Problem("NOTIFIER_EMAIL_HOSTNAME", what, "set it to this host's full name, such as mail.example.com")
+    for relay in map(RelayAddress.parse, split_list(ours.smtp_url)):
+        if relay.security is Security.NONE and not _is_loopback(relay.host):
+            what = f"mails and addresses go to {relay.name} in clear text"
+            yield Problem("NOTIFIER_SMTP_URL", what, "use smtp:// (STARTTLS) or smtps://")
+    if not ours.dkim_domain:
+        what = f"mails from {_domain(ours.email_from)} are not signed here; unsigned mail is refused by large providers"
+        yield Problem("NOTIFIER_DKIM_DOMAIN", what, "set domain, selector and key, unless the relay signs for it")
+
+
+def warn_of_mail_settings(ours: Settings) -> None:
+    """One log line each."""
+    for problem in mail_advice(ours):
+        wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _domain(sender: str) -> str:
+    try:
+        return parse_sender(sender).address.envelope.rpartition("@")[2]
+    except InvalidAddress:
+        return repr(sender)
