@@ -65,6 +65,7 @@ TABLE = (
     # Before any mail is named the phase settles it.
     Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, {534}, words=say.TOO_LARGE),  # Courier's code for it
     Row(ReplyClass.LOGIN, codes=_LOGIN),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
     Row(ReplyClass.RELAY_RATE, _BEFORE, words=say.CLEARLY_RATE),
     Row(ReplyClass.DIALOGUE, _AUTH, _COMMAND),
@@ -91,7 +92,6 @@ TABLE = (
     # A mailbox that is full or gets too much, or whose server must be asked first: this recipient, for now.
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.SUBMISSION),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, subject=_code("2.2", "2.121", "2.122")),
-    Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.UNVERIFIED_RECIPIENT),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.LOOP),
     # This mail's size and form (RFC 1870, RFC 6531), also where MAIL is told already, and mails that go round.
@@ -132,7 +132,7 @@ TABLE = (
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.LISTED),
     # Commands and parameters (RFC 5321 §4.2.2) settle nothing about a recipient; the form of his address is his.
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, _code("1.*")),
-    Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, words=say.OF_RECIPIENT),
+    Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND - {503}, words=say.OF_RECIPIENT),
     Row(ReplyClass.DIALOGUE, codes=_COMMAND),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _ANY, _code("", "[0-6].*"), say.FULL),
     # For now.
@@ -141,6 +141,7 @@ TABLE = (
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, _FOR_NOW, words=say.RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, _FOR_NOW, words=say.RATE),
     Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_NOW, _code("3.*", "4.5")),
+    Row(ReplyClass.NOT_NOW, _CONTENT, _FOR_NOW, words=say.POLICY),
     Row(ReplyClass.RELAY_ILL, codes={421}),
     Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_NOW, words=say.SERVICE_AWAY),
     Row(ReplyClass.GREYLISTED, _RECIPIENT, {450, 451}, _code("7.1")),

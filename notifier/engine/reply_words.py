@@ -31,7 +31,7 @@ TOO_MANY_CONNECTIONS = _words(
     r"(?:concurrent|simultaneous|parallel) (?:smtp )?(?:connection|session|thread)s?",
     r"connections? (?:\w+ ){0,3}(?:exceed|too (?:frequent|many))",
     r"thread limit exceeded",
-    r"(?:exceed\w*|maximum|max|number of) (?:\w+ ){0,3}connections",
+    r"(?:exceed\w*|maximum|max|number of) (?:\w+ ){0,3}(?:connections|sessions\b)|concurrency limit",
 )
 CONNECTION_USED_UP = _words(
     r"too many (?:messages|mails|e-?mails|transactions|recipients)(?: sent)? (?:in|on|per|for|during|over) "
@@ -56,7 +56,7 @@ LOG_IN_FIRST = _words(
     r"auth(?:entication|orization)?(?: is)? (?:required|needed|first)",
     r"authenticate (?:first|before|yourself)",
     r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
-    r"log ?in first|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
+    r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
     r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)",
 )
 LOGIN_ATTEMPTS = _words(r"too many (?:\w+ )?(?:log-?in|auth)")
@@ -75,7 +75,7 @@ CLOSED_RECIPIENT = _words(
     r"\brestricted (?:recipient|to)|recipient .{0,30}(?:unsubscribed|opted)|suppression list",
 )
 BUSY_RECIPIENT = _words(
-    r"recipient (?:has )?exceed|recipient .{0,30}rate limit",
+    r"recipient (?:thread limit )?(?:has )?exceed|recipient .{0,30}rate limit",
     r"receiv\w+ (?:mail|messages?|e-?mail) (?:at a rate|too (?:quickly|fast|many|much))",
     r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
     r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
@@ -118,7 +118,7 @@ CLIENT = _words(
     r"\[?\d+\.\d+\.\d+\.\d+\]?\)? .{0,60}(?:blocked|black ?listed|refused|banned|listed)",
     r"(?:access|connections?|mail|service) (?:is |are )?(?:not accepted|denied|refused|rejected|blocked) "
     r"(?:from|for|by) (?:\w+ )?(?:ip|host|your|\[?\d)",
-    r"permanently deferred|your access\b|\bbad ip\b|geo-?ip",
+    r"permanently deferred|your access\b|\bbad ip\b|geo-?ip|host network|server of your (?:isp|provider)",
     r"traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
     r"(?:mail )?(?:server|relay|service|system))",
 )
@@ -189,7 +189,7 @@ PASSING = _words(
 )
 SLEEPING = _words(r"inactive|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed|not active")
 POLICY = _words(
-    r"spam|polic(?:y|ies)|unsolicited|abuse|reputation|prohibited|block|banned|restrict|security|denied",
+    r"spam|suspicious|polic(?:y|ies)|unsolicited|abuse|reputation|prohibited|block|banned|restrict|security|denied",
     r"not (?:permitted|allowed|authori[sz]ed|accepting)",
 )
 NO_SUCH_MAILBOX = _words(
@@ -209,7 +209,7 @@ NO_SUCH_DOMAIN = _words(
     r"(?:domain|host)(?: name)?\b.{0,20} (?:not found|does(?: not|n't) exist|unknown|not exist)",
     r"(?:no such|unknown|non-?existent) (?:domain|host)|null ?mx",
 )
-UNRESOLVED = _words(r"dns lookup|domain .{0,40}(?:not found|resolv|lookup)")
+UNRESOLVED = _words(r"dns lookup|unresolvable|domain .{0,40}(?:not found|resolv|lookup)")
 INVALID_RECIPIENT = _words(
     r"(?:invalid|not a valid|bad) (?:recipient|mail ?box|user|rcpt)\b|(?:recipient|user|mailbox) (?:is )?invalid"
 )
