@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from notifier.domain.delivery import RecipientRef
 from notifier.domain.ids import recipient_key
+from notifier.domain.suppression import forgotten
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator, by_ids
 from notifier.logs import get, wide
@@ -20,9 +21,6 @@ from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 
 _log = get("people")
-
-#: The reason of a suppression made while forgetting.
-FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class Forgetting:
         person = self._person(who)
         if suppress and person.address_key:
             # First: what is queued and was never tried is in no index, and ends by this when a worker takes it.
-            self._suppressions.add(person.address_key, FORGOTTEN, time.time())
+            self._suppressions.add(person.address_key, forgotten(time.time()))
         found, ids, windows = self._look(person)
         if not found.anything and not (suppress and person.address_key):
             raise NotFound("nothing is known of this person")
@@ -128,6 +126,6 @@ class Forgetting:
             parked=self._operator.count(by_ids(known.ids)) if known.ids else 0,
             windows=len(windows),
             items=sum(window.items for window in windows),
-            suppressed=bool(person.address_key) and self._suppressions.get(person.address_key) is not None,
+            suppressed=bool(person.address_key) and bool(self._suppressions.get(person.address_key)),
         )
         return found, known.ids, windows

@@ -7,11 +7,12 @@ but the signed link, and the GET must not unsubscribe anybody.
 from __future__ import annotations
 
 import html
+import logging
 import time
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import HTMLResponse, Response
 
 from notifier import logs
@@ -19,9 +20,6 @@ from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.errors import StorageUnavailable
 from notifier.storage.suppressions import Suppressions
 
-_KIND = "unsubscribed"
-#: Tries to add a category beside others that change the same entry; each failure means somebody else's succeeded.
-_TRIES = 5
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{title}</title>
@@ -29,13 +27,18 @@ _PAGE = """<!doctype html>
 padding:0 1rem}}button{{font:inherit;padding:.6rem 1.2rem}}</style></head>
 <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>
 """
+_LATER = "Please try again in a minute."
 _FORM = '<form method="post"><button type="submit">Unsubscribe</button></form>'
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
+
+#: Seconds after which trying again is worth it.
+_AGAIN_S = 30
 
 _log = logs.get("api")
 
 
 Token = Annotated[str, Path(max_length=2048)]
+Person = Annotated[str, Query(max_length=2048, description="Whom the mail was for, when they are known by an id.")]
 
 
 def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[[], float] = time.time) -> APIRouter:
@@ -43,38 +46,36 @@ def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[
     routes = APIRouter(tags=["unsubscribe"], default_response_class=HTMLResponse)
 
     @routes.get("/unsubscribe/{token}", summary="Ask before unsubscribing")
-    def ask(token: Token) -> Response:
+    def ask(token: Token, person: Person = "") -> Response:
         """A page with one button; changes nothing. Open: the link is the proof."""
-        category = html.escape(links.read(token).category)
-        return _page("Unsubscribe", f"Stop mails about “{category}” to this address?", _FORM)
+        category = html.escape(links.read(token, person).category)
+        return _page("Unsubscribe", f"Stop mails about “{category}” to this address?", form=_FORM)
+
+    # Programs that check links ask so, and must not take one that works for a dead one.
+    routes.add_api_route("/unsubscribe/{token}", ask, methods=["HEAD"], include_in_schema=False)
 
     @routes.post("/unsubscribe/{token}", summary="Unsubscribe with one click (RFC 8058)")
-    def obey(token: Token) -> Response:
-        """What mail programs and the page's button call; doing it twice is the same as once. The body is not read."""
-        wish = links.read(token)
-        suppress(suppressions, wish.recipient_key, wish.category, clock())
+    def obey(token: Token, person: Person = "") -> Response:
+        """What mail programs and the page's button call; doing it twice is the same as once. The body is not read.
+
+        200 means that it is stored. 503: it could not be, and nothing has changed.
+        """
+        wish = links.read(token, person)
+        category = html.escape(wish.category)
+        try:
+            suppressions.unsubscribe(wish.recipient_key, wish.category, clock(), wish.person)
+        except StorageUnavailable as error:
+            # Not the problem document of other routes: a person pressed a button.
+            facts = {"recipient": wish.recipient_key, "error": str(error)}
+            logs.wide(_log, "unsubscribe.not_stored", level=logging.WARNING, **facts)
+            text = f"Mails about “{category}” have not been stopped: we cannot store it right now. {_LATER}"
+            return _page("Not yet", text, status=503, form=_FORM)
         logs.wide(_log, "recipient.unsubscribed", recipient=wish.recipient_key, category=wish.category)
-        return _page("Done", f"You will get no more mails about “{html.escape(wish.category)}”.")
+        return _page("Done", f"You will get no more mails about “{category}”.")
 
     return routes
 
 
-def suppress(suppressions: Suppressions, recipient_key: str, category: str, now: float) -> None:
-    """Add a category to what a recipient switched off. A bounce stays one: it stops everything anyway."""
-    for _ in range(_TRIES):
-        if suppressions.add(recipient_key, f"{_KIND}:{category}", now):
-            return
-        found = suppressions.get(recipient_key)
-        if found is None:
-            continue
-        kind, _separator, known = found.reason.partition(":")
-        categories = known.split(",")
-        if kind != _KIND or category in categories:
-            return
-        suppressions.remove(recipient_key)
-        suppressions.add(recipient_key, f"{_KIND}:{','.join([*categories, category])}", now)
-    raise StorageUnavailable("the suppression list is being changed by too many at once")
-
-
-def _page(title: str, text: str, form: str = "") -> Response:
-    return HTMLResponse(_PAGE.format(title=title, text=text, form=form), headers=_HEADERS)
+def _page(title: str, text: str, *, status: int = 200, form: str = "") -> Response:
+    headers = _HEADERS if status == 200 else _HEADERS | {"Retry-After": str(_AGAIN_S)}
+    return HTMLResponse(_PAGE.format(title=title, text=text, form=form), status, headers)

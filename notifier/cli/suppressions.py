@@ -1,88 +1,177 @@
-"""``notifier suppressions``: addresses nothing is sent to, because a relay said they do not exist or people asked."""
+"""``notifier suppressions``: addresses that nothing, or not everything, is sent to, and every reason for it."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from notifier.cli.confirming import confirm
-from notifier.cli.exits import EXPLAINED, SpeakingGroup
+from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_stores
 from notifier.cli.printing import print_fields, print_json, print_table
-from notifier.errors import NotFound
+from notifier.errors import InvalidAddress, NotFound
 
-group = typer.Typer(cls=SpeakingGroup, help="Addresses nothing is sent to.", epilog=EXPLAINED, no_args_is_help=True)
+if TYPE_CHECKING:
+    from notifier.domain.suppression import Part, Suppression
+
+group = typer.Typer(
+    cls=SpeakingGroup,
+    help="Addresses that nothing, or not everything, is sent to.",
+    epilog=EXPLAINED,
+    no_args_is_help=True,
+)
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="An email address, or its rcp_… key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_PARTS = "bounce, complaint, operator, forgotten, category:NAME"
 
 
 @group.command("list")
 def listing(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="About how many.")] = 100, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="About how many addresses.")] = 100,
+    as_json: AsJson = False,
 ) -> None:
-    """List suppressed addresses by their key; the addresses themselves are not kept.
+    """List suppressed addresses by their key, with every part; the addresses themselves are not kept.
 
     Example: notifier suppressions list --json
     """
     with opened_stores() as stores:
         entries = stores.suppressions.list(limit).entries
     if as_json:
-        print_json([dataclasses.asdict(entry) for entry in entries])
+        print_json([_as_dict(*entry) for entry in entries])
         return
-    print_table("", ("Key", "Reason", "Since"), ((e.recipient_key, e.reason, _when(e.since)) for e in entries))
+    rows = ((key, *_row(part)) for key, found in entries for part in found.parts)
+    print_table("", ("Key", "Part", "Reason", "Since"), rows)
 
 
 @group.command()
 def show(address: Address, as_json: AsJson = False) -> None:
-    """Say whether an address is suppressed and why.
+    """Say whether an address is suppressed, and by which parts.
 
     Example: notifier suppressions show kim@example.org
     """
+    key = _key(address)
     with opened_stores() as stores:
-        found = stores.suppressions.get(_key(address))
-    if found is None:
+        found = stores.suppressions.get(key)
+    if not found:
         raise NotFound(f"{address} is not suppressed")
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(_as_dict(key, found))
     else:
-        print_fields((("Key", found.recipient_key), ("Reason", found.reason), ("Since", _when(found.since))))
+        print_fields((("Key", key),))
+        print_table("", ("Part", "Reason", "Since"), map(_row, found.parts))
 
 
 @group.command()
 def add(
-    address: Address, reason: Annotated[str, typer.Option(help="Shown to whoever asks.")] = "by an operator"
+    address: Address,
+    reason: Annotated[
+        str, typer.Option(help="Shown to whoever asks, and in the ledger; addresses in it are masked.")
+    ] = "by an operator",
+    part: Annotated[
+        str, typer.Option(metavar="PART", help="operator, complaint, bounce: everything; category:NAME: that alone.")
+    ] = "operator",
 ) -> None:
-    """Send nothing to an address from now on.
+    """Send nothing to an address from now on, or nothing of a category. Other parts of its suppression stay.
 
     Example: notifier suppressions add kim@example.org --reason "asked by phone"
     """
+    key, wanted = _key(address), _part(part, reason)
     with opened_stores() as stores:
-        is_new = stores.suppressions.add(_key(address), reason, time.time())
-    typer.echo(f"suppressed {_key(address)}" if is_new else f"{_key(address)} was suppressed already")
+        change = stores.suppressions.add(key, wanted)
+    before = change.before.get(wanted.name)
+    if before is None or before == wanted:
+        typer.echo(f"suppressed {key}: {wanted.name}")
+    else:
+        typer.echo(f"{key} was suppressed by {wanted.name} already: {before.detail}, since {_when(before.since)}")
+    if others := [name for name in change.after.names if name != wanted.name]:
+        typer.echo(f"also suppressed by: {', '.join(others)}")
 
 
 @group.command()
-def remove(address: Address, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Write to an address again.
+def remove(
+    address: Address,
+    part: Annotated[
+        str | None, typer.Option(metavar="PART", help=f"{_PARTS}, or all. Needed where there are several.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Lift one part of an address's suppression; every other stays.
 
-    Example: notifier suppressions remove kim@example.org --yes
+    Without --part the only one there is. Where there are several, they are listed and nothing is done: a category is
+    the recipient's own wish, and has nothing to do with a mailbox that exists again.
+
+    Example: notifier suppressions remove kim@example.org --part bounce --yes
     """
-    confirm(f"write to {_key(address)} again", yes)
+    key = _key(address)
     with opened_stores() as stores:
-        if not stores.suppressions.remove(_key(address)):
-            raise NotFound(f"{address} is not suppressed")
-    typer.echo(f"removed {_key(address)}")
+        names = _chosen(address, stores.suppressions.get(key), part)
+        confirm(f"lift {', '.join(names)} of {key}", yes)
+        change = stores.suppressions.remove(key, names)
+    if not change.removed:
+        raise NotFound(f"{address} is not suppressed by {', '.join(names)}")
+    typer.echo(f"lifted {', '.join(p.name for p in change.removed)} of {key}")
+    left = ", ".join(change.after.names)
+    typer.echo(f"still suppressed by: {left}" if left else f"{key} is written to again")
+
+
+def _chosen(address: str, found: Suppression, part: str | None) -> tuple[str, ...]:
+    if not found:
+        raise NotFound(f"{address} is not suppressed")
+    if part == "all":
+        return found.names
+    if part is not None:
+        if found.get(part) is None:
+            raise NotFound(f"{address} is not suppressed by {part}; it is by: {', '.join(found.names)}")
+        return (part,)
+    if len(found.parts) > 1:
+        raise fail(
+            f"{address} is suppressed by several parts: {', '.join(found.names)}; nothing was done. "
+            "Name the one to lift with --part, or --part all",
+            USAGE,
+        )
+    return found.names
+
+
+def _part(name: str, reason: str) -> Part:
+    from notifier.domain.suppression import bounced, by_operator, complained, unsubscribed
+
+    now = time.time()
+    made = {"operator": by_operator, "complaint": complained, "bounce": bounced}.get(name)
+    if made is not None:
+        return made(reason, now)
+    kind, _, category = name.partition(":")
+    if kind != "category" or not category:
+        raise fail(f"--part is {name!r}; it is one of: operator, complaint, bounce, category:NAME", USAGE)
+    return unsubscribed(category, now)
 
 
 def _key(address: str) -> str:
+    from notifier.channels.email.addresses import parse_address
     from notifier.domain.ids import recipient_key
 
-    return address if address.startswith("rcp_") else recipient_key(address)
+    if address.startswith("rcp_") and "@" not in address:
+        return address
+    try:
+        parse_address(address)
+    except InvalidAddress as error:
+        # A name beside the address, or a person's id, would have a key that nothing is ever sent to.
+        raise InvalidAddress(f"{address[:80]!r}: {error}; give the address alone, or its rcp_… key") from error
+    return recipient_key(address)
+
+
+def _as_dict(key: str, found: Suppression) -> dict[str, Any]:
+    """``reason`` and ``since`` are of all parts together, as scripts of the release before read them."""
+    parts = [{"part": p.name, "reason": p.detail or p.reason, "since": p.since} for p in found.parts]
+    reasons = dict.fromkeys(p.detail if p.kind == "operator" else p.reason for p in found.parts)
+    return {"recipient_key": key, "reason": "; ".join(reasons), "since": found.since, "parts": parts}
+
+
+def _row(part: Part) -> tuple[str, str, str]:
+    return part.name, part.reason, _when(part.since)
 
 
 def _when(moment: float) -> str:

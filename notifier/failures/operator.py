@@ -10,16 +10,15 @@ from celery import Celery
 
 from notifier import metrics
 from notifier.domain import topology
-from notifier.domain.delivery import Delivery, Mailbox
-from notifier.domain.ids import recipient_key
-from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
 from notifier.failures.dead_letters import DeadLetters
+from notifier.failures.lifting import Lifting
 from notifier.failures.redrive import Publishing, Redrive
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
+from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 from notifier.worker.following import TaskPublisher
 
@@ -47,11 +46,13 @@ class Summary:
 class Operator:
     """One per API process or CLI command."""
 
-    def __init__(self, app: Celery, ledger: Ledger, index: ParkedIndex, suppressions: Suppressions) -> None:
+    def __init__(
+        self, app: Celery, ledger: Ledger, index: ParkedIndex, suppressions: Suppressions, recipients: Recipients
+    ) -> None:
         self._app = app
         self._ledger = ledger
         self._index = index
-        self._suppressions = suppressions
+        self._lifting = Lifting(suppressions, recipients)
 
     def search(self, chosen: ParkedFilter, *, limit: int = 50, after: str = "") -> ParkedPage:
         """A page of what is parked, newest first."""
@@ -88,9 +89,9 @@ class Operator:
         """Send the chosen entries again, at most ``rate`` a second (0 is no limit); what was sent stays sent.
 
         An address that was suppressed because this very delivery bounced is written to again: asking for the replay
-        says that the cause is gone. What people switched off themselves stays off.
+        says that the cause is gone. Every other part of its suppression stays, and so does a bounce that came later.
         """
-        action = Replay(self._ledger, self._suppressions, TaskPublisher(self._app), rate)
+        action = Replay(self._ledger, self._lifting, TaskPublisher(self._app), rate)
         return self._redrive(chosen, action, progress)
 
     def discard(self, chosen: ParkedFilter, *, progress: Progress = lambda d, t: None) -> Summary:
@@ -165,12 +166,12 @@ class Replay:
 
     verb = "replayed"
 
-    def __init__(self, ledger: Ledger, suppressions: Suppressions, publisher: TaskPublisher, rate: float) -> None:
+    def __init__(self, ledger: Ledger, lifting: Lifting, publisher: TaskPublisher, rate: float) -> None:
         self.ids: set[str] = set()
         self.done = 0
         self.already_sent = 0
         self._ledger = ledger
-        self._suppressions = suppressions
+        self._lifting = lifting
         self._publisher = publisher
         self._pace = _Pace(rate)
 
@@ -210,18 +211,9 @@ class Replay:
         ]
         self.already_sent += len(ids) - len(again)
         if again:
-            self._lift(message, again)
+            self._lifting.lift(message, again)
             self._publisher.send(message.batch.narrowed(again))
             self.done += len(again)
-
-    def _lift(self, message: ParkedBatch, again: Sequence[Delivery]) -> None:
-        bounced = {entry.id for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
-        for delivery in again:
-            if delivery.id in bounced and isinstance(delivery.to, Mailbox):
-                key = recipient_key(delivery.to.address)
-                suppression = self._suppressions.get(key)
-                if suppression is not None and suppression.reason.startswith("bounced"):
-                    self._suppressions.remove(key)
 
 
 class _Pace:

@@ -15,11 +15,13 @@ from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRe
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.rule import Channel
+from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.people import index_calls
 from notifier.storage.records import ASK, encode_head, masked, milliseconds, stamp
+from notifier.storage.suppressed import decode
 
 
 @value
@@ -65,8 +67,8 @@ class Claimed:
     """Tries already recorded, since the last replay."""
     uncertain: bool = False
     """An earlier owner died after marking it as leaving: it may have been sent."""
-    suppressed: str = ""
-    """Why the address may not be written to; empty when it may."""
+    suppressed: Suppression = NOTHING
+    """Why the address may not be written to."""
     known: bool = True
     """False when Redis had no record of it: a redelivered message of an unknown delivery may have been sent."""
     earlier: int = 0
@@ -166,7 +168,7 @@ def _parse_claim(reply: str) -> Claim:
     kind, *fields = reply.split(" ")
     if kind == "claimed":
         fence, tries, uncertain, known, earlier = fields
-        return Claimed(int(fence), int(tries), uncertain == "1", "", known == "1", max(0, int(earlier)))
+        return Claimed(int(fence), int(tries), uncertain == "1", NOTHING, known == "1", max(0, int(earlier)))
     if kind == "done":
         return Done(Status(fields[0]))
     if kind == "not-yet":
@@ -175,10 +177,9 @@ def _parse_claim(reply: str) -> Claim:
     return Busy(owner, int(left) / 1000)
 
 
-def _with_suppression(found: Claim, suppression: str | None) -> Claim:
-    if isinstance(found, Claimed) and suppression:
-        reason = suppression.partition("\x1f")[2]
-        return Claimed(found.fence, found.tries, found.uncertain, reason, found.known, found.earlier)
+def _with_suppression(found: Claim, stored: str | None) -> Claim:
+    if isinstance(found, Claimed) and stored:
+        return Claimed(found.fence, found.tries, found.uncertain, decode(stored), found.known, found.earlier)
     return found
 
 

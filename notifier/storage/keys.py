@@ -53,6 +53,14 @@ def suppressions() -> str:
     return f"{PREFIX}suppressions"
 
 
+def moved() -> str:
+    """Hash: key of a person known by id → key of the address they have now, for those whose address changed.
+
+    In the slot of the suppressions: a wish that comes by a link to the old address changes both in one script.
+    """
+    return f"{PREFIX}{{{suppressions()}}}:moved"
+
+
 def recipients() -> str:
     """Hash: recipient id → encrypted address and preferences."""
     return f"{PREFIX}recipients"

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from notifier.domain.ids import person_key, recipient_key
 from notifier.domain.recipient import Recipient
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
-from notifier.storage.commands import Operation, command
+from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.store import Store
+from notifier.storage.suppressions import move
 
 
 class Recipients:
-    """The directory of people. The id itself is not encrypted: it must not be an address."""
+    """The directory of people. The id itself is not encrypted: it must not be an address.
+
+    Wishes are kept by address alone (`suppressions`), so a person's new address gets those of the old one before it
+    gets any mail.
+    """
 
     def __init__(self, store: Store, cipher: Cipher) -> None:
         self._run = store.run
         self._cipher = cipher
 
     def put(self, recipients: Sequence[Recipient]) -> None:
-        """Add or replace."""
+        """Add or replace; whose address changes keeps what they switched off.
+
+        Raises `ConfigurationError` when a record cannot be read that is to be replaced: what its address switched off
+        would be lost.
+        """
         self._run(_put(recipients, self._cipher))
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Recipient]:
@@ -32,10 +42,27 @@ class Recipients:
 
 
 def _put(recipients: Sequence[Recipient], cipher: Cipher) -> Operation[None]:
-    yield [
-        command("HSET", keys.recipients(), r.id, cipher.encrypt([r.email, r.name, r.locale, r.timezone]))
-        for r in recipients
-    ]
+    waiting = {person.id: person for person in recipients}
+    while waiting:
+        (stored,) = yield [command("HMGET", keys.recipients(), *waiting)]
+        known = dict(zip(waiting, stored, strict=True))
+        for person in waiting.values():
+            yield from _carry_wishes(person, known[person.id], cipher)
+        replies = yield [_replace(person, known[person.id], cipher) for person in waiting.values()]
+        # Somebody else changed it meanwhile: their address may have wishes too.
+        waiting = {p.id: p for p, there in zip(list(waiting.values()), replies, strict=True) if there}
+
+
+def _carry_wishes(person: Recipient, stored: str | None, cipher: Cipher) -> Operation[None]:
+    new = recipient_key(person.email)
+    old = recipient_key(cipher.decrypt(stored)[0]) if stored else new
+    if old != new:
+        yield from move(person_key(person.id), old, new)
+
+
+def _replace(person: Recipient, stored: str | None, cipher: Cipher) -> Call:
+    text = cipher.encrypt([person.email, person.name, person.locale, person.timezone])
+    return run_script("swap_field", [keys.recipients()], person.id, stored or "", text)
 
 
 def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[dict[str, Recipient]]:
@@ -46,5 +73,6 @@ def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[dict[str, Recipie
 
 
 def _remove(recipient_id: str) -> Operation[bool]:
-    (removed,) = yield [command("HDEL", keys.recipients(), recipient_id)]
+    moved = command("HDEL", keys.moved(), person_key(recipient_id))
+    removed, _ = yield [command("HDEL", keys.recipients(), recipient_id), moved]
     return bool(removed)

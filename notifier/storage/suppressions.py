@@ -1,55 +1,76 @@
-"""`Suppressions`: addresses nothing is sent to any more, by recipient key, with the reason.
+"""`Suppressions`: addresses that nothing, or not everything, is sent to, by recipient key, with all reasons.
 
-A claim reads them in its own round trip (`claims.claim`).
+A claim reads them in its own round trip (`claims.claim`). Every change is one script: it replaces what was read when
+that is still there, and gives what is there otherwise, to begin again with. So a crash anywhere loses nothing that was
+answered, and two who change one address at the same time both have their way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from notifier.domain.suppression import NOTHING, Kind, Part, Suppression, unsubscribed
 from notifier.storage import keys
-from notifier.storage.commands import Operation, command
-from notifier.storage.records import UNIT, clean, moment, stamp
+from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
+from notifier.storage.suppressed import decode, encode
+
+_SUPPRESSIONS, _MOVED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Suppression:
-    """One address nothing is sent to."""
+class Change:
+    """What was known of an address before somebody changed it, and after."""
 
-    recipient_key: str
-    reason: str
-    since: float
-    """Unix seconds."""
+    before: Suppression
+    after: Suppression
+
+    @property
+    def removed(self) -> tuple[Part, ...]:
+        """Parts that are gone."""
+        return tuple(part for part in self.before.parts if part not in self.after.parts)
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressionPage:
     """Some suppressions, in no order; an entry may appear twice while others are added."""
 
-    entries: tuple[Suppression, ...]
+    entries: tuple[tuple[str, Suppression], ...]
+    """Recipient key and what is known."""
     cursor: str
     """Pass it to get the next page; empty on the last."""
 
 
 class Suppressions:
-    """The suppression list."""
+    """The suppression list. Raises `StorageUnavailable`; every call may be repeated."""
 
     def __init__(self, store: Store) -> None:
         self._run = store.run
 
-    def add(self, recipient_key: str, reason: str, now: float) -> bool:
-        """The first reason stays; False when the address was there."""
-        return self._run(_add(recipient_key, reason, now))
+    def add(self, recipient_key: str, part: Part) -> Change:
+        """One more reason. Every other part stays, and so does one of this name: since when it has been so counts."""
+        return self._run(_change(recipient_key, lambda known: known.plus(part)))
 
-    def remove(self, recipient_key: str) -> bool:
-        """Write to this address again; False when it was not there."""
-        return self._run(_remove(recipient_key))
+    def unsubscribe(self, recipient_key: str, category: str, now: float, person: str = "") -> None:
+        """The owner of the address switches a category off; ``person`` is the key of whom the mail was for, by id.
 
-    def get(self, recipient_key: str) -> Suppression | None:
-        """Why an address is on the list."""
-        return self._run(_get(recipient_key))
+        When their address has changed since that mail, the category is switched off for the new one too.
+        """
+        self._run(_unsubscribe(recipient_key, unsubscribed(category, now), person))
+
+    def remove(self, recipient_key: str, names: Collection[str]) -> Change:
+        """Lift the parts of these names (`Part.name`), and no other."""
+        return self._run(_change(recipient_key, lambda known: known.minus(names)))
+
+    def lift_bounce(self, recipient_key: str, seen: float) -> bool:
+        """Lift a bounce that was known at ``seen``; False when there is none, or a newer one."""
+        return bool(self._run(_change(recipient_key, lambda known: _without_bounce(known, seen))).removed)
+
+    def get(self, recipient_key: str) -> Suppression:
+        """What is known of an address; `NOTHING` where it may be written to."""
+        return self._run(_get_many([recipient_key])).get(recipient_key, NOTHING)
 
     def get_many(self, recipient_keys: Sequence[str]) -> dict[str, Suppression]:
         """Those of several people, in one round trip."""
@@ -64,40 +85,78 @@ class Suppressions:
         return self._run(_count())
 
 
-def parse_suppression(recipient_key: str, stored: str) -> Suppression:
-    """The entry that was stored; its reason is never empty."""
-    since, _, reason = stored.partition(UNIT)
-    return Suppression(recipient_key, reason, moment(since))
+def move(person: str, old: str, new: str) -> Operation[None]:
+    """Before a person's address changes: what is their wish and not the old mailbox's state holds for the new one.
+
+    Links in mails to the old address change the new one from then on. Until the directory has the new address, both
+    are kept apart as before, so whoever is killed in between has stopped nothing that should be sent.
+    """
+    while True:
+        (texts,) = yield [command("HMGET", keys.suppressions(), old, new)]
+        (there,) = yield [command("HGET", keys.moved(), person)]
+        from_old, at_new = texts
+        wanted = encode(decode(at_new).plus(*decode(from_old).wishes))
+        swaps = [(_SUPPRESSIONS, old, from_old or "", from_old or ""), (_SUPPRESSIONS, new, at_new or "", wanted)]
+        (refused,) = yield [_swap([*swaps, (_MOVED, person, there or "", new)])]
+        if not refused:
+            return
 
 
-def _add(recipient_key: str, reason: str, now: float) -> Operation[bool]:
-    value = stamp(now) + UNIT + (clean(reason) or "suppressed")
-    (added,) = yield [command("HSETNX", keys.suppressions(), recipient_key, value)]
-    return bool(added)
+def _change(recipient_key: str, alter: Callable[[Suppression], Suppression]) -> Operation[Change]:
+    """Nearly no address is on the list, so one that gets its first part costs one round trip."""
+    stored = ""
+    while True:
+        before = decode(stored)
+        after = alter(before)
+        wanted = encode(after) if after != before else stored
+        (refused,) = yield [_swap([(_SUPPRESSIONS, recipient_key, stored, wanted)])]
+        if not refused:
+            return Change(before, after)
+        (stored,) = refused
 
 
-def _remove(recipient_key: str) -> Operation[bool]:
-    (removed,) = yield [command("HDEL", keys.suppressions(), recipient_key)]
-    return bool(removed)
+def _unsubscribe(recipient_key: str, part: Part, person: str) -> Operation[None]:
+    while True:
+        moved = ""
+        if person:
+            (there,) = yield [command("HGET", keys.moved(), person)]
+            moved = there or ""
+        people = list(dict.fromkeys([recipient_key, moved] if moved else [recipient_key]))
+        (texts,) = yield [command("HMGET", keys.suppressions(), *people)]
+        known = [text or "" for text in texts]
+        swaps = [
+            (_SUPPRESSIONS, key, text, encode(decode(text).plus(part))) for key, text in zip(people, known, strict=True)
+        ]
+        if person:
+            swaps.append((_MOVED, person, moved, moved))
+        (refused,) = yield [_swap(swaps)]
+        if not refused:
+            return
 
 
-def _get(recipient_key: str) -> Operation[Suppression | None]:
-    (stored,) = yield [command("HGET", keys.suppressions(), recipient_key)]
-    return None if stored is None else parse_suppression(recipient_key, stored)
+def _without_bounce(known: Suppression, seen: float) -> Suppression:
+    bounce = known.get(Kind.BOUNCE)
+    # In milliseconds, as it is stored: rounding must not make a bounce newer than the delivery that caused it.
+    return known.minus([Kind.BOUNCE]) if bounce and milliseconds(bounce.since) <= milliseconds(seen) else known
+
+
+def _swap(swaps: Sequence[tuple[int, str, str, str]]) -> Call:
+    """(which hash, field, expected, new): all or none."""
+    words = (word for swap in swaps for word in swap)
+    return run_script("swap_suppressions", [keys.suppressions(), keys.moved()], *words)
 
 
 def _get_many(recipient_keys: Sequence[str]) -> Operation[dict[str, Suppression]]:
     if not recipient_keys:
         return {}
     (stored,) = yield [command("HMGET", keys.suppressions(), *recipient_keys)]
-    found = zip(recipient_keys, stored, strict=True)
-    return {key: parse_suppression(key, text) for key, text in found if text is not None}
+    return {key: decode(text) for key, text in zip(recipient_keys, stored, strict=True) if text}
 
 
 def _list(limit: int, cursor: str) -> Operation[SuppressionPage]:
     (reply,) = yield [command("HSCAN", keys.suppressions(), cursor or "0", "COUNT", limit)]
     following, entries = reply
-    found = tuple(parse_suppression(key, stored) for key, stored in entries.items())
+    found = tuple((key, decode(stored)) for key, stored in entries.items())
     return SuppressionPage(found, "" if str(following) == "0" else str(following))
 
 

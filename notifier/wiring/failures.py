@@ -11,7 +11,7 @@ from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.process import celery_app
-from notifier.wiring.stores import build_endpoints, build_ledger, build_store
+from notifier.wiring.stores import build_endpoints, build_ledger, build_recipients, build_store
 from notifier.worker.following import TaskPublisher
 
 
@@ -31,4 +31,5 @@ def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:
 def build_operator(ours: Settings, store: Store | None = None) -> Operator:
     """Failure queues for people: the CLI and the API."""
     store = store or build_store(ours)
-    return Operator(celery_app(), build_ledger(ours, store), ParkedIndex(store), Suppressions(store))
+    recipients = build_recipients(ours, store)
+    return Operator(celery_app(), build_ledger(ours, store), ParkedIndex(store), Suppressions(store), recipients)

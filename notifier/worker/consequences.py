@@ -11,6 +11,7 @@ from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import clip
 from notifier.domain.parked import Parked
+from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.storage.ledger import Record
 from notifier.storage.records import masked
@@ -59,7 +60,7 @@ class Consequences:
         code = decision.attempt.code if decision.attempt else ""
         if decision.suppress:
             key = recipient_key(one.ready.address)
-            hold(lambda: self._stores.suppressions.add(key, f"bounced: {code}", now()), "suppress an address")
+            hold(lambda: self._stores.suppressions.add(key, bounced(code, now())), "suppress an address")
         if decision.disable_endpoint and isinstance(to, EndpointRef):
             self._disable_endpoint(to.endpoint, one.work.event.tenant, f"answered {code}", one.work.delivery.id)
 

@@ -177,11 +177,7 @@ class Dispatch:
         known = hold(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
         keys = [recipient_key(person.email) for person in known.values()]
         suppressed = hold(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
-        return Directory(
-            endpoints,
-            known,
-            {key: suppression.reason for key, suppression in suppressed.items()},
-        )
+        return Directory(endpoints, known, suppressed)
 
     def _prepare(
         self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]

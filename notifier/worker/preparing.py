@@ -17,6 +17,7 @@ from notifier.domain.message import EmailMessage, WebhookMessage
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Rule
+from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
 from notifier.errors import InvalidDestination, RenderError
 from notifier.rendering.context import digest_context, event_context
@@ -78,7 +79,7 @@ class Directory:
 
     endpoints: Mapping[str, Endpoint]
     recipients: Mapping[str, Recipient]
-    suppressed: Mapping[str, str]
+    suppressed: Mapping[str, Suppression]
     """Recipient key → why these recipients are suppressed; for addresses in the batch itself the claims say it."""
 
 
@@ -190,26 +191,17 @@ def gate(work: Work, directory: Directory, now: float) -> Withheld | None:
     digest = work.delivery.digest
     if digest is not None and digest.deliveries and len(digest.late(now)) == len(digest.deliveries):
         return Withheld(work, Status.EXPIRED, "all of its items expired before it could be sent")
-    if reason := suppression(_suppressed(work, directory), work.rule):
+    known = _suppressed(work, directory)
+    if known and (reason := known.reason(work.rule.category, transactional=work.rule.transactional)):
         return Withheld(work, Status.SUPPRESSED, reason)
     return None
 
 
-def suppression(reason: str, rule: Rule) -> str:
-    """Why this rule may not write to the address; empty when it may.
-
-    A bounce stops everything. ``unsubscribed:orders,news`` stops what is not transactional in these categories.
-    """
-    kind, _, categories = reason.partition(":")
-    if kind == "unsubscribed" and (rule.transactional or rule.category not in categories.split(",")):
-        return ""
-    return reason
-
-
-def _suppressed(work: Work, directory: Directory) -> str:
+def _suppressed(work: Work, directory: Directory) -> Suppression:
+    """Of the address; of a person known by id, of the address they have now and of the person's own key."""
     to = work.delivery.to
     if isinstance(to, RecipientRef) and (person := directory.recipients.get(to.recipient)) is not None:
-        return directory.suppressed.get(recipient_key(person.email), "")
+        return directory.suppressed.get(recipient_key(person.email), NOTHING).plus(*work.claim.suppressed.parts)
     return work.claim.suppressed
 
 

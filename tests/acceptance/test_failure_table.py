@@ -16,6 +16,7 @@ from notifier.domain.delivery import DeliveryRecord, Status
 from notifier.domain.endpoint import EndpointState
 from notifier.domain.ids import event_key, recipient_key
 from notifier.domain.outcome import Cause
+from notifier.domain.suppression import Part, bounced, unsubscribed
 from tests.acceptance.place import SOURCE, Place, hook_folder, mail_folder, message_id, metric, place
 from tests.acceptance.service import Process
 from tests.servers.faults import DROP, GARBAGE, HANG
@@ -118,9 +119,10 @@ def status(code: int, *, times: int | None = 1, **headers: str) -> Step:
     )
 
 
-def suppressed(reason: str) -> Step:
+def suppressed(*parts: Part) -> Step:
     def given(at: Place, case: Case) -> None:
-        at.suppressions.add(recipient_key(case.address), reason, 1.0)
+        for part in parts:
+            at.suppressions.add(recipient_key(case.address), part)
 
     return given
 
@@ -151,7 +153,7 @@ def is_suppressed(at: Place, case: Case) -> None:
 
 
 def is_not_suppressed(at: Place, case: Case) -> None:
-    assert at.suppressions.get(recipient_key(case.address)) is None
+    assert not at.suppressions.get(recipient_key(case.address))
     assert len(at.mails_to(case.address)) == 1
 
 
@@ -222,15 +224,21 @@ ROWS = [
     Row("template loops", Status.REFUSED, "render_failed", Cause.RENDER_FAILED, "row.loop", then=mails(0)),
     Row("render too large", Status.REFUSED, "render_failed", Cause.RENDER_FAILED, "row.large", then=mails(0)),
     # gates
-    Row("address suppressed", Status.SUPPRESSED, given=suppressed("bounced: smtp_550_5.1.1"), then=mails(0)),
-    Row("category switched off", Status.SUPPRESSED, given=suppressed("unsubscribed:news"), then=mails(0)),
-    Row("another category switched off", Status.SENT, "smtp_250", given=suppressed("unsubscribed:ads"), then=mails(1)),
+    Row("address suppressed", Status.SUPPRESSED, given=suppressed(bounced("smtp_550_5.1.1", 1.0)), then=mails(0)),
+    Row("category switched off", Status.SUPPRESSED, given=suppressed(unsubscribed("news", 1.0)), then=mails(0)),
+    Row(
+        "another category switched off",
+        Status.SENT,
+        "smtp_250",
+        given=suppressed(unsubscribed("ads", 1.0)),
+        then=mails(1),
+    ),
     Row(
         "a transactional mail to somebody who switched off the category",
         Status.SENT,
         "smtp_250",
         type="row.vital",
-        given=suppressed("unsubscribed:news"),
+        given=suppressed(unsubscribed("news", 1.0)),
         then=mails(1),
     ),
     Row("event expired", Status.EXPIRED, event=PAST, then=mails(0)),

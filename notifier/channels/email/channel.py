@@ -15,7 +15,7 @@ from notifier.channels.email.mime import Letter, message_id, write
 from notifier.channels.email.outcomes import classify
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.delivery import Delivery, Mailbox
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import person_key, recipient_key
 from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import NotTried, Outcome
 from notifier.domain.rule import Rule
@@ -80,7 +80,8 @@ class EmailChannel:
         """The link that ends this category for this recipient; empty for what cannot be switched off."""
         if self._unsubscribe is None or rule.transactional:
             return ""
-        return self._unsubscribe.url(recipient_key(to.address), rule.category)
+        person = person_key(to.recipient) if to.recipient else ""
+        return self._unsubscribe.url(recipient_key(to.address), rule.category, person)
 
     def compose(
         self,

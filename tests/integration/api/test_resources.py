@@ -10,10 +10,11 @@ from starlette.testclient import TestClient
 
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
-from notifier.domain.ids import delivery_id, recipient_key
+from notifier.domain.ids import delivery_id, person_key, recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Rule
+from notifier.domain.suppression import Part, bounced, by_operator, forgotten
 from notifier.settings import Settings
 from notifier.storage.endpoints import new_secret
 from notifier.storage.ledger import Registration
@@ -304,7 +305,7 @@ def test_looking_at_an_unsubscribe_link_changes_nothing(
     assert answer.status_code == 200
     assert '<form method="post">' in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert Suppressions(store).get(recipient_key("kim@example.org")) is None
+    assert not Suppressions(store).get(recipient_key("kim@example.org"))
 
 
 def test_one_click_switches_a_category_off_and_a_second_category_is_added(
@@ -317,18 +318,21 @@ def test_one_click_switches_a_category_off_and_a_second_category_is_added(
 
     # Then
     found = Suppressions(store).get(recipient_key("kim@example.org"))
-    assert found is not None
-    assert found.reason == "unsubscribed:orders,news"
+    assert found.names == ("category:orders", "category:news")
 
 
-def test_a_bounced_address_stays_bounced(client: TestClient, api_settings: Settings, store: Store) -> None:
-    Suppressions(store).add(recipient_key("kim@example.org"), "bounced: smtp_550", time.time())
+@pytest.mark.parametrize("part", [bounced("smtp_550", 1.0), by_operator("asked by phone", 1.0), forgotten(1.0)])
+def test_what_is_switched_off_is_remembered_whatever_else_is_known_of_the_address(
+    client: TestClient, api_settings: Settings, store: Store, part: Part
+) -> None:
+    # Given an address nothing is sent to anyway; its owner was once told "Done", and nothing was stored
+    Suppressions(store).add(recipient_key("kim@example.org"), part)
 
     assert client.post(_link(api_settings)).status_code == 200
 
-    found = Suppressions(store).get(recipient_key("kim@example.org"))
-    assert found is not None
-    assert found.reason == "bounced: smtp_550"
+    # When that reason is lifted, then the wish is there
+    Suppressions(store).remove(recipient_key("kim@example.org"), [part.name])
+    assert Suppressions(store).get(recipient_key("kim@example.org")).names == ("category:orders",)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -339,6 +343,80 @@ def test_a_forged_link_does_nothing(client: TestClient, api_settings: Settings, 
         assert client.request(method, forged).status_code in (404, 422), forged
 
     assert Suppressions(store).count() == 0
+
+
+def test_programs_that_check_links_change_nothing(client: TestClient, api_settings: Settings, store: Store) -> None:
+    link = _link(api_settings)
+
+    for method, status in (("HEAD", 200), ("GET", 200), ("OPTIONS", 405), ("PUT", 405), ("DELETE", 405)):
+        assert client.request(method, link).status_code == status, method
+
+    assert Suppressions(store).count() == 0
+
+
+def test_a_post_is_answered_itself_and_not_redirected(client: TestClient, api_settings: Settings) -> None:
+    # RFC 8058 §3.1: "The mail sender MUST NOT return an HTTPS redirect"
+    for body in ("List-Unsubscribe=One-Click", ""):
+        answer = client.post(
+            _link(api_settings),
+            content=body,
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            follow_redirects=False,
+        )
+        assert (answer.status_code, "Done" in answer.text) == (200, True)
+
+
+def test_a_link_in_an_older_mail_to_a_person_works_for_the_address_they_have_now(
+    client: TestClient, api_settings: Settings, store: Store
+) -> None:
+    # Given a mail to somebody known by an id, whose address changes then
+    links = build_links(api_settings)
+    assert links is not None
+    client.put("/v1/recipients/user-7", json={"email": "old@example.org"}, headers=ADMIN)
+    url = links.url(recipient_key("old@example.org"), "orders", person_key("user-7"))
+    client.put("/v1/recipients/user-7", json={"email": "new@example.org"}, headers=ADMIN)
+
+    # When they use its link
+    assert client.post(url.removeprefix(api_settings.public_url)).status_code == 200
+
+    # Then it holds for both
+    found = Suppressions(store).get_many([recipient_key("old@example.org"), recipient_key("new@example.org")])
+    assert [known.names for known in found.values()] == [("category:orders",)] * 2
+
+
+def test_a_person_of_another_link_is_refused(client: TestClient, api_settings: Settings, store: Store) -> None:
+    links = build_links(api_settings)
+    assert links is not None
+    person = links.token(person_key("user-7"), "news")
+
+    for forged in (person, person_key("user-7"), "x"):
+        assert client.post(f"{_link(api_settings)}?person={forged}").status_code == 404
+
+    assert Suppressions(store).count() == 0
+
+
+def test_a_wish_that_cannot_be_stored_is_not_said_to_be(api_settings: Settings, redis_server: RedisServer) -> None:
+    # Given a Redis that is away
+    app, close = build_api(api_settings)
+    client = TestClient(app)
+    redis_server.stop()
+    try:
+        # When somebody unsubscribes
+        answer = client.post(_link(api_settings), data={"List-Unsubscribe": "One-Click"})
+        page = client.get(_link(api_settings))
+    finally:
+        redis_server.start()
+    again = client.post(_link(api_settings))
+    close()
+
+    # Then the page says that it was not stored, and offers the button again
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert "have not been stopped" in answer.text
+    assert '<form method="post">' in answer.text
+    assert "Done" not in answer.text
+    assert page.status_code == 200
+    assert again.status_code == 200
 
 
 def test_a_category_cannot_bring_its_own_html(client: TestClient, api_settings: Settings) -> None:

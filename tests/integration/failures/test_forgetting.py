@@ -18,6 +18,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, decode_parked
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Channel, Priority, Window
+from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator
 from notifier.failures.redrive import Publishing, Redrive
@@ -56,7 +57,7 @@ class Kept:
         self.suppressions = Suppressions(self.store)
         self.recipients = Recipients(self.store, cipher)
         self.digests = Digests(self.store, cipher)
-        operator = Operator(self.app, self.ledger, self.index, self.suppressions)
+        operator = Operator(self.app, self.ledger, self.index, self.suppressions, self.recipients)
         self.forgetting = Forgetting(Traces(self.store, cipher), self.recipients, self.suppressions, operator)
 
     def claimed(self, batch: Batch) -> list[Claimed]:
@@ -120,7 +121,7 @@ def test_a_person_is_erased_everywhere_and_their_neighbours_stay(kept: Kept, red
     kept.end(items, Status.HELD)
     window = Window(after_first=3600)
     kept.digests.collect([Item(delivery, items.events[0], window) for delivery in items.deliveries], time.time())
-    kept.suppressions.add(recipient_key(JANE.address), "bounced: smtp_550", time.time())
+    kept.suppressions.add(recipient_key(JANE.address), bounced("smtp_550", time.time()))
 
     # When it is counted, and then she is forgotten by her address in another spelling
     counted = kept.forgetting.look(" jane@example.org")
@@ -155,7 +156,7 @@ def test_a_person_is_erased_everywhere_and_their_neighbours_stay(kept: Kept, red
     assert kept.digests.count() == 1
     assert kept.statuses(items) == [("skipped", "forgotten"), ("held", "b…@example.org")]
     # And she stays suppressed, by a hash
-    assert kept.suppressions.get(recipient_key("jane@example.org")) is not None
+    assert kept.suppressions.get(recipient_key("jane@example.org")).names == ("bounce",)
 
 
 def _parked_addresses(kept: Kept) -> list[str]:
@@ -202,7 +203,7 @@ def test_who_wants_no_more_mail_is_suppressed_also_when_nothing_is_known(kept: K
 
     # When a worker takes it, then it is told not to send it
     (claim,) = kept.claimed(batch_to("queued", JANE))
-    assert claim.suppressed == "forgotten"
+    assert claim.suppressed.names == ("forgotten",)
 
 
 def test_a_window_that_is_being_closed_is_forgotten_too(kept: Kept) -> None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from notifier.domain.delivery import Status, may_become
+from notifier.domain.suppression import NOTHING, bounced
 from notifier.storage import people
 from notifier.storage.commands import Call, Operation
 from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record
@@ -16,7 +17,7 @@ OTHER = "worker-2"
 
 
 def test_a_delivery_nobody_holds_is_claimed(ledger: Ledger) -> None:
-    assert claim(ledger, request()) == Claimed(fence=1, tries=0, uncertain=False, suppressed="", known=False)
+    assert claim(ledger, request()) == Claimed(fence=1, tries=0, uncertain=False, known=False)
 
 
 def test_a_registered_delivery_is_known_when_it_is_claimed(ledger: Ledger) -> None:
@@ -232,11 +233,12 @@ def test_a_suppressed_address_is_named_in_the_same_round_trip(ledger: Ledger, st
     # Given one suppressed address
     suppressed = request(event(1), to="gone@example.org")
     assert suppressed.recipient_key
-    Suppressions(store).add(suppressed.recipient_key, "bounced: smtp_550_5.1.1", 1.0)
+    Suppressions(store).add(suppressed.recipient_key, bounced("smtp_550_5.1.1", 1.0))
     # When two people are written to
     answers = ledger.claim([request(event(2)), suppressed], owner="worker-1", lease=90)
     # Then only that one is stopped
-    assert [a.suppressed for a in answers if isinstance(a, Claimed)] == ["", "bounced: smtp_550_5.1.1"]
+    found = [a.suppressed for a in answers if isinstance(a, Claimed)]
+    assert found == [NOTHING, NOTHING.plus(bounced("smtp_550_5.1.1", 1.0))]
 
 
 def test_deliveries_to_a_person_are_found_newest_first(ledger: Ledger) -> None:

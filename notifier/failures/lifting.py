@@ -1,0 +1,39 @@
+"""`Lifting`: a replay of what bounced writes to that address again (decision 11), and lifts nothing else.
+
+Only a bounce that was known when the delivery was parked: one that came later is another delivery's word, and says that
+the address does not exist now. So a replay of a thousand mails to one dead address tries it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from notifier.domain.delivery import Delivery, Mailbox, RecipientRef
+from notifier.domain.ids import recipient_key
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import ParkedBatch
+from notifier.storage.recipients import Recipients
+from notifier.storage.suppressions import Suppressions
+
+
+class Lifting:
+    """Takes bounces away for deliveries that are sent again."""
+
+    def __init__(self, suppressions: Suppressions, recipients: Recipients) -> None:
+        self._suppressions = suppressions
+        self._recipients = recipients
+
+    def lift(self, message: ParkedBatch, again: Sequence[Delivery]) -> None:
+        """For those of ``again`` that were parked because their address does not exist."""
+        parked = {entry.id: entry.parked_at for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
+        for delivery in again:
+            if delivery.id in parked and (address := self._address(delivery)):
+                self._suppressions.lift_bounce(recipient_key(address), parked[delivery.id])
+
+    def _address(self, delivery: Delivery) -> str:
+        if isinstance(delivery.to, Mailbox):
+            return delivery.to.address
+        if not isinstance(delivery.to, RecipientRef):
+            return ""
+        person = self._recipients.get_many([delivery.to.recipient]).get(delivery.to.recipient)
+        return person.email if person else ""
