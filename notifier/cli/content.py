@@ -15,6 +15,8 @@ from notifier.cli.opening import opened_directory
 from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
+    from notifier.domain.delivery import Delivery
+    from notifier.domain.rule import Rule
     from notifier.rules.content import Content
     from notifier.rules.explanation import ExplainedRule, Explanation
 
@@ -25,7 +27,9 @@ templates = typer.Typer(
 
 def explain(
     file: Annotated[str, typer.Argument(help="A CloudEvent as JSON; - is standard input.")],
-    endpoints: Annotated[bool, typer.Option(help="Ask Redis for the webhook endpoints of the tenant.")] = True,
+    endpoints: Annotated[
+        bool, typer.Option(help="Ask Redis for the webhook endpoints of the tenant, and for suppressed recipients.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell what would happen to an event and why: schema, rules, deliveries, what they say. Nothing is sent.
@@ -36,8 +40,12 @@ def explain(
 
     content = _load(_configured())
     events = read_events(file, {})
-    with opened_directory() if endpoints else nullcontext(_Nobody()) as directory:
-        found = [explained(e, content.catalog, directory, content.renderer, time.time()) for e in events]
+    with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
+        found = [
+            explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped) for e in events
+        ]
+    if stopped.unknown:
+        complain(f"it is not known whether recipients are suppressed: {stopped.unknown}")
     if as_json:
         print_json([entry.as_dict() for entry in found] if len(found) > 1 else found[0].as_dict())
     else:
@@ -52,6 +60,15 @@ class _Nobody:
 
     def endpoints(self, tenant: str, event_type: str) -> tuple[str, ...]:  # noqa: ARG002 - the port's signature
         return ()
+
+
+class _NotAsked:
+    """In the place of `Stopping`, for rules that are looked at away from any Redis."""
+
+    unknown = ""
+
+    def __call__(self, delivery: Delivery, rule: Rule) -> None:
+        """Nobody knows whether a recipient is suppressed."""
 
 
 def _print(found: Explanation) -> None:
@@ -86,6 +103,8 @@ def _print_rule(rule: ExplainedRule) -> None:
             complain(f"{delivery.id}: {delivery.error}")
         elif delivery.subject:
             typer.echo(f"    Subject: {plain(delivery.subject)}")
+        if delivery.suppressed:
+            typer.echo(f"    Suppressed: {plain(delivery.suppressed)}")
     if rule.total > len(rule.deliveries):
         typer.echo(f"  … and {rule.total - len(rule.deliveries)} more")
 

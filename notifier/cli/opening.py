@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from notifier.cli.stopping import Stopping
     from notifier.failures.held import HeldDeliveries
     from notifier.failures.operator import Operator
     from notifier.storage.directory import SyncEndpointDirectory
@@ -45,16 +46,18 @@ def opened_stores() -> Iterator[Stores]:
 
 
 @contextmanager
-def opened_directory() -> Iterator[SyncEndpointDirectory]:
-    """Which endpoints subscribed to what."""
+def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Stopping]]:
+    """Which endpoints subscribed to what, and who is not written to."""
+    from notifier.cli.stopping import Stopping
     from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.suppressions import Suppressions
     from notifier.wiring.process import settings
-    from notifier.wiring.stores import build_store
+    from notifier.wiring.stores import build_recipients, build_store
 
     ours = settings()
     store = build_store(ours, connections=2)
     try:
-        yield SyncEndpointDirectory(store)
+        yield SyncEndpointDirectory(store), Stopping(Suppressions(store), build_recipients(ours, store))
     finally:
         store.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
@@ -50,6 +50,8 @@ class ExplainedDelivery:
     """Of a webhook."""
     error: str
     """Why it cannot be rendered; it would be parked."""
+    suppressed: str | None
+    """Why it would end as suppressed; empty when it would not, None when nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,15 @@ def explain(
     *,
     schedules: Mapping[Channel, RetrySchedule] = _SCHEDULES,
     shown: int = SHOWN,
+    stopped: Callable[[Delivery, Rule], str | None] = lambda _delivery, _rule: None,
 ) -> Explanation:
-    """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured."""
+    """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured.
+
+    ``stopped`` says why a delivery would be suppressed (`ExplainedDelivery.suppressed`).
+    """
     schema, valid = _check_schema(event, catalog)
     matching = catalog.matching(event.type)
-    explainer = _Explainer(event, directory, renderer, now, schedules, shown)
+    explainer = _Explainer(event, directory, renderer, now, schedules, shown, stopped)
     return Explanation(
         event=event.key,
         id=event.id,
@@ -164,6 +170,7 @@ class _Explainer:
     now: float
     schedules: Mapping[Channel, RetrySchedule]
     shown: int
+    stopped: Callable[[Delivery, Rule], str | None]
 
     def explain(self, compiled: CompiledRule) -> ExplainedRule:
         rule, draft = compiled.rule, Draft(self.event, self.now)
@@ -207,7 +214,8 @@ class _Explainer:
                 subject, text, html = message.subject, message.text, message.html
             else:
                 body = message.body.decode("utf-8", "replace")
-        return ExplainedDelivery(delivery.id, delivery.to.identity, delivery.key, subject, text, html, body, error)
+        to, why = delivery.to.identity, self.stopped(delivery, rule)
+        return ExplainedDelivery(delivery.id, to, delivery.key, subject, text, html, body, error, why)
 
 
 def _because(rule: Rule) -> str:

@@ -19,7 +19,7 @@ from notifier.worker.claiming import Stores
 from notifier.worker.deciding import Park, Retry
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
-from notifier.worker.late_items import record_late
+from notifier.worker.late_items import record_late, record_withheld
 from notifier.worker.preparing import Withheld, Work
 from notifier.worker.recorder import now
 from notifier.worker.sending import Settled
@@ -47,8 +47,7 @@ class Consequences:
             self._stop_what_is_gone(one)
             self._send_items(one)
         for unsent in withheld:
-            if unsent.status is Status.EXPIRED and (digest := unsent.work.delivery.digest) is not None:
-                record_late(self._stores.ledger, unsent.work, range(len(digest.items)), unsent.work.delivery.id)
+            self._end_items(unsent)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
             hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
         for queue, group in by_queue(batch, [*_exhausted(settled), *_refused(withheld)]):
@@ -89,6 +88,15 @@ class Consequences:
         }
         hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
 
+    def _end_items(self, unsent: Withheld) -> None:
+        work, digest = unsent.work, unsent.work.delivery.digest
+        if digest is None:
+            return
+        if unsent.status is Status.EXPIRED:
+            record_late(self._stores.ledger, work, range(len(digest.items)))
+        elif unsent.status is Status.SUPPRESSED:
+            record_withheld(self._stores.ledger, work, unsent.status, unsent.reason)
+
     def _send_items(self, one: Settled) -> None:
         digest = one.work.delivery.digest
         if digest is None or one.decision.status is not Status.SENT:
@@ -97,7 +105,7 @@ class Consequences:
         left = [item for place, item in enumerate(digest.deliveries) if place not in one.ready.late]
         items = [Record(item, 0, Status.SENT, f"in digest {one.work.delivery.id}") for item in left]
         hold(lambda: self._stores.ledger.record(items), "record digest items")
-        record_late(self._stores.ledger, one.work, one.ready.late, one.work.delivery.id)
+        record_late(self._stores.ledger, one.work, one.ready.late)
 
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:

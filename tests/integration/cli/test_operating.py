@@ -17,17 +17,20 @@ from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, Mailbox, Status
 from notifier.domain.event import Event
-from notifier.domain.ids import delivery_id
+from notifier.domain.ids import delivery_id, recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority, Rule
+from notifier.domain.suppression import bounced
 from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE, PARKED_EXCHANGE
 from notifier.settings import Settings
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Claimed, Record, Registration
 from notifier.storage.parked import ParkedIndex
+from notifier.storage.suppressions import Suppressions
 from notifier.wiring.stores import build_ledger, build_store
 from tests.servers.patience import PATIENCE_S
+from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
@@ -322,6 +325,90 @@ def test_an_address_is_suppressed_shown_and_written_to_again(run: Run) -> None:
     assert run("suppressions", "remove", "kim@example.org").returncode == 2
     assert run("suppressions", "remove", "kim@example.org", "--yes").returncode == 0
     assert run("suppressions", "show", "kim@example.org").returncode == 1
+
+
+def test_parts_of_a_suppression_are_added_shown_and_lifted_by_name(run: Run, settings: Settings) -> None:
+    # Given an address that bounced, and whose owner switched news off
+    address = "bounced@example.org"
+    store = build_store(settings)
+    suppressions = Suppressions(store)
+    suppressions.add(recipient_key(address), bounced("smtp_550_5.1.1", 1_800_000_000.0))
+    suppressions.unsubscribe(recipient_key(address), "news", 1_800_000_001.0)
+
+    # When an operator adds their word, then it is kept beside the others, and they are told so
+    added = run("suppressions", "add", address, "--reason", f"{address} asked by phone")
+    assert added.stdout.splitlines()[1] == "also suppressed by: bounce, category:news", added.stderr
+    again = run("suppressions", "add", address, "--reason", "again")
+    assert "was suppressed by operator already: b…@example.org asked by phone" in again.stdout
+    shown = json.loads(run("suppressions", "show", address, "--json").stdout)
+    assert [part["part"] for part in shown["parts"]] == ["bounce", "operator", "category:news"]
+    assert shown["reason"] == "bounced: smtp_550_5.1.1; b…@example.org asked by phone; unsubscribed:news"
+    listed = run("suppressions", "list").stdout
+    assert {"bounce", "operator", "category:news"} <= set(listed.split())
+
+    # Then nothing is lifted without its name, and only what is named
+    refused = run("suppressions", "remove", address, "--yes")
+    assert (refused.returncode, "bounce, operator, category:news" in refused.stderr) == (2, True)
+    assert run("suppressions", "remove", address, "--part", "complaint", "--yes").returncode == 1
+    assert run("suppressions", "remove", address, "--part", "bounce").returncode == 2
+    assert len(suppressions.get(recipient_key(address)).parts) == 3
+    lifted = run("suppressions", "remove", address, "--part", "bounce", "--yes")
+    assert lifted.stdout.splitlines()[1] == "still suppressed by: operator, category:news", lifted.stderr
+    assert run("suppressions", "remove", address, "--part", "operator", "--yes").returncode == 0
+    # The only one that is left needs no name, and is said
+    asked = run("suppressions", "remove", address)
+    assert (asked.returncode, "lift category:news" in asked.stderr) == (2, True)
+    run("suppressions", "add", address, "--part", "category:offers")
+    assert run("suppressions", "remove", address, "--part", "all", "--yes").returncode == 0
+    assert not suppressions.get(recipient_key(address))
+    store.close()
+
+
+@pytest.mark.parametrize("who", ["user-4711", "Kim <kim@example.org>", "kim@example.org, jo@example.org", "kim"])
+def test_what_is_no_address_is_not_suppressed_as_one(run: Run, who: str) -> None:
+    """Its key would be that of nobody: the verb once said "suppressed", and the next mail went out."""
+    for verb in ("add", "show", "remove"):
+        done = run("suppressions", verb, who)
+        assert (done.returncode, "rcp_" in done.stderr) == (1, True), done.stdout
+
+
+def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings, tmp_path: Path) -> None:
+    # Given a rule with a category and a transactional one, a person known by id, and addresses that are suppressed
+    rules = "event: hello\ncategory: news\nrules:\n  - {id: mail, channel: email, to: data.to}\n"
+    rules += "  - {id: vital, channel: email, to: data.to, transactional: true}\n"
+    folder = tmp_path / "templates" / "hello"
+    folder.mkdir(parents=True)
+    for name, text in {"rules.yaml": rules, "email.subject.j2": "Hello", "email.text.j2": "Hello"}.items():
+        (folder / name).write_text(text)
+    store = build_store(settings)
+    suppressions = Suppressions(store)
+    suppressions.unsubscribe(recipient_key("off@example.org"), "news", 1.0)
+    suppressions.add(recipient_key("gone@example.org"), bounced("smtp_550_5.1.1", 1.0))
+    run("recipients", "set", "user-9", "--email", "gone@example.org")
+    to = ["off@example.org", "user-9", "kim0@example.org"]
+    event = json.dumps({"specversion": "1.0", "id": "1", "source": "/s", "type": "hello", "data": {"to": to}})
+    store.close()
+
+    def explained(*options: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        done = run("explain", "-", *options, stdin=event, NOTIFIER_TEMPLATES=str(tmp_path / "templates"), **changed)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def told(done: subprocess.CompletedProcess[str]) -> dict[str, list[str | None]]:
+        rules = json.loads(done.stdout)["rules"]
+        return {r["rule"]: [d["suppressed"] for d in r["deliveries"]] for r in rules}
+
+    # Then it says what a worker would
+    assert told(explained("--json")) == {
+        "hello/mail": ["unsubscribed:news", "bounced: smtp_550_5.1.1", ""],
+        "hello/vital": ["", "bounced: smtp_550_5.1.1", ""],
+    }
+    assert explained().stdout.count("Suppressed: bounced: smtp_550_5.1.1") == 2
+    # And without Redis it says that it does not know, and the rest
+    away = explained("--json", NOTIFIER_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert set(told(away)["hello/mail"]) == {None}
+    assert "not known whether recipients are suppressed" in away.stderr
+    assert set(told(explained("--json", "--no-endpoints"))["hello/mail"]) == {None}
 
 
 def test_failures_are_listed_by_cause(run: Run, settings: Settings) -> None:
