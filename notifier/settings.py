@@ -71,9 +71,19 @@ class Settings(BaseModel):
     email_hostname: str = Field(
         "localhost", description="Our name in EHLO and the right side of Message-IDs; a domain of yours."
     )
-    dkim_domain: str = Field("", description="Sign mails for this domain (extra 'dkim').")
+    email_return_path: str = Field(
+        "",
+        description="Where bounces go (the envelope sender); '{id}' stands for the delivery's id (VERP): "
+        "'bounces+{id}@example.org'. Empty: the From address.",
+    )
+    dkim_domain: str = Field("", description="Sign mails for this domain.")
     dkim_selector: str = Field("", description="DKIM selector: the key is published at SELECTOR._domainkey.DOMAIN.")
     dkim_key: str = _secret("PEM private key for DKIM.", "")
+    dkim_keys: Path | None = Field(
+        None,
+        description="Folder with keys of further sender domains, in files named like the DNS records that publish "
+        "them: s1._domainkey.example.org.pem. The From address decides which one signs.",
+    )
     # access
     secret_key: str = _secret(
         "32 or more random characters that encrypt webhook secrets and recipient data at rest and sign links. "

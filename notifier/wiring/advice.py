@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 from notifier.channels.email.addresses import parse_sender
+from notifier.channels.email.channel import EmailChannel
+from notifier.domain.rule import Rule
 from notifier.engine.smtp_connect import RelayAddress, Security
 from notifier.errors import InvalidAddress, Problem
 from notifier.logs import get, wide
@@ -24,7 +26,7 @@ def mail_advice(ours: Settings) -> Iterator[Problem]:
         if relay.security is Security.NONE and not _is_loopback(relay.host):
             what = f"mails and addresses go to {relay.name} in clear text"
             yield Problem("NOTIFIER_SMTP_URL", what, "use smtp:// (STARTTLS) or smtps://")
-    if not ours.dkim_domain:
+    if not ours.dkim_domain and ours.dkim_keys is None:
         what = f"mails from {_domain(ours.email_from)} are not signed here; unsigned mail is refused by large providers"
         yield Problem("NOTIFIER_DKIM_DOMAIN", what, "set domain, selector and key, unless the relay signs for it")
 
@@ -33,6 +35,13 @@ def warn_of_mail_settings(ours: Settings) -> None:
     """One log line each."""
     for problem in mail_advice(ours):
         wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
+
+
+def warn_of_senders(email: EmailChannel, rules: Iterable[Rule]) -> None:
+    """Those whose mails are signed and yet fail DMARC; `notifier templates check` tells the same of each rule."""
+    for sender in dict.fromkeys(["", *(rule.sender for rule in rules)]):
+        if why := email.unaligned(sender):
+            wide(_log, "settings.advice", level=logging.WARNING, setting="NOTIFIER_DKIM_KEYS", what=why)
 
 
 def _is_loopback(host: str) -> bool:

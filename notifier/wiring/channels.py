@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifier.channels.email.channel import EmailChannel
-from notifier.channels.email.dkim import DkimSigner
+from notifier.channels.email.dkim import DkimSigner, read_keys
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
@@ -22,15 +22,23 @@ def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
         timeout=ours.send_timeout,
         ca_file=ours.smtp_ca_file,
     )
-    dkim = DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key) if ours.dkim_domain else None
     return EmailChannel(
         relays,
         sender=ours.email_from,
         hostname=ours.email_hostname,
         unsubscribe=build_links(ours),
-        dkim=dkim,
+        dkim=_signers(ours),
+        return_path=ours.email_return_path,
         watch=watch,
     )
+
+
+def _signers(ours: Settings) -> list[DkimSigner]:
+    """The one of the three settings, and those of the folder."""
+    signers = [DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key)] if ours.dkim_domain else []
+    if ours.dkim_keys is not None:
+        signers += read_keys(ours.dkim_keys)
+    return signers
 
 
 def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:

@@ -21,7 +21,7 @@ from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
-from notifier.wiring.advice import warn_of_mail_settings
+from notifier.wiring.advice import warn_of_mail_settings, warn_of_senders
 from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
@@ -61,6 +61,7 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
     rates = RateWatch(time.time)
     email, (webhook, transport) = build_email(ours, rates), build_webhook(ours)
+    warn_of_senders(email, content.current.catalog.rules)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
     sender = Sender(

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 
 from notifier.channels.email.addresses import Sender, parse_address, parse_sender
+from notifier.channels.email.alignment import aligned
 from notifier.channels.email.attachments import File, check_total
-from notifier.channels.email.dkim import DkimSigner
+from notifier.channels.email.dkim import DkimKeys, DkimSigner
 from notifier.channels.email.extra import NO_EXTRA, Extra
 from notifier.channels.email.lists import ListFields
 from notifier.channels.email.mime import Letter, message_id, write
@@ -28,6 +29,9 @@ from notifier.engine.smtp import Mail
 from notifier.engine.transaction import Transaction
 from notifier.errors import InvalidAddress, Problem, SettingsError
 
+#: RFC 5321 §4.5.3.1.1.
+MAX_LOCAL = 64
+_EXAMPLE_ID = "dlv_" + "a" * 26
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -37,7 +41,7 @@ class OutgoingEmail:
 
     delivery: str
     sender: str
-    """Envelope sender, the From address: bounces go there, and SPF aligns with From."""
+    """Envelope sender, where bounces go: NOTIFIER_EMAIL_RETURN_PATH, else the From address."""
     recipient: str
     content: bytes = field(repr=False)
     smtputf8: bool = False
@@ -55,25 +59,28 @@ class EmailChannel:
         sender: str,
         hostname: str,
         unsubscribe: UnsubscribeLinks | None = None,
-        dkim: DkimSigner | None = None,
+        dkim: Sequence[DkimSigner] = (),
+        return_path: str = "",
         watch: RateWatch | None = None,
     ) -> None:
         """``sender`` is the From of rules that name none; ``watch`` hears how each transaction ended.
 
+        ``return_path`` is where bounces go, with the delivery's id for ``{id}``; the From address when it is empty.
         Raises `SettingsError` when it or the hostname is none.
         """
         if not _HOSTNAME.fullmatch(hostname):
             raise SettingsError([Problem("NOTIFIER_EMAIL_HOSTNAME", f"{hostname!r} is not a host name")])
         try:
-            parse_sender(sender)
+            domain = _domain(parse_sender(sender))
         except InvalidAddress as error:
             fix = "write: Name <address@domain>"
             raise SettingsError([Problem("NOTIFIER_EMAIL_FROM", f"{sender!r}: {error}", fix)]) from error
+        self._return_path = read_return_path(return_path)
         self._relays = relays
         self._sender = sender
         self._hostname = hostname
         self._unsubscribe = unsubscribe
-        self._dkim = dkim
+        self._dkim = DkimKeys(dkim, domain) if dkim else None
         self._watch = watch
 
     def unsubscribe_url(self, to: Mailbox, rule: Rule) -> str:
@@ -129,10 +136,22 @@ class EmailChannel:
             )
         )
         if self._dkim is not None:
-            content = self._dkim.sign(content)
+            content = self._dkim.signer(_domain(sender)).sign(content)
         smtputf8 = sender.address.smtputf8 or recipient.smtputf8 or extra.smtputf8 or not to_address.isascii()
-        return OutgoingEmail(
-            delivery.id, sender.address.envelope, recipient.envelope, content, smtputf8, delivery.expires
+        envelope = self._return_path.replace("{id}", delivery.id) if self._return_path else sender.address.envelope
+        return OutgoingEmail(delivery.id, envelope, recipient.envelope, content, smtputf8, delivery.expires)
+
+    def unaligned(self, sender: str = "") -> str:
+        """Why DMARC will not count the signature of mails from ``sender``; empty when it will, or nothing is signed."""
+        if self._dkim is None:
+            return ""
+        domain = _domain(parse_sender(sender or self._sender))
+        signer = self._dkim.signer(domain).domain
+        if aligned(domain, signer):
+            return ""
+        return (
+            f"mails from {domain} are signed for {signer}, which is another organisation: DMARC does not count that, "
+            f"and where {domain} has a policy they are refused (a key of {domain} in NOTIFIER_DKIM_KEYS mends it)"
         )
 
     @property
@@ -146,7 +165,7 @@ class EmailChannel:
 
     @staticmethod
     def _lists(rule: Rule, sender: Sender, tenant: str) -> ListFields:
-        return ListFields(rule.category, sender.address.envelope.rpartition("@")[2], rule.id, tenant)
+        return ListFields(rule.category, _domain(sender), rule.id, tenant)
 
     async def send(
         self, mail: OutgoingEmail, before_final_dot: Callable[[], Awaitable[None]] | None = None
@@ -198,3 +217,26 @@ class EmailChannel:
     async def close(self) -> None:
         """Say goodbye to the relays; in the engine's loop."""
         await self._relays.close()
+
+
+def read_return_path(text: str) -> str:
+    """The pattern of the envelope sender. Raises `SettingsError` when it gives no address of at most 64 local bytes."""
+    if not text:
+        return ""
+    example = text.replace("{id}", _EXAMPLE_ID)
+    try:
+        address = parse_address(example)
+        local = address.envelope.rpartition("@")[0]
+        if "{" in example or address.smtputf8 or len(local) > MAX_LOCAL:
+            raise InvalidAddress(
+                f"the part before the @ has at most {MAX_LOCAL} bytes of ASCII, an id {len(_EXAMPLE_ID)}"
+            )
+    except InvalidAddress as error:
+        fix = "write bounces@example.org, or bounces+{id}@example.org for an address of each delivery"
+        raise SettingsError([Problem("NOTIFIER_EMAIL_RETURN_PATH", f"{text!r}: {error}", fix)]) from error
+    local, _, domain = text.rpartition("@")
+    return f"{local}@{address.envelope.rpartition('@')[2]}" if "{" not in domain else text
+
+
+def _domain(sender: Sender) -> str:
+    return sender.address.envelope.rpartition("@")[2]

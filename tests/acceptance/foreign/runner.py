@@ -18,7 +18,7 @@ from tests.servers.processes import ServerMissing, find_binary
 
 HERE = Path(__file__).parent
 EXCHANGE = "notifier.events"
-#: Seconds; an installation downloads 49 small packages once, and a run publishes thousands of events.
+#: Seconds; an installation downloads 88 small packages once, and a run publishes thousands of events.
 INSTALL_TIMEOUT, RUN_TIMEOUT = 300, 120
 
 JavaScriptMode = Literal["structured", "binary:colon", "binary:underscore"]
@@ -72,6 +72,12 @@ def verify_with_javascript(requests: Iterable[Request], secret: str) -> Verifica
 def read_with_javascript(mails: Iterable[bytes]) -> list[ReadMail]:
     """Read mails with the npm package postal-mime."""
     return [_as_mail(found) for found in json.loads(_node("readmail.mjs", input_=_as_lines(mails)))]
+
+
+def verify_dkim_with_javascript(mails: Iterable[bytes], records: Mapping[str, str]) -> list[list[tuple[str, str, Any]]]:
+    """Of each mail, its signatures as npm's mailauth sees them: domain, result, the aligned domain or False."""
+    found = json.loads(_node("verifydkim.mjs", json.dumps(records), input_=_as_lines(mails)))
+    return [[(domain, result, aligned) for domain, result, aligned in signatures] for signatures in found]
 
 
 def publish_with_amqp_publish(

@@ -1,13 +1,17 @@
 """What mail servers will hold against us is told at start, a line for each, and by `notifier config`."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from notifier.channels.email.dkim import DkimSigner
 from notifier.cli.application import application
 from notifier.settings import Settings
-from notifier.wiring.advice import mail_advice, warn_of_mail_settings
+from notifier.wiring.advice import mail_advice, warn_of_mail_settings, warn_of_senders
+from tests.unit.channels.email.test_channel import PEM, made, rule
 
 GOOD = {
     "email_hostname": "mail.example.com",
@@ -28,9 +32,10 @@ GOOD = {
         ({"smtp_url": "smtp+plain://10.0.0.7 smtp+plain://10.0.0.8"}, ["NOTIFIER_SMTP_URL", "NOTIFIER_SMTP_URL"]),
         ({"smtp_url": "smtp+plain://127.0.0.1:25, smtp+plain://localhost, smtp+plain://[::1]:25"}, []),
         ({"dkim_domain": ""}, ["NOTIFIER_DKIM_DOMAIN"]),
+        ({"dkim_domain": "", "dkim_keys": Path("keys")}, []),
     ],
 )
-def test_each_setting_that_others_refuse_mail_for_is_named(changed: dict[str, str], settings: list[str]) -> None:
+def test_each_setting_that_others_refuse_mail_for_is_named(changed: dict[str, Any], settings: list[str]) -> None:
     ours = Settings.model_construct(**{**Settings().model_dump(), **GOOD, **changed})
     assert [problem.where for problem in mail_advice(ours)] == settings
 
@@ -50,3 +55,14 @@ def test_config_tells_them_beside_the_settings(monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0
     assert "warning: NOTIFIER_EMAIL_HOSTNAME: " in done.stderr
     assert "warning" not in done.stdout
+
+
+def test_a_sender_whose_signature_will_not_count_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    # Given a key of one domain, and a rule that sends from another
+    email = made(dkim=[DkimSigner("example.org", "s1", PEM)])
+    rules = [rule(), rule(sender="Other <info@other.example>"), rule(sender="Other <info@other.example>")]
+
+    # Then it is one line
+    warn_of_senders(email, rules)
+    assert [record.message for record in caplog.records] == ["settings.advice"]
+    assert "mails from other.example are signed for example.org" in str(vars(caplog.records[0])["fields"])

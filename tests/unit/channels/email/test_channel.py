@@ -1,11 +1,15 @@
 """From a rendered message to the bytes that leave."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from notifier.channels.email.attachments import MAX_TOTAL_BYTES, File
 from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.dkim import DkimSigner
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.ids import recipient_key
@@ -23,6 +27,11 @@ from tests.unit.channels.email.test_mime import read
 NOW = 1_700_000_000.0
 JO = Mailbox(address="jo@example.net", name="Jo")
 MESSAGE = EmailMessage(subject="Your order", text="Hello\n", html="<p>Hello</p>\n", template="abc")
+PEM = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
 LINKS = UnsubscribeLinks("https://example.org", ["k" * 32])
 
 
@@ -39,6 +48,12 @@ def rule(**changes: object) -> Rule:
 
 def delivery(to: Mailbox = JO) -> Delivery:
     return Delivery(id="dlv_1", event=0, rule="orders/mail", to=to)
+
+
+def made(**options: Any) -> EmailChannel:
+    """A channel that sends nothing."""
+    relays = SmtpRelays(["smtp+plain://127.0.0.1:25"], hostname="example.org")
+    return EmailChannel(relays, sender="Shop <shop@example.org>", hostname="mail.example.org", **options)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +136,49 @@ def test_a_rule_may_name_its_own_sender(channel: EmailChannel) -> None:
     mail = channel.compose(delivery(), JO, rule(sender="Böörds <b@bücher.example>"), MESSAGE, now=NOW)
     assert mail.sender == "b@xn--bcher-kva.example"
     assert read(mail.content)["From"].addresses[0].display_name == "Böörds"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "envelope"),
+    [
+        ("", "shop@example.org"),
+        ("bounces@example.org", "bounces@example.org"),
+        ("bounces+{id}@Example.org", "bounces+dlv_1@example.org"),
+        ("{id}@b\u00fccher.example", "dlv_1@xn--bcher-kva.example"),
+    ],
+)
+def test_bounces_go_where_the_setting_says(pattern: str, envelope: str) -> None:
+    mail = made(return_path=pattern).compose(delivery(), JO, rule(), MESSAGE, now=NOW)
+    assert mail.sender == envelope
+    assert read(mail.content)["From"] == "Shop <shop@example.org>"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["bounces", "Bounces <b@example.org>", "b\u00f6unces@example.org", "x" * 40 + "+{id}@example.org",
+                "b+{name}@example.org", "b@{id}.example.org\r\nx", "a@example.org, b@example.org"],
+)  # fmt: skip
+def test_a_return_path_that_is_none_is_told_at_start(pattern: str) -> None:
+    with pytest.raises(SettingsError, match="NOTIFIER_EMAIL_RETURN_PATH"):
+        made(return_path=pattern)
+
+
+def test_the_key_of_the_senders_domain_signs_and_a_sender_without_one_is_told() -> None:
+    # Given a key of one domain
+    signers = [DkimSigner("example.org", "s1", PEM)]
+    channel = made(dkim=signers)
+
+    # Then mails from it are signed and aligned, and mails from another are signed and told
+    other = rule(sender="Other <info@other.example>")
+    mails = [channel.compose(delivery(), JO, one, MESSAGE, now=NOW) for one in (rule(), other)]
+    assert all(b"d=example.org" in mail.content for mail in mails)
+    assert channel.unaligned() == channel.unaligned("news@mail.example.org") == ""
+    assert "mails from other.example are signed for example.org" in channel.unaligned(other.sender)
+    assert made().unaligned(other.sender) == ""
+
+    # And with a key of its own it is aligned
+    both = made(dkim=[*signers, DkimSigner("other.example", "s1", PEM)])
+    assert both.unaligned(other.sender) == ""
+    assert b"d=other.example" in both.compose(delivery(), JO, other, MESSAGE, now=NOW).content
 
 
 def test_an_international_local_part_asks_for_smtputf8(
