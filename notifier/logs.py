@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
@@ -26,6 +27,8 @@ _QUIETER = {
     "uvicorn.access": logging.WARNING,
 }
 _MASK = "****"
+#: Exceptions of Python and libraries whose words are about a value. None of ours is one of them.
+_QUOTING = (ValueError, LookupError, AssertionError)
 
 #: Each pattern begins where a run of its characters begins and is bounded, so a hostile text costs linear time.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s\"'<>]{0,256}@")
@@ -84,8 +87,25 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: _clean(name, value) for name, value in fields.items()}
 
 
-def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return redact(formatter.formatException(record.exc_info)) if record.exc_info else ""
+def _trace(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    return redact("\n".join(reversed([_told(one) for one in _chain(error)]))) if error is not None else ""
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error and what it was raised from or while handling, nearest first."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return found
+
+
+def _told(error: BaseException) -> str:
+    """One traceback. Python's words about a wrong value quote it (``invalid literal for int(): '…'``)."""
+    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+    words = "(not shown: it may quote data)" if isinstance(error, _QUOTING) else str(error)
+    return f"Traceback (most recent call last):\n{frames}\n{type(error).__name__}: {words}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -101,7 +121,7 @@ class _JsonFormatter(logging.Formatter):
                 for name, value in _fields(record).items()
             },
         }
-        if trace := _trace(self, record):
+        if trace := _trace(record):
             line["trace"] = trace
         return json.dumps(line, ensure_ascii=False, allow_nan=True, default=str)
 
@@ -112,7 +132,7 @@ class _TextFormatter(logging.Formatter):
         shown = " ".join(f"{name}={_shown(value)}" for name, value in _fields(record).items())
         name = record.name.removeprefix("notifier.")
         line = f"{moment} {record.levelname:<7} {name:<9} {redact(record.getMessage())} {shown}".rstrip()
-        trace = _trace(self, record)
+        trace = _trace(record)
         # A message must not be able to fake a second line; only our own traceback may span several.
         return line.replace("\n", "\\n").translate(_CONTROL) + (f"\n{trace.translate(_CONTROL)}" if trace else "")
 

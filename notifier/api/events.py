@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -32,6 +32,8 @@ class Intake(Protocol):
 class AcceptedEvent(BaseModel):
     """An event that is safe and will be delivered or shown as a failure."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     id: str = Field(description="The CloudEvent's id.", examples=["1234"])
     source: str = Field(description="The CloudEvent's source.", examples=["/shop/orders"])
     key: str = Field(description="Ask what became of it at /v1/events/{key}.", examples=["evt_3kxq…"])
@@ -39,6 +41,8 @@ class AcceptedEvent(BaseModel):
 
 class Accepted(BaseModel):
     """All events of the request, in its order."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     accepted: list[AcceptedEvent]
 

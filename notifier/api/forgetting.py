@@ -19,7 +19,7 @@ _log = logs.get("api")
 class Forget(BaseModel):
     """Who is to be forgotten."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     who: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=320)] = Field(
         description="An email address, or a recipient's id.", examples=["kim@example.org"]
@@ -31,7 +31,7 @@ class Forget(BaseModel):
 class ForgottenBody(BaseModel):
     """What was known of them, by number."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, hide_input_in_errors=True)
 
     key: str = Field(description="The person's key, which logs may carry.")
     recipients: int = Field(description="Records in the directory of people.")

@@ -23,7 +23,7 @@ ScopeName = Annotated[str, Path(max_length=MAX_NAME + 10, examples=["domain:gmai
 class LimitBody(BaseModel):
     """One rate limit."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, hide_input_in_errors=True)
 
     scope: str = Field(description="A kind and a name; a kind alone is for each of that kind.", examples=["relay"])
     rate: str = Field(description="As it was written, or `unlimited`.", examples=["20/s burst 40"])
@@ -37,7 +37,7 @@ class LimitBody(BaseModel):
 class LimitChange(BaseModel):
     """A rate to set live."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     rate: str = Field(max_length=60, description="`20/s`, `5/10s burst 2`, or `unlimited`.", examples=["20/s burst 40"])
 

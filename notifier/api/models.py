@@ -25,7 +25,7 @@ _ON_RESUME = "What becomes of held deliveries when it recovers: all, the newest 
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(from_attributes=True, extra="forbid")
+    model_config = ConfigDict(from_attributes=True, extra="forbid", hide_input_in_errors=True)
 
 
 class AttemptBody(_Body):

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +24,8 @@ _log = logs.get("api")
 
 class ProblemBody(BaseModel):
     """An error, told so that whoever reads it can act on it (RFC 9457)."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     type: str = Field(description="Stable name of the kind of problem.", examples=["urn:notifier:problem:malformed"])
     title: str = Field(description="What happened.", examples=["This is not a CloudEvent"])

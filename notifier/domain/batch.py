@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
+from notifier.domain.mistakes import told
 from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
 from notifier.errors import InvalidBatch, MalformedEvent
 
@@ -25,7 +26,7 @@ SCHEMA_VERSION: Final = 1
 class Frame(BaseModel):
     """What a batch says of itself, before its events and deliveries."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     v: Literal[1] = SCHEMA_VERSION
     channel: Channel
@@ -79,7 +80,7 @@ class Batch(Frame):
         try:
             return cls.model_validate({**wire, "events": [Event.from_attributes(e) for e in wire["events"]]})
         except (ValidationError, MalformedEvent, AttributeError, TypeError) as error:
-            raise InvalidBatch(f"not a Batch of version {SCHEMA_VERSION}: {error}") from error
+            raise InvalidBatch(f"not a Batch of version {SCHEMA_VERSION}: {told(error)}") from error
 
     def narrowed(self, deliveries: list[Delivery]) -> Batch:
         """The same batch with only these deliveries, and only the events they need."""

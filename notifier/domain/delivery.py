@@ -52,7 +52,7 @@ def may_become(current: Status, following: Status) -> bool:
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Mailbox(_Wire):

@@ -47,7 +47,7 @@ class Event(BaseModel):
     ``data`` is JSON (text is a JSON string); what is neither travels as ``data_base64``; only one of the two is set.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,), hide_input_in_errors=True)
 
     id: _Text
     source: _Text

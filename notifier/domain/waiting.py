@@ -18,6 +18,7 @@ from notifier.domain.batch import MAX_BYTES, MAX_WAITING, SCHEMA_VERSION, Batch,
 from notifier.domain.delivery import Delivery
 from notifier.domain.encoding import EncodedBatch, at_place, encode_unplaced, join_parts
 from notifier.domain.event import Event
+from notifier.domain.mistakes import told
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.value import value
 from notifier.errors import InvalidBatch, MalformedEvent
@@ -151,7 +152,7 @@ class RawBatch:
 
 
 def _invalid(error: Exception) -> InvalidBatch:
-    return InvalidBatch(f"not a Batch of version {SCHEMA_VERSION}: {error}")
+    return InvalidBatch(f"not a Batch of version {SCHEMA_VERSION}: {told(error)}")
 
 
 def _read(shape: _Shape, events: list[Any], deliveries: list[Any]) -> Batch:

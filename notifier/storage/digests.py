@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from notifier.domain.delivery import Delivery, Destination
 from notifier.domain.event import Event
@@ -39,7 +39,7 @@ CLOSING_RETRY_S = 60.0
 
 #: Before the id of an item whose content was not kept; no encrypted text starts with it.
 _COUNTED = "-"
-_DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination)
+_DESTINATION: TypeAdapter[Destination] = TypeAdapter(Destination, config=ConfigDict(hide_input_in_errors=True))
 
 
 @dataclass(frozen=True, slots=True)

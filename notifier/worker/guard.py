@@ -51,4 +51,4 @@ def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, lanes: Lane
         # repeats reaches the broker's delivery limit, and that parks the batch with its deliveries.
         _log.exception("batch.crashed")
         metrics.BATCHES_REJECTED.labels("crashed").inc()
-        raise Reject(f"{type(error).__name__}: {error}"[:200], requeue=True) from error
+        raise Reject(f"the batch crashed the task: {type(error).__name__}", requeue=True) from error

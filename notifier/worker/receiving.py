@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from celery import bootsteps
@@ -62,6 +62,10 @@ def _bytes(body: str | bytes | memoryview) -> bytes:
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
 
 
+class NotOurTask(InvalidTaskError):
+    """A message that is none of our tasks; the text is ours and quotes nothing."""
+
+
 class RejectUnreadable(bootsteps.StartStopStep):
     """Puts itself between the broker's messages and Celery's strategies, before the task consumer is made."""
 
@@ -70,6 +74,8 @@ class RejectUnreadable(bootsteps.StartStopStep):
         make_handler = consumer.create_task_handler
         consumer.create_task_handler = lambda: _guarded(make_handler(), consumer)
         consumer.on_decode_error = lambda message, error: _reject(message, message.body, error, consumer)
+        # Celery's own log the body and all headers, which may hold addresses; `_guarded` rejects what is raised.
+        consumer.on_unknown_message = consumer.on_unknown_task = consumer.on_invalid_task = _refuse
 
 
 def _guarded(receive: Callable[[Any], None], consumer: Any) -> Callable[[Any], None]:
@@ -88,6 +94,10 @@ def _guarded(receive: Callable[[Any], None], consumer: Any) -> Callable[[Any], N
     return receive_or_reject
 
 
+def _refuse(*_: Any) -> NoReturn:
+    raise NotOurTask("no task of that name takes such a message; `celery -A notifier inspect registered` names them")
+
+
 def _check_shape(message: Any) -> None:
     """``[arguments, keywords, embed]``; the payload is decoded once, Celery's strategy reads it from the message too.
 
@@ -102,12 +112,12 @@ def _check_shape(message: Any) -> None:
             # `Unread` is, which gives its bytes up when it is read.
             message.body = message.payload
         case other:
-            raise InvalidTaskError(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
+            raise NotOurTask(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
 
 
 def _reject(message: Any, body: str | bytes | memoryview | None, error: Exception, consumer: Any) -> None:
-    # Never the body itself: it holds addresses.
-    reason = f"{type(error).__name__}: {error}"[:500]
+    # Never the body itself: it holds addresses. Nor the words of a library, which may quote it.
+    reason = str(error) if isinstance(error, NotOurTask) else f"cannot be read: {type(error).__name__}"
     wide(
         _log,
         "message.unreadable",

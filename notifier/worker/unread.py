@@ -59,7 +59,7 @@ class Unread:
         try:
             [[wire], _, _] = self._read(raw)
         except (ValueError, TypeError, RecursionError) as error:
-            raise InvalidBatch(f"a task's body is not the JSON it looked like: {error}") from error
+            raise InvalidBatch("a task's body is not the JSON it looked like") from error
         return wire
 
 

@@ -6,11 +6,12 @@ import time
 from dataclasses import field
 from typing import Protocol
 
-from notifier.channels.webhook.answers import Answer
+from notifier.channels.webhook.answers import Answer, Reply
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.headers import is_sendable
 from notifier.channels.webhook.outcomes import classify
 from notifier.channels.webhook.request import line, opening
+from notifier.channels.webhook.scrubbing import scrubbed
 from notifier.channels.webhook.signing import check_secrets, sign
 from notifier.domain.delivery import Delivery
 from notifier.domain.endpoint import Endpoint
@@ -101,7 +102,8 @@ class WebhookChannel:
         posted = self._transport.post(
             outgoing.target, head, body, lane=outgoing.endpoint, expires=outgoing.expires, again=again
         )
-        return classify(await posted, moment)
+        answer = await posted
+        return classify(scrubbed(answer, head) if isinstance(answer, Reply) else answer, moment)
 
     def is_slow(self, endpoint: str) -> bool:
         """Whether an endpoint has been owing an answer for long. From any thread."""
