@@ -61,8 +61,9 @@ def decide_retry(
     delay = schedule.delays[tries - 1] * (1 + schedule.jitter * spread)
     if outcome.retry_after is not None:
         delay = max(delay, min(outcome.retry_after, MAX_RETRY_AFTER_S))
-    delay = max(delay, outcome.in_vain_for * (1 + schedule.jitter * (1 + spread) / 2))
-    seconds = max(1, math.ceil(delay))
+    patient = max(delay, outcome.in_vain_for * (1 + schedule.jitter * (1 + spread) / 2))
+    # Where there is no time for that, trying in vain is better than not trying.
+    seconds = max(1, math.ceil(patient if expires is None or now + patient < expires else delay))
     if expires is not None and now + seconds >= expires:
         return TooLate()
     return RetryIn(seconds)

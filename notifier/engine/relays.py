@@ -98,6 +98,7 @@ class SmtpRelays:
         smtputf8: bool = False,
         before_final_dot: BeforeDot | None = None,
         expires: float | None = None,
+        author: str = "",
     ) -> Transaction:
         """One transaction with one recipient, so that one reply says what became of one delivery.
 
@@ -107,7 +108,7 @@ class SmtpRelays:
         """
         ended: list[Transaction] = []
         await self.deliver_all(
-            [checked(sender, recipient, content, smtputf8, before_final_dot, expires=expires)],
+            [checked(sender, recipient, content, smtputf8, before_final_dot, expires=expires, author=author)],
             lambda _, end, __: ended.append(end),
         )
         return ended[0]
@@ -189,13 +190,14 @@ def checked(
     before_final_dot: BeforeDot | None = None,
     *,
     expires: float | None = None,
+    author: str = "",
 ) -> Mail:
     """A mail for one recipient, so that one reply says what became of one delivery.
 
     ``content`` has CRLF line ends only and ends with one. ``before_final_dot`` is awaited when the relay has all but
-    the final dot; if it raises, the dot is not sent.
+    the final dot; if it raises, the dot is not sent. ``author`` is the address in From, if it is another one.
     """
-    return Mail(_safe(sender), _safe(recipient), whole_lines(content), smtputf8, before_final_dot, expires)
+    return Mail(_safe(sender), _safe(recipient), whole_lines(content), smtputf8, before_final_dot, expires, author)
 
 
 def _safe(address: str) -> str:

@@ -67,10 +67,10 @@ class _Trouble:
         """Whether it is refused whoever the recipient is."""
         return max(self.at_mail, len(self.recipients)) >= REFUSALS_IN_A_ROW
 
-    def note(self, mail: Mail, rejected: Rejected) -> None:
+    def note(self, sender: str, recipient: str, rejected: Rejected) -> None:
         """One more refusal."""
         self.at_mail += rejected.phase is Phase.MAIL
-        for seen, name in ((self.recipients, _domain(mail.recipient)), (self.senders, mail.sender)):
+        for seen, name in ((self.recipients, _domain(recipient)), (self.senders, sender)):
             if len(seen) < REFUSALS_IN_A_ROW:
                 seen.add(name)
 
@@ -84,11 +84,11 @@ class SenderPauses:
         self._clock = clock
         self._troubles: dict[str, _Trouble] = {}
 
-    def admits(self, sender: str) -> Paused | None:
-        """None: a mail of this sender may leave, as a probe when the sender is paused."""
+    def admits(self, mail: Mail) -> Paused | None:
+        """None: this mail may leave, as a probe when its sender is paused."""
         if not self.paused:
             return None
-        for name in (sender, _domain(sender)):
+        for name in _names(mail):
             trouble = self._troubles.get(name)
             if trouble is None or trouble.paused is None:
                 continue
@@ -102,15 +102,18 @@ class SenderPauses:
         """A transaction ended."""
         if isinstance(transaction, Accepted):
             if self._troubles:
-                self._forget(mail.sender)
+                for name in _names(mail):
+                    self._drop(name)
         elif isinstance(transaction, Rejected) and classify(transaction) is ReplyClass.SENDER_REFUSED:
             self._refused(mail, transaction)
 
     def _refused(self, mail: Mail, rejected: Rejected) -> None:
-        sender, domain = mail.sender, _domain(mail.sender)
+        # At the final dot it has read From, and knew the envelope's sender long before.
+        sender = mail.author if mail.author and rejected.phase is Phase.DOT else mail.sender
+        domain = _domain(sender)
         of_sender, of_domain = self._trouble(sender), self._trouble(domain)
-        of_sender.note(mail, rejected)
-        of_domain.note(mail, rejected)
+        of_sender.note(sender, mail.recipient, rejected)
+        of_domain.note(sender, mail.recipient, rejected)
         unmistakable = _is_unmistakable(rejected)
         about_domain = not unmistakable and _WORDS_OF_DOMAIN.search(rejected.text) is not None
         if of_domain.is_clear and (about_domain or len(of_domain.senders) >= REFUSALS_IN_A_ROW):
@@ -137,10 +140,6 @@ class SenderPauses:
             about = {"relay": self._relay, "sender": name, "reason": reason, "probe_in_s": trouble.cool_down}
             wide(_log, "sender.paused", level=logging.WARNING, **about)
 
-    def _forget(self, sender: str) -> None:
-        for name in (sender, _domain(sender)):
-            self._drop(name)
-
     def _drop(self, name: str) -> None:
         trouble = self._troubles.pop(name, None)
         if trouble is None or trouble.paused is None:
@@ -151,6 +150,13 @@ class SenderPauses:
 
     def _show(self) -> None:
         self.paused = tuple(one.paused for one in self._troubles.values() if one.paused is not None)
+
+
+def _names(mail: Mail) -> tuple[str, ...]:
+    """What may be paused because of this mail's senders."""
+    if not mail.author:
+        return mail.sender, _domain(mail.sender)
+    return mail.sender, _domain(mail.sender), mail.author, _domain(mail.author)
 
 
 def _domain(address: str) -> str:

@@ -55,6 +55,8 @@ class Mail:
     before_final_dot: BeforeDot | None = None
     expires: float | None = None
     """Unix seconds from which it must not leave any more."""
+    author: str = ""
+    """The address in From, where it is not the envelope's sender; relays refuse it at the final dot."""
 
 
 class Connection:

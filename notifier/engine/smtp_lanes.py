@@ -224,7 +224,7 @@ class Lanes:
             errand = self._line.popleft()
             if errand.is_late():
                 self._end_late(errand)
-            elif (paused := self._pool.senders.admits(errand.mail.sender)) is not None:
+            elif (paused := self._pool.senders.admits(errand.mail)) is not None:
                 self._end(errand, paused)
             else:
                 return errand

@@ -47,6 +47,8 @@ class OutgoingEmail:
     smtputf8: bool = False
     expires: float | None = None
     """Unix seconds from which it must not leave any more."""
+    author: str = ""
+    """The From address, where it is not the envelope's."""
 
 
 class EmailChannel:
@@ -139,7 +141,8 @@ class EmailChannel:
             content = self._dkim.signer(_domain(sender)).sign(content)
         smtputf8 = sender.address.smtputf8 or recipient.smtputf8 or extra.smtputf8 or not to_address.isascii()
         envelope = self._return_path.replace("{id}", delivery.id) if self._return_path else sender.address.envelope
-        return OutgoingEmail(delivery.id, envelope, recipient.envelope, content, smtputf8, delivery.expires)
+        author = sender.address.envelope if self._return_path else ""
+        return OutgoingEmail(delivery.id, envelope, recipient.envelope, content, smtputf8, delivery.expires, author)
 
     def unaligned(self, sender: str = "") -> str:
         """Why DMARC will not count the signature of mails from ``sender``; empty when it will, or nothing is signed."""
@@ -178,6 +181,7 @@ class EmailChannel:
             smtputf8=mail.smtputf8,
             before_final_dot=before_final_dot,
             expires=mail.expires,
+            author=mail.author,
         )
         if self._watch is not None:
             self._watch.note(transaction, mail.recipient)
@@ -185,7 +189,9 @@ class EmailChannel:
 
     def check(self, mail: OutgoingEmail) -> Mail:
         """What `send_all` takes. Raises `InvalidAddress` or `ValueError` for what may not stand in a transaction."""
-        return checked(mail.sender, mail.recipient, mail.content, mail.smtputf8, expires=mail.expires)
+        return checked(
+            mail.sender, mail.recipient, mail.content, mail.smtputf8, expires=mail.expires, author=mail.author
+        )
 
     async def send_all(self, mails: Sequence[Mail], ended: Callable[[int, Outcome | NotTried, float], None]) -> None:
         """Many transactions, for half of what each costs alone; ``ended`` gets place, outcome and seconds of each."""

@@ -134,6 +134,23 @@ def test_a_domain_is_paused_when_several_of_its_senders_are_refused(posting: Pos
     assert isinstance(post.send(), Accepted)
 
 
+def test_a_from_that_the_relay_refuses_at_the_final_dot_holds_up_no_other_with_the_same_return_path(
+    posting: Posting, smtp_sink: SmtpSink
+) -> None:
+    # Given one envelope sender for all mails, and a relay that does not let us write one of the authors
+    smtp_sink.reply("DOT", "554 5.2.252 SendAsDenied; may not send as bad@other.example", matching=r"r@example.org")
+    post = posting(plain(smtp_sink))
+
+    first = post.send("r@example.org", author="bad@other.example")
+    held = post.send("x@example.org", author="bad@other.example")
+    other = post.send("x@example.org", author="good@other.example")
+
+    assert isinstance(first, Rejected)
+    assert isinstance(held, Paused)
+    assert isinstance(other, Accepted)
+    assert [one.sender for one in post.relays.paused_senders()] == ["bad@other.example"]
+
+
 def test_what_is_kept_of_senders_is_bounded(clock: Clock) -> None:
     pauses = SenderPauses("relay:25", clock)
     for number in range(3 * MOST_KEPT):

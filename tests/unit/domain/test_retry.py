@@ -55,3 +55,18 @@ def test_a_try_that_would_come_at_or_after_the_expiry_is_not_made() -> None:
 def test_the_default_schedules_last_three_days_and_twenty_eight_hours() -> None:
     assert 2.5 * 86400 < sum(EMAIL_SCHEDULE.delays) < 3.5 * 86400
     assert 27 * 3600 < sum(WEBHOOK_SCHEDULE.delays) < 30 * 3600
+
+
+def test_a_greylisted_mail_comes_back_after_the_servers_delay_and_then_by_its_schedule() -> None:
+    schedule = RetrySchedule((30, 600), jitter=0.2)
+    greylisted = Deferred("x", in_vain_for=300)
+
+    seconds = [decide_retry(schedule, 1, greylisted, now=0, expires=None, spread=spread) for spread in (-1, 0, 1)]
+    second = decide_retry(schedule, 2, greylisted, now=0, expires=None, spread=0)
+
+    assert seconds == [RetryIn(300), RetryIn(330), RetryIn(360)]
+    assert second == RetryIn(600)
+    assert decide_retry(schedule, 3, greylisted, now=0, expires=None, spread=0) == Exhausted()
+    # And one that cannot wait so long tries all the same
+    assert decide_retry(schedule, 1, greylisted, now=0, expires=200, spread=0) == RetryIn(30)
+    assert decide_retry(schedule, 1, greylisted, now=0, expires=20, spread=0) == TooLate()
