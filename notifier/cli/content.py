@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from notifier.domain.delivery import Delivery
     from notifier.domain.rule import Rule
     from notifier.rules.content import Content
-    from notifier.rules.explanation import ExplainedRule, Explanation, Look
+    from notifier.rules.explanation import ExplainedRule, Explanation
 
 templates = typer.Typer(
     cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
@@ -40,11 +40,9 @@ def explain(
 
     content = _load(_configured())
     events = read_events(file, {})
-    look = _look()
     with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
         found = [
-            explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped, look=look)
-            for e in events
+            explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped) for e in events
         ]
     if stopped.unknown:
         complain(f"it is not known whether recipients are suppressed: {stopped.unknown}")
@@ -105,8 +103,6 @@ def _print_rule(rule: ExplainedRule) -> None:
             complain(f"{delivery.id}: {delivery.error}")
         elif delivery.subject:
             typer.echo(f"    Subject: {plain(delivery.subject)}")
-        for warning in delivery.warnings:
-            typer.echo(f"    Warning: {plain(warning)}")
         if delivery.suppressed:
             typer.echo(f"    Suppressed: {plain(delivery.suppressed)}")
     if rule.total > len(rule.deliveries):
@@ -129,18 +125,14 @@ def check(
         content = _load(root)
     except ConfigurationError as error:
         problems = [{"where": p.where, "what": p.what, "fix": p.fix} for p in error.problems]
-        warnings: list[dict[str, str]] = []
     else:
-        problems, warnings = _samples(content)
+        problems = _samples(content)
     if as_json:
-        print_json({"folder": str(root), "problems": problems, "warnings": warnings})
+        print_json({"folder": str(root), "problems": problems})
     elif problems:
         print_table("", ("Where", "What", "Do"), ((p["where"], p["what"], p["fix"]) for p in problems))
     else:
         typer.echo(f"{root}: no mistakes")
-    if not as_json:
-        for warning in warnings:
-            complain(f"warning: {warning['where']}: {warning['what']}")
     if problems:
         raise typer.Exit(FAILED)
 
@@ -157,33 +149,17 @@ def _load(root: Path) -> Content:
     return Content.load(root)
 
 
-def _look() -> Look:
-    """Mails are composed with the settings as they are, so that a sender's key and addresses are looked at too."""
-    from notifier.channels.email.looking import MailLook
-    from notifier.wiring.channels import build_email
-    from notifier.wiring.process import settings
-
-    return MailLook(build_email(settings()))
-
-
-def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """What goes wrong when mails are made of the samples, and what is only worth a word.
-
-    A template may compile and still name what no event has, and an expression may give what no mail can carry.
-    """
+def _samples(content: Content) -> list[dict[str, str]]:
+    """What goes wrong when the samples are rendered: a template may compile and still name what no event has."""
     from notifier.rules.explanation import explain as explained
 
     problems: list[dict[str, str]] = []
-    warnings: list[dict[str, str]] = []
-    look = _look()
     for samples in content.catalog.samples.values():
         for sample in samples:
-            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time(), look=look)
+            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time())
             if not found.valid:
                 problems.append({"where": sample.file, "what": found.schema, "fix": "correct the sample or schema"})
             for rule in found.rules:
                 wrong = [*rule.problems, *(d.error for d in rule.deliveries if d.error)]
                 problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
-                words = dict.fromkeys(word for delivery in rule.deliveries for word in delivery.warnings)
-                warnings += [{"where": sample.file, "what": f"{rule.rule}: {word}"} for word in words]
-    return problems, warnings
+    return problems

@@ -306,6 +306,7 @@ class SmtpPool:
 
     def _send_away(self) -> None:
         """Whoever waits: for a relay that is down, or rests."""
-        paused = self.breaker.turns_away()
+        state = self.breaker.state
+        paused = Paused(state.relay, self.breaker.remaining(), state.reason, down=not state.up)
         while self._line.serve(paused):
             pass
