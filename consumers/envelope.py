@@ -6,67 +6,68 @@ and its content type to ``content_type``, so both protocols arrive here alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pika
 
-from notifier.domain.cloudevents import (
-    BATCH,
-    MAX_BYTES,
-    STRUCTURED,
-    check_charset,
-    decode_binary,
-    decode_structured,
-    media_type,
-)
+from notifier.domain.cloudevents import MAX_BYTES, STRUCTURED, decode_message
 from notifier.domain.event import Event
+from notifier.domain.media import media_type
 from notifier.errors import MalformedEvent
 
-#: The binding's two spellings, and the HTTP one that publishers copy over. One message uses one of them.
-PREFIXES = ("cloudEvents:", "cloudEvents_", "ce-")
+#: The binding's two spellings, the HTTP one that publishers copy over, and Spring's for Kafka, which it also sends when
+#: it cannot tell where to. One message uses one of them.
+PREFIXES = ("cloudEvents:", "cloudEvents_", "ce-", "ce_")
+#: Seconds of the year 5138; as milliseconds it was 1973.
+_MILLISECONDS = 10**11
 _LOWER = tuple(prefix.lower() for prefix in PREFIXES)
 
 
 def decode(properties: pika.BasicProperties, body: bytes, max_bytes: int = MAX_BYTES) -> Event:
     """Raises `MalformedEvent` or `EventTooLarge`, and nothing else."""
-    encoding = (properties.content_encoding or "").strip().lower()
-    if encoding not in ("", "utf-8", "utf8", "identity"):
+    encoding, headers = properties.content_encoding, properties.headers
+    if encoding and encoding.strip().lower() not in ("", "utf-8", "utf8", "identity"):
         raise MalformedEvent(f"content encoding {encoding[:40]!r}: publish events uncompressed")
     content_type = _text(properties.content_type) if properties.content_type else None
-    media = media_type(content_type)
-    if media == STRUCTURED:
-        check_charset(content_type)
-        return decode_structured(body, max_bytes)
-    if media == BATCH:
-        raise MalformedEvent("a batch in one AMQP message: publish one message per event")
-    if media.startswith("application/cloudevents"):
-        raise MalformedEvent(f"content type {media[:80]!r}: of the structured formats only {STRUCTURED} is read")
-    attributes = _attributes(properties.headers or {})
-    if not attributes:
+    event = decode_message(_attributes(headers) if headers else {}, content_type, body, max_bytes)
+    if event is None:
         raise MalformedEvent(
-            f"not a CloudEvent: the content type is {media[:80] or 'missing'}, not {STRUCTURED}, "
-            "and there are no cloudEvents:… headers"
+            f"not a CloudEvent: the content type is {media_type(content_type)[:80] or 'missing'}, not {STRUCTURED}, "
+            "the body is no JSON object with specversion, id, source and type, and there are no cloudEvents:… headers"
         )
-    return decode_binary(attributes, content_type, body, max_bytes)
+    return event
 
 
 def _attributes(headers: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     used: set[str] = set()
     for header, value in headers.items():
-        prefix = next((prefix for prefix in _LOWER if header.lower().startswith(prefix)), None)
-        if prefix is None or value is None:
+        lower = header.lower()
+        if not lower.startswith(_LOWER) or value is None:
             continue
-        name = header[len(prefix) :].lower()
+        # `ce-` and `ce_`, or `cloudevents:` and `cloudevents_`.
+        prefix = lower[: 3 if lower[2] in "-_" else 12]
+        name = lower[len(prefix) :]
         if name in found:
             raise MalformedEvent(f"attribute {name[:40]!r} is given twice", name[:40])
-        found[name] = _text(value)
+        is_time = type(value) is int and name in ("time", "expirytime")
+        found[name] = _text(_instant(value) if is_time else value)
         used.add(prefix)
     if len(used) > 1:
         raise MalformedEvent(f"headers mix the prefixes {' and '.join(sorted(used))}; use one of them")
     return found
+
+
+def _instant(number: int) -> datetime:
+    """An AMQP 1.0 timestamp, which cloudevents 2 for Python sends as the milliseconds it is; seconds in 0-9-1."""
+    try:
+        return datetime.fromtimestamp(number / 1000 if abs(number) >= _MILLISECONDS else number, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise MalformedEvent("a header with a time is out of range") from error
 
 
 def _text(value: Any) -> str:
@@ -85,4 +86,6 @@ def _text(value: Any) -> str:
             raise MalformedEvent("a header is not UTF-8") from error
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Decimal | float) and math.isfinite(value):
+        return f"{value:f}" if isinstance(value, Decimal) else repr(value)
     raise MalformedEvent(f"a header holds {type(value).__name__}; attributes are strings, numbers, booleans or times")

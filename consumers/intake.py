@@ -122,10 +122,13 @@ class Intake:
 
     def _decode(self, group: Group, received: Received) -> Event | None:
         try:
-            return decode(received.properties, received.body, self._limits.event_bytes)
+            event = decode(received.properties, received.body, self._limits.event_bytes)
         except InvalidEvent as error:
             self._park(group, received, None, error)
             return None
+        if event.repairs:
+            logs.wide(log, "event.repaired", event=event.key, type=event.type, note=event.note)
+        return event
 
     def _plan(self, group: Group, received: Received, event: Event, catalog: Catalog) -> None:
         try:

@@ -10,13 +10,13 @@ from notifier.api.problems import HttpProblem
 from notifier.domain.cloudevents import (
     BATCH,
     STRUCTURED,
-    check_charset,
+    check_size,
     decode_batch,
-    decode_binary,
-    decode_structured,
-    media_type,
+    decode_message,
+    is_batch,
 )
 from notifier.domain.event import Event
+from notifier.domain.media import check_charset, media_type
 from notifier.errors import MalformedEvent
 
 _PREFIX = b"ce-"
@@ -31,16 +31,20 @@ def decode(headers: Iterable[tuple[bytes, bytes]], body: bytes, *, event_bytes: 
     pairs = [(name.lower(), value) for name, value in headers]
     content_type = next((value.decode("latin-1") for name, value in pairs if name == b"content-type"), None)
     media = media_type(content_type)
-    if media in (STRUCTURED, BATCH):
-        check_charset(content_type)
-    if media == STRUCTURED:
-        return [decode_structured(body, event_bytes)]
     if media == BATCH:
+        check_charset(content_type)
         return decode_batch(body, batch_bytes, event_bytes)
     attributes = _attributes(pairs)
-    if not attributes:
+    if not attributes and media != STRUCTURED and is_batch(body):
+        return decode_batch(
+            body, batch_bytes, event_bytes, f"read as a batch though its content type is {media[:80]!r}"
+        )
+    event = decode_message(attributes, content_type, body, event_bytes)
+    if event is None:
         raise _no_event(media)
-    return [decode_binary(attributes, content_type, body, event_bytes)]
+    # It goes on in structured mode, where data that is no JSON takes a third more.
+    check_size(len(event.published), event_bytes)
+    return [event]
 
 
 def _attributes(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -69,7 +73,7 @@ def _no_event(media: str) -> HttpProblem:
         415,
         "content_type",
         "This is not a CloudEvent",
-        f"the content type is {media[:80]!r} and there are no ce-* headers",
+        f"the content type is {media[:80]!r}, there are no ce-* headers, and the body has no specversion",
         where="header Content-Type",
         do=f"send {STRUCTURED}, {BATCH}, or the data itself with the headers ce-specversion, ce-id, ce-source, ce-type",
         headers={"Accept": f"{STRUCTURED}, {BATCH}"},

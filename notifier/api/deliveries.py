@@ -40,6 +40,7 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
             planned=found.planned,
             deliveries=[DeliveryBody.model_validate(record) for record in records],
             next_page=found.next_page,
+            note=found.note,
         )
 
     @routes.get("/deliveries/{id}", summary="One delivery and its attempts", responses=responses(401, 403, 404, 503))

@@ -37,6 +37,11 @@ class AcceptedEvent(BaseModel):
     id: str = Field(description="The CloudEvent's id.", examples=["1234"])
     source: str = Field(description="The CloudEvent's source.", examples=["/shop/orders"])
     key: str = Field(description="Ask what became of it at /v1/events/{key}.", examples=["evt_3kxq…"])
+    note: str = Field(
+        "",
+        description="What was mended of it; publish it so. Left out when nothing was.",
+        examples=["attribute 'methodName' was read as 'methodname'"],
+    )
 
 
 class Accepted(BaseModel):
@@ -65,6 +70,7 @@ def router(
     @routes.post(
         "/events",
         status_code=202,
+        response_model_exclude_defaults=True,
         summary="Publish one or more CloudEvents",
         dependencies=[Depends(needs(tokens, Role.PUBLISH))],
         responses=responses(400, 401, 403, 413, 415, 422, 503),
@@ -84,6 +90,6 @@ def router(
         """
         body = await request.body()
         events = await run_in_threadpool(take_in, request.scope["headers"], body, urgent)
-        return Accepted(accepted=[AcceptedEvent(id=e.id, source=e.source, key=e.key) for e in events])
+        return Accepted(accepted=[AcceptedEvent(id=e.id, source=e.source, key=e.key, note=e.note) for e in events])
 
     return routes

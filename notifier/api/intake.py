@@ -48,7 +48,7 @@ class BrokerIntake:
     def _submit(self, event: Event, urgent: bool) -> Future[Receipt]:
         try:
             return self._publisher.submit_encoded(
-                event.encoded, type=event.type, id=event.id, source=event.source, urgent=urgent
+                event.published, type=event.type, id=event.id, source=event.source, urgent=urgent
             )
         except ClientError as error:
             failed: Future[Receipt] = Future()

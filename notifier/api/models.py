@@ -70,6 +70,7 @@ class EventBody(_Body):
     planned: bool = Field(description="Whether every delivery of it was handed to the workers.")
     deliveries: list[DeliveryBody]
     next_page: int | None = Field(description="`?page=` that follows; null on the last.")
+    note: str = Field("", description="What was mended when it was read; its publisher should write it so.")
 
 
 Headers = Annotated[dict[str, str], Field(max_length=20, description="Extra request headers: x-… or Authorization.")]

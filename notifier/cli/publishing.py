@@ -46,12 +46,15 @@ def publish(
 
 
 def _send(events: Sequence[Event], *, urgent: bool) -> None:
+    from notifier.domain.cloudevents import check_size
     from notifier.wiring.intake import build_broker_intake
     from notifier.wiring.process import settings
 
     ours = settings()
     if ours.embedded:
         raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API's /v1/events", USAGE)
+    for event in events:
+        check_size(len(event.published), ours.event_max_bytes)
     intake = build_broker_intake(ours, "notifier publish")
     try:
         with progress("Publishing", len(events)) as moved:

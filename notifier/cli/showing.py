@@ -71,6 +71,7 @@ def _print_event(event: EventRecord, records: Sequence[DeliveryRecord]) -> None:
             ("Type", event.type),
             ("Tenant", event.tenant),
             ("Received", moment(event.received)),
+            ("Note", event.note),
             ("Planned", "yes" if event.planned else "not yet: its tasks are being published"),
         ]
     )

@@ -10,14 +10,20 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import count
 from typing import Any
 
 from notifier.client.errors import InvalidEvent
 
 #: Bytes; the service's default for NOTIFIER_EVENT_MAX_BYTES.
 MAX_BYTES = 256 * 1024
+#: Levels of objects and lists of data, and digits of one number, that the service reads.
+MAX_DEPTH = 64
+MAX_DIGITS = 500
 CONTENT_TYPE = "application/cloudevents+json"
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,1024}")
+#: Of this many digits in a row a number may be too long; in a text they may be anything.
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 _NAME = re.compile(r"[a-z0-9]{1,40}")
 _RESERVED = frozenset(
     {
@@ -92,7 +98,23 @@ def _written(event: Event, wire: dict[str, Any]) -> bytes:
         raise InvalidEvent(
             f"{len(body):,} bytes; {MAX_BYTES:,} are allowed: publish a link to large content instead", event.id
         )
+    # Counting brackets and looking for long numbers is fast; only what has them is worth a walk.
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH or _LONG_NUMBER.search(body):
+        _check_limits(event)
     return body
+
+
+def _check_limits(event: Event) -> None:
+    level = [event.data]
+    for depth in count():
+        if any(isinstance(value, int) and abs(value) >= 10**MAX_DIGITS for value in level):
+            raise InvalidEvent(f"a number has more than {MAX_DIGITS} digits: publish it as a text", event.id)
+        within = [value for value in level if isinstance(value, dict | list | tuple)]
+        if not within:
+            return
+        if depth == MAX_DEPTH:
+            raise InvalidEvent(f"data is nested deeper than {MAX_DEPTH} levels: publish flatter data", event.id)
+        level = [item for value in within for item in (value.values() if isinstance(value, dict) else value)]
 
 
 def _as_text(value: Any) -> Any:

@@ -68,7 +68,7 @@ class Batch(Frame):
             "channel": self.channel.value,
             "priority": self.priority.value,
             **({"shard": self.shard} if self.shard else {}),
-            "events": [event.attributes() for event in self.events],
+            "events": [event.carried() for event in self.events],
             "deliveries": [d.model_dump(mode="json", exclude_defaults=True) for d in self.deliveries],
         }
 

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from notifier.domain.batch import Batch
+from notifier.domain.encoding import encode_batch
+from notifier.domain.json_text import read_written
 from notifier.domain.outcome import Cause
 from notifier.errors import InvalidBatch
 
@@ -66,7 +68,11 @@ class ParkedBatch:
     def encode(self) -> bytes:
         """The body of the message."""
         return orjson.dumps(
-            {"v": PARKED_VERSION, "parked": [p.as_dict() for p in self.parked], "batch": self.batch.encode()}
+            {
+                "v": PARKED_VERSION,
+                "parked": [p.as_dict() for p in self.parked],
+                "batch": orjson.Fragment(encode_batch(self.batch).body),
+            }
         )
 
 
@@ -88,8 +94,7 @@ class ParkedEvent:
         }
         return orjson.dumps(
             {"v": PARKED_VERSION, "parked": [p.as_dict() for p in self.parked], "event_message": message},
-            # Header values come from strangers' clients: whatever JSON cannot say is kept as its text.
-            default=str,
+            default=_as_text,
         )
 
 
@@ -112,10 +117,15 @@ def as_message(parked: ParkedBatch | ParkedEvent) -> ParkedMessage:
     return ParkedMessage(parked.encode(), "application/json", {CAUSE_HEADER: causes})
 
 
+def _as_text(value: object) -> str:
+    """A header of a stranger's client that JSON has no word for: intake reads its text as it reads the value."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+
+
 def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:
     """Read what `encode` wrote. Raises `InvalidBatch` for anything else, such as a message the broker dead-lettered."""
     try:
-        wire = orjson.loads(body)
+        wire = read_written(body)
         if wire["v"] != PARKED_VERSION:
             raise InvalidBatch(f"parked message of version {wire['v']!r}; this release reads {PARKED_VERSION}")
         parked = tuple(Parked.from_dict(entry) for entry in wire["parked"])
@@ -125,5 +135,5 @@ def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:
         return ParkedEvent(
             parked, base64.b64decode(message["body_base64"]), str(message["content_type"]), dict(message["headers"])
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidBatch(f"not a parked message: {error}") from error

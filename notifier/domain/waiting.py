@@ -7,7 +7,6 @@ on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeGuard
 
@@ -18,6 +17,7 @@ from notifier.domain.batch import MAX_BYTES, MAX_WAITING, SCHEMA_VERSION, Batch,
 from notifier.domain.delivery import Delivery
 from notifier.domain.encoding import EncodedBatch, at_place, encode_unplaced, join_parts
 from notifier.domain.event import Event
+from notifier.domain.json_text import NotJson, read_written, write_json
 from notifier.domain.mistakes import told
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.value import value
@@ -49,9 +49,9 @@ class Waiting:
     def read(self) -> tuple[Delivery, Event]:
         """What it is; its event is the first of none. Raises `InvalidBatch`."""
         try:
-            delivery = Delivery.model_validate({**json.loads(self.delivery), "event": 0})
-            return delivery, Event.from_attributes(json.loads(self.event))
-        except (ValidationError, MalformedEvent, AttributeError, TypeError) as error:
+            delivery = Delivery.model_validate({**read_written(self.delivery), "event": 0})
+            return delivery, Event.from_attributes(read_written(self.event))
+        except (ValidationError, MalformedEvent, NotJson, AttributeError, TypeError) as error:
             raise _invalid(error) from error
 
 
@@ -141,7 +141,7 @@ class RawBatch:
         return [self._alone(*_with_their_events([delivery], shape.events)) for delivery in shape.deliveries]
 
     def _alone(self, events: list[Any], deliveries: list[Any]) -> EncodedBatch:
-        fragments = [[orjson.Fragment(_json(part)) for part in parts] for parts in (events, deliveries)]
+        fragments = [[orjson.Fragment(write_json(part)) for part in parts] for parts in (events, deliveries)]
         return join_parts(self.channel, self.priority, self.shard, *fragments)
 
     @property
@@ -193,13 +193,5 @@ def _as_it_came(delivery: Any, events: list[Any]) -> Waiting:
         unplaced = {**delivery}
         place, identity, attempt = unplaced.pop("event", None), delivery.get("id"), delivery.get("attempt", 0)
         if isinstance(identity, str) and isinstance(attempt, int) and _is_place(place, events):
-            return Waiting(identity, attempt, _json(unplaced), _json(events[place]))
+            return Waiting(identity, attempt, write_json(unplaced), write_json(events[place]))
     raise InvalidBatch("a delivery has no id, or names an event the batch does not carry")
-
-
-def _json(part: Any) -> bytes:
-    try:
-        return orjson.dumps(part)
-    except TypeError:
-        # Numbers of more than 64 bits and lone surrogates: JSON has them, orjson does not write them.
-        return json.dumps(part, separators=(",", ":")).encode("ascii")

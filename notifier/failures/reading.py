@@ -14,6 +14,7 @@ import orjson
 
 from notifier.domain.batch import Batch
 from notifier.domain.ids import raw_id
+from notifier.domain.json_text import NotJson, read_written
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, ParkedEvent, decode_parked
 from notifier.domain.topology import FAILED_INTAKE
@@ -92,8 +93,8 @@ def why_dead(queue: str, body: bytes, headers: Mapping[str, Any]) -> tuple[Cause
 def _batch_of(body: bytes, headers: Mapping[str, Any]) -> Batch | str:
     """The batch of a task message, or why there is none."""
     try:
-        return Batch.decode(orjson.loads(_inflated(body, headers))[0][0])
-    except (InvalidBatch, orjson.JSONDecodeError, LookupError, TypeError) as error:
+        return Batch.decode(read_written(_inflated(body, headers))[0][0])
+    except (InvalidBatch, NotJson, LookupError, TypeError) as error:
         return str(error)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from notifier.domain.event import Event
@@ -20,20 +19,16 @@ def event_attributes(event: Event) -> dict[str, Any]:
         "source": event.source,
         "type": event.type,
         "subject": event.subject,
-        "time": _written(event.time),
+        "time": event.written_time,
         "tenant": event.tenant,
         "datacontenttype": event.datacontenttype,
         "dataschema": event.dataschema,
-        "expirytime": _written(event.expirytime),
+        "expirytime": event.written_expirytime,
         "traceparent": event.traceparent,
         "partitionkey": event.partitionkey,
         "data": event.data,
+        "data_base64": event.data_base64,
     }
-
-
-def _written(moment: datetime | None) -> str | None:
-    """As the CloudEvent itself writes it: RFC 3339 with ``Z``."""
-    return moment.isoformat().replace("+00:00", "Z") if moment is not None else None
 
 
 def event_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from jinja2 import Template
@@ -14,7 +15,7 @@ from notifier.rendering.meter import NESTING, Meter, RefusedError, spend
 from notifier.rendering.sandbox import CompileError, Context, Sandbox
 from notifier.rendering.values import describe
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+_SCALARS = frozenset({str, int, float, Decimal, bool, type(None)})
 _NAMES = ("data", "event")
 
 

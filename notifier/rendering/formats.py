@@ -12,7 +12,10 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from notifier.domain.json_text import MAX_DIGITS
+from notifier.domain.moment import read_moment
 from notifier.rendering.meter import RefusedError, current
+from notifier.rendering.operators import text_of
 from notifier.rendering.registry import deep
 from notifier.rendering.values import describe
 
@@ -32,14 +35,16 @@ def language() -> str:
 
 
 def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         raise RefusedError(f"expected a number, not {describe(value)}")
     try:
-        number = Decimal(str(value)[:100])
+        number = Decimal(value) if isinstance(value, int | Decimal) else Decimal(str(value)[: MAX_DIGITS + 1])
     except InvalidOperation:
         raise RefusedError("expected a number, not another text") from None
-    if not number.is_finite() or (number and abs(number.adjusted()) > 30):
-        raise RefusedError("the number is not finite or has more than 30 digits")
+    exponent = number.as_tuple().exponent
+    digits = max(abs(number.adjusted()), abs(exponent)) if isinstance(exponent, int) else MAX_DIGITS
+    if digits >= MAX_DIGITS:
+        raise RefusedError(f"the number is not finite or has {MAX_DIGITS} digits or more")
     return number
 
 
@@ -54,7 +59,7 @@ def _grouped(value: Any, decimals: int | None, tongue: str) -> str:
 
 
 #: Digits while rounding; the default 28 would refuse large exact amounts.
-_WIDE = Context(prec=60)
+_WIDE = Context(prec=2 * MAX_DIGITS)
 
 
 @deep("number")
@@ -108,8 +113,8 @@ def _day(moment: datetime, tongue: str) -> str:
 def _moment(value: Any, tz: str) -> datetime:
     if isinstance(value, str):
         moment = _parsed(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**37:
-        moment = datetime.fromtimestamp(value, ZoneInfo("UTC"))
+    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool) and -(2**37) < value < 2**37:
+        moment = datetime.fromtimestamp(float(value), ZoneInfo("UTC"))
     else:
         raise RefusedError(f"expected an ISO 8601 date or Unix seconds, not {describe(value)}")
     if moment.tzinfo is None:
@@ -123,6 +128,14 @@ def _moment(value: Any, tz: str) -> datetime:
 def _parsed(value: str) -> datetime:
     try:
         return datetime.fromisoformat(value[:40])
+    except ValueError:
+        return _parsed_as_attribute(value)
+
+
+def _parsed_as_attribute(value: str) -> datetime:
+    """What CloudEvents takes and Python does not: a leap second, small letters, more decimals than 40 characters."""
+    try:
+        return read_moment(value)
     except ValueError:
         raise RefusedError("expected an ISO 8601 date such as 2026-11-21T16:05:00Z, not another text") from None
 
@@ -147,4 +160,4 @@ def _zone(name: Any) -> tzinfo:
 def _plural(value: Any, one: str, many: str) -> str:
     """``{{ n | plural('item', 'items') }}`` gives ``1 item`` or ``3 items``."""
     number = _decimal(value)
-    return f"{value} {one if number == 1 else many}"
+    return f"{text_of(value)} {one if number == 1 else many}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -12,7 +13,7 @@ from jinja2.utils import pass_context
 from markupsafe import Markup, escape
 
 from notifier.rendering.meter import RefusedError, spend, spend_characters
-from notifier.rendering.operators import text_of
+from notifier.rendering.operators import binary, text_of
 from notifier.rendering.registry import FILTERS, TESTS, Filter, deep, shallow
 from notifier.rendering.values import Missing, describe, item, iterate, size
 
@@ -158,7 +159,7 @@ def _unique(value: Any, attribute: Any = None) -> list[Any]:
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, str | int | float | None):
+    if isinstance(value, str | int | float | Decimal | None):
         return value
     raise RefusedError(f"needs texts or numbers, not {describe(value)}; name an attribute")
 
@@ -193,9 +194,9 @@ def _sum(value: Any, attribute: Any = None, start: Any = 0) -> Any:
     total = start
     for element in elements(value):
         number = get(element)
-        if not isinstance(number, int | float) or not isinstance(total, int | float):
+        if not isinstance(number, int | float | Decimal) or not isinstance(total, int | float | Decimal):
             raise RefusedError(f"sum needs numbers, not {describe(number)}")
-        total += number
+        total = binary("+", total, number)
     return total
 
 

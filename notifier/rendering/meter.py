@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextvars import ContextVar, Token
+from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,7 @@ CHARACTERS = 8 * 1024 * 1024
 DEPTH = 50
 #: Nested lists and objects a comparison, a filter or `tojson` looks into.
 NESTING = 100
-_WEIGHTLESS = frozenset({int, float, bool, type(None)})
+_WEIGHTLESS = frozenset({int, float, Decimal, bool, type(None)})
 
 
 class ExhaustedError(Exception):

@@ -6,19 +6,21 @@ import json
 import operator
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from jinja2.runtime import Undefined
 from markupsafe import Markup, _escape_inner, escape  # type: ignore[attr-defined] # what `escape` calls
 
+from notifier.rendering.decimals import calculate, printed
 from notifier.rendering.meter import ExhaustedError, RefusedError, current, spend, spend_characters, weigh
 from notifier.rendering.values import Json, describe
 
 #: Bits a computed number may have. JSON data may bring larger ones (Python reads up to 4,300 digits); they may be
 #: compared and printed, but `*` and `**` make nothing larger than this.
 BITS = 1024
-_SCALARS = frozenset({int, float, bool, type(None)})
-_NUMBERS = frozenset({int, float, bool})
+_SCALARS = frozenset({int, float, Decimal, bool, type(None)})
+_NUMBERS = frozenset({int, float, Decimal, bool})
 #: What JSON writes differently. Most values have none of it, and looking takes a third of escaping them.
 _JSON_SPECIAL = re.compile(r'["\\]').search
 #: Control characters but tab and newline go, carriage returns become newlines, lone surrogates (halves of an emoji that
@@ -45,6 +47,8 @@ def text_of(value: Any) -> str:
             spend_characters(len(value))
         # Safe text was made of clean text; looking again at what macros gave would double the cost of a page.
         return value if isinstance(value, Markup | Json) or value.isprintable() else clean(value)
+    if type(value) is Decimal:
+        return printed(value)
     if isinstance(value, Undefined) or type(value) in _NUMBERS:
         return str(value)
     if value is None:
@@ -116,6 +120,8 @@ _SAFE: dict[Callable[[Any], str], type[str]] = {html: Markup, json_text: Json, t
 def binary(symbol: str, left: Any, right: Any) -> Any:
     """``left symbol right`` for the arithmetic operators."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
+        if type(left) is Decimal or type(right) is Decimal:
+            return calculate(symbol, left, right)
         if symbol in _GROWING:
             _GROWING[symbol](left, right)
         return _ARITHMETIC[symbol](left, right)

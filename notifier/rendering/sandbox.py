@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.rendering import formats, lists, scalars  # noqa: F401 - they register filters and tests
 from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, references
+from notifier.rendering.decimals import signed
 from notifier.rendering.operators import binary, concat
 from notifier.rendering.registry import FILTERS, TESTS
 from notifier.rendering.values import GLOBALS, Missing, attribute, call, item
@@ -62,6 +63,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     code_generator_class = MeteredCodeGenerator
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+    intercepted_unops = frozenset({"-", "+"})
     concat = staticmethod(concat)
     context_class = Context
 
@@ -154,6 +156,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: JinjaContext, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
         """Arithmetic of a template."""
         return binary(operator, left, right)
+
+    def call_unop(self, context: JinjaContext, operator: str, arg: Any) -> Any:  # noqa: ARG002
+        """A sign in a template."""
+        return signed(operator, arg)
 
 
 def _compiling(step: Callable[[], T]) -> T:

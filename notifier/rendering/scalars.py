@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from decimal import Decimal
+from math import isfinite
 from operator import methodcaller
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +14,10 @@ from urllib.parse import quote
 from jinja2.runtime import Undefined
 from markupsafe import Markup, escape
 
+from notifier.domain.json_text import write_json
+from notifier.rendering.decimals import rounded
 from notifier.rendering.meter import RefusedError, spend_characters, weigh
-from notifier.rendering.operators import COMPARISONS, clean, text_of
+from notifier.rendering.operators import COMPARISONS, binary, clean, text_of
 from notifier.rendering.registry import deep, shallow, test
 from notifier.rendering.values import Json, describe, need_text, replace
 
@@ -101,13 +106,21 @@ def _tojson(value: Any) -> Json:
     spend_characters(weigh(value))
     try:
         text = _JSON.encode(value)
+    except _ExactError:
+        text = write_json(value).decode()
     except ValueError:
         raise RefusedError("a number that is not finite has no JSON") from None
     spend_characters(len(text))
     return Json(clean(text))
 
 
+class _ExactError(Exception):
+    """A `Decimal`, for which the standard library has no digits."""
+
+
 def _no_json(value: Any) -> Any:
+    if type(value) is Decimal:
+        raise _ExactError
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
     raise RefusedError(f"{describe(value)} has no JSON")
@@ -119,13 +132,15 @@ _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", "
 
 @deep("abs")
 def _abs(value: Any) -> Any:
-    return abs(value)
+    return value.copy_abs() if type(value) is Decimal else abs(value)
 
 
 @deep("round")
 def _round(value: Any, precision: int = 0) -> Any:
     if not isinstance(precision, int) or not -15 <= precision <= 15:
         raise RefusedError("round takes -15 to 15 decimals")
+    if type(value) is Decimal:
+        return rounded(value, precision)
     return round(value, precision) if precision else round(value)
 
 
@@ -140,7 +155,8 @@ def _int(value: Any, otherwise: Any = 0) -> Any:
 @deep("float")
 def _float(value: Any, otherwise: Any = 0.0) -> Any:
     try:
-        return float(value)
+        number = float(value)
+        return otherwise if type(value) is Decimal and not isfinite(number) else number
     except (TypeError, ValueError, OverflowError):
         return otherwise
 
@@ -152,7 +168,35 @@ def _format(value: Any, *args: Any) -> str:
     _check_fields(template)
     texts = weigh(args)
     spend_characters(len(template) + texts + 500 * len(args))
-    return template % tuple(_printable(argument) for argument in args)
+    printable = [_printable(argument) for argument in args]
+    if any(type(argument) is Decimal or (type(argument) is int and abs(argument) > 2**53) for argument in args):
+        template, printable = _with_exact(template, printable)
+    return template % tuple(printable)
+
+
+def _with_exact(template: str, arguments: list[Any]) -> tuple[str, list[Any]]:
+    """The same with every ``%.2f`` of an exact number filled in, of which Python would make a float first."""
+    left = iter(arguments)
+    kept: list[Any] = []
+
+    def filled(field: re.Match[str]) -> str:
+        if field["kind"] is None:
+            return field[0]
+        argument = next(left, None)
+        if field["kind"] != "f" or not isinstance(argument, int | Decimal):
+            kept.append(argument)
+            return field[0]
+        flags = field["flags"]
+        align = "<" if "-" in flags else "" if "0" in flags else ">"
+        sign = "+" if "+" in flags else " " if " " in flags else ""
+        zeros = "" if align else "0"
+        precision = 6 if field["precision"] is None else field["precision"] or 0
+        return format(Decimal(argument), f"{align}{sign}{zeros}{field['width']}.{precision}f").replace("%", "%%")
+
+    return _FIELD.sub(filled, template), kept + list(left)
+
+
+_FIELD = re.compile(r"%%|%(?P<flags>[#0\- +]*)(?P<width>[0-9]*)(?:\.(?P<precision>[0-9]*))?(?P<kind>[a-zA-Z])")
 
 
 def _check_fields(template: str) -> None:
@@ -165,7 +209,7 @@ def _check_fields(template: str) -> None:
 
 
 def _printable(value: Any) -> Any:
-    return value if isinstance(value, int | float) else text_of(value)
+    return value if isinstance(value, int | float | Decimal) else text_of(value)
 
 
 test("defined")(lambda value: not isinstance(value, Undefined))
@@ -175,14 +219,14 @@ test("true")(lambda value: value is True)
 test("false")(lambda value: value is False)
 test("boolean")(lambda value: isinstance(value, bool))
 test("integer")(lambda value: isinstance(value, int) and not isinstance(value, bool))
-test("float")(lambda value: isinstance(value, float))
-test("number")(lambda value: isinstance(value, int | float) and not isinstance(value, bool))
+test("float")(lambda value: isinstance(value, float | Decimal))
+test("number")(lambda value: isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 test("string")(lambda value: isinstance(value, str))
 test("mapping")(lambda value: isinstance(value, dict))
 test("sequence", "iterable")(lambda value: isinstance(value, list | tuple | str | dict))
-test("odd")(lambda value: value % 2 == 1)
-test("even")(lambda value: value % 2 == 0)
-test("divisibleby")(lambda value, number: value % number == 0)
+test("odd")(lambda value: binary("%", value, 2) == 1)
+test("even")(lambda value: binary("%", value, 2) == 0)
+test("divisibleby")(lambda value, number: binary("%", value, number) == 0)
 for _names, _operator in (
     (("eq", "equalto", "=="), "eq"),
     (("ne", "!="), "ne"),

@@ -6,6 +6,7 @@ A dot prefers a key of the data: ``data.items`` is the list of ordered items whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -47,7 +48,7 @@ def describe(value: Any) -> str:
     if isinstance(value, Undefined):
         return "an undefined value"
     kinds = {dict: "an object", list: "a list", tuple: "a list", str: "a text", Markup: "a text", bool: "true or false"}
-    kinds |= {int: "a number", float: "a number", type(None): "null"}
+    kinds |= dict.fromkeys((int, float, Decimal), "a number") | {type(None): "null"}
     return kinds.get(type(value), f"a {type(value).__name__.lower()}")
 
 

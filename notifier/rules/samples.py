@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from notifier.domain.cloudevents import decode_object
 from notifier.domain.event import Event
 from notifier.errors import MalformedEvent
 
@@ -41,6 +42,6 @@ def read_sample(source: Any) -> Event:
     if not isinstance(source, dict):
         raise SampleMistake("a sample is a CloudEvent: an object with specversion, id, source, type and data", ())
     try:
-        return Event.from_attributes(source)
+        return decode_object(source)
     except MalformedEvent as error:
         raise SampleMistake(f"not a CloudEvent: {error}", (error.field,) if error.field else ()) from error

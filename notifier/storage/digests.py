@@ -172,7 +172,7 @@ def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int)
         "id": delivery.id,
         "to": delivery.to.model_dump(exclude_defaults=True),
         "key": delivery.key,
-        "event": item.event.attributes(),
+        "event": item.event.carried(),
         **({} if delivery.expires is None else {"expires": delivery.expires}),
     }
     return run_script(

@@ -27,6 +27,8 @@ class EventRecord:
     deliveries: tuple[str, ...]
     next_page: int | None
     """The page that follows; None on the last."""
+    note: str = ""
+    """What was mended when it was read; its publisher should write it so."""
 
 
 def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
@@ -40,7 +42,7 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
     if text is None:
         return None
     head, _, inline = text.partition(RECORD)
-    done, received, event_id, source, kind, tenant = split(head, 6)
+    done, received, event_id, source, kind, tenant, note = split(head, 7)
     listed = (chunk or "") if page else inline
     return EventRecord(
         key=key,
@@ -52,6 +54,7 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
         planned=done == "1",
         deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(listed.split(",")) if i),
         next_page=page + 1 if page < chunks else None,
+        note=note,
     )
 
 

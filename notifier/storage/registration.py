@@ -83,7 +83,7 @@ def _register_event(entry: Registration, now: float, keep: float) -> Call:
     return run_script(
         "register_event",
         [keys.event(event.key), keys.event_chunks(event.key)],
-        join(["0", stamp(now), event.id, event.source, event.type, tenant]),
+        join(["0", stamp(now), event.id, event.source, event.type, tenant, event.note]),
         ids,
         INLINE_IDS * 27,
         milliseconds(keep),

@@ -19,10 +19,10 @@ from notifier.domain import topology
 from notifier.domain.batch import Batch, task_name
 from notifier.domain.delivery import Delivery
 from notifier.domain.encoding import EncodedBatch, encode_batch
+from notifier.domain.json_text import read_written
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
 from notifier.errors import BrokerUnavailable, PublishRejected
-from notifier.worker.receiving import read_json
 
 #: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
 CONFIRM_TIMEOUT_S = 30.0
@@ -63,7 +63,7 @@ class TaskPublisher:
         with _translated():
             self._app.send_task(
                 task_name(encoded.channel),
-                args=[read_json(encoded.body)],
+                args=[Batch.decode(read_written(encoded.body)).encode()],
                 queue=encoded.queue,
                 countdown=after or None,
                 # Never the arguments: Celery logs and events show this text (trap T46).

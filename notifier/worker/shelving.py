@@ -22,6 +22,7 @@ from notifier.domain import topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.encoding import EncodedBatch
+from notifier.domain.json_text import read_written
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority
@@ -32,7 +33,6 @@ from notifier.storage.records import masked
 from notifier.worker.following import Publishes
 from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
-from notifier.worker.receiving import read_json
 from notifier.worker.recorder import now
 
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way. With 0.6, batches that have ill
@@ -198,7 +198,7 @@ def read_ended(
 
 
 def _decoded(batch: EncodedBatch) -> Batch:
-    return Batch.decode(read_json(batch.body))
+    return Batch.decode(read_written(batch.body))
 
 
 def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:

@@ -240,3 +240,38 @@ def test_a_broker_that_is_away_is_503_with_retry_after_and_readyz_says_so(api_se
     assert int(answer.headers["retry-after"]) > 0
     assert readiness.status_code == 503
     assert "cannot be reached" in readiness.json()["checks"]["broker"]
+
+
+def test_an_event_under_another_content_type_is_taken_and_its_publisher_is_told(
+    client: TestClient, api_settings: Settings
+) -> None:
+    # Given an event and a batch as a library sends them that only knows application/json
+    event, batch = _post(client, _EVENT, "application/json"), _post(client, [{**_EVENT, "id": "2"}], "application/json")
+
+    # Then both are taken, with a note, and go on as they should have been sent
+    assert (event.status_code, batch.status_code) == (202, 202)
+    for answer in (event, batch):
+        assert "application/json" in answer.json()["accepted"][0]["note"]
+    assert [taken.id for taken in _taken_in(api_settings)] == ["1", "2"]
+
+
+def test_what_was_published_goes_on_byte_for_byte(client: TestClient, api_settings: Settings) -> None:
+    data = b'{ "wei": 1000000000000000000001, "price": 1.10, "text": "gr\\u00fcn" }'
+    head = b'{"specversion":"1.0","type":"nobody.listens","source":"/t","id":"1","time":"2016-12-31T23:59:60Z"'
+
+    assert _post(client, head + b', "data": ' + data + b"}").status_code == 202
+
+    (event,) = _taken_in(api_settings)
+    assert event.published == head + b',"data":' + data + b"}"
+
+
+def test_an_event_that_is_too_large_for_intake_is_413_and_not_parked_later(
+    client: TestClient, api_settings: Settings
+) -> None:
+    # Given data that is below the limit, and above it in base64, which it travels in
+    headers = {"ce-specversion": "1.0", "ce-type": "nobody.listens", "ce-source": "/t", "ce-id": "2"}
+
+    answer = _post(client, b"\xff" * 60_000, "image/png", **headers)
+
+    assert answer.status_code == 413
+    assert _taken_in(api_settings) == []

@@ -69,3 +69,46 @@ def test_mistakes_are_named_by_their_place(tmp_path: Path, text: str, place: str
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(MalformedEvent, match=r"nothing\.json"):
         read_events(str(tmp_path / "nothing.json"), {})
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    # Given a file as an editor on Windows saves it
+    file = tmp_path / "e.json"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(_EVENT).encode())
+
+    (event,) = read_events(str(file), {})
+
+    assert event.data == {"a": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_with_the_way_out(tmp_path: Path, encoding: str) -> None:
+    # Given a file as PowerShell's `>` writes it
+    file = tmp_path / "e.json"
+    file.write_bytes(json.dumps(_EVENT).encode(encoding))
+
+    with pytest.raises(MalformedEvent, match=r"UTF-16.*utf8"):
+        read_events(str(file), {})
+
+
+def test_what_is_in_the_file_is_published_as_it_is_written_there(tmp_path: Path) -> None:
+    wire = '{"specversion":"1.0","type":"a","source":"/s","id":"%s","data":%s}'
+    data = '{ "wei": 1000000000000000000001, "price": 1.10 }'
+    for text in (
+        wire % (1, data),
+        f"[{wire % (1, data)}, {wire % (2, data)}]",
+        f"{wire % (1, data)}\n{wire % (2, data)}\n",
+        data,
+    ):
+        for event in read_events(_file(tmp_path, text), {"type": "a", "source": "/s"}):
+            assert f'"data":{data}'.encode() in event.published
+            assert event.data["wei"] == 10**21 + 1
+
+
+def test_a_file_is_read_by_the_rule_of_every_message(tmp_path: Path) -> None:
+    wire = {**_EVENT, "methodName": "m", "data": None, "data_base64": "eyJhIjoxfQ=="}
+    (event,) = read_events(_file(tmp_path, json.dumps(wire)), {})
+    assert (event.data, event.extensions) == ({"a": 1}, {"methodname": "m"})
+
+    with pytest.raises(MalformedEvent, match="nested deeper than 64"):
+        read_events(_file(tmp_path, json.dumps(_EVENT).replace('{"a": 1}', "[" * 65 + "]" * 65)), {})

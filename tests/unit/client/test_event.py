@@ -12,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.client import Event, InvalidEvent
+from notifier.client import event as client
 from notifier.client.event import encode
+from notifier.domain import cloudevents as service
+from notifier.domain import json_text
 from notifier.domain.cloudevents import decode_structured
+from notifier.errors import MalformedEvent
 
 text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=50)
 words = st.text(st.characters(exclude_categories=["Cs"]))
@@ -110,3 +114,32 @@ def test_data_that_contains_itself_is_refused() -> None:
     endless.append(endless)
     with pytest.raises(InvalidEvent):
         encode(Event(type="a", source="s", data=endless))
+
+
+def test_the_client_refuses_what_the_service_would() -> None:
+    # Given the limits of the service
+    assert (client.MAX_DEPTH, client.MAX_DIGITS, client.MAX_BYTES) == (
+        service.MAX_DEPTH,
+        json_text.MAX_DIGITS,
+        service.MAX_BYTES,
+    )
+
+    # When data is at them, then both take it
+    for content in (nested(64), {"n": 10**500 - 1, "text": "9" * 600, "negative": -(10**500) + 1}):
+        assert service.decode_structured(encode(Event(type="a", source="s", data=content))).data == content
+
+    # When it is beyond, then neither does, and the client says so before anything is sent
+    for content in (nested(65), {"n": 10**500}, [[-(10**500)]]):
+        with pytest.raises(InvalidEvent, match=r"nested deeper|500 digits"):
+            encode(Event(type="a", source="s", data=content))
+        with pytest.raises(MalformedEvent, match=r"nested deeper|500 digits"):
+            service.decode_structured(
+                json.dumps({"specversion": "1.0", "id": "1", "source": "s", "type": "a", "data": content}).encode()
+            )
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -32,7 +33,9 @@ def test_structured_mode_is_known_by_its_content_type(content_type: str) -> None
     assert decode(message(content_type=content_type), orjson.dumps(NAMES)).type == "order.placed"
 
 
-@pytest.mark.parametrize("prefix", ["cloudEvents:", "cloudEvents_", "ce-", "CLOUDEVENTS_", "cloudevents:", "CE-"])
+@pytest.mark.parametrize(
+    "prefix", ["cloudEvents:", "cloudEvents_", "ce-", "ce_", "CE_", "CLOUDEVENTS_", "cloudevents:", "CE-"]
+)
 def test_binary_mode_is_known_by_its_headers(prefix: str) -> None:
     # Given attributes as headers, beside headers of others
     properties = message({**prefixed(prefix), "x-other": 1, "traceparent": "not an attribute"})
@@ -53,6 +56,30 @@ def test_header_values_of_any_amqp_type_become_text() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("1.50"), "1.50"),
+        (Decimal("1E+2"), "100"),
+        (1.5, "1.5"),
+        (2**40, "1099511627776"),
+        (b"gr\xc3\xbcn", "grün"),
+    ],
+)
+def test_decimals_and_floats_of_headers_become_text_too(value: Any, text: str) -> None:
+    assert decode(message(prefixed("ce-", amount=value)), b"").extensions == {"amount": text}
+
+
+@pytest.mark.parametrize("number", [1764485520123, 1764485520])
+def test_a_time_as_an_amqp_1_0_timestamp_is_an_instant(number: int) -> None:
+    # Given what cloudevents 2 for Python sends in binary mode: milliseconds, which RabbitMQ may have made seconds
+    event = decode(message(prefixed("cloudEvents_", time=number)), b"")
+    assert event.time is not None
+    assert event.time.replace(microsecond=0) == datetime(2025, 11, 30, 6, 52, tzinfo=UTC)
+    with pytest.raises(MalformedEvent, match="out of range"):
+        decode(message(prefixed("ce-", time=10**20)), b"")
+
+
+@pytest.mark.parametrize(
     ("properties", "body", "words"),
     [
         (message(), b"{}", "not a CloudEvent"),
@@ -62,6 +89,9 @@ def test_header_values_of_any_amqp_type_become_text() -> None:
         (message({"ce-id": {"a": 1}}), b"{}", "dict"),
         (message({"ce-id": [1]}), b"{}", "list"),
         (message({"ce-id": b"\xff"}), b"{}", "UTF-8"),
+        (message({"ce-id": float("nan")}), b"{}", "float"),
+        (message({"ce-id": "1"}), b"{}", "'specversion' is missing; every event has"),
+        (message(prefixed("ce-", subject="")), b"{}", "'subject': is empty; leave it out"),
         (message(content_type="application/cloudevents-batch+json"), b"[]", "one message per event"),
         (message(content_type="application/cloudevents+avro"), b"", "of the structured formats only"),
         (message(content_type="application/cloudevents+json", content_encoding="gzip"), b"", "uncompressed"),

@@ -119,7 +119,10 @@ def test_whatever_headers_come_only_invalid_event_leaves(
         ({"data_base64": "not base64!"}, "data_base64"),
         ({"data_base64": "ü"}, "data_base64"),
         ({"data_base64": 5}, "data_base64"),
-        ({"Upper": "x"}, "Upper"),
+        ({"Upper": "x", "upper": "x"}, "upper"),
+        ({"Other-Name": "x"}, "other-name"),
+        ({"data_json": "1"}, "data_json"),
+        ({"sequence": 2**64}, "sequence"),
         ({"nested": {}}, "nested"),
         ({"control": "\x1b"}, "control"),
         ({"²": "x"}, "²"),
@@ -134,7 +137,7 @@ def test_the_wrong_attribute_is_named(changes: dict[str, Any], field: str) -> No
 
 @pytest.mark.parametrize(
     "data",
-    [b"NaN", b"Infinity", b"1e999", b'"\\ud800"', b'"\xff"', b"[" * 65 + b"]" * 65, b"[" * 2000, b'{"a":' * 100_000],
+    [b"NaN", b"Infinity", b"1e999", b"9" * 501, b'"\xff"', b"[" * 65 + b"]" * 65, b"[" * 2000, b'{"a":' * 100_000],
 )
 def test_json_that_breaks_readers_is_malformed(data: bytes) -> None:
     body = orjson.dumps(REQUIRED)[:-1] + b',"data":' + data + b"}"
@@ -188,7 +191,7 @@ def test_json_of_any_spelling_is_parsed(content_type: str | None) -> None:
     assert decode_binary(REQUIRED, content_type, b'{"a":1}').data == {"a": 1}
 
 
-@pytest.mark.parametrize("name", ["datacontenttype", "data", "data_base64"])
+@pytest.mark.parametrize("name", ["datacontenttype", "data", "data_base64", "data_json"])
 def test_what_the_body_or_content_type_says_is_no_attribute_in_binary_mode(name: str) -> None:
     with pytest.raises(MalformedEvent) as error:
         decode_binary({**REQUIRED, name: "x"}, "application/json", b"{}")
