@@ -22,13 +22,17 @@ from notifier.client.server_url import read_server_url
 from notifier.errors import Problem
 from notifier.storage.faults import translated
 from notifier.storage.store import AsyncStore, Store
+from notifier.storage.wire import ELSEWHERE
 
 #: Seconds for a connect and for a reply. Our slowest script takes milliseconds; a server silent for longer is away.
 SOCKET_TIMEOUT_S = 5.0
 #: LPOS, GETEX and COPY came with 6.2 or before; older servers are out of support.
 OLDEST_VERSION = (6, 2)
 SENTINEL_PORT = 26379
+#: Seconds for a Sentinel, which answers from memory: the next one is asked instead of waiting for one that is away.
+SENTINEL_TIMEOUT_S = 1.0
 VARIABLE = "NOTIFIER_REDIS_URL"
+_SENTINEL_TIMEOUTS = {"socket_timeout": SENTINEL_TIMEOUT_S, "socket_connect_timeout": SENTINEL_TIMEOUT_S}
 
 
 def connect(url: str, *, ca_file: Path | None = None, connections: int = 16) -> Store:
@@ -37,7 +41,7 @@ def connect(url: str, *, ca_file: Path | None = None, connections: int = 16) -> 
     packer = {"command_packer": CommandPacker()}
     if sentinels := _sentinels(url):
         found: Any = Sentinel(  # type: ignore[no-untyped-call]
-            sentinels.addresses, sentinel_kwargs=options, **options
+            sentinels.addresses, sentinel_kwargs={**options, **_SENTINEL_TIMEOUTS}, **options
         )
         return Store(found.master_for(sentinels.service, **sentinels.server_options(), **packer), connections)
     return Store(redis.Redis.from_url(url, **options, **packer), connections)
@@ -45,10 +49,10 @@ def connect(url: str, *, ca_file: Path | None = None, connections: int = 16) -> 
 
 def connect_async(url: str, *, ca_file: Path | None = None, connections: int = 16) -> AsyncStore:
     """A store for asyncio. Connects at first use."""
-    options = {**_options(url, ca_file), "retry": AsyncRetry(NoBackoff(), 1, (redis_errors.ConnectionError,))}
+    options = {**_options(url, ca_file), "retry": AsyncRetry(NoBackoff(), 1, ELSEWHERE)}
     if sentinels := _sentinels(url):
         found: Any = AsyncSentinel(  # type: ignore[no-untyped-call]
-            sentinels.addresses, sentinel_kwargs=options, **options
+            sentinels.addresses, sentinel_kwargs={**options, **_SENTINEL_TIMEOUTS}, **options
         )
         return AsyncStore(found.master_for(sentinels.service, **sentinels.server_options()), connections)
     return AsyncStore(redis.asyncio.Redis.from_url(url, **options), connections)
@@ -150,13 +154,19 @@ def check(store: Store) -> Checkup:
             config = {}
     name = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get(f"{name}_version", ""))
-    problems = [*_version_problems(name, version), *_config_problems(config)]
+    problems = [*_cluster_problems(info), *_version_problems(name, version), *_config_problems(config)]
     hidden = Problem(
         VARIABLE,
         "the server does not let us read its configuration (CONFIG)",
         "make sure it has maxmemory-policy noeviction and appendonly yes, then set NOTIFIER_REDIS_CHECK=false",
     )
     return Checkup(f"{name} {version}", tuple(problems), () if config else (hidden,))
+
+
+def _cluster_problems(info: dict[str, Any]) -> list[Problem]:
+    if info.get("redis_mode") == "cluster" or info.get("server_mode") == "cluster":
+        return [Problem(VARIABLE, "the server is a node of a Redis Cluster", "use a single server or Sentinel")]
+    return []
 
 
 def _version_problems(name: str, version: str) -> list[Problem]:

@@ -43,6 +43,11 @@ def alive(owner: str) -> str:
     return f"{PREFIX}alive:{{{owner}}}"
 
 
+def ready() -> str:
+    """Written to see whether the server can be written to."""
+    return f"{PREFIX}ready"
+
+
 def people_bucket(bucket: str, period: int) -> str:
     """Deliveries to the people of one bucket, first claimed within one period (`people`)."""
     return f"{PREFIX}r:{bucket}:{period}"

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from notifier.errors import StorageUnavailable
+from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import translate, translated
+from notifier.storage.primary import Primary
 from notifier.storage.slots import Slots
 from notifier.storage.wire import Exchanger, exchange_async
 
@@ -55,9 +57,9 @@ class Store:
             return result
 
     def reachable(self) -> str | None:
-        """Why Redis cannot be used now, or None; for readiness checks."""
+        """Why Redis cannot be used now, or None; for readiness checks. A replica and a full server answer PING."""
         try:
-            self._send([command("PING")])
+            self._exchange([command("SET", keys.ready(), "1", "PX", 1000)])
         except StorageUnavailable as error:
             return str(error)
         return None
@@ -65,6 +67,8 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.client.close()
+        for sentinel in _sentinels(self.client):
+            sentinel.close()
 
     def _exchange(self, calls: Sequence[Call]) -> list[Any]:
         replies: list[Any] = []
@@ -99,6 +103,7 @@ class AsyncStore:
         self.round_trips = 0
         """Pipelines sent so far."""
         self._slots = asyncio.BoundedSemaphore(connections)
+        self._primary = Primary(client.connection_pool)
 
     async def run(self, operation: Operation[T]) -> T:
         """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
@@ -113,6 +118,8 @@ class AsyncStore:
     async def close(self) -> None:
         """Close all connections."""
         await self.client.aclose()
+        for sentinel in _sentinels(self.client):
+            await sentinel.aclose()
 
     async def _exchange(self, calls: Sequence[Call]) -> list[Any]:
         replies: list[Any] = []
@@ -128,7 +135,7 @@ class AsyncStore:
         async with self._slot():
             with translated():
                 self.round_trips += 1
-                return await exchange_async(self.client, calls)
+                return await exchange_async(self.client, calls, self._primary)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -141,6 +148,12 @@ class AsyncStore:
             yield
         finally:
             self._slots.release()
+
+
+def _sentinels(client: Any) -> Sequence[Any]:
+    """The clients that ask where the primary is; redis-py leaves them open."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return manager.sentinels if manager is not None else ()
 
 
 _NO_SLOT = f"all our connections to Redis were in use for {SLOT_TIMEOUT_S:.0f} s: it is slow, or there are too few"

@@ -17,6 +17,7 @@ from redis import exceptions as redis_errors
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 
 from notifier.storage.commands import Call
+from notifier.storage.primary import Primary
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 #: Seconds until the last reply of a round trip. Our slowest takes milliseconds; a server silent for longer is away.
 REPLIES_TIMEOUT_S = 5.0
+
+#: Of a server that cannot do it now or any more: the connection is closed, and the next one asks Sentinel, if there is
+#: one, where the primary is. A demoted primary answers READONLY, one that lost its own MASTERDOWN, a new one LOADING.
+ELSEWHERE = (redis_errors.ConnectionError, redis_errors.ReadOnlyError, redis_errors.ClusterDownError)
 
 
 def pack(calls: Sequence[Call]) -> bytes:
@@ -60,12 +65,17 @@ class Exchanger:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._free: list[Any] = []
+        self._primary = Primary(client.connection_pool)
 
     def exchange(self, calls: Sequence[Call]) -> list[Any]:
         """The replies in order; a failed command has its exception as reply. Raises redis-py's connection errors."""
         data = pack(calls)
+        if self._primary.is_to_be_asked():
+            self._primary.ask()
         connection = self._take()
         try:
+            if self._primary.is_elsewhere(connection):
+                connection.disconnect()
             replies = _repeated(connection, data, len(calls))
         finally:
             self._free.append(connection)
@@ -81,13 +91,20 @@ class Exchanger:
 def _repeated(connection: Any, data: bytes, count: int) -> list[Any]:
     try:
         return _exchange(connection, data, count)
-    except redis_errors.ConnectionError:
+    except ELSEWHERE:
         connection.disconnect()
+    try:
         return _exchange(connection, data, count)
+    except ELSEWHERE:
+        connection.disconnect()
+        raise
 
 
 def _exchange(connection: Any, data: bytes, count: int) -> list[Any]:
     replies: list[Any] = []
+    if not connection.is_connected:
+        # Left to itself redis-py would go to the host of before: only `connect` asks Sentinel.
+        connection.connect()
     connection.send_packed_command([data])
     arrived = _arrived(connection)
     for _ in range(count):
@@ -113,19 +130,26 @@ def _arrived(connection: Any) -> Callable[[], Any]:
 
 
 def _checked(replies: list[Any]) -> list[Any]:
-    """A server that is loading its file says so in a reply; like redis-py we take that for no connection."""
+    """A server that is loading its file or was demoted says so in a reply; we take that for no connection."""
     for reply in replies:
-        if isinstance(reply, redis_errors.ConnectionError):
+        if isinstance(reply, ELSEWHERE):
             raise reply
+        # Before 7.0 a script passes the error on in a sentence of its own.
+        if isinstance(reply, redis_errors.ResponseError) and "-READONLY " in str(reply):
+            raise redis_errors.ReadOnlyError(str(reply)) from reply
     return replies
 
 
-async def exchange_async(client: redis.asyncio.Redis, calls: Sequence[Call]) -> list[Any]:
+async def exchange_async(client: redis.asyncio.Redis, calls: Sequence[Call], primary: Primary) -> list[Any]:
     """The replies in order; a command that failed has its exception as reply. Raises redis-py's connection errors."""
     pool = client.connection_pool
+    if primary.is_to_be_asked():
+        await primary.ask_async()
     connection = await pool.get_connection()  # type: ignore[no-untyped-call]
     data = pack(calls)
     try:
+        if primary.is_elsewhere(connection):
+            await connection.disconnect()
         replies = await connection.retry.call_with_retry(
             lambda: _exchange_async(connection, data, len(calls)), lambda _: connection.disconnect()
         )
@@ -138,6 +162,8 @@ async def _exchange_async(connection: AbstractConnection, data: bytes, count: in
     replies: list[Any] = []
     try:
         async with asyncio.timeout(REPLIES_TIMEOUT_S):
+            if not connection.is_connected:
+                await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_packed_command([data])
             arrived = _arrived(connection)
             for _ in range(count):
