@@ -257,7 +257,7 @@ def test_an_event_under_another_content_type_is_taken_and_its_publisher_is_told(
 
 def test_what_was_published_goes_on_byte_for_byte(client: TestClient, api_settings: Settings) -> None:
     data = b'{ "wei": 1000000000000000000001, "price": 1.10, "text": "gr\\u00fcn" }'
-    head = b'{"specversion":"1.0","type":"nobody.listens","source":"/t","id":"1","time":"2016-12-31T23:59:60Z"'
+    head = b'{"specversion":"1.0","id":"1","source":"/t","type":"nobody.listens","time":"2016-12-31T23:59:60Z"'
 
     assert _post(client, head + b', "data": ' + data + b"}").status_code == 202
 
