@@ -99,11 +99,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _define(self, name: str, source: str) -> list[Reference]:
         tree = self.parse(source, name, name)
-        if mistakes := forbidden(tree):
-            raise CompileError(mistakes)
+        if mistakes := [*forbidden(tree), *self._unknown(tree)]:
+            raise CompileError(sorted(mistakes))
         found = references(tree)
         self.compiled[name] = Template.from_code(self, self.compile(tree, name, name), self.globals)
         return found
+
+    def _unknown(self, tree: nodes.Template) -> list[tuple[int, str]]:
+        """(line, what) of every filter and test that is not there; Jinja tells the first, some when they run."""
+        filters = {(node.lineno, node.name) for node in tree.find_all(nodes.Filter) if node.name not in self.filters}
+        tests = {(node.lineno, node.name) for node in tree.find_all(nodes.Test) if node.name not in self.tests}
+        return sorted(
+            [(line, f"No filter named {name!r}.") for line, name in filters]
+            + [(line, f"No test named {name!r}.") for line, name in tests]
+        )
 
     def expression(self, source: str) -> Template:
         """Compile one expression into a template that sets ``result``. Raises `CompileError`."""
@@ -116,6 +125,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parser, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(self)
+        if mistakes := self._unknown(tree):
+            raise CompileError(mistakes)
         return Template.from_code(self, self.compile(tree), self.globals)
 
     def _parse_expression(self, source: str) -> nodes.Expr:

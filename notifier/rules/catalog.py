@@ -9,8 +9,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Rule
 from notifier.errors import RulesError
 from notifier.rendering.expressions import Expressions
-from notifier.rendering.renderer import Renderer
-from notifier.rules.loading import Folder, load_folders
+from notifier.rules.loading import Folder, Templates, load_folders
 from notifier.rules.matching import CompiledRule
 from notifier.rules.patterns import matches
 from notifier.rules.samples import Sample
@@ -32,7 +31,7 @@ class Catalog:
         self._cache: dict[str, tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]] = {}
 
     @classmethod
-    def load(cls, root: Path, renderer: Renderer, expressions: Expressions, *, rules_only: bool = False) -> Catalog:
+    def load(cls, root: Path, renderer: Templates, expressions: Expressions, *, rules_only: bool = False) -> Catalog:
         """Read everything below ``root``. Raises `RulesError` with every mistake of every file.
 
         ``rules_only`` leaves schemas and samples alone; `validate` finds nothing wrong then.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from notifier.errors import ConfigurationError, Problem
+from notifier.errors import ConfigurationError, Problem, RulesError, TemplateError
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
@@ -29,5 +29,27 @@ class Content:
             problem = Problem(str(root), "is not a folder", "set NOTIFIER_TEMPLATES to the folder with the event types")
             raise ConfigurationError([problem])
         expressions = Expressions()
-        renderer = Renderer.load(root)
+        try:
+            renderer = Renderer.load(root)
+        except TemplateError as error:
+            raise _with_those_of_rules(error, root, expressions, rules_only=rules_only) from None
         return cls(Catalog.load(root, renderer, expressions, rules_only=rules_only), renderer, expressions)
+
+
+class _Any:
+    """In the place of templates that do not compile: what rules say of them cannot be looked at."""
+
+    def has(self, folder: str, kind: str) -> bool:  # noqa: ARG002 - the port's signature
+        """Whether the folder has templates of this kind."""
+        return True
+
+
+def _with_those_of_rules(
+    error: TemplateError, root: Path, expressions: Expressions, *, rules_only: bool
+) -> ConfigurationError:
+    """The mistakes of the templates, and those of the rules besides: whoever mends one file sees what else is wrong."""
+    try:
+        Catalog.load(root, _Any(), expressions, rules_only=rules_only)
+    except RulesError as also:
+        return ConfigurationError([*error.problems, *also.problems])
+    return error

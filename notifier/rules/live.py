@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from notifier.errors import ConfigurationError
 from notifier.rules.files import files_below
@@ -21,6 +22,8 @@ T = TypeVar("T")
 #: Seconds between two looks at the files. A look costs one stat per file (4 ms for 500 files), and a second is what
 #: an editor waits without noticing.
 LOOK_EVERY_S = 1.0
+#: The same while nobody asks: a mistake is told though no event comes.
+WATCH_EVERY_S = 5.0
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -57,6 +60,10 @@ class Live(Generic[T]):
             self.poll()
         return self._value
 
+    def watch(self, every: float = WATCH_EVERY_S) -> None:
+        """Look at the files also while nobody asks, on a thread of its own, as long as this is in use."""
+        threading.Thread(target=_watch, args=(weakref.ref(self), every), name="content", daemon=True).start()
+
     def poll(self) -> bool:
         """Look at the files now; whether a new version is in use. Broken files are reported once per change."""
         # Whoever finds another looking takes the last good version at once: nobody waits for a reload.
@@ -85,6 +92,13 @@ class Live(Generic[T]):
         if self._on_reload is not None:
             self._on_reload(value)
         return True
+
+
+def _watch(live: weakref.ref[Live[Any]], every: float) -> None:
+    while (watched := live()) is not None:
+        _ = watched.current
+        del watched
+        time.sleep(every)
 
 
 def fingerprint(root: Path) -> Fingerprint:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from notifier.domain.rule import Channel, Rule
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
-from notifier.rendering.renderer import Renderer
 from notifier.rules.documents import Located, YamlMistake, read_yaml
 from notifier.rules.entries import EntryReader, FileDefaults
 from notifier.rules.files import files_below, read_text
@@ -54,7 +53,7 @@ class Folder:
 
 
 def load_folders(
-    root: Path, renderer: Renderer, expressions: Expressions, *, rules_only: bool = False
+    root: Path, renderer: Templates, expressions: Expressions, *, rules_only: bool = False
 ) -> tuple[list[Folder], list[Problem]]:
     """Every folder that says something, by name, and every mistake, by file and line."""
     try:
@@ -92,8 +91,16 @@ def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
     return found, sorted(problems, key=lambda problem: problem.where)
 
 
+class Templates(Protocol):
+    """What rules need of templates to be looked at."""
+
+    def has(self, folder: str, kind: str) -> bool:
+        """Whether the folder has templates of this kind."""
+        ...
+
+
 class _FolderReader:
-    def __init__(self, root: Path, name: str, renderer: Renderer, expressions: Expressions) -> None:
+    def __init__(self, root: Path, name: str, renderer: Templates, expressions: Expressions) -> None:
         self._root = root
         self._name = name
         self._renderer = renderer

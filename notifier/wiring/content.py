@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from notifier import metrics
 from notifier.errors import ConfigurationError
 from notifier.logs import get, wide
@@ -23,8 +25,10 @@ def build_content(ours: Settings, *, rules_only: bool = False) -> Live[Content]:
     def broken(error: ConfigurationError) -> None:
         metrics.CONTENT_RELOADS.labels("broken").inc()
         metrics.CONTENT_BROKEN.set(1)
-        wide(_log, "content.broken", problems=[str(problem) for problem in error.problems])
+        wide(_log, "content.broken", level=logging.WARNING, problems=[str(problem) for problem in error.problems])
 
-    return Live(
+    live = Live(
         lambda: Content.load(ours.templates, rules_only=rules_only), ours.templates, on_reload=reloaded, on_error=broken
     )
+    live.watch()
+    return live

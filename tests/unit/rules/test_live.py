@@ -10,7 +10,7 @@ import pytest
 from notifier.errors import ConfigurationError, Problem
 from notifier.rules.catalog import Catalog
 from notifier.rules.live import LOOK_EVERY_S, Live
-from tests.servers.patience import PATIENCE_S
+from tests.servers.patience import PATIENCE_S, poll
 from tests.unit.rules.trees import FOLDER, Tree
 
 
@@ -173,3 +173,32 @@ def test_an_edited_rule_is_planned_by_without_a_restart(tree: Tree) -> None:
     rule = live.current.rule(f"{FOLDER}/one")
     assert rule is not None
     assert rule.to == "data.other"
+
+
+def test_a_mistake_is_noticed_although_nobody_asks(word: Path) -> None:
+    # Given files that are watched
+    told: list[ConfigurationError] = []
+    live = Live(reader(word), word, on_error=told.append)
+    live.watch(every=0.01)
+
+    # When they break, and no event comes
+    (word / "word.txt").write_text("broken too")
+
+    # Then it is told once
+    poll(lambda: len(told) == 1, "the mistake is told")
+    assert live.error is told[0]
+
+
+def test_the_watch_ends_with_what_it_watches(word: Path) -> None:
+    # Given
+    live = Live(reader(word), word)
+    before = set(threading.enumerate())
+    live.watch(every=0.01)
+    (thread,) = set(threading.enumerate()) - before
+
+    # When nobody uses it any more
+    del live
+
+    # Then
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
