@@ -15,13 +15,16 @@ from notifier.forgetting import Forgetting
 
 _log = logs.get("api")
 
+#: Of an id (`api.recipients`); an address has at most 254 (RFC 5321 §4.5.3.1.3, erratum 1690).
+MOST_CHARACTERS = 256
+
 
 class Forget(BaseModel):
     """Who is to be forgotten."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    who: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=320)] = Field(
+    who: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=MOST_CHARACTERS)] = Field(
         description="An email address, or a recipient's id.", examples=["kim@example.org"]
     )
     suppress: bool = Field(False, description="Also send nothing to the address from now on; a hash of it is kept.")

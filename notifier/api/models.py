@@ -16,9 +16,12 @@ from notifier.domain.limit import parse_rate
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
 from notifier.errors import InvalidDestination
+from notifier.storage.parked import CURSOR
 
 _Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
 Text = Annotated[str, _Line, Field(max_length=256)]
+#: Seconds; no entry is a hundred years old, and the clock minus infinity is no time.
+Age = Annotated[float | None, Field(ge=0, le=100 * 365 * 86400, allow_inf_nan=False)]
 Url = Annotated[str, _Line, Field(min_length=8, max_length=2048)]
 
 _ON_RESUME = "What becomes of held deliveries when it recovers: all, the newest of each type and subject, or none."
@@ -223,6 +226,12 @@ class ParkedPageBody(_Body):
     counts: dict[str, dict[str, int]] = Field(description="Queue → cause → how many lie there in all.")
 
 
+def _bearable(rate: float) -> float:
+    if 0 < rate < 0.001:
+        raise ValueError("at least 0.001 entries a second, or 0 for no limit")
+    return rate
+
+
 class Filter(_Body):
     """Which parked entries; all that is given must match."""
 
@@ -231,15 +240,15 @@ class Filter(_Body):
     rule: Text = ""
     tenant: Text = ""
     event_type: Text = ""
-    older_than: float | None = Field(None, ge=0, description="Parked at least this many seconds ago.")
-    newer_than: float | None = Field(None, ge=0, description="Parked at most this many seconds ago.")
+    older_than: Age = Field(None, description="Parked at least this many seconds ago.")
+    newer_than: Age = Field(None, description="Parked at most this many seconds ago.")
 
 
 class Browsing(Filter):
     """A page of parked entries."""
 
     limit: int = Field(50, ge=1, le=500)
-    after: Text = Field("", description="`next` of the page before.")
+    after: str = Field("", pattern=f"^({CURSOR})?$", description="`next` of the page before.")
 
 
 class Chosen(Filter):
@@ -252,7 +261,9 @@ class Chosen(Filter):
 class Replaying(Chosen):
     """A replay, which may be slowed down so that it cannot flood what has just recovered."""
 
-    rate: float = Field(0, ge=0, description="Entries a second; 0 is no limit.")
+    rate: Annotated[float, AfterValidator(_bearable)] = Field(
+        0, ge=0, le=100_000, description="Entries a second, at least one in 1,000 seconds; 0 is no limit."
+    )
 
 
 class SummaryBody(_Body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,6 +37,10 @@ def browse(
 
     Example: notifier failures list --channel email --cause exhausted --newer-than 1d
     """
+    from notifier.storage.parked import CURSOR
+
+    if after and not re.fullmatch(CURSOR, after):
+        raise fail(f"--after {after[:80]!r}: give what the page before printed behind it", USAGE)
     operator = opened_operator()
     page = operator.search(chosen.entries(), limit=limit, after=after)
     counts = {f"{queue} {why}": count for (queue, why), count in sorted(operator.counts().items()) if count}

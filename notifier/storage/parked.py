@@ -26,6 +26,8 @@ from notifier.storage.store import Store
 SCAN_LIMIT = 20_000
 #: Entries read in one round trip.
 CHUNK = 500
+#: What `ParkedPage.cursor` looks like, as a regular expression.
+CURSOR = r"[0-9]{1,15}\.[A-Za-z0-9_-]{1,64}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ rules:
     carbon: data.cc
     blind: data.bcc
 """
-HTML = """<p>{{ data.text | nl2br }}</p>
+HTML = """<p>{{ data.text | linkify }}</p>
 {{ data.text | striptags }}
 {% if data.text is palindrome %}{{ data.text | wordwrap(70) }}{% endif %}
 """
@@ -46,7 +46,7 @@ def test_unknown_keys_of_a_rule_are_told_beside_unknown_filters_of_another_folde
 
     # Then all are told
     assert [what for folder, what in found if folder == "nl"] == [
-        "No filter named 'nl2br'.",
+        "No filter named 'linkify'.",
         "No filter named 'striptags'.",
         "No filter named 'wordwrap'.",
         "No test named 'palindrome'.",
@@ -59,7 +59,7 @@ def test_unknown_keys_of_a_rule_are_told_beside_unknown_filters_of_another_folde
 
 def test_a_rule_is_not_blamed_for_templates_that_do_not_compile(tree: Tree) -> None:
     tree.rule("channel: email\nto: data.to")
-    tree.write("order.shipped/email.text.j2", "{{ data.id | nl2br }}")
+    tree.write("order.shipped/email.text.j2", "{{ data.id | linkify }}")
 
     with pytest.raises(TemplateError) as caught:
         Content.load(tree.root)
@@ -73,5 +73,5 @@ def test_mistakes_of_rules_alone_stay_mistakes_of_rules(tree: Tree) -> None:
 
 
 def test_every_unknown_filter_of_an_expression_is_told() -> None:
-    with pytest.raises(ExpressionError, match=r"'nl2br'.*'wordwrap'"):
-        Expressions().compile("data.a | nl2br | wordwrap")
+    with pytest.raises(ExpressionError, match=r"'linkify'.*'wordwrap'"):
+        Expressions().compile("data.a | linkify | wordwrap")
