@@ -112,3 +112,9 @@ def test_a_file_is_read_by_the_rule_of_every_message(tmp_path: Path) -> None:
 
     with pytest.raises(MalformedEvent, match="nested deeper than 64"):
         read_events(_file(tmp_path, json.dumps(_EVENT).replace('{"a": 1}', "[" * 65 + "]" * 65)), {})
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, json.dumps(_EVENT) + "\n" + "[" * 200_000])
+def test_json_nested_too_deeply_is_told_in_words(tmp_path: Path, text: str) -> None:
+    with pytest.raises(MalformedEvent, match="not JSON: depth limit exceeded"):
+        read_events(_file(tmp_path, text), {})
