@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from notifier.cli.documents import read_events
-from notifier.cli.exits import EXPLAINED, FAILED, SpeakingGroup, complain
+from notifier.cli.exits import AWAY, EXPLAINED, FAILED, SpeakingGroup, complain, fail
 from notifier.cli.opening import opened_directory
 from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
+from notifier.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from notifier.domain.delivery import Delivery
@@ -40,10 +41,13 @@ def explain(
 
     content = _load(_configured())
     events = read_events(file, {})
-    with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
-        found = [
-            explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped) for e in events
-        ]
+    try:
+        with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
+            found = [
+                explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped) for e in events
+            ]
+    except StorageUnavailable as error:
+        raise fail(f"{error}\nWithout Redis: `notifier explain --no-endpoints {file}`", AWAY) from None
     if stopped.unknown:
         complain(f"it is not known whether recipients are suppressed: {stopped.unknown}")
     if as_json:

@@ -36,7 +36,7 @@ _ROUTING_KEY_BYTES = 255
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The broker has the event. ``source`` and ``id`` are what `notifier trace` and the API ask for."""
+    """The broker has the event. ``source`` and ``id`` are what `notifier show` and the API ask for."""
 
     id: str
     source: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,11 @@ from typer.testing import CliRunner
 from notifier import __version__
 from notifier.cli.application import application
 from notifier.cli.reference import pages
+from notifier.client import Receipt
 from notifier.domain.topology import QUEUES
 from notifier.wiring.process import settings
 from tests.servers.patience import PATIENCE_S
+from tests.servers.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates"
@@ -234,3 +237,22 @@ def test_what_is_not_an_event_is_named_by_its_place(text: str, tmp_path: Path) -
     assert done.exit_code == 1
     assert "events.json" in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_explain_without_redis_says_how_to_go_without_it() -> None:
+    sample = str(TEMPLATES / "order.shipped" / "sample.json")
+
+    done = _run(
+        "explain", sample, NOTIFIER_TEMPLATES=str(TEMPLATES), NOTIFIER_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"
+    )
+
+    assert done.exit_code == 3
+    assert f"notifier explain --no-endpoints {sample}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_receipt_names_a_verb_that_exists() -> None:
+    named = re.findall(r"`notifier ([a-z ]+)`", Receipt.__doc__ or "")
+
+    assert named
+    assert all(tuple(name.split()) in dict(ALL_VERBS) for name in named)
