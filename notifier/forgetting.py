@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from notifier.domain.delivery import RecipientRef
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import recipient_key, suppression_keys
 from notifier.domain.suppression import forgotten
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator, by_ids
@@ -111,7 +111,10 @@ class Forgetting:
             records, key = [who], recipient_key(known.email) if known else ""
         named = [RecipientRef(recipient=record).identity for record in records]
         mailed = ["mailto:" + address.strip().casefold() for address in addresses]
-        keys = [*(recipient_key(address) for address in addresses), *(recipient_key(name) for name in named)]
+        keys = [
+            *(key for address in addresses for key in suppression_keys(address)),
+            *(recipient_key(name) for name in named),
+        ]
         return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed)), key)
 
     def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:

@@ -59,6 +59,19 @@ class Settings(BaseModel):
         "?announce=yes behind one allows the next mail's commands in one write with a final dot.",
         "smtp+plain://127.0.0.1:25",
     )
+    smtp_token_file: Path | None = Field(
+        None,
+        description="File with the token of an XOAUTH2 login, read for each login; for relays whose URL has a user and "
+        "no password. Something else keeps it fresh.",
+    )
+    smtp_token_command: str = Field(
+        "",
+        description="Command that prints such a token: words as in a shell, but no shell, and without our NOTIFIER_ "
+        "variables. It may take 20 seconds.",
+    )
+    smtp_token_seconds: float = Field(
+        300, ge=0, le=86400, description="How long a command's token is used; a refused one is replaced at once."
+    )
     smtp_ca_file: Path | None = Field(None, description="CA certificates that sign the relay's.")
     # content
     templates: Path = Field(Path("templates"), description="Folder with one folder per event type.")

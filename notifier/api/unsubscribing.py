@@ -16,8 +16,8 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import HTMLResponse, Response
 
 from notifier import logs
-from notifier.channels.email.unsubscribe import UnsubscribeLinks
-from notifier.errors import StorageUnavailable
+from notifier.channels.email.unsubscribe import UnsubscribeLinks, Unsubscription
+from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage.suppressions import Suppressions
 
 _PAGE = """<!doctype html>
@@ -27,6 +27,7 @@ _PAGE = """<!doctype html>
 padding:0 1rem}}button{{font:inherit;padding:.6rem 1.2rem}}</style></head>
 <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>
 """
+_UNREADABLE = "Nothing has been changed. Perhaps it was cut; otherwise answer the mail, or write to its sender."
 _LATER = "Please try again in a minute."
 _FORM = '<form method="post"><button type="submit">Unsubscribe</button></form>'
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"}
@@ -42,13 +43,16 @@ Person = Annotated[str, Query(max_length=2048, description="Whom the mail was fo
 
 
 def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[[], float] = time.time) -> APIRouter:
-    """The two routes; open, because the link itself is the proof. Links of others raise `NotFound`."""
+    """The two routes; open, because the link itself is the proof. Links of others are 404."""
     routes = APIRouter(tags=["unsubscribe"], default_response_class=HTMLResponse)
 
     @routes.get("/unsubscribe/{token}", summary="Ask before unsubscribing")
     def ask(token: Token, person: Person = "") -> Response:
         """A page with one button; changes nothing. Open: the link is the proof."""
-        category = html.escape(links.read(token, person).category)
+        wish = _read(links, token, person)
+        if wish is None:
+            return _page("This link does not work", _UNREADABLE, status=404)
+        category = html.escape(wish.category)
         return _page("Unsubscribe", f"Stop mails about “{category}” to this address?", form=_FORM)
 
     # Programs that check links ask so, and must not take one that works for a dead one.
@@ -60,7 +64,9 @@ def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[
 
         200 means that it is stored. 503: it could not be, and nothing has changed.
         """
-        wish = links.read(token, person)
+        wish = _read(links, token, person)
+        if wish is None:
+            return _page("This link does not work", _UNREADABLE, status=404)
         category = html.escape(wish.category)
         try:
             suppressions.unsubscribe(wish.recipient_key, wish.category, clock(), wish.person)
@@ -76,6 +82,15 @@ def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[
     return routes
 
 
+def _read(links: UnsubscribeLinks, token: str, person: str) -> Unsubscription | None:
+    try:
+        return links.read(token, person)
+    except NotFound:
+        # Many of these: a secret key was taken away that mails in people's inboxes are signed with.
+        logs.wide(_log, "unsubscribe.unreadable")
+        return None
+
+
 def _page(title: str, text: str, *, status: int = 200, form: str = "") -> Response:
-    headers = _HEADERS if status == 200 else _HEADERS | {"Retry-After": str(_AGAIN_S)}
+    headers = _HEADERS | {"Retry-After": str(_AGAIN_S)} if status == 503 else _HEADERS
     return HTMLResponse(_PAGE.format(title=title, text=text, form=form), status, headers)

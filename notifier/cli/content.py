@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from notifier.domain.delivery import Delivery
     from notifier.domain.rule import Rule
     from notifier.rules.content import Content
-    from notifier.rules.explanation import ExplainedRule, Explanation
+    from notifier.rules.explanation import ExplainedRule, Explanation, Look
 
 templates = typer.Typer(
     cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
@@ -41,10 +41,12 @@ def explain(
 
     content = _load(_configured())
     events = read_events(file, {})
+    look = _look()
     try:
         with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
             found = [
-                explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped) for e in events
+                explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped, look=look)
+                for e in events
             ]
     except StorageUnavailable as error:
         raise fail(f"{error}\nWithout Redis: `notifier explain --no-endpoints {file}`", AWAY) from None
@@ -107,6 +109,8 @@ def _print_rule(rule: ExplainedRule) -> None:
             complain(f"{delivery.id}: {delivery.error}")
         elif delivery.subject:
             typer.echo(f"    Subject: {plain(delivery.subject)}")
+        for warning in delivery.warnings:
+            typer.echo(f"    Warning: {plain(warning)}")
         if delivery.suppressed:
             typer.echo(f"    Suppressed: {plain(delivery.suppressed)}")
     if rule.total > len(rule.deliveries):
@@ -129,14 +133,18 @@ def check(
         content = _load(root)
     except ConfigurationError as error:
         problems = [{"where": p.where, "what": p.what, "fix": p.fix} for p in error.problems]
+        warnings: list[dict[str, str]] = []
     else:
-        problems = _samples(content)
+        problems, warnings = _samples(content)
     if as_json:
-        print_json({"folder": str(root), "problems": problems})
+        print_json({"folder": str(root), "problems": problems, "warnings": warnings})
     elif problems:
         print_table("", ("Where", "What", "Do"), ((p["where"], p["what"], p["fix"]) for p in problems))
     else:
         typer.echo(f"{root}: no mistakes")
+    if not as_json:
+        for warning in warnings:
+            complain(f"warning: {warning['where']}: {warning['what']}")
     if problems:
         raise typer.Exit(FAILED)
 
@@ -153,17 +161,33 @@ def _load(root: Path) -> Content:
     return Content.load(root)
 
 
-def _samples(content: Content) -> list[dict[str, str]]:
-    """What goes wrong when the samples are rendered: a template may compile and still name what no event has."""
+def _look() -> Look:
+    """Mails are composed with the settings as they are, so that a sender's key and addresses are looked at too."""
+    from notifier.channels.email.looking import MailLook
+    from notifier.wiring.channels import build_email
+    from notifier.wiring.process import settings
+
+    return MailLook(build_email(settings()))
+
+
+def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """What goes wrong when mails are made of the samples, and what is only worth a word.
+
+    A template may compile and still name what no event has, and an expression may give what no mail can carry.
+    """
     from notifier.rules.explanation import explain as explained
 
     problems: list[dict[str, str]] = []
+    warnings: list[dict[str, str]] = []
+    look = _look()
     for samples in content.catalog.samples.values():
         for sample in samples:
-            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time())
+            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time(), look=look)
             if not found.valid:
                 problems.append({"where": sample.file, "what": found.schema, "fix": "correct the sample or schema"})
             for rule in found.rules:
                 wrong = [*rule.problems, *(d.error for d in rule.deliveries if d.error)]
                 problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
-    return problems
+                words = dict.fromkeys(word for delivery in rule.deliveries for word in delivery.warnings)
+                warnings += [{"where": sample.file, "what": f"{rule.rule}: {word}"} for word in words]
+    return problems, warnings

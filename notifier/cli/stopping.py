@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
-from notifier.domain.ids import person_key, recipient_key
+from notifier.domain.ids import person_key, suppression_keys
 from notifier.domain.rule import Rule
 from notifier.errors import ConfigurationError, Unavailable
 from notifier.storage.recipients import Recipients
@@ -35,6 +35,6 @@ class Stopping:
 
     def _keys(self, to: Mailbox | RecipientRef) -> list[str]:
         if isinstance(to, Mailbox):
-            return [recipient_key(to.address)]
+            return [*suppression_keys(to.address)]
         person = self._recipients.get_many([to.recipient]).get(to.recipient)
-        return [*([recipient_key(person.email)] if person else []), person_key(to.recipient)]
+        return [*(suppression_keys(person.email) if person else ()), person_key(to.recipient)]

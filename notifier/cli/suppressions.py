@@ -16,6 +16,7 @@ from notifier.errors import InvalidAddress, NotFound
 
 if TYPE_CHECKING:
     from notifier.domain.suppression import Part, Suppression
+    from notifier.storage.suppressions import Suppressions
 
 group = typer.Typer(
     cls=SpeakingGroup,
@@ -53,8 +54,8 @@ def show(address: Address, as_json: AsJson = False) -> None:
 
     Example: notifier suppressions show kim@example.org
     """
-    key = _key(address)
     with opened_stores() as stores:
+        key = _key(address, stores.suppressions)
         found = stores.suppressions.get(key)
     if not found:
         raise NotFound(f"{address} is not suppressed")
@@ -79,8 +80,9 @@ def add(
 
     Example: notifier suppressions add kim@example.org --reason "asked by phone"
     """
-    key, wanted = _key(address), _part(part, reason)
+    wanted = _part(part, reason)
     with opened_stores() as stores:
+        key = _key(address, stores.suppressions)
         change = stores.suppressions.add(key, wanted)
     before = change.before.get(wanted.name)
     if before is None or before == wanted:
@@ -106,8 +108,8 @@ def remove(
 
     Example: notifier suppressions remove kim@example.org --part bounce --yes
     """
-    key = _key(address)
     with opened_stores() as stores:
+        key = _key(address, stores.suppressions)
         names = _chosen(address, stores.suppressions.get(key), part)
         confirm(f"lift {', '.join(names)} of {key}", yes)
         change = stores.suppressions.remove(key, names)
@@ -149,9 +151,8 @@ def _part(name: str, reason: str) -> Part:
     return unsubscribed(category, now)
 
 
-def _key(address: str) -> str:
+def _key(address: str, suppressions: Suppressions) -> str:
     from notifier.channels.email.addresses import parse_address
-    from notifier.domain.ids import recipient_key
 
     if address.startswith("rcp_") and "@" not in address:
         return address
@@ -160,7 +161,7 @@ def _key(address: str) -> str:
     except InvalidAddress as error:
         # A name beside the address, or a person's id, would have a key that nothing is ever sent to.
         raise InvalidAddress(f"{address[:80]!r}: {error}; give the address alone, or its rcp_… key") from error
-    return recipient_key(address)
+    return suppressions.key_of(address)
 
 
 def _as_dict(key: str, found: Suppression) -> dict[str, Any]:

@@ -77,6 +77,22 @@ def recipient_key(address: str) -> str:
     return "rcp_" + _digest("recipient", _folded(address))
 
 
+@lru_cache(maxsize=4096)
+def former_key(address: str) -> str:
+    """What the release before named an address that it took for another than its other spellings; empty for most.
+
+    Its entries and the links in its mails have this name. Only addresses that are not plain ASCII had one of their own.
+    """
+    former = address.strip().casefold()
+    return "" if former == _folded(address) else "rcp_" + _digest("recipient", former)
+
+
+def suppression_keys(address: str) -> tuple[str, ...]:
+    """Under which something may be known against writing to an address; one, for nearly all."""
+    former = former_key(address)
+    return (recipient_key(address), former) if former else (recipient_key(address),)
+
+
 def person_key(recipient_id: str) -> str:
     """The name of a person who is known by an id, whatever their address is; `RecipientRef.identity` begins so too."""
     return recipient_key("recipient:" + recipient_id)

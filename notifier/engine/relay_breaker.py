@@ -77,8 +77,8 @@ class RelayBreaker:
     def admits(self, mail: Mail) -> Paused | None:
         """None: this mail may use the relay, as a probe when it is down; tell the end by one of the others."""
         if self.state.up:
-            if (seconds := self.remaining()) > 0:
-                return Paused(self.state.relay, seconds, self.state.reason, down=False)
+            if self.remaining() > 0:
+                return self.turns_away()
             self._rests_until = 0.0
             return None
         if self._suspicion.lets_ask(mail):
@@ -86,9 +86,14 @@ class RelayBreaker:
         if self._may_probe(mail):
             self._probe = mail
             return None
-        due_in = self.state.probe_at - self._clock()
+        return self.turns_away()
+
+    def turns_away(self) -> Paused:
+        """What a mail is told that may not use the relay now."""
+        state = self.state
+        due_in = self.remaining() if state.up else state.probe_at - self._clock()
         seconds = due_in if due_in > 0 and self._probe is None else PROBE_LOOK_S
-        return Paused(self.state.relay, seconds, self.state.reason, down=True)
+        return Paused(state.relay, seconds, state.reason, down=not state.up)
 
     @property
     def passes(self) -> bool:

@@ -16,9 +16,11 @@ from notifier.engine.relay_habits import RelayHabits
 from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import BeforeDot, Mail
-from notifier.engine.smtp_connect import RelayAddress, open_connection, tls_context
+from notifier.engine.smtp_connect import RelayAddress, Security, Way, open_connection, tls_context
 from notifier.engine.smtp_lanes import Errand, Lanes
+from notifier.engine.smtp_login import Login
 from notifier.engine.smtp_pool import SmtpPool
+from notifier.engine.tokens import TokenSource
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from notifier.errors import InvalidAddress
 
@@ -52,29 +54,27 @@ class SmtpRelays:
         connections: int = 10,
         timeout: float = 60.0,
         ca_file: Path | None = None,
+        tokens: TokenSource | None = None,
         mails_per_connection: int = MAILS_PER_CONNECTION,
         clock: Clock = time.time,
     ) -> None:
         """``timeout`` is the deadline of one transaction, ``hostname`` our name in EHLO.
 
-        Raises `SettingsError` for a URL that names no relay.
+        ``tokens`` are for relays whose URL has a user without a password. Raises `SettingsError` for a URL that names
+        no relay.
         """
         self._timeout = timeout
         self._connections = connections
         context = tls_context(ca_file)
         self._pools: list[SmtpPool] = []
         for address in map(RelayAddress.parse, urls):
-            opener = partial(
-                open_connection,
-                address,
-                hostname=hostname,
-                context=context,
-                seconds=timeout * CONNECT_SHARE,
-                clock=clock,
-            )
+            login = _login(address, tokens)
+            way = Way(address, hostname, context, timeout * CONNECT_SHARE, clock, login)
             breaker = RelayBreaker(address.name, clock)
             habits = RelayHabits(address.name, clock, connections=connections, announce=address.announce)
-            self._pools.append(SmtpPool(breaker, habits, opener, mails=mails_per_connection, clock=clock))
+            self._pools.append(
+                SmtpPool(breaker, habits, partial(open_connection, way), mails=mails_per_connection, clock=clock)
+            )
 
     @property
     def longest_delivery(self) -> float:
@@ -161,6 +161,13 @@ class SmtpRelays:
             pool.close()
         # TLS says goodbye in a round trip of its own; a loop that ends before it leaves the socket to the collector.
         await asyncio.sleep(FAREWELL_S)
+
+
+def _login(address: RelayAddress, tokens: TokenSource | None) -> Login | None:
+    if not address.username:
+        return None
+    encrypted = address.security is not Security.NONE
+    return Login(address.username, address.password, None if address.password else tokens, encrypted=encrypted)
 
 
 def _may_go_elsewhere(ended: Transaction) -> bool:

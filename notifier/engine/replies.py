@@ -14,13 +14,13 @@ from notifier.engine.transaction import Phase, Rejected
 
 __all__ = ["ReplyClass", "classify", "enhanced_code", "plain_words"]
 
-#: Characters of a reply that are looked at; the longest of real ones have less than a thousand.
-MOST_READ = 2000
+#: Characters of a reply that are looked at; what a real one says stands in its first lines.
+MOST_READ = 600
 
 #: At its start as RFC 2034 wants it, or anywhere as qmail and IronPort write it: ``(#5.1.1)``, ``#5.1.0``.
 _ENHANCED = re.compile(r"\W{0,2}([245]\.\d{1,3}\.\d{1,3})(?![\d.])|[^\n]*#([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _CODE_OF_LINE = re.compile(r"^\W{0,2}[245]\.\d{1,3}\.\d{1,3}(?![\d.])[ :-]*", re.MULTILINE)
-_ADDRESS = re.compile(r"<[^<>\s]*@[^<>\s]*>|[^\s<>]*@[^\s<>]*")
+_ADDRESS = re.compile(r"<?[^\s<>@]{0,80}@[^\s<>]*>?")
 
 
 def enhanced_code(rejected: Rejected) -> str:

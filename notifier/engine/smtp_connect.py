@@ -21,9 +21,13 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDis
 
 from notifier.engine.dialogue import Dialogue
 from notifier.engine.smtp import Connection, Offers
+from notifier.engine.smtp_login import Login, NoMechanism
+from notifier.engine.tokens import TokenUnavailable
 from notifier.engine.transaction import Breakage, Broken, Phase, Rejected
 from notifier.errors import Problem, SettingsError
 
+#: RFC 4954 §6: the credentials are not right.
+_WRONG_LOGIN = 535
 #: RFC 9422 §4.1: at least 1, at most six digits.
 _MAILMAX = re.compile(r"(?:^|\s)MAILMAX=0*([1-9][0-9]{0,5})(?=\s|$)", re.IGNORECASE)
 
@@ -79,10 +83,12 @@ def _announces(query: str) -> bool:
     wishes = parse_qsl(query, keep_blank_values=True)
     if [key for key, _ in wishes] not in ([], ["announce"]) or (query and not wishes):
         fix = "the only word after the ? is announce: ?announce=yes or ?announce=no"
-        raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"?{query} means nothing to a relay", fix)])
+        # Not what it says: it may be the rest of a password with a question mark.
+        raise SettingsError([Problem("NOTIFIER_SMTP_URL", "what follows the ? means nothing to a relay", fix)])
     answer = wishes[0][1] if wishes else "no"
     if answer not in ("yes", "no"):
-        raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"announce={answer!r}", "write announce=yes or announce=no")])
+        fix = "write announce=yes or announce=no"
+        raise SettingsError([Problem("NOTIFIER_SMTP_URL", "announce is neither yes nor no", fix)])
     return answer == "yes"
 
 
@@ -96,30 +102,55 @@ class _Failed(Exception):
         self.ended = ended
 
 
-async def open_connection(
-    address: RelayAddress, *, hostname: str, context: ssl.SSLContext, seconds: float, clock: Callable[[], float]
-) -> Connection | Rejected | Broken:
-    """Connect, greet, encrypt and log in within so many seconds. ``clock`` tells its birth."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How connections to one relay are opened."""
+
+    address: RelayAddress
+    hostname: str
+    """Our name in EHLO."""
+    context: ssl.SSLContext
+    seconds: float
+    """All that opening one may take, but for getting a token."""
+    clock: Callable[[], float]
+    login: Login | None = None
+
+
+async def open_connection(way: Way) -> Connection | Rejected | Broken:
+    """Get a token if need be, then connect, greet, encrypt and log in."""
+    opened, token = await _open(way)
+    refused = isinstance(opened, Rejected) and opened.code == _WRONG_LOGIN
+    if refused and way.login is not None and way.login.may_be_stale(token):
+        opened, _ = await _open(way)
+    return opened
+
+
+async def _open(way: Way) -> tuple[Connection | Rejected | Broken, str]:
+    address = way.address
+    try:
+        token = await way.login.token() if way.login is not None else ""
+    except TokenUnavailable as error:
+        return Rejected(address.name, Phase.AUTH, 454, f"4.7.0 no token for the login: {error}"), ""
     client = SMTP(
         hostname=address.host,
         port=address.port,
-        local_hostname=hostname,
-        timeout=seconds,
+        local_hostname=way.hostname,
+        timeout=way.seconds,
         use_tls=address.security is Security.IMPLICIT,
         start_tls=False,
-        tls_context=context,
+        tls_context=way.context,
     )
-    steps = _Steps(address, client)
+    steps = _Steps(way, client, token)
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(way.seconds):
             await steps.take()
-        return _connection(address.name, client, clock())
+        return _connection(address.name, client, way.clock()), token
     except _Failed as failed:
         client.close()
-        return failed.ended
+        return failed.ended, token
     except (SMTPException, OSError) as error:
         client.close()
-        return _translated(address.name, steps.phase, error)
+        return _translated(address.name, steps.phase, error), token
     except BaseException:
         client.close()
         raise
@@ -128,19 +159,21 @@ async def open_connection(
 class _Steps:
     """The way in, with the step it stands at."""
 
-    def __init__(self, address: RelayAddress, client: SMTP) -> None:
+    def __init__(self, way: Way, client: SMTP, token: str) -> None:
         self.phase = Phase.CONNECT
-        self._address = address
+        self._address = way.address
+        self._login = way.login
         self._client = client
+        self._token = token
 
     async def take(self) -> None:
         await self._client.connect()
         await self._client.ehlo()
         if self._address.security is Security.STARTTLS:
             await self._encrypt()
-        if self._address.username:
+        if self._login is not None:
             self.phase = Phase.AUTH
-            await self._log_in()
+            await self._log_in(self._login)
 
     async def _encrypt(self) -> None:
         if not self._client.supports_extension("starttls"):
@@ -153,11 +186,11 @@ class _Steps:
             raise _Failed(Broken(self._address.name, self.phase, why, False, "tls")) from error
         await self._client.ehlo()
 
-    async def _log_in(self) -> None:
-        if not self._client.supported_auth_methods:
-            why = "5.7.4 the relay offers no login we know (AUTH PLAIN, LOGIN or CRAM-MD5)"
-            raise _Failed(Rejected(self._address.name, self.phase, 535, why))
-        await self._client.login(self._address.username, self._address.password)
+    async def _log_in(self, login: Login) -> None:
+        try:
+            await login.log_in(self._client, self._token)
+        except NoMechanism as error:
+            raise _Failed(Rejected(self._address.name, self.phase, _WRONG_LOGIN, str(error))) from error
 
 
 def _connection(relay: str, client: SMTP, now: float) -> Connection:

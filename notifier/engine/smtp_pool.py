@@ -306,7 +306,6 @@ class SmtpPool:
 
     def _send_away(self) -> None:
         """Whoever waits: for a relay that is down, or rests."""
-        state = self.breaker.state
-        paused = Paused(state.relay, self.breaker.remaining(), state.reason, down=not state.up)
+        paused = self.breaker.turns_away()
         while self._line.serve(paused):
             pass

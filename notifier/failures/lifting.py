@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from notifier.domain.delivery import Delivery, Mailbox, RecipientRef
-from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import ParkedBatch
 from notifier.storage.recipients import Recipients
@@ -28,7 +27,7 @@ class Lifting:
         parked = {entry.id: entry.parked_at for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
         for delivery in again:
             if delivery.id in parked and (address := self._address(delivery)):
-                self._suppressions.lift_bounce(recipient_key(address), parked[delivery.id])
+                self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
 
     def _address(self, delivery: Delivery) -> str:
         if isinstance(delivery.to, Mailbox):

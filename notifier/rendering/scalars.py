@@ -78,6 +78,13 @@ def _escape(value: Any) -> Markup:
     return escape(text_of(value))
 
 
+@deep("nl2br")
+def _nl2br(value: Any) -> Markup:
+    """Line ends as ``<br>``, for texts that people typed: HTML shows their lines as one. The text itself is escaped."""
+    lines = text_of(value).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return Markup("<br>\n").join(escape(line) for line in lines)
+
+
 @deep("url")
 def _url(value: Any) -> str:
     """An address for ``href``: escaping does not stop ``javascript:``, this does."""

@@ -41,7 +41,7 @@ _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
     "throttle": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "a digest's window is its throttle"),
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 #: As RFC 2392 wants it with an @ and a domain, or a name alone, which all mail programs take.
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,100})?")
@@ -167,7 +167,7 @@ class EntryReader:
 
     def _category(self, section: Section, *, required: bool) -> str:
         category = section.text("category") or self.defaults.category
-        if section.has("category") and not _CATEGORY.fullmatch(category):
+        if section.has("category") and not CATEGORY.fullmatch(category):
             section.wrong("category", f"{section.name}: {shown(category)} is no category", "letters, digits, . _ -")
         if required and not category:
             fix = "`category: orders` lets recipients switch it off; `transactional: true` cannot be switched off"

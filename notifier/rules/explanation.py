@@ -49,9 +49,23 @@ class ExplainedDelivery:
     body: str
     """Of a webhook."""
     error: str
-    """Why it cannot be rendered; it would be parked."""
+    """Why it cannot be rendered, composed or addressed; it would be parked."""
     suppressed: str | None
     """Why it would end as suppressed; empty when it would not, None when nobody looked."""
+    warnings: tuple[str, ...] = ()
+    """What its readers or their servers would not like about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at a composed mail gave."""
+
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+#: Composes a rendered mail without sending it, and says what would go wrong with it.
+Look = Callable[[Delivery, CompiledRule, Event, EmailMessage], Seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +136,16 @@ def explain(
     schedules: Mapping[Channel, RetrySchedule] = _SCHEDULES,
     shown: int = SHOWN,
     stopped: Callable[[Delivery, Rule], str | None] = lambda _delivery, _rule: None,
+    look: Look | None = None,
 ) -> Explanation:
     """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured.
 
-    ``stopped`` says why a delivery would be suppressed (`ExplainedDelivery.suppressed`).
+    ``stopped`` says why a delivery would be suppressed (`ExplainedDelivery.suppressed`). With a ``look`` mails are
+    composed too: files, headers and addresses are then found wanting before anybody waits.
     """
     schema, valid = _check_schema(event, catalog)
     matching = catalog.matching(event.type)
-    explainer = _Explainer(event, directory, renderer, now, schedules, shown, stopped)
+    explainer = _Explainer(event, directory, renderer, now, schedules, shown, stopped, look)
     return Explanation(
         event=event.key,
         id=event.id,
@@ -171,6 +187,7 @@ class _Explainer:
     schedules: Mapping[Channel, RetrySchedule]
     shown: int
     stopped: Callable[[Delivery, Rule], str | None]
+    look: Look | None
 
     def explain(self, compiled: CompiledRule) -> ExplainedRule:
         rule, draft = compiled.rule, Draft(self.event, self.now)
@@ -180,7 +197,7 @@ class _Explainer:
         except PlanningError as error:
             failure = str(error)
         stream = draft.deliveries()
-        first = tuple(self._delivery(planned.delivery, rule) for planned in islice(stream, self.shown))
+        first = tuple(self._delivery(planned.delivery, compiled) for planned in islice(stream, self.shown))
         total = len(first) + sum(1 for _ in stream)
         expires = expiry(self.event, rule, self.now)
         return ExplainedRule(
@@ -203,19 +220,24 @@ class _Explainer:
             problems=(failure,) if failure else tuple(map(str, draft.problems)),
         )
 
-    def _delivery(self, delivery: Delivery, rule: Rule) -> ExplainedDelivery:
-        subject = text = html = body = error = ""
+    def _delivery(self, delivery: Delivery, compiled: CompiledRule) -> ExplainedDelivery:
+        rule = compiled.rule
+        subject = text = html = body = ""
+        seen = Seen()
+        # What the worker will have: the parts that the rule omits are not there.
+        event = trimmed(self.event, rule.omit)
         try:
-            message = _render(delivery, rule, self.event, self.renderer)
+            message = _render(delivery, rule, event, self.renderer)
         except RenderError as failure:
-            error = str(failure)
+            seen = Seen(error=str(failure))
         else:
             if isinstance(message, EmailMessage):
                 subject, text, html = message.subject, message.text, message.html
+                seen = self.look(delivery, compiled, event, message) if self.look else seen
             else:
                 body = message.body.decode("utf-8", "replace")
-        to, why = delivery.to.identity, self.stopped(delivery, rule)
-        return ExplainedDelivery(delivery.id, to, delivery.key, subject, text, html, body, error, why)
+        to, key, why = delivery.to.identity, delivery.key, self.stopped(delivery, rule)
+        return ExplainedDelivery(delivery.id, to, key, subject, text, html, body, seen.error, why, seen.warnings)
 
 
 def _because(rule: Rule) -> str:
@@ -237,7 +259,7 @@ def _timetable(schedule: RetrySchedule, now: float, expires: float | None) -> tu
 
 def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) -> Message:
     """As the worker would, with a digest of this one item; people known by id are shown without their name."""
-    to, event = delivery.to, trimmed(event, rule.omit)
+    to = delivery.to
     if isinstance(to, EndpointRef):
         context = event_context(event, recipient=None, delivery_id=delivery.id)
         return renderer.webhook(rule.template, event, context)

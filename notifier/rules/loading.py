@@ -15,7 +15,7 @@ from notifier.domain.rule import Channel, Rule
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
 from notifier.rules.documents import Located, YamlMistake, read_yaml
-from notifier.rules.entries import EntryReader, FileDefaults
+from notifier.rules.entries import CATEGORY, EntryReader, FileDefaults
 from notifier.rules.files import files_below, read_text
 from notifier.rules.jsonfiles import JsonMistake, line_of, read_json
 from notifier.rules.matching import CompiledRule
@@ -149,8 +149,12 @@ class _FolderReader:
         event = section.text("event", required=f"`event: {self._name}`, or a pattern with *")
         if event and (mistake := mistake_in(event)):
             section.wrong("event", f"event is {shown(event)}", mistake)
+        category = section.text("category")
+        if category and not CATEGORY.fullmatch(category):
+            # Links name it, and what a reader switched off is looked up by it.
+            section.wrong("category", f"{shown(category)} is no category", "one: letters, digits, . _ -")
         flags = (section.flag(name) for name in ("transactional", "auto_submitted"))
-        defaults = FileDefaults(self._name, event, section.text("category"), *flags)
+        defaults = FileDefaults(self._name, event, category, *flags)
         entries = section.entries("rules")
         if not entries and (section.is_list("rules") or not section.has("rules")):
             section.wrong("rules", "the file has no rules", "a list: `rules: [{id: …, channel: email, to: …}]`")

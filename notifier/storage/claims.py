@@ -7,13 +7,13 @@ gives the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRef, Status
 from notifier.domain.event import Event
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import former_key, recipient_key
 from notifier.domain.rule import Channel
 from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
@@ -33,6 +33,8 @@ class ClaimRequest:
     event: Event
     recipient_key: str | None = None
     """`ids.recipient_key` of the address: checked against suppressions, and indexed."""
+    former_key: str = ""
+    """`ids.former_key` of the address: checked against suppressions too."""
 
     def head(self) -> str:
         """What never changes of its record. Made only for one that Redis has lost: it costs as much as a claim."""
@@ -47,6 +49,7 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
         channel=batch.channel,
         event=batch.events[delivery.event],
         recipient_key=_person(delivery.to),
+        former_key=former_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else "",
     )
 
 
@@ -136,9 +139,11 @@ def claim(
         )
 
     people = list(dict.fromkeys(r.recipient_key for r in requests if r.recipient_key))
+    former: list[str] = []
     calls = [attempt(request) for request in requests]
     if people:
-        calls.append(command("HMGET", keys.suppressions(), *people))
+        former = [r.former_key for r in requests if r.former_key]
+        calls.append(command("HMGET", keys.suppressions(), *people, *former))
         # A message on its second try was indexed with its first one.
         calls += index_calls(
             [(r.recipient_key, r.delivery.id) for r in requests if r.recipient_key and not r.delivery.attempt],
@@ -160,8 +165,8 @@ def claim(
             again = yield [attempt(requests[i], busy[i]) for i in orphans]
             for i, reply in zip(orphans, again, strict=True):
                 claims[i] = _parse_claim(reply)
-    reasons = dict(zip(people, replies[len(requests)], strict=True)) if people else {}
-    return [_with_suppression(c, reasons.get(r.recipient_key or "")) for c, r in zip(claims, requests, strict=True)]
+    stored = dict(zip((*people, *former), replies[len(requests)], strict=True)) if people else {}
+    return [_with_suppression(c, r, stored) for c, r in zip(claims, requests, strict=True)]
 
 
 def _parse_claim(reply: str) -> Claim:
@@ -177,9 +182,11 @@ def _parse_claim(reply: str) -> Claim:
     return Busy(owner, int(left) / 1000)
 
 
-def _with_suppression(found: Claim, stored: str | None) -> Claim:
-    if isinstance(found, Claimed) and stored:
-        return Claimed(found.fence, found.tries, found.uncertain, decode(stored), found.known, found.earlier)
+def _with_suppression(found: Claim, request: ClaimRequest, stored: Mapping[str, str | None]) -> Claim:
+    known, former = stored.get(request.recipient_key or ""), stored.get(request.former_key)
+    if isinstance(found, Claimed) and (known or former):
+        suppressed = decode(known).plus(*decode(former).parts)
+        return Claimed(found.fence, found.tries, found.uncertain, suppressed, found.known, found.earlier)
     return found
 
 

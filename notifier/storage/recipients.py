@@ -10,7 +10,7 @@ from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.store import Store
-from notifier.storage.suppressions import move
+from notifier.storage.suppressions import adopt, move
 
 
 class Recipients:
@@ -54,9 +54,10 @@ def _put(recipients: Sequence[Recipient], cipher: Cipher) -> Operation[None]:
 
 
 def _carry_wishes(person: Recipient, stored: str | None, cipher: Cipher) -> Operation[None]:
-    new = recipient_key(person.email)
-    old = recipient_key(cipher.decrypt(stored)[0]) if stored else new
+    before = cipher.decrypt(stored)[0] if stored else person.email
+    new, old = recipient_key(person.email), recipient_key(before)
     if old != new:
+        yield from adopt(before)
         yield from move(person_key(person.id), old, new)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from notifier.domain.ids import former_key, recipient_key
 from notifier.domain.suppression import NOTHING, Kind, Part, Suppression, unsubscribed
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -68,6 +69,11 @@ class Suppressions:
         """Lift a bounce that was known at ``seen``; False when there is none, or a newer one."""
         return bool(self._run(_change(recipient_key, lambda known: _without_bounce(known, seen))).removed)
 
+    def key_of(self, address: str) -> str:
+        """The key of an address, which from now on holds what was kept under its `ids.former_key` too."""
+        self._run(adopt(address))
+        return recipient_key(address)
+
     def get(self, recipient_key: str) -> Suppression:
         """What is known of an address; `NOTHING` where it may be written to."""
         return self._run(_get_many([recipient_key])).get(recipient_key, NOTHING)
@@ -98,6 +104,20 @@ def move(person: str, old: str, new: str) -> Operation[None]:
         wanted = encode(decode(at_new).plus(*decode(from_old).wishes))
         swaps = [(_SUPPRESSIONS, old, from_old or "", from_old or ""), (_SUPPRESSIONS, new, at_new or "", wanted)]
         (refused,) = yield [_swap([*swaps, (_MOVED, person, there or "", new)])]
+        if not refused:
+            return
+
+
+def adopt(address: str) -> Operation[None]:
+    """What is kept under the `ids.former_key` of an address is kept under its key from now on."""
+    key, former = recipient_key(address), former_key(address)
+    while former:
+        (texts,) = yield [command("HMGET", keys.suppressions(), key, former)]
+        known, old = (text or "" for text in texts)
+        if not old:
+            return
+        wanted = encode(decode(known).plus(*decode(old).parts))
+        (refused,) = yield [_swap([(_SUPPRESSIONS, key, known, wanted), (_SUPPRESSIONS, former, old, "")])]
         if not refused:
             return
 

@@ -11,6 +11,7 @@ from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
 from notifier.settings import Settings, split_list
 from notifier.wiring.edges import build_guard, build_links, header_names
+from notifier.wiring.tokens import build_tokens
 
 
 def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
@@ -21,6 +22,7 @@ def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
         connections=ours.smtp_connections,
         timeout=ours.send_timeout,
         ca_file=ours.smtp_ca_file,
+        tokens=build_tokens(ours),
     )
     return EmailChannel(
         relays,

@@ -14,7 +14,7 @@ import gevent
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import suppression_keys
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch
@@ -175,7 +175,7 @@ class Dispatch:
     def _directory(self, work: Sequence[Work], endpoints: Mapping[str, Endpoint]) -> Directory:
         people = sorted({one.recipient for w in work for one in _named(w.delivery) if isinstance(one, RecipientRef)})
         known = hold(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
-        keys = [recipient_key(person.email) for person in known.values()]
+        keys = [key for person in known.values() for key in suppression_keys(person.email)]
         suppressed = hold(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
         return Directory(endpoints, known, suppressed)
 

@@ -12,7 +12,7 @@ from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import suppression_keys
 from notifier.domain.message import EmailMessage, WebhookMessage
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
@@ -201,7 +201,8 @@ def _suppressed(work: Work, directory: Directory) -> Suppression:
     """Of the address; of a person known by id, of the address they have now and of the person's own key."""
     to = work.delivery.to
     if isinstance(to, RecipientRef) and (person := directory.recipients.get(to.recipient)) is not None:
-        return directory.suppressed.get(recipient_key(person.email), NOTHING).plus(*work.claim.suppressed.parts)
+        found = (directory.suppressed.get(key, NOTHING) for key in suppression_keys(person.email))
+        return work.claim.suppressed.plus(*(part for known in found for part in known.parts))
     return work.claim.suppressed
 
 

@@ -31,6 +31,7 @@ class SmtpSink:
         certificate: Certificate | None = None,
         implicit_tls: bool = False,
         credentials: tuple[str, str] | None = None,
+        mechanisms: str = "PLAIN LOGIN",
     ) -> None:
         self._inbox: Inbox[Mail] = Inbox()
         self._faults = Faults()
@@ -40,7 +41,9 @@ class SmtpSink:
         self._tls = certificate.server_context() if certificate else None
         self._implicit_tls = implicit_tls
         self._credentials = credentials
-        self._policy = Policy(tuple(extensions), self._tls, credentials, self._faults, self.counters, self._inbox.add)
+        self._policy = Policy(
+            tuple(extensions), self._tls, credentials, self._faults, self.counters, self._inbox.add, mechanisms
+        )
         self._thread = LoopThread("smtp-sink")
         self._thread.call(self._listen())
 

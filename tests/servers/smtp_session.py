@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hmac
 import ssl
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, cast
 from tests.servers.faults import DROP, HANG, Faults
 
 END_OF_DATA = b"\r\n.\r\n"
+CHALLENGE = b"<1896.697170952@sink.test>"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Policy:
     faults: Faults
     counters: Counters
     accept: Callable[[Mail], None]
+    mechanisms: str = "PLAIN LOGIN"
+    """Of AUTH; with XOAUTH2 the second of the credentials is the token."""
 
 
 class SmtpSession(asyncio.Protocol):
@@ -142,7 +146,7 @@ class SmtpSession(asyncio.Protocol):
         if self._policy.tls and not self._encrypted:
             words.append("STARTTLS")
         if self._policy.credentials:
-            words.append("AUTH PLAIN LOGIN")
+            words.append(f"AUTH {self._policy.mechanisms}")
         self._write("".join(f"250-{word}\r\n" for word in words[:-1]) + f"250 {words[-1]}")
 
     def _on_helo(self, argument: str) -> None:
@@ -174,21 +178,47 @@ class SmtpSession(asyncio.Protocol):
     def _on_auth(self, argument: str) -> None:
         mechanism, _, initial = argument.partition(" ")
         self._login = [mechanism.upper()]
-        if initial:
+        if self._login[0] == "CRAM-MD5":
+            self._write("334 " + base64.b64encode(CHALLENGE).decode())
+        elif initial:
             self._continue_login(initial)
         else:
             self._write("334 " + ("VXNlcm5hbWU6" if self._login[0] == "LOGIN" else ""))
 
     def _continue_login(self, line: str) -> None:
         assert self._login is not None
+        if self._login[0] == "XOAUTH2":
+            self._continue_xoauth2(line)
+            return
+        if self._login[0] == "CRAM-MD5":
+            user, secret = self._policy.credentials or ("", "")
+            right = f"{user} {hmac.new(secret.encode(), CHALLENGE, 'md5').hexdigest()}"
+            self._end_login(base64.b64decode(line).decode() == right)
+            return
         self._login.append(base64.b64decode(line + "==").decode())
         if self._login[0] == "LOGIN" and len(self._login) == 2:
             self._write("334 UGFzc3dvcmQ6")
             return
         mechanism, *answers = self._login
-        self._login = None
         user, secret = answers if mechanism == "LOGIN" else answers[0].split("\0")[1:3]
-        self._user = user if (user, secret) == self._policy.credentials else None
+        self._end_login((user, secret) == self._policy.credentials)
+
+    def _continue_xoauth2(self, line: str) -> None:
+        """Google's and Microsoft's: a refusal is a challenge first, and 535 after an empty line."""
+        assert self._login is not None
+        if len(self._login) > 1:
+            self._end_login(False)
+            return
+        user, token = self._policy.credentials or ("", "")
+        if base64.b64decode(line).decode() == f"user={user}\1auth=Bearer {token}\1\1":
+            self._end_login(True)
+            return
+        self._login.append("challenged")
+        self._write("334 " + base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"mail"}').decode())
+
+    def _end_login(self, right: bool) -> None:
+        self._login = None
+        self._user = self._policy.credentials[0] if right and self._policy.credentials else None
         self._write("235 2.7.0 welcome" if self._user else "535 5.7.8 wrong user or password")
 
     def _on_mail(self, argument: str) -> None:

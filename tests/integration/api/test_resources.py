@@ -340,7 +340,9 @@ def test_a_forged_link_does_nothing(client: TestClient, api_settings: Settings, 
     link = _link(api_settings)
 
     for forged in (link[:-4], link + "AAAA", "/unsubscribe/x", link[:-4] + "AAAA", "/unsubscribe/%ff%00"):
-        assert client.request(method, forged).status_code in (404, 422), forged
+        answer = client.request(method, forged)
+        assert answer.status_code in (404, 422), forged
+        assert answer.status_code == 422 or "Nothing has been changed" in answer.text
 
     assert Suppressions(store).count() == 0
 

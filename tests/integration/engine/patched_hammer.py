@@ -5,6 +5,8 @@ from gevent import monkey
 monkey.patch_all()
 
 import asyncio  # noqa: E402
+import os  # noqa: E402
+import subprocess  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -13,6 +15,7 @@ import gevent  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from notifier.engine.bridge import Engine  # noqa: E402
+from notifier.engine.commands import output_of  # noqa: E402
 from notifier.engine.relays import SmtpRelays  # noqa: E402
 from notifier.errors import DeadlineExceeded, EngineStopped  # noqa: E402
 
@@ -102,6 +105,22 @@ def stopping(engine: Engine) -> None:
     gevent.joinall(waiting, timeout=30)
     assert len(heard) == 10
     assert not engine.alive
+
+
+def commands(engine: Engine) -> None:
+    """What commands print, beside children of gevent's own; neither waits for the other."""
+
+    def ours(number: int) -> None:
+        assert engine.run(lambda: output_of(["echo", str(number)], os.environ, 20), 30) == f"{number}\n".encode()
+
+    def geventlets() -> None:
+        ended = subprocess.run(["sh", "-c", "echo theirs; exit 3"], capture_output=True, timeout=30, check=False)
+        assert (ended.stdout, ended.returncode) == (b"theirs\n", 3)
+
+    for _ in range(5):
+        running = [gevent.spawn(ours, number) for number in range(5)] + [gevent.spawn(geventlets) for _ in range(3)]
+        gevent.joinall(running, timeout=60, raise_error=True)
+        assert all(greenlet.successful() for greenlet in running)
 
 
 def mail(engine: Engine, url: str, ca_file: str, count: str) -> None:

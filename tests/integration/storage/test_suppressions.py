@@ -10,8 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.ids import person_key, recipient_key
+from notifier.domain.batch import Batch
+from notifier.domain.ids import former_key, person_key, recipient_key
 from notifier.domain.recipient import Recipient
+from notifier.domain.rule import Channel, Priority
 from notifier.domain.suppression import (
     NOTHING,
     Part,
@@ -23,6 +25,7 @@ from notifier.domain.suppression import (
 )
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
+from notifier.storage.claims import claim_request
 from notifier.storage.commands import Operation, load_script
 from notifier.storage.ledger import Claimed, Ledger
 from notifier.storage.recipients import Recipients
@@ -155,6 +158,39 @@ def test_those_who_change_one_address_at_the_same_time_all_have_their_way(store:
         thread.join()
     # Then exactly the added ones are there
     assert set(suppressions.get("rcp_a").names) == set(added)
+
+
+#: What the release before called an address whose domain was written so.
+A_LABELS, FORMER = "kim@xn--bcher-kva.example", "rcp_xg6t65zhd5ebfnkqowl7k3nhre"
+
+
+def test_what_the_release_before_kept_of_an_address_in_a_labels_still_holds(store: Store, ledger: Ledger) -> None:
+    # Given an entry of that name, and a link in a mail of that release
+    assert (former_key(A_LABELS), former_key("kim@bücher.example")) == (FORMER, "")
+    store.client.hset(keys.suppressions(), FORMER, "mx2rdn4e\x1fbounced: smtp_550_5.1.1")
+    suppressions = Suppressions(store)
+    suppressions.unsubscribe(FORMER, "news", 1.0)
+    suppressions.unsubscribe(at(A_LABELS), "offers", 1.0)
+    # Then a claim finds it beside what is known of the address
+    delivery = request(event(1), to=A_LABELS).delivery
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event(1)], deliveries=[delivery])
+    (claim,) = ledger.claim([claim_request(batch, delivery)], owner="worker-1", lease=90)
+    assert isinstance(claim, Claimed)
+    assert set(claim.suppressed.names) == {"bounce", "category:news", "category:offers"}
+    # And whoever asks by the address finds all of it in one place from then on
+    assert suppressions.key_of(A_LABELS) == at("kim@bücher.example")
+    assert set(suppressions.get(at(A_LABELS)).names) == {"bounce", "category:news", "category:offers"}
+    assert not suppressions.get(FORMER)
+
+
+def test_what_the_release_before_kept_of_an_address_in_a_labels_follows_the_person(store: Store) -> None:
+    suppressions, recipients = Suppressions(store), Recipients(store, CIPHER)
+    recipients.put([kim(A_LABELS)])
+    store.client.hset(keys.suppressions(), FORMER, "mx2rdn4e\x1funsubscribed:news")
+
+    recipients.put([kim(B)])
+
+    assert suppressions.get(at(B)).names == ("category:news",)
 
 
 # A changed address

@@ -197,6 +197,36 @@ def test_mistakes_in_templates_are_all_listed(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["problems"]
 
 
+def test_mails_of_samples_are_made_whole_and_what_is_worth_a_word_is_no_mistake(tmp_path: Path) -> None:
+    # Given a rule with an attachment, and a sample
+    folder = tmp_path / "meeting.invited"
+    folder.mkdir()
+    rule = "event: meeting.invited\ntransactional: true\nrules:\n  - id: mail\n    channel: email\n    to: data.to\n"
+    file = "{name: \"'invite.ics'\", content: data.ics, media_type: \"'text/calendar; method=' ~ data.method\"}"
+    (folder / "rules.yaml").write_text(f"{rule}    attachments: [{file}]\n")
+    (folder / "email.subject.j2").write_text("Meeting")
+    (folder / "email.html.j2").write_text('<img src="cid:logo">')
+    sample = {"specversion": "1.0", "id": "1", "source": "/calendar", "type": "meeting.invited"}
+
+    # When its data makes a file that can be sent, and when it does not
+    results = []
+    for method in ("REQUEST", "RE QUEST"):
+        data = {"to": "Ada <ada@example.org>", "ics": "QkVHSU4=", "method": method}
+        (folder / "sample.json").write_text(json.dumps({**sample, "data": data}))
+        results.append(_run("templates", "check", str(tmp_path), "--json"))
+
+    # Then the image that is not there is a warning, and the file that cannot be made a mistake
+    good, bad = (json.loads(done.stdout) for done in results)
+    assert [done.exit_code for done in results] == [0, 1]
+    assert [warning["what"] for warning in good["warnings"]] == [
+        "meeting.invited/mail: the HTML shows cid:logo, and no attachment has this cid"
+    ]
+    assert good["problems"] == []
+    assert "attachments[0]: the media type: 'QUEST' is not a parameter" in bad["problems"][0]["what"]
+    told = _run("explain", str(folder / "sample.json"), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path)).output
+    assert "'QUEST' is not a parameter" in told
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = _run("templates", "check", str(tmp_path / "nowhere"))
 

@@ -99,3 +99,11 @@ def test_an_unknown_time_zone_of_a_recipient_means_utc(shelf: Shelf) -> None:
 def test_what_is_not_a_number_has_no_price(shelf: Shelf, value: Any) -> None:
     with pytest.raises(RenderError):
         shelf.text("{{ data.price | money('EUR') }}", {"price": value})
+
+
+def test_lines_that_somebody_typed_stay_lines_in_html_and_nothing_else_gets_in(shelf: Shelf) -> None:
+    typed = 'a <b>\r\nc & d\re\n\n"f"'
+    made = "a &lt;b&gt;<br>\nc &amp; d<br>\ne<br>\n<br>\n&#34;f&#34;"
+    assert shelf.html("{{ data.note | nl2br }}", {"note": typed}) == made
+    assert shelf.html("{{ data.note | upper | nl2br }}", {"note": "a\nb"}) == "A<br>\nB"
+    assert shelf.html("{{ data.note | nl2br }}", {"note": 7}) == "7"

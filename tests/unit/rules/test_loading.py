@@ -202,6 +202,7 @@ def test_a_mistake_is_told_with_its_line_and_what_to_do(tree: Tree, keys: str, l
         ("event: a\n", "rules.yaml:1: the file has no rules"),
         ("event: a b\nrules: []", "rules.yaml:1: event is 'a b' (an event type is letters, digits"),
         ("event: a\nrules: {x: 1}", "rules.yaml:2: the file: rules is a mapping, expected a list"),
+        ("event: a\ncategory: news, ads\nrules:\n  - email", "rules.yaml:2: 'news, ads' is no category (one: letters"),
         ("event: a\nrules:\n  - email", "rules.yaml:3: rule 1 is text, expected keys and values"),
         ("event: a\nrules:\n  - channel: webhook", "rules.yaml:3: rule 1 has no id"),
         ("event: a\nrules:\n" + "  - {id: x, channel: webhook}\n" * 501, "rules.yaml:2: 501 rules (at most 500"),

@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Callable
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,11 +65,6 @@ def send(tree: Tree) -> Send:
         return mails_of(Content.load(tree.root), order({"id": 1, "to": "jo@example.net", **data}, **attributes))
 
     return sent
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)
 
 
 def one(mails: list[OutgoingEmail]) -> EmailMessage:

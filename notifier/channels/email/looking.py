@@ -1,0 +1,52 @@
+"""`MailLook`: a mail composed and not sent, and what would go wrong with it; for `explain` and `templates check`."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.composing import Asked, compose_by_rule
+from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.event import Event
+from notifier.domain.message import EmailMessage
+from notifier.errors import InvalidDestination, RenderError
+from notifier.rules.explanation import Seen
+from notifier.rules.matching import CompiledRule
+
+#: Bytes of HTML that Gmail shows; the rest is behind a link, the unsubscribe link at its end too.
+GMAIL_SHOWS = 102_000
+_SHOWN_FILE = re.compile(r"""["'(=]\s*cid:([^"'()\s>]+)""", re.IGNORECASE)
+#: Stands for people whose address is looked up when a mail is sent.
+_SOMEBODY = Mailbox(address="somebody@example.org")
+
+
+class MailLook:
+    """Composes as a worker does, with the same channel."""
+
+    def __init__(self, channel: EmailChannel) -> None:
+        self._channel = channel
+
+    def __call__(self, delivery: Delivery, compiled: CompiledRule, event: Event, message: EmailMessage) -> Seen:
+        """Why the mail would be refused or parked, and what its readers would not see."""
+        try:
+            asked = Asked(delivery, _person(delivery.to), compiled.rule, compiled, event, message)
+            compose_by_rule(self._channel, asked, _person, time.time())
+        except (RenderError, InvalidDestination) as error:
+            return Seen(error=str(error))
+        warnings = (self._channel.unaligned(compiled.rule.sender), *_html_warnings(compiled, message))
+        return Seen(warnings=tuple(filter(None, warnings)))
+
+
+def _person(one: Mailbox | RecipientRef | EndpointRef) -> Mailbox:
+    return one if isinstance(one, Mailbox) else _SOMEBODY
+
+
+def _html_warnings(compiled: CompiledRule, message: EmailMessage) -> list[str]:
+    shown = set(_SHOWN_FILE.findall(message.html))
+    cids = {one.attachment.cid for one in compiled.attachments if one.attachment.cid}
+    found = [f"the HTML shows cid:{cid}, and no attachment has this cid" for cid in sorted(shown - cids)]
+    found += [f"no HTML shows the attachment with cid {cid}: write cid:{cid} there" for cid in sorted(cids - shown)]
+    if (size := len(message.html.encode("utf-8", "replace"))) > GMAIL_SHOWS:
+        found.append(f"the HTML has {size:,} bytes: Gmail shows the first 102 kB and hides the rest behind a link")
+    return found
