@@ -37,6 +37,7 @@ from tests.servers.http import HttpSink, Request
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.processes import find_binary
 from tests.servers.smtp import SmtpSink
+from tests.unit.channels.email.test_mime import as_name
 
 Publish = Callable[[str, list[dict[str, Any]]], None]
 
@@ -175,7 +176,8 @@ def _meant(
     return ReadMail(
         message.subject,
         sender,
-        ((to.name, to.address),),
+        # Longer names are cut: Sendmail would write the field anew, and break the signature.
+        ((as_name(to.name), to.address),),
         delivery.id,
         _lines(message.text),
         _lines(message.html),
