@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
 
-from aiosmtplib import SMTPResponse, SMTPResponseException
+from aiosmtplib import SMTPResponse
 from aiosmtplib.protocol import MAX_RESPONSE_LENGTH, SMTPProtocol
 
 from notifier.engine.transaction import Breakage
 
 _ONE_LINE = re.compile(rb"[2-5][0-9]{2} [\x20-\x7e]{0,500}").fullmatch
+#: Characters of a line that are kept.
+MOST_OF_A_LINE = 2000
 _BLANKS = b" \t\r\n"
 
 
@@ -151,10 +153,10 @@ class Dialogue(SMTPProtocol):
                 self._lose("protocol", f"a reply of more than {MAX_RESPONSE_LENGTH} bytes")
                 return
             try:
-                while self._buffer and (reply := self._read_response_from_buffer()) is not None:
+                while self._buffer and (reply := self._next_reply()) is not None:
                     self._replies.append(reply)
-            except SMTPResponseException as error:
-                self._lose("protocol", error.message)
+            except ValueError as error:
+                self._lose("protocol", str(error))
                 return
         if len(self._replies) > self._owed or (self._buffer and len(self._replies) == self._owed):
             # Relays announce so that they close an idle connection; such words must not answer our next command.
@@ -174,6 +176,24 @@ class Dialogue(SMTPProtocol):
             return False
         self._replies += replies
         return True
+
+    def _next_reply(self) -> SMTPResponse | None:
+        """A whole reply of any form; a code alone is one too (RFC 5321 §4.2), and no text makes one of another kind.
+
+        The library's parser refuses lines of more than 8 kB. Of a final dot's reply the code says whether the mail was
+        taken, however long the line is: refusing it would send that mail again.
+        """
+        words: list[bytes] = []
+        start = 0
+        while (end := self._buffer.find(b"\n", start)) >= 0:
+            line, start = bytes(self._buffer[start:end]), end + 1
+            if not line[:3].isdigit():
+                raise ValueError(f"no SMTP reply: {line[:100].decode('ascii', 'replace')}")
+            words.append(line[4 : MOST_OF_A_LINE + 4].strip(_BLANKS))
+            if line[3:4] != b"-":
+                del self._buffer[:start]
+                return SMTPResponse(int(line[:3]), b"\n".join(words).decode("utf-8", "replace"))
+        return None
 
     def eof_received(self) -> bool:
         """Called by the loop."""

@@ -234,8 +234,13 @@ _INVALID_RESPONSE: Literal[-1] = -1
 def _translated(relay: str, phase: Phase, error: Exception) -> Rejected | Broken:
     if isinstance(error, SMTPResponseException):
         if error.code != _INVALID_RESPONSE and error.code >= 400:
-            return Rejected(relay, phase, error.code, error.message)
-        return Broken(relay, phase, f"{error.code} {error.message}", False, "protocol")
+            return Rejected(relay, phase, error.code, _readable(error.message))
+        return Broken(relay, phase, _readable(f"{error.code} {error.message}"), False, "protocol")
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     kind: Breakage = next((row.kind for row in _TABLE if isinstance(cause, row.error)), "protocol")
     return Broken(relay, phase, str(cause) or str(error) or "no answer in time", False, kind)
+
+
+def _readable(text: str) -> str:
+    """Without the halves that the library makes of bytes that are no UTF-8: nothing could store or log them."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

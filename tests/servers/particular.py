@@ -20,6 +20,43 @@ Early = Literal["take", "503", "ignore", "drop", "drop_all"]
 TOO_MANY = b"421 4.7.0 too many concurrent connections from your address\r\n"
 
 
+Way = Literal["plain", "late", "two_writes", "long", "lines", "no_utf8", "8bit", "bare", "with_421", "never", "drop"]
+
+
+@dataclass
+class Odd:
+    """How one reply is given."""
+
+    step: str
+    """CONNECT, EHLO, MAIL, RCPT, DATA or DOT."""
+    way: Way
+    reply: str = ""
+    """A refusal in place of what it would say."""
+    number: int = 3
+    """Which of its kind."""
+    seen: int = 0
+
+    def takes(self, step: str) -> bool:
+        """Whether it is this one; counts."""
+        self.seen += step == self.step
+        return step == self.step and self.seen == self.number
+
+    def said(self, reply: str) -> list[bytes]:
+        """In so many writes; an empty one is a pause."""
+        code, text = reply[:3], reply[4:]
+        whole = {
+            "long": f"{code} {text} {'x' * 10_000}",
+            "lines": f"{code}-{text}\r\n{code}-\r\n{code} more",
+            "8bit": f"{reply} für später",
+            "bare": code,
+            "with_421": f"{reply}\r\n421 4.3.2 closing",
+        }.get(self.way, reply).encode()
+        if self.way == "no_utf8":
+            whole += b" \xff\xfe"
+        parts = {"late": [b"", whole], "two_writes": [whole[:5], b"", whole[5:]]}.get(self.way, [whole])
+        return [*parts[:-1], parts[-1] + b"\r\n"]
+
+
 @dataclass
 class Manners:
     """What it does differently."""
@@ -43,6 +80,8 @@ class Manners:
     extensions: Sequence[str] = EXTENSIONS
     refused: str = "nobody"
     """Recipients that begin with this get 550 5.1.1."""
+    odd: "Odd | None" = None
+    """One reply that is given otherwise, once."""
     at_mail: dict[int, str] = field(default_factory=dict)
     """The n-th MAIL of all gets this answer."""
 
@@ -143,8 +182,9 @@ class ParticularRelay:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            writer.write(b"220 particular\r\n")
-            await Session(self, reader, writer).run()
+            session = Session(self, reader, writer)
+            if await session.say("CONNECT", "220 particular"):
+                await session.run()
         finally:
             await self._leave()
 
@@ -161,6 +201,7 @@ class Session:
         self.recipient = ""
         self.in_data = False
         self.unread = b""
+        self.held: list[str] | None = None
 
     async def run(self) -> None:
         """Until it ends: what comes in one read was one write."""
@@ -183,9 +224,9 @@ class Session:
     async def content(self) -> bool:
         """Take the mail, and what came behind its final dot as it does; False: the connection ends."""
         early = self.manners.behind_dot if self.unread else "take"
-        await self.accept(silently=early == "drop_all")
+        goes_on = await self.accept(silently=early == "drop_all")
         self.early = early
-        return self.let_early_pass() if self.unread else True
+        return goes_on and (self.let_early_pass() if self.unread else True)
 
     async def one_command(self, line: bytes) -> bool:
         """Answer it; what comes behind it in the same write came early."""
@@ -208,11 +249,21 @@ class Session:
         """Answer one; False: the connection ends."""
         self.relay.lines.append(line)
         verb = line.split(" ", maxsplit=1)[0].upper()
+        odd = self.manners.odd
+        if odd is None or not odd.takes(verb):
+            return await self.ordinary(verb, line)
+        if odd.reply:
+            return await self.say_oddly(odd, odd.reply)
+        self.held = []
+        goes_on = await self.ordinary(verb, line)
+        replies, self.held = self.held, None
+        return goes_on and await self.say_oddly(odd, "\r\n".join(replies))
+
+    async def ordinary(self, verb: str, line: str) -> bool:
+        """What it would say."""
         if verb == "EHLO":
-            words = ["particular", *self.manners.extensions]
-            self.writer.write(
-                "".join(f"250-{word}\r\n" for word in words[:-1]).encode() + f"250 {words[-1]}\r\n".encode()
-            )
+            words = ["250-particular", *(f"250-{word}" for word in self.manners.extensions)]
+            self.reply("\r\n".join([*words, "250 HELP"]))
         elif verb == "MAIL":
             return self.on_mail()
         elif verb == "RCPT":
@@ -225,6 +276,27 @@ class Session:
             self.sender, self.recipient = False, ""
             self.reply("250 ok")
         return True
+
+    async def say(self, step: str, reply: str) -> bool:
+        """A reply to no command; False: the connection ends."""
+        odd = self.manners.odd
+        if odd is not None and odd.takes(step):
+            return await self.say_oddly(odd, reply)
+        self.reply(reply)
+        return True
+
+    async def say_oddly(self, odd: Odd, reply: str) -> bool:
+        """In its way; False: the connection ends."""
+        if odd.way == "never":
+            await self.reader.read(-1)
+        if odd.way in ("never", "drop"):
+            return False
+        for part in odd.said(reply):
+            if part:
+                self.writer.write(part)
+            else:
+                await asyncio.sleep(0.05)
+        return not reply.startswith("421") and odd.way != "with_421"
 
     def on_mail(self) -> bool:
         """Its limit of mails."""
@@ -266,16 +338,23 @@ class Session:
             await asyncio.sleep(1.0)
         self.reply(reply)
 
-    async def accept(self, silently: bool = False) -> None:
-        """The mail is there."""
+    async def accept(self, silently: bool = False) -> bool:
+        """The mail is there, unless it is refused; False: the connection ends."""
+        odd = self.manners.odd
+        if odd is not None and odd.step == "DOT" and odd.reply and odd.seen + 1 == odd.number:
+            self.in_data = self.sender = False
+            self.recipient = ""
+            return await self.say("DOT", odd.reply)
         self.relay.accepted.append(self.recipient)
         self.mails += 1
         self.errors = 0
         self.in_data = self.sender = False
         self.recipient = ""
-        if not silently:
-            self.reply("250 2.0.0 taken")
+        return silently or await self.say("DOT", "250 2.0.0 taken")
 
     def reply(self, text: str) -> None:
-        """One line."""
+        """Now, or when all of what is to be said is known."""
+        if self.held is not None:
+            self.held.append(text)
+            return
         self.writer.write(text.encode() + b"\r\n")
