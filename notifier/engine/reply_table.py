@@ -64,6 +64,7 @@ def _code(*subjects: str) -> re.Pattern[str]:
 TABLE = (
     # Before any mail is named the phase settles it.
     Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, {534}, words=say.TOO_LARGE),  # Courier's code for it
+    Row(ReplyClass.SENDER_REFUSED, _CONTENT, {530}, words=say.SENDER),  # told after the whole mail, it is no login
     Row(ReplyClass.LOGIN, codes=_LOGIN),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),

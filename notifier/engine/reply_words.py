@@ -58,6 +58,7 @@ LOG_IN_FIRST = _words(
     r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
     r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
     r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)",
+    r"credentials? (?:\w+ ){0,3}(?:invalid|expired|not? (?:longer )?valid|revoked)|re-?authenticate",
 )
 LOGIN_ATTEMPTS = _words(r"too many (?:\w+ )?(?:log-?in|auth)")
 #: What the recipient's side thinks of the sender's domain.
@@ -96,7 +97,7 @@ SAY_HELLO = _words(
 )
 PROTOCOL = _words(
     r"synchroni[sz]ation|protocol (?:violation|error)|syntax error|violates rfc|command line too long|talk too soon",
-    r"bad sequence",
+    r"bad sequence|invalid syntax|syntax should be",
 )
 NO_REVERSE_NAME = _words(r"reverse (?:dns|lookup|ptr|hostname|resol)|\brdns\b|\bptr\b|name lookup failed")
 #: Who we are: our address, our name, our right to use this server.
@@ -109,7 +110,7 @@ CLIENT = _words(
     r"(?:cannot find|unknown|no|bad|invalid|missing|resolve|mismatch\w*|match) (?:\w+ ){0,3}(?:hostname|rdns|ptr)\b",
     r"your (?:\w+ )?(?:ip|server|host|hostname|mta|mail ?server|network)\b(?! admin)",
     r"\bip (?:address )?you(?:'re| are) using",
-    r"(?:sending|sender|source|connecting|remote|originating|this) ip\b",
+    r"(?:sending|sender|source|connecting|remote|originating|this) ips?\b|\bhost .{0,40}unknown tld",
     r"(?:sending|connecting|originating) (?:host|mta|(?:mail )?server)\b",
     r"\bip(?: address)?\b.{0,60}(?:block|black|banned|reject|not allowed|denied|listed|restricted|prohibited|"
     r"unauthori)",
@@ -164,19 +165,21 @@ RATE = _words(
 #: Rates so clearly said that neither a code for good nor talk of our address makes it something else.
 CLEARLY_RATE = _words(
     r"rate[- ]?limit|throttl|sending rate|unusual rate|unusual sending activity|submission ?quota|credits exceeded",
-    r"too? (?:many|much|fast|frequent) (?:\w+ ){0,2}(?:mails?|messages|e-?mails?|recipients|requests|send)",
+    r"too? (?:many|much|fast|frequent) (?!invalid|unknown|bad)(?:\w+ ){0,2}"
+    r"(?:mails?|messages|e-?mails?|recipients|requests|send)",
     r"\b(?:send|sending|daily|hourly|monthly|relay\w*|credits?|outgoing|outbound)[\w ]{0,30}(?:quota|limit)s?\b"
     r".{0,40}(?:exceed|reach)",
     r"reached your .{0,20}quota",
     r"(?:exceed|reach)\w*[\w ']{0,40}\b(?:send|sending|daily|hourly|monthly|outgoing|outbound|messages|e-?mails|"
     r"per (?:hour|day|minute))\b",
+    r"exceed\w* (?:\w+ )?(?:hour|day|minute)s?\b|only \d+ (?:messages|mails|e-?mails|recipients) (?:per|an?|each)\b",
     r"max(?:imum)? (?:defers|emails|messages)[\w ]{0,40}(?:per|exceed)|frequency (?:limit|exceed)",
 )
 RATE_LIMIT = _words(r"rate[- ]?limit|throttl")
 SUBMISSION = _words(r"submission ?quota")
 #: A rate of ours at the relay, also where it is told about a recipient.
 OURS = _words(
-    r"\b(?:send|sending|submission|outgoing|outbound|relay|relaying|credits?|plan|account|smtp|hourly|daily|monthly)\b"
+    r"\b(?:send|sending|submission|outgoing|outbound|relay|relaying|credits?|plan|account|smtp|hour|hourly|daily|monthly)\b"
     r"[\w ]{0,40}\b(?:quota|limits?|rate|threshold)\b",
     r"\b(?:quota|limit|rate|threshold)\b[\w ]{0,30}\b(?:send|sending|for your|of your)\b",
     r"\b(?:from|by) you\b|\byou are sending",
@@ -217,6 +220,7 @@ OF_RECIPIENT = _words(r"\brecipient|\brcpt\b|destination (?:address|mailbox)|mai
 SERVICE_AWAY = _words(
     r"mail system full|filters? (?:\w+ )?unavailable|space shortage|spool file|agent busy|failed to be replicated",
     r"service (?:is )?(?:currently |temporarily )*(?:not available|unavailable)|(?:shutting|going) down",
+    r"resources (?:\w+ )?unavailable",
     r"out of (?:memory|resources)|insufficient system|internal (?:server )?error|server (?:configuration|error)",
     r"queue file write|content filter|temporary lookup failure|load (?:average )?(?:is )?too high|system load",
 )
