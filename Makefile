@@ -8,7 +8,7 @@ DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 WORKERS ?= $(if $(ARGS),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-profile bench-pressure fmt lock clean
+.PHONY: help demo test check bench bench-profile bench-pressure matrix fmt lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ bench-profile: .venv/.dev  ## where the CPU of a worker and a consumer goes
 bench-pressure: .venv/.dev  ## what pressure from one side does to the others (ARGS='endpoints relay-limit --quick')
 	scripts/install-bench-servers
 	$(BIN)/python -m tests.bench.pressure $(ARGS)
+
+matrix: .venv/.dev  ## mails through seven mail servers of others, as root (ARGS='limited --server exim')
+	scripts/install-matrix-servers
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 fmt: .venv/.dev  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -39,7 +39,7 @@ class Exim(MailServer):
         # Debian's Exim takes a configuration from elsewhere only as root, and then stays root when it delivers.
         files = f"chown -R Debian-exim {self.directory}/spool; chmod 644 {self.directory}/exim.conf"
         place = f"cp {self.directory}/exim.conf /etc/exim4/exim4.conf; chown root:root /etc/exim4/exim4.conf"
-        return LAYER.command(["sh", "-c", f"{files}; {place}; exec /usr/sbin/exim4 -bdf -q5s"], self.directory)
+        return LAYER.command(["sh", "-c", f"{files}; {place}; exec /usr/sbin/exim4 -bdf -q1s"], self.directory)
 
     def _main(self) -> str:
         options = self.options
@@ -54,9 +54,9 @@ class Exim(MailServer):
             "exim_group = Debian-exim",
             "host_lookup =",
             "rfc1413_hosts =",
-            # All of a matrix's mails may be waiting at once; the queue runner takes what was not delivered directly.
-            "queue_only_load = 50",
-            "queue_run_max = 5",
+            # A few queue runners pass mails on; a process for each mail at once would slow what is measured.
+            "queue_only",
+            "queue_run_max = 3",
             "remote_max_parallel = 1",
             "smtp_accept_queue_per_connection = 0",
             "smtp_accept_max = 100",

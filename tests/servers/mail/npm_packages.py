@@ -92,7 +92,7 @@ class Haraka(MailServer):
             "me": "mail.test",
             "loglevel": "NOTICE",
             "host_list": "",
-            "smtp_forward.ini": f"host=127.0.0.1\nport={self.sink.port}\n",
+            "smtp_forward.ini": f"host=127.0.0.1\nport={self.sink.port}\nenable_outbound=true\n",
             "refuse.json": json.dumps(_refusals(options)),
         }
         if options.certificate is not None:

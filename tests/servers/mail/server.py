@@ -8,9 +8,11 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from tests.servers.certificates import Certificate
 from tests.servers.mail.options import Options, known
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
@@ -26,10 +28,10 @@ class MailServer(ABC):
     """The options it can be configured with."""
 
     def __init__(self, options: Options = Options()) -> None:  # noqa: B008  # frozen
-        self.options = known(self.name, options, *self.offers)
         # Servers run as users of their own; the folders that pytest makes, and closes again, are for one user.
         self.directory = Path(tempfile.mkdtemp(prefix=f"notifier-test-{self.name}-"))
         self.directory.chmod(0o755)
+        self.options = self._within_reach(known(self.name, options, *self.offers))
         self.log = self.directory / "server.log"
         self.port = free_port()
         self.sink = SmtpSink()
@@ -85,6 +87,16 @@ class MailServer(ABC):
         """How often each recipient's mail came through, as soon as so many have."""
         mails = self.sink.wait_for(count, timeout)
         return Counter(recipient for mail in mails for recipient in mail.recipients)
+
+    def _within_reach(self, options: Options) -> Options:
+        """The certificate where the server and its users can read it."""
+        if options.certificate is None:
+            return options
+        copied = Certificate(self.directory / "server.pem", self.directory / "server.key")
+        shutil.copy(options.certificate.certificate, copied.certificate)
+        shutil.copy(options.certificate.key, copied.key)
+        copied.key.chmod(0o644)
+        return replace(options, certificate=copied)
 
     def _greets(self) -> bool:
         try:

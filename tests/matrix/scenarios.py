@@ -1,0 +1,212 @@
+"""What is tried with each server. Each scenario makes rows; a row that misses its bar says so."""
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dkim
+
+from tests.acceptance.foreign.runner import verify_dkim_with_javascript
+from tests.matrix.builds import Build
+from tests.servers.certificates import Certificate
+from tests.servers.mail.courier import Courier
+from tests.servers.mail.exim import Exim
+from tests.servers.mail.letters import MAILS, SigningKey, body_of
+from tests.servers.mail.npm_packages import Haraka, SmtpServer
+from tests.servers.mail.opensmtpd import OpenSmtpd
+from tests.servers.mail.options import NotOffered, Options, Refusal
+from tests.servers.mail.postfix import Postfix
+from tests.servers.mail.sendmail import Sendmail
+from tests.servers.mail.server import MailServer
+
+SERVERS: dict[str, Callable[[Options], MailServer]] = {
+    "postfix": Postfix,
+    "exim": Exim,
+    "opensmtpd": OpenSmtpd,
+    "sendmail": Sendmail,
+    "courier": Courier,
+    "haraka": Haraka,
+    "smtp-server": SmtpServer,
+}
+#: What bounds the connections or the mails of one, and mails enough to meet it.
+LIMITED: dict[str, tuple[Options, int, str]] = {
+    "sendmail": (Options(connections=5), 300, "MaxDaemonChildren=5"),
+    "courier": (Options(), 300, "MAXPERIP=5, its default"),
+    "opensmtpd": (Options(mails_per_connection=10), 600, "max-mails 10"),
+    "postfix": (Options(connections=5), 500, "maxproc 5"),
+    "exim": (Options(connections=4), 200, "smtp_accept_max_per_host 4"),
+    "haraka": (Options(), 500, "answers 503 behind the final dot"),
+}
+#: Connections of the fixed numbers that the adapted number is held against.
+FIXED = (2, 4, 5)
+#: Times the best fixed number that a run may take; a second more, for what is found out once.
+RATIO, GRACE_S = 1.3, 1.0
+Mails = list[tuple[str, str, str, bool]]
+LOGIN = ("user", "secret")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    server: str
+    version: str
+    scenario: str
+    build: str
+    mails: int
+    arrived: int
+    twice: int
+    tries: int
+    seconds: float
+    note: str = ""
+    met: bool = True
+
+
+def mails(count: int, *, to: str = "r{}@example.net", sender: str = "s@example.org", subject: str = "hello") -> Mails:
+    """Plain mails to numbered recipients."""
+    return [
+        (sender, to.format(number), _plain(sender, to.format(number), subject, number), False)
+        for number in range(count)
+    ]
+
+
+def _plain(sender: str, to: str, subject: str, number: int) -> str:
+    identity = f"<{number}.{time.time_ns()}@example.org>"
+    head = f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: {identity}\r\n"
+    return base64.b64encode(f"{head}\r\nHello\r\n".encode()).decode()
+
+
+@contextmanager
+def serving(name: str, options: Options = Options()) -> Iterator[MailServer]:  # noqa: B008  # frozen
+    """A running server."""
+    server = SERVERS[name](options)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def sent(build: Build, server: MailServer, scenario: str, which: Mails, **options: Any) -> tuple[Row, dict[str, Any]]:
+    """Some mails through a server, and what came out of it."""
+    before = len(server.sink.mails)
+    answer = build.send(server.url, which, **options)
+    came = [mail.recipients[0] for mail in server.sink.wait_for(before + answer["accepted"])[before:]]
+    row = Row(
+        server.name, server.version, scenario, build.name, len(which), len(set(came)), len(came) - len(set(came)),
+        answer["tries"], answer["seconds"],
+    )  # fmt: skip
+    return row, answer
+
+
+def every_mail_once(build: Build, name: str, count: int) -> Iterator[Row]:
+    """With the server's own settings."""
+    with serving(name) as server:
+        row, answer = sent(build, server, "its own settings", mails(count), seconds=240)
+        yield replace(row, met=row.arrived == count and not row.twice and not row.tries, note=_ends(answer, row))
+
+
+def limited(build: Build, name: str) -> Iterator[Row]:
+    """Fewer connections, or mails on one, than we would use; beside fixed numbers of connections."""
+    if name not in LIMITED:
+        raise NotOffered(f"{name} is not limited here")
+    options, count, words = LIMITED[name]
+    with serving(name, options) as server:
+        row, answer = sent(build, server, words, mails(count), seconds=45)
+        # The best that can be had, with this build also for another one.
+        best = min(_fixed(Build("this"), server, number, count) for number in FIXED)
+        ratio = row.seconds / best[0]
+        met = row.arrived == count and not row.twice and not row.tries and row.seconds <= RATIO * best[0] + GRACE_S
+        yield replace(row, met=met, note=f"best fixed {best[1]}: {best[0]} s, × {ratio:.1f}" + _ends(answer, row))
+
+
+def _fixed(build: Build, server: MailServer, connections: int, count: int) -> tuple[float, int]:
+    row, _ = sent(build, server, "", mails(count), connections=connections, seconds=60)
+    return (row.seconds if row.arrived == count else 1e9, connections)
+
+
+def refused(build: Build, name: str) -> Iterator[Row]:
+    """A rule of the server at each phase: what it is about is refused, everything else arrives."""
+    for phase, reply in (
+        ("mail", "550 5.7.60 Client does not have permissions to send as this sender"),
+        ("rcpt", "550 5.7.1 Recipient address rejected: Access denied"),
+        ("dot", "550 5.7.1 Message content rejected"),
+    ):
+        if name == "sendmail" and phase == "dot":
+            continue
+        marked = {"mail": "bad@example.org", "rcpt": "no@example.net", "dot": "unwanted"}[phase]
+        with serving(name, Options(refusals=(Refusal(phase, reply, marked),))) as server:  # type: ignore[arg-type]
+            bad = mails(
+                20,
+                sender=marked if phase == "mail" else "s@example.org",
+                to=marked if phase == "rcpt" else "b{}@example.net",
+                subject=marked if phase == "dot" else "hello",
+            )
+            row, answer = sent(build, server, f"refuses 20 of 120 at {phase}", bad + mails(100), seconds=10)
+            yield replace(row, met=row.arrived == 100 and not row.twice, note="" if answer["up"] else "relay paused")
+
+
+def sizes(build: Build, name: str) -> Iterator[Row]:
+    """Less than a mail has."""
+    with serving(name, Options(size=100_000)) as server:
+        large = base64.b64encode(b"From: s@example.org\r\nSubject: large\r\n\r\n" + b"large\r\n" * 20_000).decode()
+        which = [("s@example.org", "large@example.net", large, False), *mails(20)]
+        row, answer = sent(build, server, "SIZE 100000, one of 21 larger", which, seconds=10)
+        yield replace(row, met=row.arrived == 20 and answer["up"], note=_ends(answer, row, always=True))
+
+
+def utf8_not_offered(build: Build, name: str) -> Iterator[Row]:
+    """An address that needs SMTPUTF8."""
+    with serving(name, Options(smtputf8=False)) as server:
+        which = [("s@example.org", "grün@example.net", _plain("s@example.org", "x", "utf8", 0), True), *mails(20)]
+        row, answer = sent(build, server, "no SMTPUTF8, one of 21 needs it", which, seconds=10)
+        yield replace(row, met=row.arrived == 20 and answer["up"], note=_ends(answer, row, always=True))
+
+
+def logins(build: Build, name: str, certificate: Certificate) -> Iterator[Row]:
+    """AUTH behind STARTTLS: the right password, and how often a wrong one is tried."""
+    with serving(name, Options(login=LOGIN, certificate=certificate)) as server:
+        row, answer = sent(
+            build, server, "STARTTLS and AUTH", mails(100), ca_file=str(certificate.certificate), seconds=30
+        )
+        yield replace(row, met=row.arrived == 100, note=_ends(answer, row))
+        wrong = server.url.replace(LOGIN[1], "wrong")
+        answer = build.send(wrong, mails(20), ca_file=str(certificate.certificate), seconds=4)
+        yield replace(
+            row, scenario="a wrong password, for 4 s", mails=20, arrived=0, seconds=answer["seconds"],
+            tries=answer["tries"], met=answer["tries"] <= 2, note=str(answer["ends"])[:120],
+        )  # fmt: skip
+
+
+def greylisted(build: Build, name: str) -> Iterator[Row]:
+    """Postgrey: each recipient is deferred once."""
+    with serving(name, Options(greylist_s=3)) as server:
+        row, answer = sent(build, server, "postgrey, 3 s", mails(20), seconds=30)
+        yield replace(row, met=row.arrived == 20 and not row.twice and answer["up"], note=_ends(answer, row))
+
+
+def unchanged(build: Build, name: str) -> Iterator[Row]:
+    """Signatures and bodies behind the server."""
+    key = SigningKey()
+    signed = [key.sign(mail) for mail in MAILS]
+    which = [
+        ("shop@example.org", f"d{number:02}@example.net", base64.b64encode(mail).decode(), False)
+        for number, mail in enumerate(signed)
+    ]
+    with serving(name) as server:
+        row, _ = sent(build, server, "signed mails", which)
+        came = [mail.data for mail in sorted(server.sink.mails, key=lambda mail: mail.recipients)]
+        ours = sum(dkim.verify(mail, dnsfunc=key.dns) for mail in came)
+        theirs = sum(found[0][1] == "pass" for found in verify_dkim_with_javascript(came, key.records))
+        same = sum(body_of(mail) == body_of(was) for mail, was in zip(came, signed, strict=False))
+    note = f"dkimpy {ours}, mailauth {theirs}, same bodies {same}"
+    yield replace(row, met=ours == theirs == same == len(signed), note=note)
+
+
+def _ends(answer: Mapping[str, Any], row: Row, *, always: bool = False) -> str:
+    others = {name: count for name, count in answer["ends"].items() if name != "Accepted"}
+    if not always and row.arrived == row.mails and not row.tries:
+        return ""
+    return " " + "; ".join(f"{count} {name}" for name, count in list(others.items())[:3])
