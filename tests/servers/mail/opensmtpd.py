@@ -18,6 +18,8 @@ class OpenSmtpd(MailServer):
         "mails_per_connection", "size", "login", "certificate", "refusals",
     )  # fmt: skip
 
+    phases: ClassVar[tuple[Phase, ...]] = ("connect", "helo", "mail", "rcpt")
+
     @property
     def version(self) -> str:
         return LAYER.run(["dpkg-query", "-Wf", "${Version}", "opensmtpd"], self.directory).split("-")[0]

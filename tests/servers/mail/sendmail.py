@@ -15,6 +15,7 @@ class Sendmail(MailServer):
 
     name: ClassVar[str] = "sendmail"
     offers: ClassVar[tuple[str, ...]] = ("connections", "size", "certificate", "refusals")
+    phases: ClassVar[tuple[Phase, ...]] = ("connect", "mail", "rcpt")
 
     @property
     def version(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.servers.certificates import Certificate
-from tests.servers.mail.options import Options, known
+from tests.servers.mail.options import Options, Phase, known
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
@@ -26,6 +26,8 @@ class MailServer(ABC):
     name: ClassVar[str]
     offers: ClassVar[tuple[str, ...]] = ()
     """The options it can be configured with."""
+    phases: ClassVar[tuple[Phase, ...]] = ("connect", "helo", "mail", "rcpt", "dot")
+    """Where its configuration can refuse."""
 
     def __init__(self, options: Options = Options()) -> None:  # noqa: B008  # frozen
         # Servers run as users of their own; the folders that pytest makes, and closes again, are for one user.
