@@ -64,9 +64,10 @@ def _code(*subjects: str) -> re.Pattern[str]:
 TABLE = (
     # Before any mail is named the phase settles it.
     Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, {534}, words=say.TOO_LARGE),  # Courier's code for it
-    Row(ReplyClass.SENDER_REFUSED, _CONTENT, {530}, words=say.SENDER),  # told after the whole mail, it is no login
+    Row(ReplyClass.SENDER_REFUSED, _CONTENT, _LOGIN, words=say.SENDER),  # told after the whole mail, it is no login
     Row(ReplyClass.LOGIN, codes=_LOGIN),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
+    Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
     Row(ReplyClass.RELAY_RATE, _BEFORE, words=say.CLEARLY_RATE),
     Row(ReplyClass.DIALOGUE, _AUTH, _COMMAND),
@@ -84,10 +85,10 @@ TABLE = (
     Row(ReplyClass.GREYLISTED, _CONNECT, {450, 451}, _code("7.1")),
     Row(ReplyClass.RELAY_ILL, _CONNECT),
     # This connection has had its share.
-    Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
     Row(ReplyClass.USED_UP, _MAIL, {421, 451}, words=say.TIMEOUT),
-    Row(ReplyClass.DOMAIN_RATE, _RCPT, {452}, _code("5.3"), say.RATE_LIMIT),
-    Row(ReplyClass.USED_UP, _ADDRESSES, {452}, _code("5.3")),
+    Row(ReplyClass.RELAY_RATE, _MAIL, {421, 452}, _code("5.3"), say.RATE_LIMIT),
+    Row(ReplyClass.DOMAIN_RATE, _RCPT, {421, 452}, _code("5.3"), say.RATE_LIMIT),
+    Row(ReplyClass.USED_UP, _ADDRESSES, {421, 452}, _code("5.3")),
     Row(ReplyClass.GREYLISTED, _ENVELOPE, _FOR_NOW, words=say.GREYLIST),
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, subject=_code("1.7", "1.8")),
     # A mailbox that is full or gets too much, or whose server must be asked first: this recipient, for now.
@@ -125,6 +126,7 @@ TABLE = (
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
     Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
+    Row(ReplyClass.LOGIN, _MAIL, words=say.TLS_FIRST),
     Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),
     Row(ReplyClass.DIALOGUE, _COMMANDS, _FOR_GOOD, words=say.PROTOCOL),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.CLIENT),

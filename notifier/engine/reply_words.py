@@ -18,6 +18,8 @@ def _words(*alternatives: str) -> Words:
 _SENDER = r"(?:sender|mail ?from|envelope from|from address|return[- ]path|from header|header from)"
 _MAILBOX = r"(?:user|recipient|mail ?box|e?-?mail account|account|addressee|alias|person|customer|subscriber)"
 
+_TLS_FIRST = r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)"
+
 TOO_LARGE = _words(
     r"(?:message|mail|content|body|file)(?: file)?(?: size| length)? (?:is )?(?:too (?:big|large|long)|exceed)",
     r"(?:size|length) (?:exceeds|limit|of .{0,30}exceed)",
@@ -36,8 +38,9 @@ TOO_MANY_CONNECTIONS = _words(
 CONNECTION_USED_UP = _words(
     r"too many (?:messages|mails|e-?mails|transactions|recipients)(?: sent)? (?:in|on|per|for|during|over) "
     r"(?:(?:this|one|a|the|single|same|current|smtp) )*(?:connection|session)",
-    r"(?:messages?|mails?|transactions?|recipients?) (?:count |allowed )?(?:per|for this|in this|on this) "
-    r"(?:smtp )?(?:connection|session)",
+    r"(?:messages?|mails?|transactions?|recipients?) (?:(?:count|allowed|submission|limit) )*"
+    r"(?:per|for this|in this|on this) (?:smtp )?(?:connection|session)",
+    r"(?<!concurrent )(?<!simultaneous )(?:connection|session) limit of \d+ (?:messages|mails|transactions)",
     r"too many (?:\w+ )?(?:errors|bad commands|unrecognized|syntax|non-?mail commands|junk commands)",
     r"too many (?:invalid|bad|unknown) (?:addresses|recipients|users)|connection expired|try reconnecting",
 )
@@ -57,9 +60,10 @@ LOG_IN_FIRST = _words(
     r"authenticate (?:first|before|yourself)",
     r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
     r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
-    r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|tls)",
+    _TLS_FIRST,
     r"credentials? (?:\w+ ){0,3}(?:invalid|expired|not? (?:longer )?valid|revoked)|re-?authenticate",
 )
+TLS_FIRST = _words(_TLS_FIRST)
 LOGIN_ATTEMPTS = _words(r"too many (?:\w+ )?(?:log-?in|auth)")
 #: What the recipient's side thinks of the sender's domain.
 SENDER_AUTHENTICATION = _words(
@@ -67,17 +71,19 @@ SENDER_AUTHENTICATION = _words(
     r"reputation of (?:\w+ ){0,2}domain|domain.{0,20} reputation",
 )
 CLOSED_RECIPIENT = _words(
-    r"resolver\.",
+    r"resolver\.(?!adr\.)",
     r"(?:send|sending|mail|post|posting|messages?|write) to (?:this|the|that|these) "
     r"(?:recipient|user|group|list|mailbox|address|distribution|alias)",
     r"by (?:the |this )?recipient\b|by (?:the|this) (?:user|addressee)\b",
-    r"recipient'?s? (?!address rejected).{0,40}(?:allow|white|accept|approved|safe|block|black|suppress|preference)",
-    r"only accepts? (?:mail|messages|e-?mail)|blocked senders",
+    r"recipient'?s? (?!address rejected).{0,40}(?<!non-)(?:allow|white|accept|approved|safe|block|black|suppress|"
+    r"preference)",
+    r"only accepts? (?:mail|messages|e-?mail)|blocked senders|senders? must be (?:pre-?)?approved",
     r"\brestricted (?:recipient|to)|recipient .{0,30}(?:unsubscribed|opted)|suppression list",
 )
 BUSY_RECIPIENT = _words(
     r"recipient (?:thread limit )?(?:has )?exceed|recipient .{0,30}rate limit",
     r"receiv\w+ (?:mail|messages?|e-?mail) (?:at a rate|too (?:quickly|fast|many|much))",
+    r"(?:mailbox|user|recipient|address)\b[\w' ]{0,30}\breceiv(?:ing|ed) too (?:many|much)",
     r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
     r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
 )
@@ -149,7 +155,7 @@ SENDER = _words(
     r"mail ?from .{0,40}(?:account|conform)|domain of sender",
 )
 FULL = _words(
-    r"over[- ]?quota|quota[\w ]{0,30}(?:exceed|full|reach|over|exhaust|violat)",
+    r"over[- ](?:(?:the|his|her|its|their) )?quota|overquota|quota[\w ]{0,30}(?:exceed|full|reach|over|exhaust|violat)",
     r"exceed(?:s|ed)?[\w' ]{0,40}(?:quota|storage|space|disk)|out of (?:storage|space|quota)",
     r"(?:mail ?box|inbox|in-box|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
     r"(?:insufficient|not enough|no) (?:\w+ )?(?:disk|storage|space)|full mail ?box|disk (?:is )?full|disk quota",
@@ -170,12 +176,12 @@ CLEARLY_RATE = _words(
     r"\b(?:send|sending|daily|hourly|monthly|relay\w*|credits?|outgoing|outbound)[\w ]{0,30}(?:quota|limit)s?\b"
     r".{0,40}(?:exceed|reach)",
     r"reached your .{0,20}quota",
-    r"(?:exceed|reach)\w*[\w ']{0,40}\b(?:send|sending|daily|hourly|monthly|outgoing|outbound|messages|e-?mails|"
+    r"(?:exceed|reach)\w*[\w ':]{0,40}\b(?:send|sending|daily|hourly|monthly|outgoing|outbound|messages|e-?mails|"
     r"per (?:hour|day|minute))\b",
     r"exceed\w* (?:\w+ )?(?:hour|day|minute)s?\b|only \d+ (?:messages|mails|e-?mails|recipients) (?:per|an?|each)\b",
     r"max(?:imum)? (?:defers|emails|messages)[\w ]{0,40}(?:per|exceed)|frequency (?:limit|exceed)",
 )
-RATE_LIMIT = _words(r"rate[- ]?limit|throttl")
+RATE_LIMIT = _words(r"rate[- ]?limit|throttl|(?:this|per|an?|one|last|each) (?:hour|minute|day)|\b(?:hourly|daily)\b")
 SUBMISSION = _words(r"submission ?quota")
 #: A rate of ours at the relay, also where it is told about a recipient.
 OURS = _words(
@@ -185,9 +191,10 @@ OURS = _words(
     r"\b(?:from|by) you\b|\byou are sending",
     r"\byour (?:\w+ )?(?:account|rate|quota|limit|plan|ip|server|host|domain|sending)",
     r"from (?:\[|ip |host )?\d+\.\d+\.\d+\.\d+|throttling failure|\btenant\b|this client",
-    r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached)|submission ?quota|sending activity",
+    r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached)|\byou(?:'ve| have) sent|submission ?quota|sending activity",
 )
 PASSING = _words(
+    r"look-?up (?:failure|failed|did not|timed? ?out)|did not complete",
     r"temporar|try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
 )
 SLEEPING = _words(r"inactive|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed|not active")

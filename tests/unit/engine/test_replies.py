@@ -97,6 +97,31 @@ def test_living_mailboxes_that_were_written_to_too_often_were_once_suppressed_fo
         # qmail's way to write codes
         (RCPT, "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", ReplyClass.CLIENT_REFUSED),
         (MAIL, "452 4.5.3 Too many messages in this session", ReplyClass.USED_UP),
+        # what one connection may carry is neither a rate nor a number of connections, and a rate is not used up
+        (MAIL, "421 message limit for this connection exceeded", ReplyClass.USED_UP),
+        (MAIL, "421 4.4.2 Message submission limit for this connection reached", ReplyClass.USED_UP),
+        (MAIL, "452 4.3.2 Transaction limit per connection reached", ReplyClass.USED_UP),
+        (MAIL, "451 Session limit of 100 messages exceeded, reconnect", ReplyClass.USED_UP),
+        (MAIL, "421 4.5.3 Too many messages", ReplyClass.USED_UP),
+        (MAIL, "421 concurrent session limit of 5 reached", ReplyClass.CONNECTIONS),
+        (MAIL, "452 4.5.3 Too many messages this hour", ReplyClass.RELAY_RATE),
+        (RCPT, "452 4.5.3 Too many recipients this hour", ReplyClass.DOMAIN_RATE),
+        (RCPT, "450 You have sent too many emails, please wait", ReplyClass.RELAY_RATE),
+        (MAIL, "550 5.7.0 Quota exceeded: 500 mails per day", ReplyClass.RELAY_RATE),
+        # what the recipient's server could not find out, or has had too much of for him, says nothing of his mailbox
+        (RCPT, "550 5.1.1 <user@example.com>: user is over the quota", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.2.1 User's mailbox receiving too many messages", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.2.1 this address has received too much mail, try tomorrow", ReplyClass.NOT_NOW),
+        (RCPT, "554 5.1.1 recipient verification failed, lookup timeout", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.1.2 DNS lookup failure for recipient domain", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.1.2 host lookup did not complete", ReplyClass.NOT_NOW),
+        (RCPT, "550 5.7.1 Mailbox protected; the sender must be approved", ReplyClass.MAIL_REFUSED),
+        # Exchange has words of its own for a recipient whom it did not find
+        (RCPT, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found", ReplyClass.NO_MAILBOX),
+        (RCPT, "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", ReplyClass.CLIENT_REFUSED),
+        (DOT, "530 From/Sender name is not valid", ReplyClass.SENDER_REFUSED),
+        # TLS that is demanded for now is demanded of every mail
+        (MAIL, "451 5.7.3 STARTTLS is required to send mail", ReplyClass.LOGIN),
     ],
 )
 def test_words_and_phases_together(phase: Phase, reply: str, meaning: ReplyClass) -> None:
