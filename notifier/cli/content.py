@@ -57,8 +57,13 @@ def explain(
     else:
         for entry in found:
             _print(entry)
-    if any(not entry.valid or any(rule.problems for rule in entry.rules) for entry in found):
+    if any(map(_fails, found)):
         raise typer.Exit(FAILED)
+
+
+def _fails(found: Explanation) -> bool:
+    """Whether something of it would be parked or refused for what the event, a rule or a template says."""
+    return not found.valid or any(r.problems or any(d.error for d in r.deliveries) for r in found.rules)
 
 
 class _Nobody:

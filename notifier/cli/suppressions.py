@@ -12,6 +12,7 @@ from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_stores
 from notifier.cli.printing import print_fields, print_json, print_table
+from notifier.domain.ids import RECIPIENT_KEY
 from notifier.errors import InvalidAddress, NotFound
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def add(
     Example: notifier suppressions add kim@example.org --reason "asked by phone"
     """
     wanted = _part(part, reason)
+    if address.startswith("rcp_") and "@" not in address and not RECIPIENT_KEY.fullmatch(address):
+        raise fail(f"{address[:80]!r} is no key of an address, as `notifier suppressions list` shows them", USAGE)
     with opened_stores() as stores:
         key = _key(address, stores.suppressions)
         change = stores.suppressions.add(key, wanted)
@@ -140,6 +143,7 @@ def _chosen(address: str, found: Suppression, part: str | None) -> tuple[str, ..
 
 def _part(name: str, reason: str) -> Part:
     from notifier.domain.suppression import bounced, by_operator, complained, unsubscribed
+    from notifier.rules.entries import CATEGORY
 
     now = time.time()
     made = {"operator": by_operator, "complaint": complained, "bounce": bounced}.get(name)
@@ -148,6 +152,8 @@ def _part(name: str, reason: str) -> Part:
     kind, _, category = name.partition(":")
     if kind != "category" or not category:
         raise fail(f"--part is {name!r}; it is one of: operator, complaint, bounce, category:NAME", USAGE)
+    if not CATEGORY.fullmatch(category):
+        raise fail(f"{category[:80]!r} is no category, no rule can have it (letters, digits, . _ -)", USAGE)
     return unsubscribed(category, now)
 
 

@@ -66,6 +66,10 @@ def thread_id(tenant: str, thread: str) -> str:
     return "thr_" + _digest("thread", tenant, thread)
 
 
+#: What `recipient_key` gives.
+RECIPIENT_KEY = re.compile(r"rcp_[a-z2-7]{26}")
+
+
 @lru_cache(maxsize=4096)
 def recipient_key(address: str) -> str:
     """The name of an address in indexes and logs: logs and keys carry this, never the address itself.

@@ -233,7 +233,9 @@ def read_return_path(text: str) -> str:
     try:
         address = parse_address(example)
         local = address.envelope.rpartition("@")[0]
-        if "{" in example or address.smtputf8 or len(local) > MAX_LOCAL:
+        if "{" in example or "}" in example:
+            raise InvalidAddress("only {id} stands for something")
+        if address.smtputf8 or len(local) > MAX_LOCAL:
             raise InvalidAddress(
                 f"the part before the @ has at most {MAX_LOCAL} bytes of ASCII, an id {len(_EXAMPLE_ID)}"
             )

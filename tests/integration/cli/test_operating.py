@@ -372,6 +372,22 @@ def test_what_is_no_address_is_not_suppressed_as_one(run: Run, who: str) -> None
         assert (done.returncode, "rcp_" in done.stderr) == (1, True), done.stdout
 
 
+@pytest.mark.parametrize(
+    ("who", "part", "word"),
+    [
+        ("rcp_kim", "operator", "is no key"),
+        ("rcp_" + "A" * 26, "operator", "is no key"),
+        ("kim@example.org", "category:news letter", "is no category"),
+        ("kim@example.org", "category:news,offers", "is no category"),
+    ],
+)
+def test_what_no_mail_is_ever_looked_up_by_is_not_suppressed(run: Run, who: str, part: str, word: str) -> None:
+    """The verb once said "suppressed", and the next mail went out."""
+    done = run("suppressions", "add", who, "--part", part)
+    assert (done.returncode, word in done.stderr) == (2, True), done.stdout
+    assert "rcp_" not in run("suppressions", "list").stdout
+
+
 def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings, tmp_path: Path) -> None:
     # Given a rule with a category and a transactional one, a person known by id, and addresses that are suppressed
     rules = "event: hello\ncategory: news\nrules:\n  - {id: mail, channel: email, to: data.to}\n"

@@ -223,8 +223,9 @@ def test_mails_of_samples_are_made_whole_and_what_is_worth_a_word_is_no_mistake(
     ]
     assert good["problems"] == []
     assert "attachments[0]: the media type: 'QUEST' is not a parameter" in bad["problems"][0]["what"]
-    told = _run("explain", str(folder / "sample.json"), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path)).output
-    assert "'QUEST' is not a parameter" in told
+    told = _run("explain", str(folder / "sample.json"), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path))
+    assert "'QUEST' is not a parameter" in told.output
+    assert told.exit_code == 1, "what no mail could be made of is no success"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

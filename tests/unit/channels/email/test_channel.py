@@ -162,6 +162,11 @@ def test_a_return_path_that_is_none_is_told_at_start(pattern: str) -> None:
         made(return_path=pattern)
 
 
+def test_another_placeholder_in_a_return_path_is_named_as_what_is_wrong() -> None:
+    with pytest.raises(SettingsError, match=r"only \{id\} stands"):
+        made(return_path="bounces+{ID}@example.org")
+
+
 def test_the_key_of_the_senders_domain_signs_and_a_sender_without_one_is_told() -> None:
     # Given a key of one domain
     signers = [DkimSigner("example.org", "s1", PEM)]
