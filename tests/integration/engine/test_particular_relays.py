@@ -324,3 +324,19 @@ def test_what_is_urgent_does_not_go_over_a_connection_that_meets_refusals(postin
     # When something urgent is sent, Then it gets a new one
     assert isinstance(post.engine.run(lambda: send(0.0, "r0@example.org"), timeout=PATIENCE_S), Accepted)
     assert relay.connections == 2
+
+
+def test_a_relay_that_refuses_mail_and_answers_nothing_of_what_came_with_it_is_not_waited_for(
+    posting: Posting, relay_with: Making
+) -> None:
+    # Given a relay as Courier is, that answers MAIL for a large mail and neither RCPT nor DATA behind it
+    relay = relay_with(at_mail={1: "534 SIZE=Message too big."}, in_group="ignore")
+    # and a deadline far beyond what a test may take
+    post = posting(relay.url, connections=1, timeout=100_000)
+
+    # When that mail is sent
+    ended = post.send("big@example.org")
+
+    # Then it is refused
+    assert isinstance(ended, Rejected)
+    assert ended.code == 534
