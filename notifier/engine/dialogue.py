@@ -112,6 +112,9 @@ class Dialogue(SMTPProtocol):
         self._timer = self._loop.call_at(self._deadline, self._look_at_the_clock)
 
     def _hurry(self) -> None:
+        """Some of what is owed has come: after a refusal the rest decides nothing."""
+        if self._waiter is None or not self._replies or self._replies[-1].code < 400:
+            return
         soon = self._loop.time() + AFTER_REFUSAL_S
         if soon < self._deadline:
             self._deadline = soon
@@ -172,11 +175,10 @@ class Dialogue(SMTPProtocol):
             surplus = self._replies[self._owed :]
             del self._replies[self._owed :]
             self._lose("connection", " ".join(f"{code} {text}" for code, text in surplus) or "unasked words")
-        elif self._waiter is not None:
-            if len(self._replies) >= self._wanted:
-                self._wake()
-            elif self._replies and self._replies[-1].code >= 400:
-                self._hurry()
+        elif self._waiter is not None and len(self._replies) >= self._wanted:
+            self._wake()
+        else:
+            self._hurry()
 
     def _read_lines(self, data: bytes) -> bool:
         """Whole replies of one line each, which nearly all are: a tenth of the parser's time. False: none was read."""
