@@ -26,6 +26,8 @@ def mail_advice(ours: Settings) -> Iterator[Problem]:
         if relay.security is Security.NONE and not _is_loopback(relay.host):
             what = f"mails and addresses go to {relay.name} in clear text"
             yield Problem("NOTIFIER_SMTP_URL", what, "use smtp:// (STARTTLS) or smtps://")
+        if lacking := _lacking(relay, ours):
+            yield Problem("NOTIFIER_SMTP_URL", *lacking)
     if not ours.dkim_domain and ours.dkim_keys is None:
         what = f"mails from {_domain(ours.email_from)} are not signed here; unsigned mail is refused by large providers"
         yield Problem("NOTIFIER_DKIM_DOMAIN", what, "set domain, selector and key, unless the relay signs for it")
@@ -42,6 +44,16 @@ def warn_of_senders(email: EmailChannel, rules: Iterable[Rule]) -> None:
     for sender in dict.fromkeys(["", *(rule.sender for rule in rules)]):
         if why := email.unaligned(sender):
             wide(_log, "settings.advice", level=logging.WARNING, setting="NOTIFIER_DKIM_KEYS", what=why)
+
+
+def _lacking(relay: RelayAddress, ours: Settings) -> tuple[str, str] | None:
+    """What a login has half of, and how to mend it."""
+    if relay.password and not relay.username:
+        return f"the login of {relay.name} has no user, so there is none", "write user:password@ before the host"
+    if relay.username and not relay.password and ours.smtp_token_file is None and not ours.smtp_token_command:
+        fix = "write user:password@, or set NOTIFIER_SMTP_TOKEN_FILE or NOTIFIER_SMTP_TOKEN_COMMAND"
+        return f"the user of {relay.name} has neither a password nor a token", fix
+    return None
 
 
 def _is_loopback(host: str) -> bool:
