@@ -59,7 +59,7 @@ LOG_IN_FIRST = _words(
     r"auth(?:entication|orization)?(?: is)? (?:required|needed|first)",
     r"authenticate (?:first|before|yourself)",
     r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
-    r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in)|pop before smtp|smtp after pop",
+    r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in(?! for))|pop before smtp|smtp after pop",
     _TLS_FIRST,
     r"credentials? (?:\w+ ){0,3}(?:invalid|expired|not? (?:longer )?valid|revoked)|re-?authenticate",
 )
@@ -194,10 +194,14 @@ OURS = _words(
     r"\byou(?:'ve| have)? .{0,30}(?:exceed|reached)|\byou(?:'ve| have) sent|submission ?quota|sending activity",
 )
 PASSING = _words(
-    r"look-?up (?:failure|failed|did not|timed? ?out)|did not complete",
+    r"look-?up (?:failure|failed|did not|timed? ?out)|did not complete|\btime-?out\b|timed out|\bdeferred\b",
+    r"(?:ldap|database|directory|internal|server|system) (?:error|failure)|maintenance|exhausted",
     r"temporar|try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
 )
-SLEEPING = _words(r"inactive|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed|not active")
+SLEEPING = _words(
+    r"inactive|activation|not logged in|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed",
+    r"not active|gr[ea]y-?list",
+)
 POLICY = _words(
     r"spam|suspicious|polic(?:y|ies)|unsolicited|abuse|reputation|prohibited|block|banned|restrict|security|denied",
     r"not (?:permitted|allowed|authori[sz]ed|accepting)",
