@@ -125,6 +125,7 @@ TABLE = (
     Row(ReplyClass.RELAY_RATE, _MAIL, words=say.CLEARLY_RATE),
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
+    Row(ReplyClass.SENDER_REFUSED, _ADDRESSES, words=say.SENDER_OF_ANOTHER),
     Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
     Row(ReplyClass.LOGIN, _MAIL, words=say.TLS_FIRST),
     Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),

@@ -137,6 +137,8 @@ LISTED = _words(
     r"(?:poor|bad|low|no) (?:\w+ )?reputation",
     r"(?:blocked|refused|rejected|listed|found) (?:using|by|in|at|on|due to) .{0,40}(?:rbl|\bbl\b|dns)",
 )
+#: Another sender may well be taken, so it is no login of ours (Postfix's reject_sender_login_mismatch).
+SENDER_OF_ANOTHER = _words(r"sender address rejected: not (?:logged in|owned)")
 SENDER = _words(
     r"sender verif\w+",
     r"senders? (?:address |domain |e-?mail )?(?:\w+ )?(?:rejected|denied|refused|blocked|not allowed|not permitted|"

@@ -269,10 +269,18 @@ ROWS = [
     Row("no reply at RCPT", Status.SENT, "timeout smtp_250", given=smtp(HANG), then=mails(1)),
     Row("garbage at RCPT", Status.SENT, "protocol smtp_250", given=smtp(GARBAGE), then=mails(1)),
     Row(
-        "5.7.1 is about us",
+        "5.7.1 is about this mail",
+        Status.REFUSED,
+        "smtp_550_5.7.1",
+        Cause.REFUSED,
+        given=smtp("550 5.7.1 policy"),
+        then=is_not_suppressed,
+    ),
+    Row(
+        "relay denied is about us",
         Status.SENT,
         "smtp_550_5.7.1 smtp_250",
-        given=smtp("550 5.7.1 policy"),
+        given=smtp("550 5.7.1 relaying denied"),
         then=is_not_suppressed,
     ),
     Row(
