@@ -20,8 +20,7 @@ from tests.servers.processes import ServerBroken, ServerMissing, find_binary
 
 SUITE = "trixie"
 INSTALL = "scripts/install-matrix-servers"
-#: Debian's mirrors and the key that signs them, as every Debian has them.
-MIRROR, KEYRING = os.environ["DEBIAN_MIRROR"], "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 #: Ends with everything below it when its first process ends: servers fork, and some lead sessions of their own.
 OWN_PROCESSES = ("--mount", "--pid", "--fork", "--kill-child=KILL")
 
@@ -79,10 +78,19 @@ def base() -> Path:
         if not wanted.exists():
             making = _emptied(wanted.with_suffix(".making"))
             bootstrap = find_binary("mmdebstrap", install=INSTALL)
-            source = f"deb [signed-by={KEYRING}] {MIRROR} {SUITE} main"
+            source = f"deb [signed-by={KEYRING}] {_mirror()} {SUITE} main"
             _run([bootstrap, "--quiet", "--variant=apt", SUITE, str(making), source])
             making.rename(wanted)
     return wanted
+
+
+def _mirror() -> str:
+    """The mirror that this machine's own packages come from."""
+    found = _run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]).split()
+    mirrors = [uri for uri in found if "security" not in uri]
+    if not mirrors:
+        raise ServerMissing("apt knows no mirror to take mail servers from")
+    return mirrors[0]
 
 
 def _install(wanted: Path, packages: Sequence[str]) -> None:
