@@ -167,9 +167,7 @@ def test_an_unknown_type_is_counted_and_forgotten(running: Running) -> None:
         "a@b@example.org",
         "a b@example.org",
         "a@example..org",
-        "evil@example.org\r\nBcc: all@example.org",
         "evil@example.org\nDATA",
-        "evil@example.org>\r\nRCPT TO:<other@example.org",
         "a@" + "x" * 300,
         "a@exam\x00ple.org",
     ],
@@ -185,6 +183,22 @@ def test_an_address_that_is_none_is_refused_by_itself(running: Running, address:
     for mail in at.smtp.mails:
         assert len(mail.recipients) == 1
         # Not anywhere: a Message-ID is random enough to contain these letters.
+        assert b"\nbcc:" not in mail.data.lower()
+
+
+@pytest.mark.parametrize(
+    "text", ["evil@example.org\r\nBcc: all@example.org", "evil@example.org>\r\nRCPT TO:<other@example.org"]
+)
+def test_a_text_that_is_read_as_addresses_and_is_none_is_told_when_it_is_planned(running: Running, text: str) -> None:
+    # When an event names a text with line ends, which looks like more than one address, beside a good one
+    at = running.at
+    entry = newest(at, "failed-intake", lambda: at.publish("bad.mail", {"to": [text, "fine@example.org"]}))
+
+    # Then it is parked with the reason, and its neighbour's mail has no more recipients and headers than it should
+    assert (entry.cause, "line end" in entry.reason) == (Cause.PLANNING, True)
+    poll(lambda: at.mails_to("fine@example.org"), "the neighbour's mail")
+    for mail in at.smtp.mails:
+        assert len(mail.recipients) == 1
         assert b"\nbcc:" not in mail.data.lower()
 
 
