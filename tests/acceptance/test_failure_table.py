@@ -157,6 +157,11 @@ def is_not_suppressed(at: Place, case: Case) -> None:
     assert len(at.mails_to(case.address)) == 1
 
 
+def is_refused_alone(at: Place, case: Case) -> None:
+    assert not at.suppressions.get(recipient_key(case.address))
+    assert at.mails_to(case.address) == []
+
+
 def owner_hears(at: Place, case: Case) -> None:
     (endpoint,) = at.endpoints.get_many([case.endpoint]).values()
     assert endpoint.state is EndpointState.DISABLED
@@ -274,7 +279,7 @@ ROWS = [
         "smtp_550_5.7.1",
         Cause.REFUSED,
         given=smtp("550 5.7.1 policy"),
-        then=is_not_suppressed,
+        then=is_refused_alone,
     ),
     Row(
         "relay denied is about us",

@@ -102,7 +102,7 @@ def test_an_urgent_event_is_taken_in_before_a_flood_that_waits_in_front_of_intak
 
 def test_a_retry_of_a_crowded_tenant_comes_back_to_its_shard(at: Place) -> None:
     # Given a crowded tenant one of whose mails is deferred
-    at.smtp.reply("RCPT", "450 4.2.0 later", matching="f999@", times=1)
+    at.smtp.reply("RCPT", "450 4.2.1 mailbox busy", matching="f999@", times=1)
     at.service.environment["NOTIFIER_EMAIL_RETRY"] = "2"
     at.service.consumer()
     flood(at, "acme")
