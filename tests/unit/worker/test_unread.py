@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from celery.exceptions import Reject
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu.message import Message
+from kombu.serialization import register_json
 
 from consumers.task_message import task_message
 from notifier.domain.batch import MAX_WAITING, Batch
@@ -98,9 +100,16 @@ def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     assert ran == [batch_of(2)]
 
 
-def test_a_batch_that_was_read_no_longer_takes_the_memory_of_its_message() -> None:
-    # Given a worker's consumer, and what it keeps of a message until the task has ended
+@pytest.fixture
+def fast_json() -> Iterator[None]:
+    """Kombu reads JSON as in a worker; it is one for the whole process, so it is put back."""
     use_fast_json()
+    yield
+    register_json()
+
+
+def test_a_batch_that_was_read_no_longer_takes_the_memory_of_its_message(fast_json: None) -> None:
+    # Given a worker's consumer, and what it keeps of a message until the task has ended
     kept: list[Any] = []
     consumer = SimpleNamespace(create_task_handler=lambda: kept.append, connection_errors=(), channel_errors=())
     RejectUnreadable(consumer)
