@@ -31,6 +31,7 @@ from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Blocked
 from notifier.worker.shelving import LOOKS_PER_S, Shelf, read_ended
 from tests.integration.storage.making import Clock
+from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 
 ASIDE = Blocked("the endpoint is paused: moves", 0.0, aside=True)
@@ -78,8 +79,9 @@ class Bench:
         assert self.shelf.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting]).wait() == []
         return [delivery.id for delivery in deliveries]
 
-    def depth(self, queue: str) -> int:
-        return self.rabbit.queue_depths(self.url)[queue]
+    def until_held_queue_has(self, messages: int) -> None:
+        """An acknowledgement is not answered: a quorum queue forgets what was acknowledged a moment later."""
+        poll(lambda: self.rabbit.queue_depths(self.url)[HELD_QUEUE] == messages, f"{messages} messages held")
 
     def sent(self) -> list[str]:
         """Ids of what was queued for the workers; taken from the queue."""
@@ -114,7 +116,7 @@ def test_what_is_put_aside_is_held_in_the_ledger_counted_and_in_its_queue(bench:
     ids = bench.put_aside(one, two, subjects=["x", "y"])
 
     # Then they lie in one message, and both ledger and counts say so
-    assert bench.depth(HELD_QUEUE) == 1
+    bench.until_held_queue_has(1)
     assert bench.statuses(ids) == [Status.HELD] * 4
     records = bench.ledger.deliveries(ids)
     assert {record.reason for record in records if record} == {"the endpoint is paused: moves"}
@@ -135,7 +137,7 @@ def test_resuming_one_endpoint_sends_what_it_holds_and_leaves_the_others(bench: 
     assert (resumed.state, became.delivered, became.dropped) == (EndpointState.ENABLED, 2, 0)
     assert sorted(bench.sent()) == sorted(i for i in ids if one.id in i)
     assert bench.held.counts([one.id, two.id]) == {two.id: 2}
-    assert bench.depth(HELD_QUEUE) == 1
+    bench.until_held_queue_has(1)
     # And resuming it again does nothing
     assert bench.held.resume(one.id)[1].delivered == 0
     assert bench.index.due(10) == [two.id]
@@ -165,7 +167,7 @@ def test_the_operator_or_else_the_endpoint_says_what_becomes_of_it(
     assert sorted(bench.sent()) == sorted(wanted)
     assert (became.delivered, became.dropped) == (len(wanted), 4 - len(wanted))
     assert bench.statuses(ids) == [Status.HELD if i in wanted else Status.SKIPPED for i in ids]
-    assert bench.depth(HELD_QUEUE) == 0
+    bench.until_held_queue_has(0)
 
 
 def test_an_endpoint_that_recovers_is_resumed_by_the_sweep_with_its_own_policy(bench: Bench) -> None:
@@ -242,7 +244,7 @@ def test_two_walks_at_once_do_not_hide_messages_from_each_other(bench: Bench) ->
     # And the sweep does as they chose once the other has ended
     bench.index.end_walk("somebody")
     assert bench.held.sweep().dropped == 1
-    assert bench.depth(HELD_QUEUE) == 0
+    bench.until_held_queue_has(0)
 
 
 def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messages(bench: Bench) -> None:
@@ -304,7 +306,7 @@ def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
     # Then it is told to be over
     ended = bench.shelf.put(Priority.NORMAL, 0, [(copy, ASIDE)]).wait()
     assert ended == [(copy, Status.SKIPPED)]
-    assert bench.depth(HELD_QUEUE) == 0
+    bench.until_held_queue_has(0)
 
     # And it is read again for whoever finishes what its worker left undone
     [(batch, [(read, status)])] = read_ended(ended, Priority.NORMAL, 0)
