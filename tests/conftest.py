@@ -12,6 +12,7 @@ from tests.last_words import pytest_runtest_makereport, pytest_runtest_setup
 from tests.servers.busybox import BusyboxHttpd
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.http import HttpSink
+from tests.servers.memory import kept_in_memory
 from tests.servers.processes import ServerMissing
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
@@ -56,11 +57,13 @@ def _start(make: Callable[[Path], Server], directory: Path) -> Server:
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     """A running RabbitMQ node. A test that stops or breaks it must mend it again."""
-    server = _start(RabbitMQ, tmp_path_factory.mktemp("rabbitmq"))
-    try:
-        yield server
-    finally:
-        server.close()
+    directory = tmp_path_factory.mktemp("rabbitmq")
+    with kept_in_memory(directory / "data"):
+        server = _start(RabbitMQ, directory)
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 @pytest.fixture
