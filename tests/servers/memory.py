@@ -20,7 +20,7 @@ _PREFIX = "notifier-tests-"
 
 @contextmanager
 def kept_in_memory(folder: Path) -> Iterator[None]:
-    """Makes ``folder``, which must not be there yet, a link into memory if there is room; its data end with the block."""
+    """Makes ``folder``, which must not be there yet, a link into memory if there is room, until the block ends."""
     _remove_orphans()
     if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
         yield
