@@ -14,8 +14,8 @@ from typing import Any
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
+from tests.shop_folders import SHOP
 
-SHOP = Path(__file__).parents[2] / "templates"
 SECRET_KEY = "acceptance-secret-key-of-more-than-32-characters"
 ADMIN_TOKEN = "acceptance-admin-token"
 

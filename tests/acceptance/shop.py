@@ -14,10 +14,10 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Channel
 from notifier.rules.content import Content
 from notifier.rules.planner import plan
-from tests.acceptance.service import SHOP
 from tests.servers.http import HttpSink
 from tests.servers.patience import PATIENCE_S
 from tests.servers.smtp import SmtpSink
+from tests.shop_folders import SHOP
 
 #: Shares of a believable day; digests have a test of their own.
 WEIGHTS = {"order.placed": 5, "order.shipped": 3, "password.reset": 1, "account.welcome": 1, "invoice.overdue": 1}

@@ -15,9 +15,9 @@ from uuid import uuid4
 import pytest
 
 from notifier.demo.servers import server_binary
-from tests.acceptance.service import SHOP
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.processes import start, stop_group
+from tests.shop_folders import FOLDERS
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
@@ -95,7 +95,7 @@ def test_a_check_tells_the_whole_story_with_no_server_installed_and_leaves_nothi
     assert demo.ended() == 0, demo.output()
     assert "each exactly once" in demo.output()
     assert "missing" not in demo.output()
-    for event_type in (path.parent.name for path in SHOP.glob("*/rules.yaml")):
+    for event_type in FOLDERS:
         assert event_type in demo.output()
     # And it is as if it had never run
     assert demo.leftovers() == []

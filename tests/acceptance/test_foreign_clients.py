@@ -31,12 +31,13 @@ from tests.acceptance.foreign.runner import (
     read_with_javascript,
     verify_with_javascript,
 )
-from tests.acceptance.service import ADMIN_TOKEN, SHOP, Process, Service, ask
+from tests.acceptance.service import ADMIN_TOKEN, Process, Service, ask
 from tests.acceptance.test_whole_way import add_endpoint, statuses
 from tests.servers.http import HttpSink, Request
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.processes import find_binary
 from tests.servers.smtp import SmtpSink
+from tests.shop_folders import SHOP
 from tests.unit.channels.email.test_mime import as_name
 
 Publish = Callable[[str, list[dict[str, Any]]], None]

@@ -11,14 +11,12 @@ import pytest
 from notifier.domain.event import Event
 from notifier.rendering.context import digest_context, event_context
 from notifier.rendering.renderer import Renderer
-
-ROOT = Path(__file__).parents[3] / "templates"
-SAMPLES = sorted(ROOT.glob("*/sample*.json"))
+from tests.shop_folders import SHOP, samples
 
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    return Renderer.load(ROOT)
+    return Renderer.load(SHOP)
 
 
 def _context(sample: Path, **more: Any) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def _context(sample: Path, **more: Any) -> dict[str, Any]:
     return event_context(event, recipient=to, delivery_id="d", digest=digest_context([event], total=3), **more)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("sample", samples(), ids=lambda path: f"{path.parent.name}/{path.name}")
 @pytest.mark.parametrize("locale", ["", "de-AT"])
 def test_every_sample_makes_a_complete_message(renderer: Renderer, sample: Path, locale: str) -> None:
     folder = sample.parent.name
@@ -42,18 +40,18 @@ def test_every_sample_makes_a_complete_message(renderer: Renderer, sample: Path,
 
 
 def test_a_mail_that_cannot_be_switched_off_has_no_link_to_do_so(renderer: Renderer) -> None:
-    message = renderer.email("password.reset", _context(ROOT / "password.reset" / "sample.json"))
+    message = renderer.email("password.reset", _context(SHOP / "password.reset" / "sample.json"))
     assert "nsubscribe" not in message.html + message.text
 
 
 def test_the_welcome_is_german_for_austrians(renderer: Renderer) -> None:
-    message = renderer.email("account.welcome", _context(ROOT / "account.welcome" / "sample.json"), "de-AT")
+    message = renderer.email("account.welcome", _context(SHOP / "account.welcome" / "sample.json"), "de-AT")
     assert message.subject.startswith("Willkommen")
     assert '<html lang="de"' in message.html
 
 
 def test_partners_do_not_see_the_customer(renderer: Renderer) -> None:
-    event = Event.from_attributes(json.loads((ROOT / "order.shipped" / "sample.json").read_text(encoding="utf-8")))
+    event = Event.from_attributes(json.loads((SHOP / "order.shipped" / "sample.json").read_text(encoding="utf-8")))
     message = renderer.webhook("order.shipped", event, event_context(event, recipient=None, delivery_id="d"))
     assert json.loads(message.body)["data"]["tracking_number"] == "CE402881937IE"
     assert message.content_type == "application/cloudevents+json"
