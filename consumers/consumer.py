@@ -131,6 +131,7 @@ class Consumer:
     def _pause(self, error: Exception) -> None:
         self._away = str(error)
         self._alarm = None
+        metrics.BROKER_BLOCKED.set(0)
         if not isinstance(error, StorageUnavailable):
             metrics.BROKER_RECONNECTS.inc()
         metrics.INTAKE_PAUSED.set(1)
@@ -150,6 +151,7 @@ class Consumer:
     def _on_alarm(self, reason: str | None) -> None:
         """RabbitMQ holds publishers back: confirms stop coming, groups wait, and go on by themselves."""
         self._alarm = None if reason is None else f"RabbitMQ holds publishers back: {reason}"
+        metrics.BROKER_BLOCKED.set(0 if reason is None else 1)
         metrics.INTAKE_PAUSED.set(0 if reason is None else 1)
         logs.wide(log, "intake.resumed" if reason is None else "intake.paused", level=WARNING, reason=reason or "")
 

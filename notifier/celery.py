@@ -20,6 +20,7 @@ from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
 from notifier.wiring.process import node_name, settings
+from notifier.worker.alarm import ALARM
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {
@@ -179,8 +180,13 @@ def _transport_options(ours: Settings) -> dict[str, Any]:
     if ours.embedded:
         # Longer than any batch: the Redis transport hands a message out again after this time.
         return {"visibility_timeout": 3600}
-    # Without confirms a task published during a memory alarm is lost in silence (trap T16).
-    return {"confirm_publish": True, "client_properties": {"connection_name": "notifier worker"}}
+    return {
+        # Without confirms a task published during a memory alarm is lost in silence (trap T16).
+        "confirm_publish": True,
+        "client_properties": {"connection_name": "notifier worker"},
+        "on_blocked": ALARM.begin,
+        "on_unblocked": ALARM.end,
+    }
 
 
 def _tls(ours: Settings) -> Any:

@@ -41,6 +41,10 @@ class BrokerIntake:
         except OSError as error:
             return f"RabbitMQ at {self._host}:{self._port} cannot be reached: {error}"
 
+    def blocked(self) -> str | None:
+        """Why RabbitMQ holds events back although it can be reached, or None."""
+        return f"RabbitMQ holds publishers back: {reason}" if (reason := self._publisher.blocked) else None
+
     def close(self) -> None:
         """Wait for what is on its way, then disconnect."""
         self._publisher.close()

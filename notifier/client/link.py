@@ -79,6 +79,11 @@ class Link:
             self._ensure_thread()
             self._ask_for_pump()
 
+    @property
+    def alarm(self) -> str:
+        """Why RabbitMQ holds publishers back; empty while it does not, or was not asked."""
+        return self._alarm
+
     def close(self, timeout: float) -> None:
         """Wait until everything is settled, at most ``timeout`` seconds; what is left fails with `PublisherClosed`."""
         with self._lock:

@@ -165,6 +165,14 @@ class Publisher:
         self._link.submit(pending)
         return pending.future
 
+    @property
+    def blocked(self) -> str:
+        """Why RabbitMQ holds this publisher back (a memory or disk alarm), in its words; empty while it does not.
+
+        RabbitMQ says so to connections that publish: before the first event nothing is known.
+        """
+        return self._link.alarm
+
     def close(self, timeout: float = TIMEOUT_S) -> None:
         """Wait until everything submitted is settled, then disconnect. The end of the process does this too."""
         self._link.close(timeout)

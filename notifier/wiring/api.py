@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from notifier import metrics
 from notifier.api.access import Tokens
 from notifier.api.app import Services, create_app
 from notifier.api.events import Intake
@@ -76,16 +77,16 @@ class ApiChecks:
     """Whether the API can take events and answer questions (`health.Checks`)."""
 
     store: Store
-    broker: Callable[[], str | None]
+    broker: Callable[[], dict[str, str | None]]
 
     def ready(self) -> dict[str, str | None]:
         """Dependency → reason why it is not ready, or None."""
-        return {"redis": self.store.reachable(), "broker": self.broker()}
+        return {"redis": self.store.reachable(), **self.broker()}
 
 
 def _build_intake(
     ours: Settings, store: Store, ledger: Ledger, content: Live[Content]
-) -> tuple[Intake, Callable[[], str | None], Callable[[], None]]:
+) -> tuple[Intake, Callable[[], dict[str, str | None]], Callable[[], None]]:
     """Where the API's events go: to RabbitMQ, or in embedded mode through the planner in this process."""
     if ours.embedded:
         # Loads gevent, which this process must not have otherwise.
@@ -93,7 +94,7 @@ def _build_intake(
         from notifier.worker.following import TaskPublisher
 
         embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
-        return embedded, lambda: None, lambda: None
+        return embedded, dict, lambda: None
     # A caller of ours can be told to come back, so nobody waits here for an alarm to end.
     intake = build_broker_intake(ours, "notifier api", waits_for_alarms=False)
     # Its own count of who is crowded, as each consumer has: a tenant that floods is told so, its neighbours are not.
@@ -104,4 +105,5 @@ def _build_intake(
         return {queue_name(r.channel, r.priority, shares.shard(r.channel, r.priority, event.tenant)) for r in rules}
 
     admitting = AdmittingIntake(intake, lambda: store.run(full_queues()), queues_of)
-    return admitting, intake.ready, intake.close
+    metrics.BROKER_BLOCKED.set_function(lambda: intake.blocked() is not None)
+    return admitting, lambda: {"broker": intake.ready(), "publishing": intake.blocked()}, intake.close

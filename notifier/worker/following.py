@@ -23,6 +23,7 @@ from notifier.domain.json_text import read_written
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
 from notifier.errors import BrokerUnavailable, PublishRejected
+from notifier.worker.alarm import ALARM
 
 #: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
 CONFIRM_TIMEOUT_S = 30.0
@@ -132,6 +133,8 @@ class TaskPublisher:
                 confirm_timeout=CONFIRM_TIMEOUT_S,
                 **(properties or {}),
             )
+        # On a connection that was made since, nobody would say that it is over.
+        ALARM.end()
 
 
 class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated():`

@@ -29,6 +29,7 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
+from notifier.worker.alarm import ALARM
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
@@ -81,6 +82,7 @@ class WorkerChecks:
         return {
             "redis": self._store.reachable(),
             "broker": None if connected else "not connected to the broker",
+            "publishing": ALARM.reason,
             "engine": self.alive(),
         }
 

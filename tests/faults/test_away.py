@@ -1,6 +1,8 @@
 """Redis, RabbitMQ's disk and digests: what waits while something is away, and that it all goes on, once."""
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +11,8 @@ from notifier.client import Event, Publisher, PublishError
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
 from tests.acceptance.place import Place, mail_folder, metric, place, post_event
-from tests.acceptance.service import ask
-from tests.servers.patience import poll
+from tests.acceptance.service import Process, ask, is_ready
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -69,6 +71,14 @@ def test_an_emptied_redis_loses_no_delivery_that_waits_for_its_retry(at: Place) 
     assert len(at.mails_to("flushed@example.org")) == 1
 
 
+def problem_of(process: Process) -> str:
+    """What /readyz says while it is 503."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{process.health_port}/readyz", timeout=PATIENCE_S)
+    with refused.value as answer:
+        return answer.read().decode()
+
+
 def test_a_disk_alarm_of_the_broker_is_told_to_publishers_and_passes(at: Place) -> None:
     # Given a broker that takes nothing any more
     api = at.service.processes[1]
@@ -80,8 +90,13 @@ def test_a_disk_alarm_of_the_broker_is_told_to_publishers_and_passes(at: Place) 
             publisher.publish_many([Event(type="away.mail", data={"to": "al@arm.org"}, id="alarm-client")])
         status, problem = post_event(api, json.dumps(event).encode())
         assert status == 503, problem
+        # And whoever looks at the API is told: a probe, and an alert
+        assert "holds publishers back" in problem_of(api)
+        assert metric(api, "notifier_broker_blocked") == 1
     finally:
         at.rabbit.clear_disk_alarm()
+    poll(lambda: is_ready(api.health_port), "the API is ready again")
+    assert metric(api, "notifier_broker_blocked") == 0
 
     # Then what is published after it gets through
     at.publish("away.mail", {"to": "after@example.org"}, event_id="after")

@@ -339,6 +339,7 @@ def test_an_alarm_makes_it_wait_and_go_on(
         process = start_consumer()
         process.until(lambda p: "holds publishers back" in str(p.readiness()))
         assert process.metric("notifier_intake_paused") == 1
+        assert process.metric("notifier_broker_blocked") == 1
         assert broker.depths() == {"notifier.intake": 20}
     finally:
         end(rabbitmq)
@@ -348,6 +349,7 @@ def test_an_alarm_makes_it_wait_and_go_on(
     assert sorted(broker.delivered()) == sorted(f"{n}/ann@example.org" for n in range(20))
     assert process.metric("notifier_broker_reconnects_total") == 0
     assert process.metric("notifier_intake_paused") == 0
+    assert process.metric("notifier_broker_blocked") == 0
 
 
 def test_sigterm_finishes_what_was_taken_and_exits_well(broker: Broker, start_consumer: StartConsumer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
@@ -9,6 +10,7 @@ from celery import Celery
 
 from consumers import topology
 from consumers.task_message import task_message
+from notifier import metrics
 from notifier.celery import from_settings
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
@@ -20,7 +22,9 @@ from notifier.domain.rule import Channel, Priority
 from notifier.errors import BrokerUnavailable, PublishRejected
 from notifier.failures.redrive import Redrive
 from notifier.settings import Settings
+from notifier.worker.alarm import ALARM
 from notifier.worker.following import TaskPublisher
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 
 BATCH = Batch(
@@ -61,6 +65,30 @@ def test_a_delayed_batch_waits_first_where_celerys_own_does(
 
     # Then it waits in the same queue, with the same levels before it
     assert rabbitmq.queue_depths(broker_url)[queue] == 2
+
+
+def test_a_worker_knows_of_an_alarm_that_keeps_its_publishes_until_it_is_over(
+    app: Celery, rabbitmq: RabbitMQ, broker_url: str
+) -> None:
+    # Given a broker that lets nobody publish
+    rabbitmq.set_disk_alarm()
+    with ThreadPoolExecutor() as beside:
+        try:
+            # When a batch is published
+            sending = beside.submit(TaskPublisher(app).send, BATCH)
+
+            # Then what `/readyz` and the metric say is known while it waits
+            poll(lambda: ALARM.reason is not None, "the alarm is heard of")
+            assert "holds publishers back" in str(ALARM.reason)
+            assert metrics.REGISTRY.get_sample_value("notifier_broker_blocked") == 1
+        finally:
+            rabbitmq.clear_disk_alarm()
+
+        # And when the disk has room again, the batch is taken and nothing is said any more
+        sending.result(PATIENCE_S)
+    assert rabbitmq.queue_depths(broker_url)["email-normal"] == 1
+    assert ALARM.reason is None
+    assert metrics.REGISTRY.get_sample_value("notifier_broker_blocked") == 0
 
 
 def test_a_full_queue_refuses_a_batch_aloud(app: Celery, rabbitmq: RabbitMQ, broker_url: str) -> None:

@@ -1,0 +1,34 @@
+"""Whether RabbitMQ holds this process's publishers back, as the connections that Celery makes are told.
+
+RabbitMQ tells a connection when it publishes during a memory or disk alarm (`connection.blocked`), and again when the
+alarm is over; both are read while a publish waits for its confirm.
+"""
+
+from __future__ import annotations
+
+from notifier import metrics
+
+#: py-amqp reads no reason out of the frame.
+_WORDS = "RabbitMQ holds publishers back: an alarm of memory or disk (rabbitmq-diagnostics alarms)"
+
+
+class Alarm:
+    """What was heard last."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    def begin(self, _: str = "") -> None:
+        """A connection was told that it is blocked."""
+        self.reason = _WORDS
+        metrics.BROKER_BLOCKED.set(1)
+
+    def end(self) -> None:
+        """A connection was told that it may go on, or a publish was confirmed."""
+        if self.reason is not None:
+            self.reason = None
+            metrics.BROKER_BLOCKED.set(0)
+
+
+#: One for the process: Celery makes its connections by itself, from settings.
+ALARM = Alarm()
