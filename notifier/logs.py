@@ -50,6 +50,16 @@ def configure(log_format: Literal["json", "text"], level: str, stream: TextIO | 
     logging.captureWarnings(True)
 
 
+def divert(name: str, log_format: Literal["json", "text"], stream: TextIO) -> None:
+    """Send the lines of one part to a stream of its own, whatever becomes of the others; again replaces the stream."""
+    handler = _UnlockedHandler(stream)
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    logger = get(name)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def get(name: str) -> logging.Logger:
     """The logger of one part, named by what it is (``consumer``, ``worker``), not by its module path."""
     return logging.getLogger(f"notifier.{name}" if name != "notifier" else name)

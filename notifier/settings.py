@@ -181,6 +181,11 @@ class Settings(BaseModel):
         9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 is any free port."
     )
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
+    audit_file: Path | None = Field(
+        None,
+        description="File to whose end the command line writes its audit lines; it must be writable before anything "
+        "is changed. Empty: standard error. (The API's are in its log.)",
+    )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
-from notifier import logs
+from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import (
     Disabling,
@@ -27,9 +27,6 @@ from notifier.channels.webhook.headers import check_headers
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.failures.held import HeldDeliveries
 from notifier.storage.endpoints import Endpoints
-
-_log = logs.get("api")
-
 
 Id = Annotated[str, Path(max_length=64, examples=["ep_5t2v…"])]
 _ERRORS = responses(401, 403, 404, 503)
@@ -189,4 +186,4 @@ def _with_secret(endpoint: Endpoint) -> EndpointWithSecret:
 
 
 def _note(request: Request, verb: str, endpoint: Endpoint) -> None:
-    logs.wide(_log, f"endpoint.{verb}", id=endpoint.id, tenant=endpoint.tenant, by=request.state.caller.name)
+    audit.note(f"endpoint.{verb}", **audit.about_endpoint(endpoint), by=request.state.caller.name)

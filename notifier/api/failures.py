@@ -9,14 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 
-from notifier import logs
+from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import Browsing, Chosen, Filter, ParkedBody, ParkedPageBody, Replaying, SummaryBody
 from notifier.api.problems import HttpProblem, responses
 from notifier.failures.operator import Operator, Summary
 from notifier.storage.parked import ParkedFilter
-
-_log = logs.get("api")
 
 
 def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
@@ -93,5 +91,5 @@ def _counted(chosen: int) -> SummaryBody:
 
 
 def _told(request: Request, verb: str, summary: Summary) -> SummaryBody:
-    logs.wide(_log, f"failures.{verb}", by=request.state.caller.name, chosen=summary.chosen, done=summary.done)
+    audit.note(f"failures.{verb}", chosen=summary.chosen, done=summary.done, by=request.state.caller.name)
     return SummaryBody.model_validate(summary)

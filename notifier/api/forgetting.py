@@ -8,12 +8,10 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
-from notifier import logs
+from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.problems import responses
 from notifier.forgetting import Forgetting
-
-_log = logs.get("api")
 
 #: Of an id (`api.recipients`); an address has at most 254 (RFC 5321 §4.5.3.1.3, erratum 1690).
 MOST_CHARACTERS = 256
@@ -60,7 +58,7 @@ def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
         if wanted.dry_run:
             return ForgottenBody.model_validate(forgetting.look(wanted.who))
         found = forgetting.forget(wanted.who, suppress=wanted.suppress)
-        logs.wide(_log, "person.forgotten", key=found.key, by=request.state.caller.name)
+        audit.note("person.forgotten", key=found.key, by=request.state.caller.name)
         return ForgottenBody.model_validate(found)
 
     return routes

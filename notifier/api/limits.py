@@ -8,14 +8,12 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from notifier import logs
+from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.problems import HttpProblem, responses
 from notifier.domain.limit import MAX_NAME, Rate, Scope, parse_limit
 from notifier.errors import NotFound
 from notifier.limits.board import LimitBoard
-
-_log = logs.get("api")
 
 ScopeName = Annotated[str, Path(max_length=MAX_NAME + 10, examples=["domain:gmail.com"])]
 
@@ -57,7 +55,7 @@ def router(tokens: Tokens, board: LimitBoard) -> APIRouter:
         """Every worker follows within about a second, until it is reset. Role: `operate`."""
         wanted, rate = _parsed(scope, change.rate)
         board.set(wanted, rate)
-        logs.wide(_log, "limit.set", scope=str(wanted), rate=change.rate, by=request.state.caller.name)
+        audit.note("limit.set", scope=str(wanted), rate=change.rate, by=request.state.caller.name)
 
     @routes.delete("/{scope:path}", status_code=204, summary="Reset a limit", responses=responses(404, 422))
     def reset(request: Request, scope: ScopeName) -> None:
@@ -65,7 +63,7 @@ def router(tokens: Tokens, board: LimitBoard) -> APIRouter:
         wanted, _ = _parsed(scope, "unlimited")
         if not board.reset(wanted):
             raise NotFound(f"nothing was set for {wanted}")
-        logs.wide(_log, "limit.reset", scope=str(wanted), by=request.state.caller.name)
+        audit.note("limit.reset", scope=str(wanted), by=request.state.caller.name)
 
     return routes
 

@@ -8,18 +8,14 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
 
-from notifier import logs
+from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import RecipientBody, RecipientChange
 from notifier.api.problems import responses
 from notifier.channels.email.addresses import parse_address
-from notifier.domain.ids import recipient_key
 from notifier.domain.recipient import Recipient
 from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
-
-_log = logs.get("api")
-
 
 Id = Annotated[str, Path(max_length=256, pattern=r"^[^\x00-\x20\x7f-\x9f]+$", examples=["user-4711"])]
 
@@ -58,8 +54,7 @@ def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
 
 
 def _note(request: Request, verb: str, identity: str) -> None:
-    # Not the id itself: shops use account names and other words that are personal.
-    logs.wide(_log, f"recipient.{verb}", id=recipient_key(identity), by=request.state.caller.name)
+    audit.note(f"recipient.{verb}", **audit.about_recipient(identity), by=request.state.caller.name)
 
 
 def check_person(person: Recipient) -> None:

@@ -11,15 +11,14 @@ import typer
 
 from notifier.cli.documents import read_events
 from notifier.cli.exits import AWAY, EXPLAINED, FAILED, SpeakingGroup, complain, fail
-from notifier.cli.opening import opened_directory
+from notifier.cli.opening import opened_directory, relay_names
 from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
 from notifier.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from notifier.domain.delivery import Delivery
-    from notifier.domain.rule import Rule
+    from notifier.cli.foreseeing import Offline
     from notifier.rules.content import Content
-    from notifier.rules.explanation import ExplainedRule, Explanation, Look
+    from notifier.rules.explanation import ExplainedDelivery, ExplainedRule, Explanation, Look
 
 templates = typer.Typer(
     cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
@@ -29,7 +28,7 @@ templates = typer.Typer(
 def explain(
     file: Annotated[str, typer.Argument(help="A CloudEvent as JSON; - is standard input.")],
     endpoints: Annotated[
-        bool, typer.Option(help="Ask Redis for the webhook endpoints of the tenant, and for suppressed recipients.")
+        bool, typer.Option(help="Ask Redis for the tenant's endpoints, suppressions, throttles and limits.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -43,15 +42,15 @@ def explain(
     events = read_events(file, {})
     look = _look()
     try:
-        with opened_directory() if endpoints else nullcontext((_Nobody(), _NotAsked())) as (directory, stopped):
+        with opened_directory() if endpoints else nullcontext((_Nobody(), _offline())) as (directory, foresee):
             found = [
-                explained(e, content.catalog, directory, content.renderer, time.time(), stopped=stopped, look=look)
+                explained(e, content.catalog, directory, content.renderer, time.time(), foresee=foresee, look=look)
                 for e in events
             ]
     except StorageUnavailable as error:
         raise fail(f"{error}\nWithout Redis: `notifier explain --no-endpoints {file}`", AWAY) from None
-    if stopped.unknown:
-        complain(f"it is not known whether recipients are suppressed: {stopped.unknown}")
+    if foresee.unknown:
+        complain(f"it is not known whether recipients are suppressed, throttled or held up: {foresee.unknown}")
     if as_json:
         print_json([entry.as_dict() for entry in found] if len(found) > 1 else found[0].as_dict())
     else:
@@ -73,13 +72,13 @@ class _Nobody:
         return ()
 
 
-class _NotAsked:
-    """In the place of `Stopping`, for rules that are looked at away from any Redis."""
+def _offline() -> Offline:
+    from notifier.cli.foreseeing import Offline
+    from notifier.domain.limit import parse_limits
+    from notifier.wiring.process import settings
 
-    unknown = ""
-
-    def __call__(self, delivery: Delivery, rule: Rule) -> None:
-        """Nobody knows whether a recipient is suppressed."""
+    ours = settings()
+    return Offline(parse_limits(ours.limits)[0], relay_names(ours)[0])
 
 
 def _print(found: Explanation) -> None:
@@ -109,17 +108,26 @@ def _print_rule(rule: ExplainedRule) -> None:
     for problem in rule.problems:
         complain(f"{rule.rule}: {problem}")
     for delivery in rule.deliveries:
-        typer.echo(f"  {delivery.id} → {plain(delivery.to)}")
-        if delivery.error:
-            complain(f"{delivery.id}: {delivery.error}")
-        elif delivery.subject:
-            typer.echo(f"    Subject: {plain(delivery.subject)}")
-        for warning in delivery.warnings:
-            typer.echo(f"    Warning: {plain(warning)}")
-        if delivery.suppressed:
-            typer.echo(f"    Suppressed: {plain(delivery.suppressed)}")
+        _print_delivery(delivery)
     if rule.total > len(rule.deliveries):
         typer.echo(f"  … and {rule.total - len(rule.deliveries)} more")
+
+
+def _print_delivery(delivery: ExplainedDelivery) -> None:
+    typer.echo(f"  {delivery.id} → {plain(delivery.to)}")
+    if delivery.error:
+        complain(f"{delivery.id}: {delivery.error}")
+    said = [
+        ("Subject", "" if delivery.error else delivery.subject),
+        *(("Warning", warning) for warning in delivery.warnings),
+        ("Suppressed", delivery.suppressed),
+        ("Held", delivery.held),
+        ("Throttled", delivery.throttled),
+        ("Limits", "; ".join(delivery.limits)),
+    ]
+    for name, words in said:
+        if words:
+            typer.echo(f"    {name}: {plain(words)}")
 
 
 @templates.command()

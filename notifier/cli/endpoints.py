@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_held, opened_stores
@@ -27,6 +28,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @group.command()
+@changing
 def add(
     url: Annotated[str, typer.Argument(help="https:// address that does not point inside.")],
     tenant: Annotated[str, typer.Option(help="Whose events it gets.")] = "default",
@@ -61,6 +63,7 @@ def add(
             rate=_rate(rate),
             on_resume=_policy(on_resume),
         )
+    _note("added", made)
     _print_secret(made, as_json)
 
 
@@ -78,7 +81,9 @@ def browse(
     if as_json:
         print_json([{**_as_dict(endpoint), "held": held.get(endpoint.id, 0)} for endpoint in found])
         return
-    rows = ((e.id, e.tenant, e.state.value, held.get(e.id, 0), " ".join(e.event_types), e.url, _note(e)) for e in found)
+    rows = (
+        (e.id, e.tenant, e.state.value, held.get(e.id, 0), " ".join(e.event_types), e.url, _remark(e)) for e in found
+    )
     print_table("", ("Endpoint", "Tenant", "State", "Held", "Events", "URL", "Note"), rows)
 
 
@@ -94,6 +99,7 @@ def show(identity: Id, as_json: Json = False) -> None:
 
 
 @group.command()
+@changing
 def pause(
     identity: Id,
     reason: Annotated[str, typer.Option(help="Shown with every held delivery.")] = "paused by an operator",
@@ -103,10 +109,13 @@ def pause(
 
     Example: notifier endpoints pause ep_5t2v… --reason 'customer migrates until Monday'
     """
-    _print(opened_held().pause(identity, reason), as_json)
+    paused = opened_held().pause(identity, reason)
+    _note("paused", paused)
+    _print(paused, as_json)
 
 
 @group.command()
+@changing
 def resume(
     identity: Id,
     deliver: Annotated[bool, typer.Option("--deliver", help="Send all that is held.")] = False,
@@ -126,6 +135,7 @@ def resume(
     if len(chosen) > 1:
         raise fail("choose one of --deliver, --latest and --discard", USAGE)
     endpoint, resumed = opened_held().resume(identity, chosen[0] if chosen else None)
+    _note("resumed", endpoint)
     if as_json:
         became = {"delivered": resumed.delivered, "dropped": resumed.dropped, "waiting": resumed.waiting}
         print_json({**_as_dict(endpoint), **became})
@@ -136,6 +146,7 @@ def resume(
 
 
 @group.command()
+@changing
 def disable(
     identity: Id,
     reason: Annotated[str, typer.Option(help="Shown with every skipped delivery.")] = "disabled by an operator",
@@ -148,10 +159,13 @@ def disable(
     from notifier.domain.endpoint import EndpointState
 
     with opened_stores() as stores:
-        _print(stores.endpoints.set_state(identity, EndpointState.DISABLED, reason), as_json)
+        disabled = stores.endpoints.set_state(identity, EndpointState.DISABLED, reason)
+    _note("disabled", disabled)
+    _print(disabled, as_json)
 
 
 @group.command()
+@changing
 def enable(identity: Id, as_json: Json = False) -> None:
     """Send to it again; what was skipped meanwhile is not sent. What is held waits for `resume`.
 
@@ -161,10 +175,12 @@ def enable(identity: Id, as_json: Json = False) -> None:
 
     with opened_stores() as stores:
         enabled = stores.endpoints.set_state(identity, EndpointState.ENABLED)
+    _note("enabled", enabled)
     _print(enabled, as_json)
 
 
 @group.command()
+@changing
 def rotate(identity: Id, secret_file: SecretFile = None, as_json: Json = False) -> None:
     """Give it a new secret and print it; for a day the old one signs as well.
 
@@ -172,10 +188,13 @@ def rotate(identity: Id, secret_file: SecretFile = None, as_json: Json = False) 
     """
     secret = _secret(secret_file)
     with opened_stores() as stores:
-        _print_secret(stores.endpoints.rotate(identity, secret=secret), as_json)
+        rotated = stores.endpoints.rotate(identity, secret=secret)
+    _note("rotated", rotated)
+    _print_secret(rotated, as_json)
 
 
 @group.command()
+@changing
 def remove(identity: Id, yes: Yes = False) -> None:
     """Remove an endpoint for good.
 
@@ -185,6 +204,7 @@ def remove(identity: Id, yes: Yes = False) -> None:
         found = stores.endpoints.get(identity)
         confirm(f"remove {found.id} ({found.url}, tenant {found.tenant})", yes)
         stores.endpoints.remove(identity)
+    _note("removed", found)
     typer.echo(f"removed {identity}")
 
 
@@ -223,7 +243,13 @@ def _policy(text: str) -> OnResume:
         raise fail(f"--on-resume {text!r}: write deliver, latest or discard", USAGE) from None
 
 
-def _note(endpoint: Endpoint) -> str:
+def _note(verb: str, endpoint: Endpoint) -> None:
+    from notifier.audit import about_endpoint
+
+    note(f"endpoint.{verb}", **about_endpoint(endpoint))
+
+
+def _remark(endpoint: Endpoint) -> str:
     if endpoint.breaker is not None:
         return endpoint.breaker.describe(time.time())
     return endpoint.reason or endpoint.description

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.choosing import Choice, Doing, with_options
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
@@ -93,6 +94,7 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: Json =
 
 
 @group.command()
+@changing
 @with_options
 def replay(
     chosen: Doing, rate: Annotated[float, typer.Option(min=0, help="Entries a second; 0 is no limit.")] = 0
@@ -105,6 +107,7 @@ def replay(
 
 
 @group.command()
+@changing
 @with_options
 def discard(chosen: Doing) -> None:
     """Drop parked entries for good, after saying how many. The ledger keeps that they failed.
@@ -115,6 +118,7 @@ def discard(chosen: Doing) -> None:
 
 
 @group.command()
+@changing
 def reindex() -> None:
     """Rebuild the index of the failure queues in Redis from the queues themselves, after Redis has lost it.
 
@@ -123,6 +127,7 @@ def reindex() -> None:
     operator = opened_operator()
     with progress("Reading the queues", 0) as moved:
         found = operator.reindex(progress=moved)
+    note("failures.reindexed", found=found)
     typer.echo(f"found {found} entries")
 
 
@@ -151,6 +156,8 @@ def _act(verb: str, chosen: Doing, rate: float = 0) -> None:
             if verb == "replay"
             else operator.discard(entries, progress=moved)
         )
+    done = "failures.replayed" if verb == "replay" else "failures.discarded"
+    note(done, chosen=summary.chosen, done=summary.done)
     _report(verb, dataclasses.asdict(summary), chosen)
 
 

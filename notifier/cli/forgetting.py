@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.confirming import confirm
 from notifier.cli.printing import print_fields, print_json
 
 
+@changing
 def forget(
     who: Annotated[str, typer.Argument(metavar="PERSON|ADDRESS", help="A recipient's id, or an email address.")],
     suppress: Annotated[
@@ -36,6 +38,7 @@ def forget(
             _print(found, as_json=False)
         confirm(f"forget {found.key}", yes)
         found = forgetting.forget(who, suppress=suppress)
+        note("person.forgotten", key=found.key)
     _print(found, as_json=as_json)
     if not as_json:
         typer.echo("nothing was done" if dry_run else "forgotten")

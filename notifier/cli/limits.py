@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, complain, fail
 from notifier.cli.printing import print_json, print_table
 from notifier.errors import ConfigurationError, NotFound
@@ -49,6 +50,7 @@ def browse(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 @group.command("set")
+@changing
 def change(
     scope: Which, rate: Annotated[str, typer.Argument(metavar="RATE", help="100/s, 5/10s burst 2, or unlimited.")]
 ) -> None:
@@ -59,10 +61,12 @@ def change(
     wanted, parsed = _parsed(scope, rate)
     with _opened_board() as board:
         board.set(wanted, parsed)
+    note("limit.set", scope=str(wanted), rate=rate)
     typer.echo(f"{wanted} is {parsed.written if parsed else 'unlimited'} from now on")
 
 
 @group.command()
+@changing
 def reset(scope: Which) -> None:
     """Back to what settings, rules and endpoints say, at full rate.
 
@@ -72,6 +76,7 @@ def reset(scope: Which) -> None:
     with _opened_board() as board:
         if not board.reset(wanted):
             raise NotFound(f"nothing was set for {wanted}")
+    note("limit.reset", scope=str(wanted))
     typer.echo(f"reset {wanted}")
 
 

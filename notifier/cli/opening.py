@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from notifier.cli.stopping import Stopping
+    from notifier.cli.foreseeing import Foresight
     from notifier.failures.held import HeldDeliveries
     from notifier.failures.operator import Operator
+    from notifier.settings import Settings
     from notifier.storage.directory import SyncEndpointDirectory
     from notifier.storage.ledger import Ledger
     from notifier.storage.limits import Limits
@@ -46,18 +48,39 @@ def opened_stores() -> Iterator[Stores]:
 
 
 @contextmanager
-def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Stopping]]:
-    """Which endpoints subscribed to what, and who is not written to."""
-    from notifier.cli.stopping import Stopping
+def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Foresight]]:
+    """Which endpoints subscribed to what, and what would stop or delay a delivery."""
+    from notifier.cli.foreseeing import Foresight
+    from notifier.domain.limit import parse_limits
     from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.limits import Limits
+    from notifier.storage.relays import RelayBoard
     from notifier.storage.suppressions import Suppressions
+    from notifier.storage.throttles import Throttles
     from notifier.wiring.process import settings
-    from notifier.wiring.stores import build_recipients, build_store
+    from notifier.wiring.stores import build_endpoints, build_recipients, build_store
 
     ours = settings()
     store = build_store(ours, connections=2)
+
+    def relay() -> str:
+        """The first that no worker has paused; the first of all while none is up."""
+        names, paused = relay_names(ours), {one.relay for one in RelayBoard(store).paused()}
+        return next((name for name in names if name not in paused), names[0])
+
     try:
-        yield SyncEndpointDirectory(store), Stopping(Suppressions(store), build_recipients(ours, store))
+        yield (
+            SyncEndpointDirectory(store),
+            Foresight(
+                suppressions=Suppressions(store),
+                recipients=build_recipients(ours, store),
+                endpoints=build_endpoints(ours, store),
+                throttles=Throttles(store),
+                limits=Limits(store),
+                configured=parse_limits(ours.limits)[0],
+                relay=cache(relay),
+            ),
+        )
     finally:
         store.close()
 
@@ -65,8 +88,6 @@ def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Stopping]]:
 @contextmanager
 def opened_relays() -> Iterator[tuple[list[str], RelayBoard, Limits]]:
     """The relays' names in order, what workers noted about them, and how fast they are used."""
-    from notifier.engine.smtp_connect import RelayAddress
-    from notifier.settings import split_list
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
     from notifier.wiring.process import settings
@@ -75,10 +96,17 @@ def opened_relays() -> Iterator[tuple[list[str], RelayBoard, Limits]]:
     ours = settings()
     store = build_store(ours, connections=2)
     try:
-        names = [RelayAddress.parse(url).name for url in split_list(ours.smtp_url)]
-        yield names, RelayBoard(store), Limits(store)
+        yield relay_names(ours), RelayBoard(store), Limits(store)
     finally:
         store.close()
+
+
+def relay_names(ours: Settings) -> list[str]:
+    """The relays of NOTIFIER_SMTP_URL in order, as limits and notes name them."""
+    from notifier.engine.smtp_connect import RelayAddress
+    from notifier.settings import split_list
+
+    return [RelayAddress.parse(url).name for url in split_list(ours.smtp_url)]
 
 
 def opened_held() -> HeldDeliveries:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.documents import read_events
 from notifier.cli.exits import USAGE, fail
 from notifier.cli.printing import print_json, progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _TOGETHER = 500
 
 
+@changing
 def publish(
     file: Annotated[str, typer.Argument(help="One event, a JSON array, or one object a line; - is standard input.")],
     event_type: Annotated[str, typer.Option("--type", help="Type of every event; needed for bare data.")] = "",
@@ -36,6 +38,7 @@ def publish(
     if identity and len(events) > 1:
         raise fail("--id names one event, and there are several", USAGE)
     _send(events, urgent=urgent)
+    note("events.published", events=len(events), first=events[0].key)
     told: list[dict[str, Any]] = [{"id": e.id, "source": e.source, "key": e.key} for e in events]
     if as_json:
         print_json({"accepted": told})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, SpeakingGroup
 from notifier.cli.opening import opened_stores
@@ -19,6 +20,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Your id of the person, su
 
 
 @group.command("set")
+@changing
 def put(
     identity: Id,
     email: Annotated[str, typer.Option(help="Address.")],
@@ -37,6 +39,7 @@ def put(
     check_person(person)
     with opened_stores() as stores:
         stores.recipients.put([person])
+    _note("put", identity)
     typer.echo(f"stored {identity}")
 
 
@@ -57,6 +60,7 @@ def show(identity: Id, as_json: Annotated[bool, typer.Option("--json", help="Pri
 
 
 @group.command()
+@changing
 def remove(identity: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Forget a person; deliveries that wait for this id are parked.
 
@@ -66,4 +70,11 @@ def remove(identity: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not
     with opened_stores() as stores:
         if not stores.recipients.remove(identity):
             raise NotFound(f"no recipient {identity!r}")
+    _note("removed", identity)
     typer.echo(f"forgot {identity}")
+
+
+def _note(verb: str, identity: str) -> None:
+    from notifier.audit import about_recipient
+
+    note(f"recipient.{verb}", **about_recipient(identity))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_stores
@@ -68,6 +69,7 @@ def show(address: Address, as_json: AsJson = False) -> None:
 
 
 @group.command()
+@changing
 def add(
     address: Address,
     reason: Annotated[
@@ -87,6 +89,7 @@ def add(
     with opened_stores() as stores:
         key = _key(address, stores.suppressions)
         change = stores.suppressions.add(key, wanted)
+    note("suppression.added", key=key, part=wanted.name)
     before = change.before.get(wanted.name)
     if before is None or before == wanted:
         typer.echo(f"suppressed {key}: {wanted.name}")
@@ -97,6 +100,7 @@ def add(
 
 
 @group.command()
+@changing
 def remove(
     address: Address,
     part: Annotated[
@@ -118,6 +122,7 @@ def remove(
         change = stores.suppressions.remove(key, names)
     if not change.removed:
         raise NotFound(f"{address} is not suppressed by {', '.join(names)}")
+    note("suppression.lifted", key=key, parts=[part.name for part in change.removed])
     typer.echo(f"lifted {', '.join(p.name for p in change.removed)} of {key}")
     left = ", ".join(change.after.names)
     typer.echo(f"still suppressed by: {left}" if left else f"{key} is written to again")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from notifier.cli.auditing import changing, note
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, complain, fail
 from notifier.cli.printing import print_json, print_table
 
@@ -37,6 +38,7 @@ def show(as_json: Json = False) -> None:
 
 
 @group.command()
+@changing
 def apply(as_json: Json = False) -> None:
     """Declare everything on the broker of NOTIFIER_BROKER_URL; what is there already stays.
 
@@ -49,13 +51,14 @@ def apply(as_json: Json = False) -> None:
     if ours.embedded:
         raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): there is nothing to declare", USAGE)
     declared = apply_topology(ours.broker_url, ours.broker_ca_file)
+    note("topology.applied", declared=len(declared))
     if as_json:
         print_json([asdict(entry) for entry in declared])
         return
     for kind, plural in (("exchange", "exchanges"), ("queue", "queues"), ("binding", "bindings")):
         typer.echo(f"{sum(entry.kind == kind for entry in declared)} {plural}")
-    for note in dict.fromkeys(entry.note for entry in declared if entry.note):
-        complain(note)
+    for advice in dict.fromkeys(entry.note for entry in declared if entry.note):
+        complain(advice)
 
 
 def _arguments(arguments: dict[str, str | int]) -> str:

@@ -57,6 +57,15 @@ class Endpoint:
     breaker: Breaker | None = None
     """What is remembered of its failures; None when there is nothing, which is the rule."""
 
+    @property
+    def held_because(self) -> str:
+        """Why deliveries to it are held now; empty when they are not."""
+        if self.state is EndpointState.PAUSED:
+            return f"the endpoint is paused: {self.reason or 'no reason given'}"
+        if self.state is EndpointState.ENABLED and self.breaker is not None and self.breaker.is_open:
+            return f"the endpoint is left alone after {self.breaker.code}"
+        return ""
+
     def wants(self, event_type: str) -> bool:
         """Whether it subscribed to this event type."""
         return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in self.event_types)

@@ -52,6 +52,12 @@ class ExplainedDelivery:
     """Why it cannot be rendered, composed or addressed; it would be parked."""
     suppressed: str | None
     """Why it would end as suppressed; empty when it would not, None when nobody looked."""
+    throttled: str | None
+    """Why its rule's throttle would not let it through; empty when it would, None when nobody looked."""
+    held: str | None
+    """Why its endpoint gets nothing for now; empty when it does, None when nobody looked."""
+    limits: tuple[str, ...]
+    """The rate limits it falls under, with who waits there as far as somebody looked."""
     warnings: tuple[str, ...] = ()
     """What its readers or their servers would not like about it."""
 
@@ -63,6 +69,19 @@ class Seen:
     error: str = ""
     warnings: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What would stop or delay a delivery; None where nobody looked."""
+
+    suppressed: str | None = None
+    throttled: str | None = None
+    held: str | None = None
+    limits: tuple[str, ...] = ()
+
+
+#: What is known of a delivery's way, beside rules and templates.
+Foresee = Callable[[Delivery, Rule, Event], Prospect]
 
 #: Composes a rendered mail without sending it, and says what would go wrong with it.
 Look = Callable[[Delivery, CompiledRule, Event, EmailMessage], Seen]
@@ -135,17 +154,17 @@ def explain(
     *,
     schedules: Mapping[Channel, RetrySchedule] = _SCHEDULES,
     shown: int = SHOWN,
-    stopped: Callable[[Delivery, Rule], str | None] = lambda _delivery, _rule: None,
+    foresee: Foresee = lambda _delivery, _rule, _event: Prospect(),
     look: Look | None = None,
 ) -> Explanation:
     """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured.
 
-    ``stopped`` says why a delivery would be suppressed (`ExplainedDelivery.suppressed`). With a ``look`` mails are
+    ``foresee`` says what would stop or delay a delivery. With a ``look`` mails are
     composed too: files, headers and addresses are then found wanting before anybody waits.
     """
     schema, valid = _check_schema(event, catalog)
     matching = catalog.matching(event.type)
-    explainer = _Explainer(event, directory, renderer, now, schedules, shown, stopped, look)
+    explainer = _Explainer(event, directory, renderer, now, schedules, shown, foresee, look)
     return Explanation(
         event=event.key,
         id=event.id,
@@ -186,7 +205,7 @@ class _Explainer:
     now: float
     schedules: Mapping[Channel, RetrySchedule]
     shown: int
-    stopped: Callable[[Delivery, Rule], str | None]
+    foresee: Foresee
     look: Look | None
 
     def explain(self, compiled: CompiledRule) -> ExplainedRule:
@@ -236,8 +255,22 @@ class _Explainer:
                 seen = self.look(delivery, compiled, event, message) if self.look else seen
             else:
                 body = message.body.decode("utf-8", "replace")
-        to, key, why = delivery.to.identity, delivery.key, self.stopped(delivery, rule)
-        return ExplainedDelivery(delivery.id, to, key, subject, text, html, body, seen.error, why, seen.warnings)
+        ahead = self.foresee(delivery, rule, event)
+        return ExplainedDelivery(
+            id=delivery.id,
+            to=delivery.to.identity,
+            key=delivery.key,
+            subject=subject,
+            text=text,
+            html=html,
+            body=body,
+            error=seen.error,
+            suppressed=ahead.suppressed,
+            throttled=ahead.throttled,
+            held=ahead.held,
+            limits=ahead.limits,
+            warnings=seen.warnings,
+        )
 
 
 def _because(rule: Rule) -> str:

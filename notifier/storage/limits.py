@@ -121,6 +121,10 @@ class Limits:
         """Everything that is slowed down now."""
         return self._run(_adapted())
 
+    def usage_of(self, scopes: Sequence[Scope]) -> dict[Scope, Usage]:
+        """Those of them that were used a moment ago."""
+        return self._run(_usage_of([str(scope) for scope in scopes]))
+
     def usage(self) -> dict[Scope, Usage]:
         """Limits that were used a moment ago, at most `SHOWN`; those of single recipients are left out."""
         return self._run(_usage())
@@ -200,7 +204,10 @@ def _usage() -> Operation[dict[Scope, Usage]]:
         names += [name[prefix:] for name in some if not name[prefix:].startswith("recipient:")]
         if int(cursor) == 0 or len(names) >= SHOWN:
             break
-    names = sorted(set(names))[:SHOWN]
+    return (yield from _usage_of(sorted(set(names))[:SHOWN]))
+
+
+def _usage_of(names: Sequence[str]) -> Operation[dict[Scope, Usage]]:
     if not names:
         return {}
     (seconds, micros), *states = yield [command("TIME"), *(command("GET", keys.limit_state(name)) for name in names)]

@@ -14,7 +14,7 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.ids import digest_id
 from notifier.domain.rule import Throttle
 from notifier.storage import keys
-from notifier.storage.commands import Operation, run_script
+from notifier.storage.commands import Operation, command, run_script
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
@@ -31,6 +31,16 @@ class Question:
     throttle: Throttle
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of one, for somebody who only looks."""
+
+    used: int
+    """Deliveries admitted within the window."""
+    admitted: bool
+    """Whether this one would be, or has been."""
+
+
 class Throttles:
     """The allowances of all recipients. Raises `StorageUnavailable` when Redis cannot answer now."""
 
@@ -40,6 +50,10 @@ class Throttles:
     def admit(self, questions: Sequence[Question]) -> list[bool]:
         """Whether each may go; those that may are counted. One round trip; asking again changes nothing."""
         return self._run(_admit(questions))
+
+    def look(self, questions: Sequence[Question]) -> list[Allowance]:
+        """As `admit` would answer; nothing is counted."""
+        return self._run(_look(questions))
 
 
 def _admit(questions: Sequence[Question]) -> Operation[list[bool]]:
@@ -57,6 +71,21 @@ def _admit(questions: Sequence[Question]) -> Operation[list[bool]]:
         ]
     (answers,) = yield [run_script("throttle", list(logs), *arguments)]
     return [answer == 1 for answer in answers]
+
+
+def _look(questions: Sequence[Question]) -> Operation[list[Allowance]]:
+    calls = []
+    for question in questions:
+        log, planned = _log(question.delivery), milliseconds(question.delivery.queued)
+        window = milliseconds(question.throttle.per)
+        calls.append(command("ZSCORE", log, keys.short(question.delivery.id, "dlv_")))
+        calls.append(command("ZCOUNT", log, f"({planned - window}", f"({planned + window}"))
+    replies = yield calls
+    pairs = zip(replies[::2], replies[1::2], strict=True)
+    return [
+        Allowance(int(used), known is not None or int(used) < question.throttle.at_most)
+        for question, (known, used) in zip(questions, pairs, strict=True)
+    ]
 
 
 def _log(delivery: Delivery) -> str:

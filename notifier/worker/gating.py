@@ -195,11 +195,10 @@ class Gate:
 
 def _why_blocked(endpoint: Endpoint, moment: float) -> Blocked | None:
     if endpoint.state is EndpointState.PAUSED:
-        return Blocked(f"the endpoint is paused: {endpoint.reason or 'no reason given'}", 0.0, aside=True)
+        return Blocked(endpoint.held_because, 0.0, aside=True)
     breaker = endpoint.breaker
     if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
-        why = f"the endpoint is left alone after {breaker.code}"
-        return Blocked(why, breaker.seconds_away(moment), aside=breaker.is_long(moment))
+        return Blocked(endpoint.held_because, breaker.seconds_away(moment), aside=breaker.is_long(moment))
     return None
 
 

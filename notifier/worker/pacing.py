@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from notifier import metrics
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.endpoint import EndpointState
-from notifier.domain.ids import recipient_key
 from notifier.domain.limit import Kind, Rate, Scope
 from notifier.domain.rule import Priority
+from notifier.limits.places import Place, of_mail, of_webhook
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
 from notifier.worker.holding import hold
@@ -139,23 +139,16 @@ class _Places:
         found = (self._find(kind, name, own) for kind, name, own in self._named(one))
         return tuple(place for place in found if place is not None)
 
-    def _named(self, one: Work) -> Iterator[tuple[Kind, str, Rate | None]]:
+    def _named(self, one: Work) -> Iterator[Place]:
         to = one.delivery.to
         if isinstance(to, EndpointRef):
             endpoint = self._directory.endpoints.get(to.endpoint)
             if endpoint is None or endpoint.state is not EndpointState.ENABLED:
                 return
-            yield Kind.ENDPOINT, endpoint.id, endpoint.rate
-        else:
-            address = _address(to, self._directory)
-            if not address:
-                return
-            yield Kind.RELAY, self._relay, None
-            yield Kind.DOMAIN, address.rpartition("@")[2].lower(), None
-            if Kind.RECIPIENT in self._table.kinds:
-                yield Kind.RECIPIENT, recipient_key(address), None
-        yield Kind.TENANT, one.event.tenant, None
-        yield Kind.RULE, one.rule.id, one.rule.limit
+            yield from of_webhook(endpoint, one.event.tenant, one.rule)
+        elif address := _address(to, self._directory):
+            by_recipient = Kind.RECIPIENT in self._table.kinds
+            yield from of_mail(address, self._relay, one.event.tenant, one.rule, by_recipient=by_recipient)
 
     def _find(self, kind: Kind, name: str, own: Rate | None) -> tuple[Scope, Rate | None] | None:
         key = (kind, name)

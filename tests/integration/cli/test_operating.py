@@ -423,7 +423,7 @@ def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings
     # And without Redis it says that it does not know, and the rest
     away = explained("--json", NOTIFIER_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert set(told(away)["hello/mail"]) == {None}
-    assert "not known whether recipients are suppressed" in away.stderr
+    assert "not known whether recipients are suppressed, throttled or held up" in away.stderr
     assert set(told(explained("--json", "--no-endpoints"))["hello/mail"]) == {None}
 
 

@@ -1,0 +1,33 @@
+"""Which limits a delivery falls under, by kind and name: asked by workers for what they send and by `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from notifier.domain.endpoint import Endpoint
+from notifier.domain.ids import recipient_key
+from notifier.domain.limit import Kind, Rate
+from notifier.domain.rule import Rule
+
+#: Kind, name, and the rate that a rule or an endpoint record says itself.
+Place = tuple[Kind, str, Rate | None]
+
+
+def of_webhook(endpoint: Endpoint, tenant: str, rule: Rule) -> Iterator[Place]:
+    """Of a delivery to an endpoint."""
+    yield Kind.ENDPOINT, endpoint.id, endpoint.rate
+    yield from _of_both(tenant, rule)
+
+
+def of_mail(address: str, relay: str, tenant: str, rule: Rule, *, by_recipient: bool) -> Iterator[Place]:
+    """Of a mail. ``by_recipient``: whether any recipient is limited, because a key costs a hash."""
+    yield Kind.RELAY, relay, None
+    yield Kind.DOMAIN, address.rpartition("@")[2].lower(), None
+    if by_recipient:
+        yield Kind.RECIPIENT, recipient_key(address), None
+    yield from _of_both(tenant, rule)
+
+
+def _of_both(tenant: str, rule: Rule) -> Iterator[Place]:
+    yield Kind.TENANT, tenant, None
+    yield Kind.RULE, rule.id, rule.limit

@@ -1,0 +1,106 @@
+"""Every verb that changes something leaves one line: what, who, when; as the API's calls do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from notifier.domain.ids import recipient_key
+from notifier.settings import Settings
+from tests.integration.cli.test_operating import SECRET_KEY, Run, _park, settings, vhost
+from tests.servers.warm_cli import WarmCommandLine
+
+__all__ = ["settings", "vhost"]
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.fixture
+def run(settings: Settings, tmp_path: Path) -> Iterator[Run]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "NOTIFIER_BROKER_URL": settings.broker_url,
+        "NOTIFIER_REDIS_URL": settings.redis_url,
+        "NOTIFIER_SECRET_KEY": SECRET_KEY,
+    }
+    with WarmCommandLine(environment, tmp_path) as line:
+        yield line.run
+
+
+def test_every_change_leaves_a_line_with_who_asked(run: Run, settings: Settings, tmp_path: Path) -> None:
+    # Given a file for audit lines, two parked deliveries and an endpoint
+    kept = tmp_path / "audit.log"
+    first, second = _park(settings, 2)
+
+    def done(*arguments: str, stdin: str = "") -> str:
+        ended = run(*arguments, "--as", "kim", stdin=stdin, NOTIFIER_AUDIT_FILE=str(kept))
+        assert ended.returncode == 0, ended.stderr
+        assert '"by"' not in ended.stderr
+        return ended.stdout
+
+    endpoint = json.loads(done("endpoints", "add", "https://example.com/hooks", "--tenant", "acme", "--json"))["id"]
+    key = recipient_key("ann@example.org")
+    expected = [{"message": "endpoint.added", "id": endpoint, "tenant": "acme"}]
+
+    # When everything is changed that can be
+    for verb, said in {
+        "disable": "disabled",
+        "enable": "enabled",
+        "pause": "paused",
+        "resume": "resumed",
+        "rotate": "rotated",
+    }.items():
+        done("endpoints", verb, endpoint)
+        expected.append({"message": f"endpoint.{said}", "id": endpoint, "tenant": "acme"})
+    steps: dict[tuple[str, ...], dict[str, object]] = {
+        ("endpoints", "remove", endpoint, "--yes"): {"message": "endpoint.removed", "id": endpoint, "tenant": "acme"},
+        ("recipients", "set", "user-7", "--email", "ann@example.org"): {
+            "message": "recipient.put",
+            "id": recipient_key("user-7"),
+        },
+        ("recipients", "remove", "user-7", "--yes"): {"message": "recipient.removed", "id": recipient_key("user-7")},
+        ("suppressions", "add", "ann@example.org"): {"message": "suppression.added", "key": key, "part": "operator"},
+        ("suppressions", "remove", "ann@example.org", "--yes"): {
+            "message": "suppression.lifted",
+            "key": key,
+            "parts": ["operator"],
+        },
+        ("limits", "set", "relay", "100/s"): {"message": "limit.set", "scope": "relay", "rate": "100/s"},
+        ("limits", "reset", "relay"): {"message": "limit.reset", "scope": "relay"},
+        ("failures", "replay", first, "--yes"): {"message": "failures.replayed", "chosen": 1, "done": 1},
+        ("failures", "discard", second, "--yes"): {"message": "failures.discarded", "chosen": 1, "done": 1},
+        ("failures", "reindex"): {"message": "failures.reindexed", "found": 0},
+        ("recipients", "set", "user-8", "--email", "ann@example.org"): {
+            "message": "recipient.put",
+            "id": recipient_key("user-8"),
+        },
+        ("forget", "ann@example.org", "--yes"): {"message": "person.forgotten", "key": key},
+    }
+    for arguments, line in steps.items():
+        done(*arguments)
+        expected.append(line)
+
+    # Then each has left its line, in order, by whom it was asked for and by whose account
+    lines = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert all(line.pop("time") and line.pop("logger") == "notifier.audit" for line in lines)
+    assert lines == [{"level": "info", **line, "by": "kim", "account": ME} for line in expected]
+    assert "example" not in kept.read_text()
+
+
+def test_without_a_file_or_a_name_the_line_is_on_standard_error_by_the_account(run: Run) -> None:
+    done = run("limits", "set", "relay", "100/s", SUDO_USER="")
+
+    line = json.loads(done.stderr)
+    assert (line["message"], line["by"], line["account"]) == ("limit.set", ME, ME)
+
+
+def test_what_changes_nothing_leaves_no_line(run: Run, settings: Settings) -> None:
+    _park(settings, 1)
+
+    assert '"by"' not in run("failures", "replay", "--all", "--dry-run").stderr
+    assert '"by"' not in run("limits", "reset", "relay").stderr
