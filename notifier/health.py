@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from notifier import __version__, metrics
+from notifier import __version__, metrics, zones
 from notifier.logs import get, wide
 
 _log = get("health")
@@ -47,7 +47,9 @@ def answer(path: str, checks: Checks, accept: str = "", alive: Callable[[], str 
     """The answer to GET ``path``; ``alive`` gives the reason why this process should be restarted, or None."""
     if path == "/healthz":
         reason = alive()
-        return _json(200 if reason is None else 503, {"status": reason or "ok", "version": __version__})
+        return _json(
+            200 if reason is None else 503, {"status": reason or "ok", "version": __version__, "zones": zones.VERSION}
+        )
     if path == "/readyz":
         reasons = _reasons(checks)
         is_ready = not any(reasons.values())

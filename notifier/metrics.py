@@ -28,7 +28,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from notifier import __version__
+from notifier import __version__, zones
 
 
 def _native_lock_type() -> Any:
@@ -128,8 +128,8 @@ CONTENT_BROKEN = _gauge("content_broken", "1 while the files on disk are wrong a
 HTTP_REQUESTS = _counter("http_requests_total", "API requests by route template.", "method", "route", "status")
 HTTP_SECONDS = _histogram("http_request_seconds", "API requests by route template.", _SHORT, "method", "route")
 
-BUILD = Info("notifier_build", "The version that runs.", registry=REGISTRY)
-BUILD.info({"version": __version__})
+BUILD = Info("notifier_build", "The version that runs, and the release of its time zones.", registry=REGISTRY)
+BUILD.info({"version": __version__, "zones": zones.VERSION})
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from notifier.channels.email.addresses import parse_address
 from notifier.domain.recipient import Recipient
 from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
+from notifier.zones import find_zone
 
 Id = Annotated[str, Path(max_length=256, pattern=r"^[^\x00-\x20\x7f-\x9f]+$", examples=["user-4711"])]
 
@@ -64,13 +64,8 @@ def check_person(person: Recipient) -> None:
             f"id {person.id[:80]!r}: ids are stored in clear, and a rule takes one with an @ for an address"
         )
     parse_address(person.email)
-    if person.timezone and not _is_zone(person.timezone):
-        raise InvalidDestination(f"timezone {person.timezone!r} is not in the tz database; one is Europe/Vienna")
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # KeyError: not known; the others: a path, a folder, not a zone file
-        return False
-    return True
+    if person.timezone:
+        try:
+            find_zone(person.timezone)
+        except ValueError as error:
+            raise InvalidDestination(f"timezone: {error}") from None

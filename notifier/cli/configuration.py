@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def show(
         return
     from notifier.settings import entries, read_settings
     from notifier.wiring.advice import mail_advice
+    from notifier.zones import zone_advice
 
     ours = read_settings(os.environ)
     found = entries(ours, os.environ)
@@ -36,7 +38,7 @@ def show(
         print_json([{name: getattr(entry, name) for name in entry.__slots__} for entry in chosen])
         return
     print_table("", ("Setting", "Value", "From"), ((e.variable, e.value, e.origin) for e in chosen))
-    for problem in mail_advice(ours):
+    for problem in (*mail_advice(ours), *zone_advice(datetime.now(UTC).date())):
         typer.echo(f"warning: {problem}", err=True)
 
 

@@ -6,11 +6,9 @@ Babel would know all of them, but costs 30 MB and 20-60 µs a value.
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from notifier.domain.json_text import MAX_DIGITS
 from notifier.domain.moment import read_moment
@@ -18,6 +16,7 @@ from notifier.rendering.meter import RefusedError, current
 from notifier.rendering.operators import text_of
 from notifier.rendering.registry import deep
 from notifier.rendering.values import describe
+from notifier.zones import find_zone
 
 _MONTHS = {
     "en": "January February March April May June July August September October November December",
@@ -114,7 +113,7 @@ def _moment(value: Any, tz: str) -> datetime:
     if isinstance(value, str):
         moment = _parsed(value)
     elif isinstance(value, int | float | Decimal) and not isinstance(value, bool) and -(2**37) < value < 2**37:
-        moment = datetime.fromtimestamp(float(value), ZoneInfo("UTC"))
+        moment = datetime.fromtimestamp(float(value), UTC)
     else:
         raise RefusedError(f"expected an ISO 8601 date or Unix seconds, not {describe(value)}")
     if moment.tzinfo is None:
@@ -148,12 +147,13 @@ def _recipient_zone() -> tzinfo:
         return _zone("UTC")
 
 
-@lru_cache(maxsize=1024)
 def _zone(name: Any) -> tzinfo:
+    if not isinstance(name, str):
+        raise RefusedError(f"expected the name of a time zone such as Europe/Vienna, not {describe(name)}")
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError):
-        raise RefusedError(f"there is no time zone {str(name)[:40]!r}; use a name such as Europe/Vienna") from None
+        return find_zone(name)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
 
 
 @deep("plural")

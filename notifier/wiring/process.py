@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from notifier import zones
 from notifier.logs import configure, get, wide
 from notifier.settings import Settings, entries, read_settings
 
@@ -21,11 +24,14 @@ def settings() -> Settings:
 
 
 def configure_logs() -> None:
-    """Logging as the settings ask, and the masked settings as the first line."""
+    """Logging as the settings ask; the masked settings and which time zones are in force as the first lines."""
     ours = settings()
     configure(ours.log_format, ours.log_level)
     chosen = {e.variable: e.value for e in entries(ours, os.environ) if e.origin != "default"}
     wide(_log, "settings.read", settings=chosen)
+    wide(_log, "zones.read", version=zones.VERSION, host_version=zones.host_version())
+    for problem in zones.zone_advice(datetime.now(UTC).date()):
+        wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
 
 
 def celery_app() -> Any:
