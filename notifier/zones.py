@@ -1,9 +1,9 @@
 """Time zones by name, from the `tzdata` package alone, and which release of the tz database that is.
 
-`ZoneInfo(name)` takes the host's zone files before the package's: those of Debian 12 (2025b) are an hour off in Alberta,
-British Columbia, Manitoba, Cuba and Morocco from autumn 2026 on. Every zone that a person is shown a time in is found
-here. Rejected: `zoneinfo.reset_tzpath(())` at the start of each process; a role that forgets it, or a library that asked
-before, is wrong in silence.
+`ZoneInfo(name)` takes the host's zone files before the package's: those of Debian 12 (2025b) are an hour off in
+Alberta, British Columbia, Manitoba, Cuba and Morocco from autumn 2026 on. Every zone that a person is shown a time in
+is found here. Rejected: `zoneinfo.reset_tzpath(())` at the start of each process; a role that forgets it, or a library
+that asked before, is wrong in silence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import tzdata
+import tzdata  # type: ignore[import-untyped]
 
 from notifier.errors import Problem
 from notifier.logs import get, wide

@@ -11,7 +11,7 @@ from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import RecipientBody, RecipientChange
 from notifier.api.problems import responses
-from notifier.channels.email.addresses import parse_address
+from notifier.domain.addresses import read_address
 from notifier.domain.recipient import Recipient
 from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
@@ -63,7 +63,7 @@ def check_person(person: Recipient) -> None:
         raise InvalidDestination(
             f"id {person.id[:80]!r}: ids are stored in clear, and a rule takes one with an @ for an address"
         )
-    parse_address(person.email)
+    read_address(person.email)
     if person.timezone:
         try:
             find_zone(person.timezone)

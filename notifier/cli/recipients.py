@@ -35,7 +35,7 @@ def put(
     from notifier.api.recipients import check_person
     from notifier.domain.recipient import Recipient
 
-    person = Recipient(identity, email, name, locale, timezone)
+    person = Recipient(identity, email.strip(), name, locale, timezone)
     check_person(person)
     with opened_stores() as stores:
         stores.recipients.put([person])

@@ -163,16 +163,20 @@ def _part(name: str, reason: str) -> Part:
 
 
 def _key(address: str, suppressions: Suppressions) -> str:
-    from notifier.channels.email.addresses import parse_address
-
     if address.startswith("rcp_") and "@" not in address:
         return address
-    try:
-        parse_address(address)
-    except InvalidAddress as error:
-        # A name beside the address, or a person's id, would have a key that nothing is ever sent to.
-        raise InvalidAddress(f"{address[:80]!r}: {error}; give the address alone, or its rcp_… key") from error
+    check_address(address)
     return suppressions.key_of(address)
+
+
+def check_address(address: str) -> None:
+    """Raises `InvalidAddress`: a name beside it, or a person's id, would have a key that nothing is ever sent to."""
+    from notifier.domain.addresses import read_address
+
+    try:
+        read_address(address)
+    except InvalidAddress as error:
+        raise InvalidAddress(f"{address[:80]!r}: {error}; give the address alone, or its rcp_… key") from error
 
 
 def _as_dict(key: str, found: Suppression) -> dict[str, Any]:

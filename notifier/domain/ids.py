@@ -78,7 +78,7 @@ def recipient_key(address: str) -> str:
     domain is written as A-labels once and in its own letters another time (RFC 5890). Remembered, because a mail's
     claim and its unsubscribe link both ask.
     """
-    return "rcp_" + _digest("recipient", _folded(address))
+    return "rcp_" + _digest("recipient", folded(address))
 
 
 @lru_cache(maxsize=4096)
@@ -88,7 +88,7 @@ def former_key(address: str) -> str:
     Its entries and the links in its mails have this name. Only addresses that are not plain ASCII had one of their own.
     """
     former = address.strip().casefold()
-    return "" if former == _folded(address) else "rcp_" + _digest("recipient", former)
+    return "" if former == folded(address) else "rcp_" + _digest("recipient", former)
 
 
 def suppression_keys(address: str) -> tuple[str, ...]:
@@ -102,11 +102,12 @@ def person_key(recipient_id: str) -> str:
     return recipient_key("recipient:" + recipient_id)
 
 
-def _folded(address: str) -> str:
-    folded = address.strip().casefold()
-    if folded.isascii() and _A_LABEL not in folded:
-        return folded
-    local, at, domain = folded.rpartition("@")
+def folded(address: str) -> str:
+    """One spelling for all of one address; two addresses are the same mailbox when theirs are equal."""
+    lowered = address.strip().casefold()
+    if lowered.isascii() and _A_LABEL not in lowered:
+        return lowered
+    local, at, domain = lowered.rpartition("@")
     labels = _DOTS.sub(".", unicodedata.normalize("NFKC", domain)).split(".")
     return (unicodedata.normalize("NFC", local) + at + ".".join(map(_in_own_letters, labels))).casefold()
 

@@ -38,7 +38,7 @@ _header: Callable[[str, str], Any] = HeaderRegistry()
 
 
 class Named(NamedTuple):
-    """A mailbox: a display name, which may be empty, and an address, which `channels.email.addresses` checks."""
+    """A mailbox: a display name, which may be empty, and an address, which `domain.addresses` checks."""
 
     name: str
     address: str

@@ -29,7 +29,7 @@ MAILS_PER_CONNECTION = 100
 #: Share of the deadline one connect may take, so that a second relay still has its turn before the half is over.
 CONNECT_SHARE = 0.25
 
-#: What would end an address or a command early; `channels.email.addresses` refuses more, this is the last guard.
+#: What would end an address or a command early; `domain.addresses` refuses more, this is the last guard.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f<>]")
 _NOTHING_SAID = (Phase.CONNECT, Phase.AUTH)
 #: Refusals in the middle of a transaction after which another relay may take the mail: what was said is not about it.

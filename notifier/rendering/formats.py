@@ -57,6 +57,8 @@ def _grouped(value: Any, decimals: int | None, tongue: str) -> str:
     return text.translate({44: ".", 46: ","}) if tongue == "de" else text
 
 
+#: Characters that Python's reader of ISO 8601 is given.
+_LONGEST = 40
 #: Digits while rounding; the default 28 would refuse large exact amounts.
 _WIDE = Context(prec=2 * MAX_DIGITS)
 
@@ -125,8 +127,10 @@ def _moment(value: Any, tz: str) -> datetime:
 
 
 def _parsed(value: str) -> datetime:
+    if len(value) > _LONGEST:  # cut, it would lose its offset, and be taken for a local time
+        return _parsed_as_attribute(value)
     try:
-        return datetime.fromisoformat(value[:40])
+        return datetime.fromisoformat(value)
     except ValueError:
         return _parsed_as_attribute(value)
 

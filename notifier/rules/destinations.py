@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.delivery import Destination, Mailbox, RecipientRef
+from notifier.domain.ids import folded
 from notifier.domain.mailboxes import SPECIALS, read_mailbox, read_mailboxes
 from notifier.errors import InvalidAddress
 
@@ -19,6 +20,9 @@ MAX_TEXT = 256
 _ID_BITS = 64
 #: An address alone, as nearly all are: they need no reading, and a list may have 100,000.
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9.-]{1,253}")
+#: How address fields say nobody (RFC 5322 §3.4); it is no id: ``undisclosed-recipients:;``, and what is left of it.
+_EMPTY_GROUP = re.compile(r"[^:]*:[^;]*;|undisclosed[-_ ]?recipients?\W*", re.IGNORECASE)
+_EMPTY = "a group without members names nobody"
 _RECIPIENT_KEYS = ("recipient", "id")
 _ADDRESS_KEYS = ("email", "address")
 
@@ -32,7 +36,7 @@ class BadEntry:
 
 
 def destinations(value: Any) -> Iterator[Destination | BadEntry]:
-    """Everything ``value`` names, in its order, duplicates left out by identity. Yields, so a long list stays lean."""
+    """Everything ``value`` names, in its order, each mailbox and id once. Yields, so a long list stays lean."""
     if value is None:
         return
     # Python hashes instead of identities would save 10 MB per 100,000 and could drop a person: not worth it.
@@ -41,9 +45,19 @@ def destinations(value: Any) -> Iterator[Destination | BadEntry]:
         for found in _read(entry, index):
             if isinstance(found, BadEntry):
                 yield found
-            elif (identity := found.identity) not in seen:
-                seen.add(identity)
+            elif (same := _same(found)) not in seen:
+                seen.add(same)
                 yield found
+
+
+def is_same(one: Destination, other: Destination) -> bool:
+    """Whether both are one mailbox, or one id."""
+    return _same(one) == _same(other)
+
+
+def _same(found: Destination) -> str:
+    """Equal for two spellings of one address: in capitals, with its domain in its own letters or as A-labels."""
+    return folded(found.address) if isinstance(found, Mailbox) else found.identity
 
 
 def _read(entry: Any, index: int) -> Sequence[Destination | BadEntry]:
@@ -58,6 +72,10 @@ def _read(entry: Any, index: int) -> Sequence[Destination | BadEntry]:
 
 def _from_text(text: str, index: int) -> Sequence[Destination | BadEntry]:
     if "@" not in text:
+        if _EMPTY_GROUP.fullmatch(text):
+            return (BadEntry(index, _EMPTY),)
+        if text.endswith(">"):
+            return (BadEntry(index, "what stands in < and > is no address: it has no @"),)
         return (_recipient(text, index),)
     if not SPECIALS.search(text):
         return (_mailbox(text, "", {}, index),)
@@ -66,7 +84,7 @@ def _from_text(text: str, index: int) -> Sequence[Destination | BadEntry]:
     except InvalidAddress as error:
         return (BadEntry(index, str(error)),)
     if not found:
-        return (BadEntry(index, "a group without members names nobody"),)
+        return (BadEntry(index, _EMPTY),)
     return [_mailbox(named.address, named.name, {}, index) for named in found]
 
 

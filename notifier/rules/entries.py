@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from notifier.domain.addresses import parse_sender
 from notifier.domain.limit import Rate, parse_rate
-from notifier.domain.mailboxes import read_mailbox
 from notifier.domain.media_type import read_media_type
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
 from notifier.errors import InvalidAddress
 from notifier.rendering.expressions import Expression, Expressions
+from notifier.rules.constants import wrong_constants
 from notifier.rules.documents import Located
 from notifier.rules.mailkeys import read_mail
 from notifier.rules.matching import CompiledAttachment, CompiledRule
@@ -42,12 +43,13 @@ _ONLY: dict[str, tuple[frozenset[Channel], str]] = {
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_ADDRESS = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 #: As RFC 2392 wants it with an @ and a domain, or a name alone, which all mail programs take.
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,100})?")
 #: What can only be meant as a media type: as an expression it would be a division, or nothing.
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]*/[A-Za-z0-9][\w!#$&^.+-]*\s*(;.*)?")
 _DATA_PATH = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,16}")
+#: Keys whose expressions name people.
+_PEOPLE = frozenset({"to", "cc", "reply_to"})
 #: More tries than this are not patience but a loop.
 MAX_RETRIES = 50
 MAX_ATTACHMENTS = 20
@@ -180,10 +182,14 @@ class EntryReader:
 
     def _compiled(self, section: Section, key: str, source: str) -> Expression | None:
         try:
-            return self.expressions.compile(source)
+            expression = self.expressions.compile(source)
         except ValueError as error:
             section.wrong(key, f"{section.name}: {key}: {error}")
             return None
+        if key in _PEOPLE:
+            for why in wrong_constants(source):
+                section.wrong(key, f"{section.name}: {key}: {why}")
+        return expression
 
     def _window(self, section: Section) -> Window | None:
         node = section.get("window")
@@ -236,8 +242,8 @@ class EntryReader:
         sender = section.text("from")
         fix = "`from: orders@example.org` or `from: Example Shop <orders@example.org>`"
         try:
-            if sender and not _ADDRESS.fullmatch(read_mailbox(sender).address):
-                section.wrong("from", f"{section.name}: {shown(sender)} is no sender", fix)
+            if sender:
+                parse_sender(sender)
         except InvalidAddress as error:
             section.wrong("from", f"{section.name}: {shown(sender)} is no sender: {error}", fix)
         return sender

@@ -17,7 +17,7 @@ from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Channel, Rule
 from notifier.errors import PlanningError
 from notifier.rules.catalog import Catalog
-from notifier.rules.destinations import BadEntry, destinations
+from notifier.rules.destinations import BadEntry, destinations, is_same
 from notifier.rules.matching import CompiledRule, is_nobody
 
 #: Deliveries a fan-out holds in memory at a time: 20 full tasks.
@@ -212,7 +212,7 @@ class Draft:
             too_many = f"names {len(cc)} people, at most {MAX_CC}: they all see each other"
             raise PlanningError(f"rule {rule.id} ({rule.source}): {what if len(to) > 1 else f'cc {too_many}'}", "cc")
         if to:
-            others = [one for one in cc if one.identity != to[0].identity]
+            others = [one for one in cc if not is_same(one, to[0])]
             copies = Copies(to=to[0], cc=others) if others else None
             self.steps.append((rule, [to[0], *others], compiled.group_key(self.event), copies))
             self.expected += 1 + len(others)

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NoReturn
 
+from notifier.domain.addresses import is_address
 from notifier.errors import SchemaMismatch
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: The validator's own `email` takes `Ann <ann@example.com>` and refuses `jörg@example.com`: sending does the opposite.
+FORMATS = {"email": is_address, "idn-email": is_address}
 #: Mistakes told of one event; the first is mended first.
 MAX_MISTAKES = 3
 #: A mismatch is kept in failure queues and logs: names of keys are clipped, values are never shown.
@@ -64,7 +67,12 @@ class Schema:
         try:
             jsonschema_rs.meta.validate(source)
             self._validator = jsonschema_rs.Draft202012Validator(
-                source, validate_formats=True, ignore_unknown_formats=False, retriever=_retrieve_nothing, mask="value"
+                source,
+                validate_formats=True,
+                formats=FORMATS,
+                ignore_unknown_formats=False,
+                retriever=_retrieve_nothing,
+                mask="value",
             )
         except jsonschema_rs.ValidationError as error:
             raise SchemaMistake(f"not a JSON Schema: {_clipped(error.message)}", error.instance_path) from error

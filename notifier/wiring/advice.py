@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from notifier.channels.email.addresses import parse_sender
 from notifier.channels.email.channel import EmailChannel
+from notifier.domain.addresses import parse_sender
 from notifier.domain.rule import Rule
 from notifier.engine.smtp_connect import RelayAddress, Security
 from notifier.errors import InvalidAddress, Problem

@@ -23,6 +23,7 @@ from notifier.errors import InvalidDestination, RenderError
 from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
+from notifier.worker.copies import WHY, is_doubled
 from notifier.worker.deciding import Park
 from notifier.worker.recorder import now
 
@@ -123,6 +124,8 @@ class Preparer:
         delivery = work.delivery
         if (unwanted := gate(work, directory, now)) is not None:
             return unwanted
+        if delivery.copies is not None and is_doubled(delivery, directory.recipients):
+            return Withheld(work, Status.SKIPPED, WHY)
         if work.claim.uncertain and work.rule.uncertain == "park":
             return _refused(work, Cause.UNCERTAIN, "a worker ended while this was leaving; it may have been sent")
         if not work.rule.template:

@@ -90,7 +90,9 @@ def test_copies_are_deliveries_of_their_own_and_show_the_same_people(at: Place) 
     jo, kim, ada, gone = (f"{name}-{uuid4().hex}@example.com" for name in ("jo", "kim", "ada", "gone"))
     assert at.service.run("recipients", "set", "user-7", "--email", ada, "--name", "Ada").returncode == 0
     assert at.service.run("suppressions", "add", gone).returncode == 0
-    data = {"to": {"email": jo, "name": "Jo"}, "cc": [f"Kim <{kim}>", "user-7", gone, kim, jo], "ticket": 7}
+    # And one who is named by an id and by their address
+    assert at.service.run("recipients", "set", "user-8", "--email", kim.upper()).returncode == 0
+    data = {"to": {"email": jo, "name": "Jo"}, "cc": [f"Kim <{kim}>", "user-7", gone, kim, jo, "user-8"], "ticket": 7}
     data["inbox"] = "Support <inbox+7@example.org>"
 
     # When the event comes twice
@@ -101,12 +103,14 @@ def test_copies_are_deliveries_of_their_own_and_show_the_same_people(at: Place) 
     rule = "ticket.answered/mail"
     at.until(at.delivery(event_id, rule, "recipient:user-7"), Status.SENT)
     at.until(at.delivery(event_id, rule, f"mailto:{gone}"), Status.SUPPRESSED)
+    at.until(at.delivery(event_id, rule, "recipient:user-8"), Status.SKIPPED)
     found = [sent(at, event_id, rule, address) for address in (jo, kim)]
     at.until_quiet()
     [to_ada] = mails_to(at, ada)
     mails = [*(mail for mail, _ in found), to_ada]
     assert mails_to(at, gone) == []
     assert [len(mails_to(at, address)) for address in (jo, kim)] == [1, 1]
+    assert not any("KIM" in recipient for mail in at.smtp.mails for recipient in mail.recipients)
     letters = [read(mail) for mail in mails]
     assert {letter["To"] for letter in letters} == {f"Jo <{jo}>"}
     assert {letter["Cc"] for letter in letters} == {f"Kim <{kim}>, Ada <{ada}>, {gone}"}

@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("notifier/domain/event.py", _DECODE),
     ("consumers/envelope.py", _DECODE),
     ("notifier/rendering/", _RENDER),
-    ("notifier/channels/email/addresses.py", _ADDRESSES),
+    ("notifier/domain/addresses.py", _ADDRESSES),
     ("EmailChannel.send", _SMTP),
     ("notifier/channels/email/outcomes.py", _SMTP),
     ("notifier/channels/email/", _COMPOSE),

@@ -41,6 +41,7 @@ ANNOUNCED = [
     ("America/Havana", "2027-12-01T17:00:00Z", "2027-12-01T12:00:00-05:00", "2026f: and does again on 2027-11-07"),
     ("Europe/Vienna", "2026-12-01T17:00:00Z", "2026-12-01T18:00:00+01:00", "unchanged"),
 ]
+_MOMENTS = st.integers(-(2**31), 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 #: Whose rules those places had until then, as the host's files of 2025 still say.
 _BEFORE = {
     "America/Vancouver": "America/Los_Angeles",
@@ -75,7 +76,7 @@ def test_a_place_has_the_time_that_was_announced_also_on_a_host_of_2025(
     assert datetime.fromisoformat(moment).astimezone(find_zone(zone)).isoformat() == local, f"{old_host}: {release}"
 
 
-@given(st.sampled_from(_NAMES), st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+@given(st.sampled_from(_NAMES), _MOMENTS)
 def test_every_zone_is_the_packages_at_every_moment(name: str, moment: datetime) -> None:
     with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         packaged = ZoneInfo.from_file(file)
@@ -88,7 +89,7 @@ def test_every_zone_is_the_packages_at_every_moment(name: str, moment: datetime)
     ["", "Mars/Olympus", "europe/vienna", "Europe", "../Europe/Vienna", "/etc/localtime", "Europe/Vienna\0", "zürich"],
 )
 def test_a_name_that_is_not_in_the_tz_database_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="there is no time zone .*; use a name such as Europe/Vienna"):
+    with pytest.raises(ValueError, match=r"there is no time zone .*; use a name such as Europe/Vienna"):
         find_zone(name)
 
 

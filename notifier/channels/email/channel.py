@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 
-from notifier.channels.email.addresses import Sender, parse_address, parse_sender
 from notifier.channels.email.alignment import aligned
 from notifier.channels.email.attachments import File, check_total
 from notifier.channels.email.dkim import DkimKeys, DkimSigner
@@ -15,6 +14,7 @@ from notifier.channels.email.lists import ListFields
 from notifier.channels.email.mime import Letter, message_id, write
 from notifier.channels.email.outcomes import classify
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
+from notifier.domain.addresses import Sender, parse_sender, read_address
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.ids import person_key, recipient_key
 from notifier.domain.message import EmailMessage
@@ -112,12 +112,12 @@ class EmailChannel:
         if attachments:
             check_total(attachments)
         sender = parse_sender(rule.sender or self._sender)
-        recipient = parse_address(to.address)
+        recipient = read_address(to.address)
         to_name, to_address = to.name, recipient.envelope
         if shown_to is not None:
             to_name, to_address = shown_to.name, ""
             if shown_to.address:
-                to_address = parse_address(shown_to.address).envelope
+                to_address = read_address(shown_to.address).envelope
         content = write(
             Letter(
                 id=delivery.id,
@@ -231,7 +231,7 @@ def read_return_path(text: str) -> str:
         return ""
     example = text.replace("{id}", _EXAMPLE_ID)
     try:
-        address = parse_address(example)
+        address = read_address(example)
         local = address.envelope.rpartition("@")[0]
         if "{" in example or "}" in example:
             raise InvalidAddress("only {id} stands for something")

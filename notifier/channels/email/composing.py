@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from notifier.channels.email.addresses import parse_address
 from notifier.channels.email.attachments import File, read_attachment
 from notifier.channels.email.channel import EmailChannel, OutgoingEmail
 from notifier.channels.email.extra import NO_EXTRA, Extra, read_extra, shown
-from notifier.domain.delivery import Delivery, Mailbox, RecipientRef
+from notifier.domain.addresses import read_address
+from notifier.domain.delivery import Copies, Delivery, Mailbox, RecipientRef
 from notifier.domain.event import Event
-from notifier.domain.ids import delivery_id
+from notifier.domain.ids import delivery_id, folded
 from notifier.domain.message import EmailMessage
 from notifier.domain.rule import Rule
 from notifier.domain.value import value
@@ -60,7 +60,7 @@ def _extra(channel: EmailChannel, asked: Asked, known: Known) -> Extra:
         extra = read_extra(compiled.mail.values(event), event.tenant, channel.hostname, where=asked.rule.id)
     if copies is None:
         return extra
-    cc, smtputf8 = shown([person for one in copies.cc if (person := _shown(one, known)) is not None])
+    cc, smtputf8 = shown(_others(copies, known))
     parent = extra.parent
     first = delivery_id(event.source, event.id, asked.rule.id, copies.to.identity)
     if not parent and asked.delivery.id != first:
@@ -69,11 +69,23 @@ def _extra(channel: EmailChannel, asked: Asked, known: Known) -> Extra:
     return Extra(cc, extra.reply_to, parent, extra.headers, extra.smtputf8 or smtputf8)
 
 
+def _others(copies: Copies, known: Known) -> list[Mailbox]:
+    """Each address once, in Cc or as the addressee: one person may be named by an id and by their address."""
+    addressee = _shown(copies.to, known)
+    seen = {folded(addressee.address)} if addressee else set()
+    people = []
+    for one in copies.cc:
+        if (person := _shown(one, known)) is not None and (same := folded(person.address)) not in seen:
+            seen.add(same)
+            people.append(person)
+    return people
+
+
 def _shown(one: Mailbox | RecipientRef, known: Known) -> Mailbox | None:
     """Somebody a header names; None for who is not known or has no address, as their own delivery will say."""
     person = known(one)
     try:
-        return person if person is not None and parse_address(person.address) else None
+        return person if person is not None and read_address(person.address) else None
     except InvalidAddress:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from notifier.channels.email.addresses import parse_address
+from notifier.domain.addresses import read_address
 from notifier.domain.delivery import Mailbox
 from notifier.domain.ids import thread_id
 from notifier.domain.value import value
@@ -57,7 +57,7 @@ def read_extra(values: MailValues, tenant: str, hostname: str, *, where: str) ->
 
 def shown(people: Sequence[Mailbox]) -> tuple[tuple[Person, ...], bool]:
     """People as a header shows them, and whether that needs SMTPUTF8. Raises `InvalidAddress`."""
-    addresses = [parse_address(one.address) for one in people]
+    addresses = [read_address(one.address) for one in people]
     written = tuple((one.name, address.envelope) for one, address in zip(people, addresses, strict=True))
     return written, any(address.smtputf8 for address in addresses)
 

@@ -36,11 +36,13 @@ def test_to_names_an_address_a_recipient_or_an_object(value: Any, expected: Any)
 
 
 def test_a_list_names_each_once_in_its_order() -> None:
-    # Given the same person in three spellings
+    # Given two people in several spellings
     value = [
         "ada@example.org",
         "user-7",
         {"email": "ADA@example.org"},
+        "zoé@münchen.example",
+        "zoé@XN--mnchen-3ya.example",
         {"id": "user-7"},
         "Ada@Example.org ",
         "bob@b.org",
@@ -50,6 +52,7 @@ def test_a_list_names_each_once_in_its_order() -> None:
     assert [found.identity for found in destinations(value) if not isinstance(found, BadEntry)] == [
         "mailto:ada@example.org",
         "recipient:user-7",
+        "mailto:zoé@münchen.example",
         "mailto:bob@b.org",
     ]
 
@@ -100,6 +103,12 @@ def test_a_malformed_address_stays_so_that_its_delivery_is_seen_to_be_refused() 
         ("a@b.org, Bob", "cannot be read as addresses; " + HOW),
         ("a@b.org,\r\nBcc: x@b.org", "an address cannot contain a line end or another control character"),
         ('"a@b":;', "a group without members names nobody"),
+        ("undisclosed-recipients:;", "a group without members names nobody"),
+        ("Undisclosed recipients: ;", "a group without members names nobody"),
+        ("undisclosed-recipients", "a group without members names nobody"),
+        ("Team: ann, bob;", "a group without members names nobody"),
+        ("Ann <ann>", "what stands in < and > is no address: it has no @"),
+        ("<>", "what stands in < and > is no address: it has no @"),
         ({"email": "a@b.org, c@d.org"}, "one address is wanted here, and these are 2"),
         ({}, "an object without email, address, recipient or id names nobody"),
         ({"email": 7}, "an address must be text, not a number"),

@@ -7,8 +7,8 @@ from email_validator import validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.channels.email import addresses
-from notifier.channels.email.addresses import Address, parse_address, parse_sender
+from notifier.domain import addresses
+from notifier.domain.addresses import Address, parse_address, parse_sender
 from notifier.errors import InvalidAddress
 
 

@@ -1,5 +1,9 @@
 """Email addresses as they may stand in an SMTP command and a header; everything else is an `InvalidAddress`.
 
+The one verdict on an address: of a rule's `to`, `cc` and `from`, of ``format: email`` in a schema, of recipients,
+suppressions and settings, and of what is sent. Not taken although RFC 5321 §4.1.2 and §4.1.3 allow them: quoted local
+parts and IP addresses in brackets; no provider gives such a mailbox, and they are how commands are smuggled.
+
 Domains travel as IDNA A-labels, which every relay understands. A non-ASCII local part has no such form: it needs
 SMTPUTF8 from the relay (RFC 6531). Errors never quote the address: they end up in logs.
 """
@@ -29,6 +33,8 @@ _PLAIN = re.compile(
     r"[A-Za-z0-9_](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,63}"
     r"@(?=.{1,253}$)(?:(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
+#: Quotes around what needs none mean the same without (RFC 5321 §4.1.2), and readers of address fields take them off.
+_QUOTED = re.compile(r'"([^"\\]+)"(@[^"]+)')
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]")
 
 
@@ -61,6 +67,8 @@ def parse_address(text: str) -> Address:
 
 @lru_cache(maxsize=REMEMBERED)
 def _parse_any(address: str) -> Address:
+    if quoted := _QUOTED.fullmatch(address):
+        address = quoted[1] + quoted[2]
     if SPECIALS.search(address):
         raise InvalidAddress("one address alone is wanted here, without a name, brackets, commas or quotes")
     if _UNSAFE.search(address):
@@ -78,8 +86,25 @@ def _parse_any(address: str) -> Address:
     return Address(envelope, smtputf8=not envelope.isascii())
 
 
+def read_address(text: str) -> Address:
+    """An address as people and programs write it down: white space around it is no part of it, a line end neither.
+
+    Raises `InvalidAddress`.
+    """
+    return parse_address(text.strip())
+
+
+def is_address(text: str) -> bool:
+    """Whether mails can be sent to it, which is what ``format: email`` in a schema asks."""
+    try:
+        read_address(text)
+    except InvalidAddress:
+        return False
+    return True
+
+
 @lru_cache(maxsize=256)
 def parse_sender(text: str) -> Sender:
     """Read ``Name <address>`` or an address alone. Raises `InvalidAddress`."""
     named = read_mailbox(text)
-    return Sender(named.name, parse_address(named.address))
+    return Sender(named.name, read_address(named.address))
