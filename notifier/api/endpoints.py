@@ -70,13 +70,16 @@ def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
 
     @routes.post("/{id}/disable", summary="Stop sending to it")
     def disable(request: Request, id: Id, why: Disabling | None = None) -> EndpointBody:  # noqa: A002
-        """Deliveries to it end as `skipped` with the reason. Role: `operate`."""
+        """Deliveries to it end as `skipped`; once it is enabled, a replay sends them. Role: `operate`."""
         reason = why.reason if why else "disabled by an operator"
         return _switch(request, endpoints, id, EndpointState.DISABLED, reason)
 
     @routes.post("/{id}/enable", summary="Send to it again")
     def enable(request: Request, id: Id) -> EndpointBody:  # noqa: A002
-        """New events only; what was skipped meanwhile is not sent, what is held waits for `resume`. Role: `operate`."""
+        """What is held follows within a minute, as it is set to (`on_resume`); what was skipped waits for a replay.
+
+        Role: `operate`.
+        """
         return _switch(request, endpoints, id, EndpointState.ENABLED, "")
 
     return routes

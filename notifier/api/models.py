@@ -138,6 +138,7 @@ class EndpointBody(_Body):
     event_types: list[str]
     header_names: list[str] = Field(description="Extra request headers; their values are kept secret.")
     state: str = Field(description="enabled, paused (its deliveries are held) or disabled.")
+    automatic: bool = Field(description="Disabled by what it answered, not by a person: its deliveries are held.")
     reason: str = Field(description="Why it is paused or disabled.")
     health: str = Field(description="What is remembered of its failures, in words; empty when it is well.")
     held: int = Field(description="Deliveries put aside until it is sent to again.")

@@ -122,6 +122,7 @@ def _print_delivery(delivery: ExplainedDelivery) -> None:
         *(("Warning", warning) for warning in delivery.warnings),
         ("Suppressed", delivery.suppressed),
         ("Held", delivery.held),
+        ("Skipped", delivery.skipped),
         ("Throttled", delivery.throttled),
         ("Limits", "; ".join(delivery.limits)),
     ]

@@ -152,7 +152,7 @@ def disable(
     reason: Annotated[str, typer.Option(help="Shown with every skipped delivery.")] = "disabled by an operator",
     as_json: Json = False,
 ) -> None:
-    """Stop sending to it; deliveries end as skipped.
+    """Stop sending to it; deliveries end as skipped, and can be replayed when it is enabled.
 
     Example: notifier endpoints disable ep_5t2v… --reason 'customer asked'
     """
@@ -167,7 +167,7 @@ def disable(
 @group.command()
 @changing
 def enable(identity: Id, as_json: Json = False) -> None:
-    """Send to it again; what was skipped meanwhile is not sent. What is held waits for `resume`.
+    """Send to it again. What is held follows within a minute, as it is set to; what was skipped waits for a replay.
 
     Example: notifier endpoints enable ep_5t2v…
     """
@@ -264,6 +264,7 @@ def _as_dict(endpoint: Endpoint) -> dict[str, Any]:
         "header_names": [name for name, _ in endpoint.headers],
         "state": endpoint.state.value,
         "reason": endpoint.reason,
+        "automatic": endpoint.automatic,
         "description": endpoint.description,
         "rate": str(endpoint.rate or ""),
         "created": endpoint.created,
@@ -284,7 +285,7 @@ def _print(endpoint: Endpoint, as_json: bool, held: int | None = None) -> None:
             ("URL", endpoint.url),
             ("Events", " ".join(endpoint.event_types)),
             ("Headers", ", ".join(name for name, _ in endpoint.headers)),
-            ("State", endpoint.state.value),
+            ("State", endpoint.state.value + (" by itself: its deliveries are held" if endpoint.automatic else "")),
             ("Reason", endpoint.reason),
             ("Health", endpoint.breaker.describe(time.time()) if endpoint.breaker else ""),
             ("Held", "" if held is None else str(held)),

@@ -88,6 +88,7 @@ class Foresight:
         return Prospect(
             suppressed="",
             held=endpoint.held_because,
+            skipped=endpoint.skipped_because,
             throttled=self._throttled(delivery, rule),
             limits=self._in_force(of_webhook(endpoint, event.tenant, rule)),
         )

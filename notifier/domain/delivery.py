@@ -41,7 +41,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.EXHAUSTED: frozenset({Status.QUEUED}),
     Status.EXPIRED: frozenset(),
     Status.SUPPRESSED: frozenset({Status.QUEUED}),
-    Status.SKIPPED: frozenset(),
+    Status.SKIPPED: frozenset({Status.QUEUED}),
     Status.SENT: frozenset(),
 }
 
@@ -49,6 +49,21 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 def may_become(current: Status, following: Status) -> bool:
     """Whether a delivery may move from ``current`` to ``following``."""
     return following in TRANSITIONS[current]
+
+
+#: Why an item is held, until it follows its digest.
+WAITS_FOR_DIGEST = "waits for its digest"
+_WITH_DIGEST = "in digest "
+
+
+def with_digest(digest_id: str, reason: str = "") -> str:
+    """The reason of an item that ended with its digest; ``reason`` is the digest's own."""
+    return f"{_WITH_DIGEST}{digest_id}" + (f": {reason}" if reason else "")
+
+
+def went_with_digest(reason: str) -> bool:
+    """Whether an item ended with its digest: then that is parked and replayed, not the item."""
+    return reason.startswith(_WITH_DIGEST)
 
 
 class _Wire(BaseModel):

@@ -9,6 +9,9 @@ from enum import StrEnum
 from notifier.domain.breaker import Breaker
 from notifier.domain.limit import Rate
 
+#: How the reason of a delivery begins that was skipped because a person disabled its endpoint.
+DISABLED = "the endpoint is disabled"
+
 
 class EndpointState(StrEnum):
     """Whether deliveries go to an endpoint."""
@@ -17,7 +20,7 @@ class EndpointState(StrEnum):
     PAUSED = "paused"
     """Deliveries are planned and held until somebody resumes it."""
     DISABLED = "disabled"
-    """Nothing is planned for it, and what is on its way is skipped."""
+    """Nothing is sent to it. What is planned is skipped and parked when a person disabled it, and otherwise held."""
 
 
 class OnResume(StrEnum):
@@ -54,17 +57,29 @@ class Endpoint:
     """Unix seconds of the last rotation; the older secret stops signing `rotation overlap` later."""
     on_resume: OnResume = OnResume.DELIVER
     """What becomes of held deliveries when it recovers by itself, or is resumed without saying otherwise."""
+    automatic: bool = False
+    """Disabled by what it answered, or by days of failing: nobody has decided yet that it is not wanted."""
     breaker: Breaker | None = None
     """What is remembered of its failures; None when there is nothing, which is the rule."""
 
     @property
     def held_because(self) -> str:
         """Why deliveries to it are held now; empty when they are not."""
+        reason = self.reason or "no reason given"
         if self.state is EndpointState.PAUSED:
-            return f"the endpoint is paused: {self.reason or 'no reason given'}"
+            return f"the endpoint is paused: {reason}"
+        if self.state is EndpointState.DISABLED and self.automatic:
+            return f"the endpoint was disabled: {reason}"
         if self.state is EndpointState.ENABLED and self.breaker is not None and self.breaker.is_open:
             return f"the endpoint is left alone after {self.breaker.code}"
         return ""
+
+    @property
+    def skipped_because(self) -> str:
+        """Why deliveries to it are skipped now; empty when they are not."""
+        if self.state is not EndpointState.DISABLED or self.automatic:
+            return ""
+        return f"{DISABLED}: {self.reason or 'no reason given'}"
 
     def wants(self, event_type: str) -> bool:
         """Whether it subscribed to this event type."""

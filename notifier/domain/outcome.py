@@ -28,6 +28,8 @@ class Cause(StrEnum):
     BAD_RECIPIENT = "bad_recipient"
     REFUSED = "refused"
     ENDPOINT_GONE = "endpoint_gone"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    """Skipped, not failed: a person disabled its endpoint, and may want it sent when it is enabled again."""
     EXHAUSTED = "exhausted"
     UNCERTAIN = "uncertain"
     POISON = "poison"

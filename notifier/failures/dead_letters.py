@@ -15,7 +15,7 @@ from typing import Any
 
 from notifier import metrics
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, DeliveryRecord, Status
+from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest, with_digest
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
@@ -24,7 +24,7 @@ from notifier.domain.topology import FAILED_INTAKE, FAILURE_QUEUES
 from notifier.errors import NotifierError
 from notifier.failures.reading import read_message
 from notifier.logs import get, wide
-from notifier.storage.claims import claim_request
+from notifier.storage.claims import claim_request, item_requests
 from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 
@@ -130,7 +130,7 @@ class DeadLetters:
                 case NotYet() if record is not None and delivery.attempt >= record.tries:
                     # Held for later: this may be its only message, and a replay sends it.
                     parks.append(entries[delivery.id])
-                case Done(status=Status.REFUSED | Status.EXHAUSTED) if record is not None:
+                case Done(status=Status.REFUSED | Status.EXHAUSTED) if record and not went_with_digest(record.reason):
                     ended.append(record)
         parks += [_as_recorded(entries[record.id], record) for record in self._unparked(ended)]
         parks += self._refuse(batch, mine, entries)
@@ -163,11 +163,25 @@ class DeadLetters:
                 for d, claim in mine
             ]
         )
-        return [
-            replace(entries[delivery.id], attempts=claim.tries, parked_at=time.time())
-            for (delivery, claim), was_written in zip(mine, written, strict=True)
-            if was_written
-        ]
+        refused = [(d, claim) for (d, claim), was_written in zip(mine, written, strict=True) if was_written]
+        for delivery, _ in refused:
+            self._refuse_items(batch, delivery, entries[delivery.id].cause)
+        return [replace(entries[d.id], attempts=claim.tries, parked_at=time.time()) for d, claim in refused]
+
+    def _refuse_items(self, batch: Batch, digest: Delivery, cause: Cause) -> None:
+        """Items wait for their digest and end with it."""
+        if digest.digest is None:
+            return
+        requests = item_requests(batch, digest, range(len(digest.digest.deliveries)))
+        claims = self._ledger.claim(requests, owner=self._owner, lease=LEASE_S)
+        reason = with_digest(digest.id, cause)
+        self._ledger.record(
+            [
+                Record(request.delivery.id, claim.fence, Status.REFUSED, reason)
+                for request, claim in zip(requests, claims, strict=True)
+                if isinstance(claim, Claimed)
+            ]
+        )
 
     def _unparked(self, ended: Sequence[DeliveryRecord]) -> list[DeliveryRecord]:
         """Those whose parking somebody did not finish: its last step is the index, so an entry must be newer."""

@@ -212,6 +212,8 @@ class Replay:
         self.already_sent += len(ids) - len(again)
         if again:
             self._lifting.lift(message, again)
+            # Before it is published: whoever sends it says what became of them then.
+            self._ledger.rejoin([item for one in again if one.digest for item in one.digest.deliveries])
             self._publisher.send(message.batch.narrowed(again))
             self.done += len(again)
 

@@ -56,6 +56,8 @@ class ExplainedDelivery:
     """Why its rule's throttle would not let it through; empty when it would, None when nobody looked."""
     held: str | None
     """Why its endpoint gets nothing for now; empty when it does, None when nobody looked."""
+    skipped: str | None
+    """Why it would be skipped and parked, because a person disabled its endpoint; likewise."""
     limits: tuple[str, ...]
     """The rate limits it falls under, with who waits there as far as somebody looked."""
     warnings: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class Prospect:
     suppressed: str | None = None
     throttled: str | None = None
     held: str | None = None
+    skipped: str | None = None
     limits: tuple[str, ...] = ()
 
 
@@ -268,6 +271,7 @@ class _Explainer:
             suppressed=ahead.suppressed,
             throttled=ahead.throttled,
             held=ahead.held,
+            skipped=ahead.skipped,
             limits=ahead.limits,
             warnings=seen.warnings,
         )

@@ -34,7 +34,7 @@ class Directory(Protocol):
     """Which webhook endpoints exist."""
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of the tenant's enabled endpoints that subscribed to this event type."""
+        """Ids of the tenant's endpoints that subscribed to this event type, whatever their state."""
         ...
 
 

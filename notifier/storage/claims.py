@@ -53,6 +53,21 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
     )
 
 
+def item_requests(batch: Batch, digest: Delivery, places: Sequence[int]) -> list[ClaimRequest]:
+    """What the ledger must know to claim the items at these places of a digest."""
+    assert digest.digest is not None  # noqa: S101 - asked of digests only
+    # The content of the last ones of many is not kept; then Redis has to know which event it was.
+    events = [batch.events[index] for index in digest.digest.items] or [batch.events[digest.event]]
+    return [
+        ClaimRequest(
+            Delivery(id=digest.digest.deliveries[place], event=0, rule=digest.rule, to=digest.to, queued=digest.queued),
+            Channel.DIGEST,
+            events[min(place, len(events) - 1)],
+        )
+        for place in places
+    ]
+
+
 def _person(to: Destination) -> str | None:
     """Under which key the ledger indexes it; who is named by an id has that id's key, whatever the address is then."""
     if isinstance(to, Mailbox):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from notifier.domain.endpoint import EndpointState
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
 from notifier.storage.store import AsyncStore, Store
@@ -30,7 +29,10 @@ UNUSED_S = 600.0
 class _Snapshot:
     taken: float
     patterns: tuple[tuple[str, tuple[str, ...]], ...]
-    """Ids of endpoints that are not disabled, in order, with what they subscribed to; paused ones get theirs later."""
+    """Ids of endpoints, in order, with what they subscribed to: also of those that are paused or disabled.
+
+    What is planned for them is held or skipped, where people see it.
+    """
 
 
 _Patterns = tuple[tuple[str, tuple[str, ...]], ...]
@@ -60,7 +62,7 @@ class EndpointDirectory:
         await self.refresh(tenants)
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of endpoints that are not disabled; the tenant must have been refreshed."""
+        """Ids of those that subscribed, whatever their state; the tenant must have been refreshed."""
         return self._cache.matching(tenant, event_type)
 
 
@@ -77,7 +79,7 @@ class SyncEndpointDirectory:
             self._cache.put(*self._run(_snapshots(wanted)))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of endpoints that are not disabled; fetched when nobody asked for the tenant yet."""
+        """Ids of those that subscribed, whatever their state; fetched when nobody asked for the tenant yet."""
         self.refresh(self._cache.stale([tenant]))
         return self._cache.matching(tenant, event_type)
 
@@ -116,9 +118,9 @@ def _snapshots(tenants: Sequence[str]) -> Operation[tuple[str, dict[str, _Patter
     # between makes it look older than it is, and somebody looks again.
     calls = [command("HGETALL", keys.endpoints_of(tenant)) for tenant in tenants]
     version, *replies = yield [command("GET", keys.endpoints_version()), *calls]
-    return version or "", {tenant: _enabled(found) for tenant, found in zip(tenants, replies, strict=True)}
+    return version or "", {tenant: _patterns(found) for tenant, found in zip(tenants, replies, strict=True)}
 
 
-def _enabled(found: dict[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    known = {endpoint_id: json.loads(text) for endpoint_id, text in found.items()}
-    return tuple((i, tuple(known[i][1:])) for i in sorted(known) if known[i][0] != EndpointState.DISABLED)
+def _patterns(found: dict[str, str]) -> _Patterns:
+    # Before the patterns stands the state.
+    return tuple((i, tuple(json.loads(found[i])[1:])) for i in sorted(found))

@@ -112,8 +112,18 @@ class Endpoints:
         return sorted(found, key=lambda endpoint: (endpoint.created, endpoint.id))
 
     def set_state(self, endpoint_id: str, state: EndpointState, reason: str = "") -> Endpoint:
-        """Switch it on or off. Raises `NotFound`."""
-        return self._change(endpoint_id, lambda s: _with(s, state=state, reason=reason))
+        """Switch it on or off, because a person wants it so. Raises `NotFound`."""
+        return self._change(endpoint_id, lambda s: _with(s, state=state, reason=reason, automatic=False))
+
+    def disable_failing(self, endpoint_id: str, reason: str) -> Endpoint:
+        """Switch it off for what it answered, unless it is off: what a person decided stays. Raises `NotFound`."""
+
+        def change(stored: _Stored) -> _Stored:
+            if stored.endpoint.state is EndpointState.DISABLED:
+                return stored
+            return _with(stored, state=EndpointState.DISABLED, reason=reason, automatic=True)
+
+        return self._change(endpoint_id, change)
 
     def update(
         self,
@@ -239,6 +249,7 @@ def _encode(stored: _Stored, cipher: Cipher) -> str:
         "created": endpoint.created,
         "rotated": endpoint.rotated,
         "on_resume": endpoint.on_resume,
+        **({"automatic": True} if endpoint.automatic else {}),
     }
     return json.dumps({**plain, "hidden": cipher.encrypt(hidden)}, separators=(",", ":"))
 

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from notifier.domain.delivery import DeliveryRecord, Status
+from notifier.domain.delivery import WAITS_FOR_DIGEST, DeliveryRecord, Status
 from notifier.domain.waiting import Waiting
 from notifier.storage import claims, lookup, recording, registration
 from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
@@ -161,9 +161,14 @@ class Ledger:
         return self._run(claims.postpone(held, now=self._clock() if now is None else now))
 
     def reopen(self, ids: Sequence[str], now: float | None = None) -> list[bool]:
-        """For a replay: True means publish it, False that it was sent, expired or skipped."""
+        """For a replay: True means publish it, False that it was sent or has expired."""
         moment = self._clock() if now is None else now
         return self._run(recording.reopen(ids, now=moment, open_for=self._retention.open))
+
+    def rejoin(self, ids: Sequence[str], now: float | None = None) -> None:
+        """Items of a digest that is replayed: they wait for it again, unless they were sent or have expired."""
+        moment = self._clock() if now is None else now
+        self._run(recording.rejoin(ids, WAITS_FOR_DIGEST, now=moment, open_for=self._retention.open))
 
     def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""

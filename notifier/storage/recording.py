@@ -107,10 +107,21 @@ def skip(ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operati
 
 
 def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list[bool]]:
-    """Make refused, exhausted and suppressed deliveries queued again, with a fresh schedule (tries 0).
+    """Make refused, exhausted, suppressed and skipped deliveries queued again, with a fresh schedule (tries 0).
 
     True means: publish it. That includes deliveries still on their way and unknown ones, because the parked copy may be
-    the only one and claims keep a second copy harmless. False: it was sent, expired or skipped.
+    the only one and claims keep a second copy harmless. False: it was sent or has expired.
     """
     replies = yield [run_script("reopen", [keys.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
     return [reply == 1 for reply in replies]
+
+
+def rejoin(ids: Sequence[str], reason: str, *, now: float, open_for: float) -> Operation[None]:
+    """Items that ended with their digest wait for it again, because it is replayed; sent or expired ones stay so."""
+    present, keep = stamp(now), milliseconds(open_for)
+    calls: list[Call] = []
+    for i in ids:
+        calls.append(run_script("reopen", [keys.delivery(i)], present, keep))
+        calls.append(run_script("hold", [keys.delivery(i)], present, clean(reason), ASK, keep, 0))
+    if calls:
+        yield calls

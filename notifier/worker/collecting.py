@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from notifier import metrics
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, DigestItems, Status
+from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DigestItems, Status
 from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
@@ -113,7 +113,7 @@ class Collector:
         items = [Item(delivery, batch.events[delivery.event], window) for delivery, _, window in mine]
         collected = hold(lambda: self._digests.collect(items, moment), "collect digest items")
         metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
-        records = [Record(d.id, claim.fence, Status.HELD, "waits for its digest") for d, claim, _ in mine]
+        records = [Record(d.id, claim.fence, Status.HELD, WAITS_FOR_DIGEST) for d, claim, _ in mine]
         hold(lambda: self._stores.ledger.record(records), "record digest items")
 
     def _without_late(

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, EndpointRef, Status
-from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.domain.delivery import Delivery, EndpointRef
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import clip
 from notifier.domain.parked import Parked
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
-from notifier.storage.ledger import Record
 from notifier.storage.records import masked
 from notifier.worker.claiming import Stores
 from notifier.worker.deciding import Park, Retry
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
-from notifier.worker.late_items import record_late, record_withheld
+from notifier.worker.late_items import record_items
 from notifier.worker.preparing import Withheld, Work
 from notifier.worker.recorder import now
 from notifier.worker.sending import Settled
@@ -45,9 +44,11 @@ class Consequences:
         """Everything that follows one batch. ``later`` are deliveries to look at again, with seconds."""
         for one in settled:
             self._stop_what_is_gone(one)
-            self._send_items(one)
+            if (digest := one.work.delivery).digest is not None:
+                decision, late = one.decision, one.ready.late
+                record_items(self._stores.ledger, batch, digest, decision.status, reason=decision.reason, late=late)
         for unsent in withheld:
-            self._end_items(unsent)
+            record_items(self._stores.ledger, batch, unsent.work.delivery, unsent.status, reason=unsent.reason)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
             hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
         for queue, group in by_queue(batch, [*_exhausted(settled), *_refused(withheld)]):
@@ -70,10 +71,7 @@ class Consequences:
 
     def _disable_endpoint(self, endpoint: str, tenant: str, reason: str, delivery: str = "") -> None:
         try:
-            hold(
-                lambda: self._stores.endpoints.set_state(endpoint, EndpointState.DISABLED, reason),
-                "disable an endpoint",
-            )
+            hold(lambda: self._stores.endpoints.disable_failing(endpoint, reason), "disable an endpoint")
         except NotFound:
             # Removed while its webhook was under way: there is nobody left to tell.
             return
@@ -87,25 +85,6 @@ class Consequences:
             "data": {"endpoint": endpoint, "reason": reason, **({"delivery": delivery} if delivery else {})},
         }
         hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
-
-    def _end_items(self, unsent: Withheld) -> None:
-        work, digest = unsent.work, unsent.work.delivery.digest
-        if digest is None:
-            return
-        if unsent.status is Status.EXPIRED:
-            record_late(self._stores.ledger, work, range(len(digest.items)))
-        elif unsent.status is Status.SUPPRESSED:
-            record_withheld(self._stores.ledger, work, unsent.status, unsent.reason)
-
-    def _send_items(self, one: Settled) -> None:
-        digest = one.work.delivery.digest
-        if digest is None or one.decision.status is not Status.SENT:
-            return
-        # *Sent* is written whatever the fence: the items have left with their digest.
-        left = [item for place, item in enumerate(digest.deliveries) if place not in one.ready.late]
-        items = [Record(item, 0, Status.SENT, f"in digest {one.work.delivery.id}") for item in left]
-        hold(lambda: self._stores.ledger.record(items), "record digest items")
-        record_late(self._stores.ledger, one.work, one.ready.late)
 
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:

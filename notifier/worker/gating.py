@@ -194,8 +194,8 @@ class Gate:
 
 
 def _why_blocked(endpoint: Endpoint, moment: float) -> Blocked | None:
-    if endpoint.state is EndpointState.PAUSED:
-        return Blocked(endpoint.held_because, 0.0, aside=True)
+    if endpoint.state is not EndpointState.ENABLED and (why := endpoint.held_because):
+        return Blocked(why, 0.0, aside=True)
     breaker = endpoint.breaker
     if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
         return Blocked(endpoint.held_because, breaker.seconds_away(moment), aside=breaker.is_long(moment))

@@ -1,51 +1,57 @@
-"""Items of a digest that do not leave with it: they expired and were left out, or nothing is sent to its recipient.
+"""Items of a digest end as it does, or before it: refused with it, expired while it waited; replayed, they wait again.
 
 They are held in the ledger until then, so each is claimed first, like anything else whose status moves. One that cannot
-be claimed has ended already: a digest that is tried again leaves the same items out.
+be claimed has ended already: a digest that is tried again leaves the same items out. *Sent* needs no claim.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifier.domain.delivery import Delivery, Status
-from notifier.domain.rule import Channel
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Delivery, Status, with_digest
+from notifier.storage.claims import item_requests
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record
 from notifier.worker.claiming import claim
 from notifier.worker.holding import hold
-from notifier.worker.preparing import Work
 
 #: Seconds a claim on items is ours: recording is one round trip, and may have to wait for Redis.
 _LEASE_S = 60.0
+#: What a digest may end as and its items with it.
+_ENDS = (Status.REFUSED, Status.EXHAUSTED, Status.SUPPRESSED, Status.SKIPPED)
 
 
-def record_late(ledger: Ledger, work: Work, places: Sequence[int]) -> None:
-    """Items that expired. Two round trips for a digest with such items, none for others."""
-    _end(ledger, work, places, Status.EXPIRED, f"expired before digest {work.delivery.id} was sent")
+def record_items(
+    ledger: Ledger, batch: Batch, digest: Delivery, status: Status, *, reason: str, late: Sequence[int] = ()
+) -> None:
+    """What became of a digest's items when it became ``status``; nothing, while it is on its way.
 
-
-def record_withheld(ledger: Ledger, work: Work, status: Status, reason: str) -> None:
-    """All items of a digest that ended before it was sent: otherwise they would wait for it in the ledger for ever."""
-    digest = work.delivery.digest
-    places = range(len(digest.deliveries)) if digest is not None else ()
-    _end(ledger, work, places, status, f"{reason}; it was an item of digest {work.delivery.id}")
-
-
-def _end(ledger: Ledger, work: Work, places: Sequence[int], status: Status, reason: str) -> None:
-    digest = work.delivery.digest
-    if digest is None or not places:
+    ``late`` are places of items that had expired and were not in it. One or two round trips for a digest that ended,
+    none for anything else.
+    """
+    if digest.digest is None:
         return
-    requests = [_request(work, place, digest.deliveries[place]) for place in places]
-    claims = claim(ledger, requests, work.delivery.id, _LEASE_S)
+    if status is Status.EXPIRED:
+        late = range(len(digest.digest.deliveries))
+    places = [place for place in range(len(digest.digest.deliveries)) if place not in late]
+    if status is Status.SENT:
+        # *Sent* is written whatever the fence: the items have left with their digest.
+        sent = [Record(digest.digest.deliveries[p], 0, status, with_digest(digest.id)) for p in places]
+        hold(lambda: ledger.record(sent), "record digest items")
+    elif status in _ENDS:
+        _end(ledger, item_requests(batch, digest, places), digest.id, status, with_digest(digest.id, reason))
+    if status in (Status.SENT, Status.EXPIRED, *_ENDS):
+        why = f"expired before digest {digest.id} was sent"
+        _end(ledger, item_requests(batch, digest, late), digest.id, Status.EXPIRED, why)
+
+
+def _end(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, status: Status, reason: str) -> None:
+    if not requests:
+        return
+    claims = claim(ledger, requests, owner, _LEASE_S)
     records = [
         Record(request.delivery.id, claimed.fence, status, reason)
         for request, claimed in zip(requests, claims, strict=True)
         if isinstance(claimed, Claimed)
     ]
     hold(lambda: ledger.record(records), "record items that are not sent")
-
-
-def _request(work: Work, place: int, item: str) -> ClaimRequest:
-    delivery = Delivery(id=item, event=0, rule=work.delivery.rule, to=work.delivery.to, queued=work.delivery.queued)
-    # The content of the last ones of many is not kept; then Redis has to know which event it was.
-    return ClaimRequest(delivery, Channel.DIGEST, work.items[place] if place < len(work.items) else work.event)

@@ -170,8 +170,10 @@ class Preparer:
 def _render_webhook(work: Work, content: Content, endpoint: Endpoint | None) -> Draft | Withheld:
     if endpoint is None:
         return Withheld(work, Status.SKIPPED, "the endpoint was removed")
-    if endpoint.state is EndpointState.DISABLED:
-        return Withheld(work, Status.SKIPPED, f"the endpoint is disabled: {endpoint.reason or 'no reason given'}")
+    if endpoint.state is EndpointState.DISABLED and (why := endpoint.skipped_because):
+        # Parked, so that it can be sent when the endpoint is enabled: nobody could publish the event again.
+        park = Park(Cause.ENDPOINT_DISABLED, why, Cause.ENDPOINT_DISABLED)
+        return Withheld(work, Status.SKIPPED, why, park)
     context = event_context(work.event, recipient=None, delivery_id=work.delivery.id)
     return Draft(work, endpoint, content.renderer.webhook(work.rule.template, work.event, context))
 

@@ -10,22 +10,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, DeliveryRecord, Status
+from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest
+from notifier.domain.endpoint import DISABLED
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel
 from notifier.logs import get, wide
-from notifier.storage.ledger import Record
 from notifier.storage.parked import ParkedFilter
 from notifier.worker.claiming import Stores
 from notifier.worker.consequences import entry
 from notifier.worker.deciding import Park
 from notifier.worker.following import Publishes, by_queue
 from notifier.worker.holding import hold
+from notifier.worker.late_items import record_items
 
 _log = get("worker")
 
-_FAILED = (Status.REFUSED, Status.EXHAUSTED)
+#: What may have to be parked; of what was skipped, that whose endpoint a person disabled.
+_FAILED = (Status.REFUSED, Status.EXHAUSTED, Status.SKIPPED)
 
 
 class Resuming:
@@ -39,8 +41,8 @@ class Resuming:
         self._publisher = publisher
 
     def finish(self, batch: Batch, ended: Sequence[tuple[Delivery, Status]]) -> None:
-        """Park what failed and is not indexed as parked, which is the last step of parking; record sent items."""
-        self._record_items([delivery for delivery, status in ended if status is Status.SENT and delivery.digest])
+        """Park what failed and is not indexed as parked, which is the last step of parking; digests' items end too."""
+        self._record_items(batch, [(delivery, status) for delivery, status in ended if delivery.digest])
         failed = {delivery.id: delivery for delivery, status in ended if status in _FAILED}
         if not failed:
             return
@@ -50,17 +52,20 @@ class Resuming:
             failed.pop(there.id, None)
         self._park(batch, failed)
 
-    def _record_items(self, digests: Sequence[Delivery]) -> None:
-        for delivery in digests:
-            of = delivery.digest.deliveries if delivery.digest else []
-            items = [Record(item, 0, Status.SENT, f"in digest {delivery.id}") for item in of]
-            hold(lambda records=items: self._stores.ledger.record(records), "record digest items")  # type: ignore[misc]
+    def _record_items(self, batch: Batch, digests: Sequence[tuple[Delivery, Status]]) -> None:
+        ids = [delivery.id for delivery, _ in digests]
+        found = hold(lambda: self._stores.ledger.deliveries(ids), "read ended digests") if ids else []
+        for (delivery, status), record in zip(digests, found, strict=True):
+            record_items(self._stores.ledger, batch, delivery, status, reason=record.reason if record else "")
 
     def _park(self, batch: Batch, unparked: dict[str, Delivery]) -> None:
         if not unparked:
             return
         records = hold(lambda: self._stores.ledger.deliveries(list(unparked)), "read ended deliveries")
-        parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in records if record]
+        own = [record for record in records if record and _is_parked(record)]
+        parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in own]
+        if not parks:
+            return
         for queue, group in by_queue(batch, parks):
             hold(lambda q=queue, g=group: self._publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
             hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
@@ -74,7 +79,16 @@ def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:
     return replace(parked, queue="failed-digest") if batch.channel is Channel.DIGEST else parked
 
 
+def _is_parked(record: DeliveryRecord) -> bool:
+    """Of an item that ended with its digest, that is; what was skipped for another reason is wanted by nobody."""
+    if record.status is Status.SKIPPED:
+        return record.reason.startswith(DISABLED)
+    return not went_with_digest(record.reason)
+
+
 def _cause(record: DeliveryRecord) -> Cause:
+    if record.status is Status.SKIPPED:
+        return Cause.ENDPOINT_DISABLED
     if record.status is Status.EXHAUSTED:
         return Cause.EXHAUSTED
     try:

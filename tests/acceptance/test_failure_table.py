@@ -248,7 +248,15 @@ ROWS = [
     ),
     Row("event expired", Status.EXPIRED, event=PAST, then=mails(0)),
     Row("recipient unknown", Status.REFUSED, "", Cause.BAD_DESTINATION, to="user-4711"),
-    Row("endpoint disabled meanwhile", Status.SKIPPED, "http_503", given=disable_meanwhile, then=requests(1), **HOOK),
+    Row(
+        "endpoint disabled meanwhile",
+        Status.SKIPPED,
+        "http_503",
+        Cause.ENDPOINT_DISABLED,
+        given=disable_meanwhile,
+        then=requests(1),
+        **HOOK,
+    ),
     Row(
         "endpoint points inside",
         Status.REFUSED,

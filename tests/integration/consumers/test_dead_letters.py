@@ -11,7 +11,7 @@ import pika
 import pytest
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, DeliveryRecord, Mailbox, Status
+from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DeliveryRecord, DigestItems, Mailbox, Status
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
@@ -192,6 +192,40 @@ def test_an_item_that_waits_in_its_digest_window_is_not_parked(
     assert until_settled(broker) == {"failed-digest": 1}
     assert set(index.ids(ParkedFilter())) == {lost.id}
     assert statuses(ledger, batch)[0] == (Status.HELD, "waits for its digest")
+
+
+def test_the_items_of_a_digest_that_is_given_up_are_refused_with_it(
+    broker: Broker, start_consumer: StartConsumer, ledger: Ledger, index: ParkedIndex
+) -> None:
+    # Given two items that wait for their digest, whose mail every worker dies of
+    items = batch_to("kim", channel=Channel.DIGEST, number="1"), batch_to("kim", channel=Channel.DIGEST, number="2")
+    for item in items:
+        fence = claim(ledger, item, item.deliveries[0]).fence
+        ledger.record([Record(item.deliveries[0].id, fence, Status.HELD, WAITS_FOR_DIGEST)])
+    ids = [item.deliveries[0].id for item in items]
+    digest = Delivery(
+        id="dlv_" + "d" * 26,
+        event=0,
+        rule=RULE.id,
+        to=Mailbox(address="kim@example.org"),
+        digest=DigestItems(items=[0, 1], total=2, deliveries=ids),
+    )
+    events = [item.events[0] for item in items]
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=events, deliveries=[digest])
+
+    # When the digest is given up
+    dead_letter(broker, task_body(batch), key="failed-digest")
+    start_consumer()
+    assert until_settled(broker) == {"failed-digest": 1}
+
+    # Then its items are refused with it, and it alone is parked
+    assert [statuses(ledger, item) for item in items] == [[(Status.REFUSED, f"in digest {digest.id}: poison")]] * 2
+    assert set(index.ids(ParkedFilter())) == {digest.id}
+
+    # And when the task that collected an item is given up later, the item is parked by nobody
+    dead_letter(broker, task_body(items[0]), key="failed-digest")
+    assert until_settled(broker) == {"failed-digest": 1}
+    assert set(index.ids(ParkedFilter())) == {digest.id}
 
 
 def test_a_time_to_live_is_named_as_what_it_is(

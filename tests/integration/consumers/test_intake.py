@@ -12,7 +12,6 @@ from consumers.group import Group
 from consumers.intake import Intake
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import EndpointRef
-from notifier.domain.endpoint import EndpointState
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.errors import StorageUnavailable
@@ -245,9 +244,9 @@ def test_an_event_published_after_an_endpoint_changed_is_planned_with_the_change
         group = await intake.plan([received(*structured(wire(1)), tag=1)])
         assert webhooks(await intake.register(group)) == [first]
 
-        # When one is added and one is switched off, and then an event comes at once
+        # When one is added and one is removed, and then an event comes at once
         second = registry.add("default", "https://example.org/2").id
-        registry.set_state(first, EndpointState.DISABLED)
+        registry.remove(first)
         group = await intake.plan([received(*structured(wire(2)), tag=2)])
         outgoing = await intake.register(group)
 

@@ -90,6 +90,26 @@ def test_state_and_fields_change_and_the_rest_stays(endpoints: Endpoints) -> Non
     assert (changed.state, changed.reason, changed.secrets) == (EndpointState.DISABLED, "answered 410", added.secrets)
 
 
+def test_what_a_worker_switches_off_is_marked_until_a_person_decides(endpoints: Endpoints) -> None:
+    # Given an endpoint that a worker switched off
+    identity = endpoints.add("acme", URL).id
+    off = endpoints.disable_failing(identity, "answered http_410")
+    # Then what is for it is held, and a later reason changes nothing
+    assert (off.automatic, off.held_because, off.skipped_because) == (
+        True,
+        "the endpoint was disabled: answered http_410",
+        "",
+    )
+    assert endpoints.disable_failing(identity, "failed for 5.0 days") == off
+    # When a person disables it, then what is for it is skipped
+    by_hand = endpoints.set_state(identity, EndpointState.DISABLED, "not ours any more")
+    assert (by_hand.held_because, by_hand.skipped_because) == ("", "the endpoint is disabled: not ours any more")
+    # And no worker changes that
+    assert endpoints.disable_failing(identity, "answered http_410") == by_hand
+    # When it is enabled, then it is as others are
+    assert endpoints.set_state(identity, EndpointState.ENABLED).automatic is False
+
+
 def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(endpoints: Endpoints, clock: Clock) -> None:
     # Given an endpoint whose secret is rotated
     (old,) = endpoints.add("acme", URL).secrets
@@ -155,16 +175,16 @@ def test_a_removed_endpoint_is_gone_everywhere(endpoints: Endpoints, store: Stor
             change(identity)
 
 
-def test_planning_sees_enabled_endpoints_that_subscribed(endpoints: Endpoints, store: Store) -> None:
+def test_planning_sees_all_endpoints_that_subscribed_whatever_their_state(endpoints: Endpoints, store: Store) -> None:
     # Given endpoints that differ in tenant, subscription and state
     wanted = endpoints.add("acme", URL, event_types=["order.*"]).id
     endpoints.add("acme", URL, event_types=["invoice.paid"])
     endpoints.add("other", URL)
     disabled = endpoints.add("acme", URL).id
     endpoints.set_state(disabled, EndpointState.DISABLED)
-    # Then only the one that fits is found
+    # Then those that fit are found: what is planned for the disabled one is held or skipped where people see it
     directory = SyncEndpointDirectory(store)
-    assert directory.endpoints("acme", "order.shipped") == [wanted]
+    assert directory.endpoints("acme", "order.shipped") == sorted([wanted, disabled])
     assert directory.endpoints("nobody", "order.shipped") == []
 
 
