@@ -19,6 +19,7 @@ _PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
 _30_BITS = (1 << 30) - 1
 #: How a label that stands for other letters begins (RFC 5890 §2.3.1).
 _A_LABEL = "xn--"
+_HYPHENS = "--"
 #: What UTS 46 reads as the dot between labels, beside the dot.
 _DOTS = re.compile("[。．｡]")  # noqa: RUF001 - these are meant
 
@@ -81,12 +82,16 @@ def recipient_key(address: str) -> str:
     return "rcp_" + _digest("recipient", folded(address))
 
 
-@lru_cache(maxsize=4096)
 def former_key(address: str) -> str:
     """What the release before named an address that it took for another than its other spellings; empty for most.
 
     Its entries and the links in its mails have this name. Only addresses that are not plain ASCII had one of their own.
     """
+    return "" if address.isascii() and _HYPHENS not in address else _former_key(address)
+
+
+@lru_cache(maxsize=4096)
+def _former_key(address: str) -> str:
     former = address.strip().casefold()
     return "" if former == folded(address) else "rcp_" + _digest("recipient", former)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 from aiosmtplib import SMTPResponse
 from aiosmtplib.protocol import MAX_RESPONSE_LENGTH, SMTPProtocol
@@ -18,18 +18,33 @@ from aiosmtplib.protocol import MAX_RESPONSE_LENGTH, SMTPProtocol
 from notifier.engine.transaction import Breakage
 
 _ONE_LINE = re.compile(rb"[2-5][0-9]{2} [\x20-\x7e]{0,500}").fullmatch
+#: Bytes of replies that are remembered together.
+MOST_AT_ONCE = 1000
 #: Characters of a line that are kept.
 MOST_OF_A_LINE = 2000
 _BLANKS = b" \t\r\n"
 #: Seconds for what is still owed once one of several commands was refused: what becomes of the mail is known then, and
 #: some servers answer none of the others (Courier 1.4.1 after ``534 SIZE=Message too big.`` to MAIL).
 AFTER_REFUSAL_S = 2.0
+START_INPUT = 354
+#: MAIL, RCPT, DATA.
+_COMMANDS = 3
 
 
 @lru_cache(maxsize=256)
-def _reply(line: bytes) -> SMTPResponse | None:
-    """A reply of one line, None for any other. Remembered: three of a mail's four replies are always the same."""
-    return SMTPResponse(int(line[:3]), line[4:].strip(_BLANKS).decode()) if _ONE_LINE(line) else None
+def _replies(data: bytes) -> tuple[SMTPResponse, ...]:
+    """Whole replies of one line each, which nearly all are: a tenth of the parser's time. Nothing for any other.
+
+    Remembered: those to MAIL, RCPT and DATA come together and are the same for nearly every mail.
+    """
+    lines = data.split(b"\r\n")
+    if lines.pop() or not all(map(_ONE_LINE, lines)):
+        return ()
+    return tuple([SMTPResponse(int(line[:3]), line[4:].strip(_BLANKS).decode()) for line in lines])
+
+
+def _asks_for_content(mail: SMTPResponse, rcpt: SMTPResponse, data: SMTPResponse) -> bool:
+    return data.code == START_INPUT and 200 <= rcpt.code < 300 and 200 <= mail.code < 300
 
 
 class ConversationLost(Exception):
@@ -56,6 +71,9 @@ class Dialogue(SMTPProtocol):
         self._owed = 0
         """Replies to come, or come and not yet taken."""
         self._wanted = 0
+        self._content = b""
+        """What leaves once the three commands before it are taken; empty when it has left."""
+        self._content_deadline = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -77,6 +95,18 @@ class Dialogue(SMTPProtocol):
         """The next replies to what was said; `ConversationLost` when they do not come by ``deadline`` (loop time)."""
         return await self.ask(b"", 0, deadline, count)
 
+    def hand_over(
+        self, commands: bytes, content: bytes, early: float, late: float
+    ) -> Coroutine[Any, Any, list[SMTPResponse]]:
+        """MAIL, RCPT and DATA in one write, and the content with its final dot as soon as it is asked for.
+
+        Four replies, the first three by ``early``, the last by ``late``; or three, when the content was not wanted and
+        did not leave. `ConversationLost` is ``written`` when it did. The content leaves from where replies are read:
+        waking the one who waits for them, only so that it writes and waits again, was a tenth of a mail.
+        """
+        self._content, self._content_deadline = content, late
+        return self.ask(commands, _COMMANDS, early)
+
     async def ask(self, data: bytes, replies: int, deadline: float, count: int = 0) -> list[SMTPResponse]:
         """Write, then await as many replies as that gets, or ``count``."""
         count = count or replies
@@ -95,6 +125,7 @@ class Dialogue(SMTPProtocol):
                 raise
             finally:
                 self._waiter = None
+            count = self._wanted
         answered = self._replies
         if len(answered) == count:
             self._replies = []
@@ -102,7 +133,8 @@ class Dialogue(SMTPProtocol):
             self._replies, answered = answered[count:], answered[:count]
         self._owed -= len(answered)
         if len(answered) < count:
-            raise ConversationLost(self._lost_kind, self.lost, answered, written=True)
+            raise ConversationLost(self._lost_kind, self.lost, answered, written=not self._content)
+        self._content = b""
         return answered
 
     def _arm(self) -> None:
@@ -159,7 +191,9 @@ class Dialogue(SMTPProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
-        if self._buffer or not self._read_lines(data):
+        if not self._buffer and len(data) <= MOST_AT_ONCE and (replies := _replies(data)):
+            self._replies += replies
+        else:
             self._buffer.extend(data)
             if len(self._buffer) > MAX_RESPONSE_LENGTH:
                 self._lose("protocol", f"a reply of more than {MAX_RESPONSE_LENGTH} bytes")
@@ -176,20 +210,18 @@ class Dialogue(SMTPProtocol):
             del self._replies[self._owed :]
             self._lose("connection", " ".join(f"{code} {text}" for code, text in surplus) or "unasked words")
         elif self._waiter is not None and len(self._replies) >= self._wanted:
-            self._wake()
+            if self._content and _asks_for_content(*self._replies):
+                self._send_content()
+            else:
+                self._wake()
         else:
             self._hurry()
 
-    def _read_lines(self, data: bytes) -> bool:
-        """Whole replies of one line each, which nearly all are: a tenth of the parser's time. False: none was read."""
-        lines = data.split(b"\r\n")
-        if lines.pop():
-            return False
-        replies = [reply for line in lines if (reply := _reply(line)) is not None]
-        if len(replies) < len(lines):
-            return False
-        self._replies += replies
-        return True
+    def _send_content(self) -> None:
+        self._wanted, self._deadline = _COMMANDS + 1, self._content_deadline
+        self._owed += 1
+        content, self._content = self._content, b""
+        self._wire.write(content)
 
     def _next_reply(self) -> SMTPResponse | None:
         """A whole reply of any form; a code alone is one too (RFC 5321 §4.2), and no text makes one of another kind.

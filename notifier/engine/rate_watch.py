@@ -71,8 +71,12 @@ class RateWatch:
         """After each transaction; in the engine's loop."""
         if isinstance(transaction, Accepted):
             second = int(self._clock())
-            self._count(transaction.relay, second)
-            self._count(domain_of(recipient), second)
+            for name in (transaction.relay, domain_of(recipient)):
+                count = self._counts.get(name)
+                if count is not None and count.second == second:
+                    count.now += 1
+                else:
+                    self._begin(name, count, second)
         elif isinstance(transaction, Rejected):
             meaning = classify(transaction)
             if meaning is ReplyClass.RELAY_RATE:
@@ -116,11 +120,7 @@ class RateWatch:
         recent = int(self._clock()) - 1
         return [s for s in scopes if (count := self._counts.get(s.name)) is not None and count.second >= recent]
 
-    def _count(self, name: str, second: int) -> None:
-        count = self._counts.get(name)
-        if count is not None and count.second == second:
-            count.now += 1
-            return
+    def _begin(self, name: str, count: _Count | None, second: int) -> None:
         if count is None:
             if len(self._counts) >= MOST_COUNTED:
                 self._counts.clear()

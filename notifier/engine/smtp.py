@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from aiosmtplib import SMTPResponse
 
 from notifier.domain.value import value
-from notifier.engine.dialogue import ConversationLost, Dialogue
+from notifier.engine.dialogue import START_INPUT, ConversationLost, Dialogue
 from notifier.engine.transaction import Accepted, Breakage, Broken, Phase, Rejected, Transaction
 
 BeforeDot = Callable[[], Awaitable[None]]
@@ -27,7 +27,6 @@ NOOP_TIMEOUT_S = 5.0
 ANNOUNCED_TIMEOUT_S = 5.0
 
 _STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
-_START_INPUT = 354
 _CLOSING = 421
 
 
@@ -116,11 +115,17 @@ class Connection:
         """
         self.awaits_replies = True
         self.was_announced = self._announced is mail
+        ended: Transaction | None
         if self.was_announced:
             ended = await self._take_announced(early)
         else:
             self.carried += 1
-            ended = self._impossible(mail) or await self._announce(mail, early, one_by_one)
+            self.was_grouped = self.offers.pipelining and not one_by_one
+            ended = self._impossible(mail)
+            if ended is None and following is None and self._flows(mail):
+                ended = await self._send(mail, early, late)
+            elif ended is None:
+                ended = await self._announce(mail, early)
         if ended is not None:
             return ended
         self.awaits_replies = False
@@ -151,21 +156,28 @@ class Connection:
             options += " SMTPUTF8"
         return f"MAIL FROM:<{mail.sender}>{options}\r\n", f"RCPT TO:<{mail.recipient}>\r\n", "DATA\r\n"
 
-    async def _announce(self, mail: Mail, deadline: float, one_by_one: bool) -> Rejected | Broken | None:
-        """Until the relay awaits the content (None) or the transaction has ended."""
-        self.was_grouped = self.offers.pipelining and not one_by_one
-        if not self.was_grouped or self._reset or self.refusals:
-            return await self._announce_carefully(mail, deadline)
-        try:
-            replies = await self._dialogue.ask("".join(self._commands(mail)).encode(), len(_STEPS), deadline)
-        except ConversationLost as lost:
-            return await self._judge([*lost.replies], lost, deadline)
-        first, second, third = replies
-        if 200 <= first.code < 300 and 200 <= second.code < 300 and third.code == _START_INPUT:
-            return None
-        return await self._judge(replies, None, deadline)
+    def _flows(self, mail: Mail) -> bool:
+        """Whether nothing has to happen between its commands and its final dot, as with nearly all mails."""
+        careful = self._reset or self.refusals or mail.before_final_dot is not None
+        return self.was_grouped and not careful and len(mail.content) <= ONE_WRITE
 
-    async def _announce_carefully(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
+    async def _send(self, mail: Mail, early: float, late: float) -> Transaction | None:
+        """All of it, in two writes. None: the content was asked for and did not leave."""
+        commands = "".join(self._commands(mail)).encode()
+        try:
+            replies = await self._dialogue.hand_over(commands, _with_final_dot(mail.content), early, late)
+        except ConversationLost as lost:
+            if lost.written:
+                self.awaits_replies = False
+                return Broken(self.relay, Phase.DOT, lost.why, True, lost.kind)
+            return await self._judge([*lost.replies], lost, early)
+        if len(replies) > len(_STEPS):
+            self.awaits_replies = False
+            return self._verdict(replies[-1])
+        return await self._judge(replies, None, early)
+
+    async def _announce(self, mail: Mail, deadline: float) -> Rejected | Broken | None:
+        """Until the relay awaits the content (None) or the transaction has ended."""
         replies: list[SMTPResponse] = []
         lost: ConversationLost | None = None
         for group in self._groups(mail):
@@ -218,7 +230,7 @@ class Connection:
         return None
 
     def _refusal(self, step: Phase, reply: SMTPResponse) -> Rejected | Broken | None:
-        wanted = reply.code == _START_INPUT if step is Phase.DATA else 200 <= reply.code < 300
+        wanted = reply.code == START_INPUT if step is Phase.DATA else 200 <= reply.code < 300
         if wanted:
             return None
         if 400 <= reply.code < 600:
@@ -235,7 +247,7 @@ class Connection:
             return
         if refusal.code == _CLOSING:
             self.drop()
-        elif len(replies) == len(_STEPS) and replies[-1].code == _START_INPUT:
+        elif len(replies) == len(_STEPS) and replies[-1].code == START_INPUT:
             # RFC 2920 §3.1: DATA was accepted although there is nobody to send to; a lone dot ends it.
             try:
                 await self._dialogue.ask(b".\r\n", 1, deadline)
@@ -243,13 +255,12 @@ class Connection:
                 self.drop()
 
     async def _hand_over(self, mail: Mail, early: float, late: float, following: Mail | None) -> Transaction:
-        content = _dots_doubled(mail.content)
         try:
-            if mail.before_final_dot is None and len(content) <= ONE_WRITE:
+            if mail.before_final_dot is None and len(mail.content) <= ONE_WRITE:
                 behind, replies = self._behind_dot(following) if following is not None else (b"", 0)
-                answered = await self._dialogue.ask(content + b".\r\n" + behind, 1 + replies, late, 1)
+                answered = await self._dialogue.ask(_with_final_dot(mail.content) + behind, 1 + replies, late, 1)
             else:
-                self._dialogue.send(content)
+                self._dialogue.send(_dots_doubled(mail.content))
                 await self._dialogue.drain(early)
                 if mail.before_final_dot is not None and self.usable:
                     await self._mark(mail.before_final_dot, early)
@@ -292,6 +303,10 @@ class Connection:
     def _broken(self, phase: Phase, kind: Breakage, why: str) -> Broken:
         self.drop()
         return Broken(self.relay, phase, why, False, kind)
+
+
+def _with_final_dot(content: bytes) -> bytes:
+    return _dots_doubled(content) + b".\r\n"
 
 
 def _dots_doubled(content: bytes) -> bytes:

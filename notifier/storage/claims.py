@@ -180,8 +180,7 @@ def claim(
             again = yield [attempt(requests[i], busy[i]) for i in orphans]
             for i, reply in zip(orphans, again, strict=True):
                 claims[i] = _parse_claim(reply)
-    stored = dict(zip((*people, *former), replies[len(requests)], strict=True)) if people else {}
-    return [_with_suppression(c, r, stored) for c, r in zip(claims, requests, strict=True)]
+    return _with_suppressions(claims, requests, (*people, *former), replies[len(requests)] if people else ())
 
 
 def _parse_claim(reply: str) -> Claim:
@@ -195,6 +194,15 @@ def _parse_claim(reply: str) -> Claim:
         return NotYet(int(fields[0]) / 1000)
     left, owner = reply.split(" ", 2)[1:]
     return Busy(owner, int(left) / 1000)
+
+
+def _with_suppressions(
+    claims: list[Claim], requests: Sequence[ClaimRequest], names: Sequence[str], texts: Sequence[str | None]
+) -> list[Claim]:
+    if not any(texts):
+        return claims
+    stored = dict(zip(names, texts, strict=True))
+    return [_with_suppression(c, r, stored) for c, r in zip(claims, requests, strict=True)]
 
 
 def _with_suppression(found: Claim, request: ClaimRequest, stored: Mapping[str, str | None]) -> Claim:

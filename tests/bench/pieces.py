@@ -153,7 +153,7 @@ def _batch(kind: workload.Kind, run: str = "run") -> Batch:
     for number, event in enumerate(events):
         to = EndpointRef(endpoint="ep") if kind is workload.WEBHOOK else Mailbox(address=workload.address(number, run))
         identity = delivery_id(event.source, event.id, kind.rule, to.identity)
-        deliveries.append(Delivery(id=identity, event=number, rule=kind.rule, to=to, queued=time.time()))
+        deliveries.append(Delivery(id=identity, event=number, rule=kind.rule, to=to, queued=round(time.time(), 3)))
     return Batch(channel=Channel(kind.channel), priority=Priority.NORMAL, events=events, deliveries=deliveries)
 
 
