@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tests.bench.progress import say
 from tests.bench.report import markdown
-from tests.matrix import scenarios, whole
+from tests.matrix import refusals, scenarios, whole
 from tests.matrix.builds import Build
 from tests.matrix.scenarios import Row
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.mail.options import NotOffered
 from tests.servers.processes import ServerBroken
 
-SCENARIOS = ("once", "limited", "refused", "sizes", "utf8", "logins", "greylist", "unchanged", "whole")
+SCENARIOS = ("once", "limited", "refused", "turned-away", "sizes", "utf8", "logins", "greylist", "unchanged", "whole")
 _HEAD = ("server", "version", "scenario", "build", "mails", "arrived", "twice", "tries spent", "seconds", "", "bar")
 
 
@@ -58,7 +58,8 @@ def _of(name: str, build: Build, server: str, count: int, certificate: Certifica
         return scenarios.logins(build, server, certificate)
     made: Callable[[Build, str], Iterator[Row]] = {
         "limited": scenarios.limited,
-        "refused": scenarios.refused,
+        "refused": refusals.refused,
+        "turned-away": refusals.turned_away,
         "sizes": scenarios.sizes,
         "utf8": scenarios.utf8_not_offered,
         "greylist": scenarios.greylisted,

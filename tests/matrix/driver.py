@@ -1,8 +1,9 @@
 """Sends mails with the engine of the checkout it is run from. A program of its own, so that two builds can be compared.
 
-Reads one JSON object: url, connections, seconds (deadline in all), ca_file, mails as [sender, recipient, content in
-base64, whether it needs SMTPUTF8]. Mails that have not arrived are tried again, as a worker would, but sooner. Prints
-one JSON object: how many were accepted, the seconds, the tries that ended otherwise, and how.
+Reads one JSON object: url, connections, seconds (deadline in all), ca_file, refused (a file that is made as soon as a
+mail has to be tried again), mails as [sender, recipient, content in base64, whether it needs SMTPUTF8]. Mails that have
+not arrived are tried again, as a worker would, but sooner. Prints one JSON object: how many were accepted, the seconds,
+the tries that ended otherwise, how, and what the refusals among them were taken for.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import notifier
+from notifier.engine import replies
 from notifier.engine.relays import SmtpRelays, checked
 from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
 
@@ -31,6 +33,7 @@ async def send(asked: dict[str, Any]) -> dict[str, Any]:
     )
     mails = [checked(s, to, base64.b64decode(content), utf8) for s, to, content, utf8 in asked["mails"]]
     ends: Counter[str] = Counter()
+    meanings: Counter[str] = Counter()
     final: dict[int, Transaction] = {}
     begun = time.monotonic()
 
@@ -43,10 +46,11 @@ async def send(asked: dict[str, Any]) -> dict[str, Any]:
                 nonlocal wait
                 final[batch[place]] = end
                 ends[_name(end)] += 1
-                if isinstance(end, Paused | Broken) or (isinstance(end, Rejected) and end.code < 500):
+                meanings.update(_meaning(end))
+                if not _is_over(end):
                     left.append(batch[place])
-                    if not isinstance(end, Paused):
-                        wait = AGAIN_S
+                    wait = LOOK_S if isinstance(end, Paused) and wait == LOOK_S else AGAIN_S
+                    Path(asked["refused"]).touch()
 
             await relays.deliver_all([mails[place] for place in places], told)
             places = sorted(left)
@@ -68,8 +72,16 @@ async def send(asked: dict[str, Any]) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "tries": sum(count for name, count in ends.items() if name.startswith(("Rejected", "Broken"))),
         "ends": dict(ends),
+        "meanings": dict(meanings),
         "up": up,
     }
+
+
+def _is_over(end: Transaction) -> bool:
+    """Whether a worker would not send it again; what a build without classes takes for final is told by its code."""
+    if isinstance(end, Rejected):
+        return _meaning(end)[0] in ("mail_refused", "no_mailbox") if _meaning(end) else end.code >= 500
+    return isinstance(end, Accepted)
 
 
 def _name(end: Transaction) -> str:
@@ -78,6 +90,11 @@ def _name(end: Transaction) -> str:
     if isinstance(end, Broken):
         return f"Broken at {end.phase}: {end.why[:60]}"
     return type(end).__name__
+
+
+def _meaning(end: Transaction) -> list[str]:
+    """The class of a refusal; builds that have no such table tell none."""
+    return [replies.classify(end)] if isinstance(end, Rejected) and hasattr(replies, "classify") else []
 
 
 if __name__ == "__main__":

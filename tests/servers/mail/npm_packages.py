@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.servers.mail.machines import cache
-from tests.servers.mail.options import Options
+from tests.servers.mail.options import Options, Phase
 from tests.servers.mail.server import MailServer
 from tests.servers.processes import ServerBroken, find_binary
 
@@ -113,6 +113,7 @@ class SmtpServer(MailServer):
 
     name: ClassVar[str] = "smtp-server"
     offers: ClassVar[tuple[str, ...]] = ("connections", "size", "smtputf8", "login", "certificate", "refusals")
+    phases: ClassVar[tuple[Phase, ...]] = ("connect", "mail", "rcpt", "dot")
 
     @property
     def version(self) -> str:

@@ -3,12 +3,13 @@
 from typing import ClassVar
 
 from tests.servers.mail.machines import Layer, ThisMachine
-from tests.servers.mail.options import Options, Phase, Refusal
+from tests.servers.mail.options import NotOffered, Options, Phase, Refusal
+from tests.servers.mail.sasl import REALM, sasl_password, sasl_settings
 from tests.servers.mail.server import MailServer
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary
 
-NEWER = Layer("postfix", ("postfix", "postgrey"))
+NEWER = Layer("postfix", ("postfix", "postgrey", "sasl2-bin", "libsasl2-modules"))
 _PHASES: dict[Phase, str] = {
     "connect": "smtpd_client_restrictions",
     "helo": "smtpd_helo_restrictions",
@@ -24,13 +25,15 @@ class Postfix(MailServer):
 
     name: ClassVar[str] = "postfix"
     offers: ClassVar[tuple[str, ...]] = (
-        "connections", "size", "smtputf8", "certificate", "greylist_s", "refusals",
+        "connections", "size", "smtputf8", "login", "certificate", "greylist_s", "refusals",
     )  # fmt: skip
 
     def __init__(self, options: Options = Options(), machine: ThisMachine | Layer = NEWER) -> None:  # noqa: B008
         self._machine = machine
         if isinstance(machine, ThisMachine):
             find_binary("/usr/sbin/postfix", install="scripts/install-servers (apt-get install postfix)")
+            if options.login:
+                raise NotOffered("what makes logins for it is installed only in the layer")
         self._policy_port = free_port()
         super().__init__(options)
 
@@ -46,9 +49,14 @@ class Postfix(MailServer):
         self._write("master.cf", "\n".join(self._services()) + "\n")
         for phase in _PHASES:
             self._write(f"{phase}.regexp", "".join(map(_row, self._refused(phase))))
+        if self.options.login:
+            self._write("smtpd.conf", sasl_settings(f"{self.directory}/data/sasldb2"))
 
     def command(self) -> list[str]:
         script = f"chown postfix {self.directory}/data; "
+        if self.options.login:
+            database = f"{self.directory}/data/sasldb2"
+            script += f"{sasl_password(self.options.login, database)}; chown postfix {database}; "
         if self.options.greylist_s is not None:
             script += (
                 f"mkdir -p {self.directory}/postgrey; chown postgrey {self.directory}/postgrey; "
@@ -91,12 +99,7 @@ class Postfix(MailServer):
             settings |= {"message_size_limit": str(options.size)}
         if options.smtputf8 is not None:
             settings |= {"smtputf8_enable": "yes" if options.smtputf8 else "no"}
-        if options.certificate is not None:
-            settings |= {
-                "smtpd_tls_security_level": "may",
-                "smtpd_tls_cert_file": str(options.certificate.certificate),
-                "smtpd_tls_key_file": str(options.certificate.key),
-            }
+        settings |= self._access_settings()
         for phase, restrictions in _PHASES.items():
             if self._refused(phase):
                 table = f"regexp:{self.directory}/config/{phase}.regexp"
@@ -107,6 +110,24 @@ class Postfix(MailServer):
             settings["in_flow_delay"] = "0s"
         if options.greylist_s is not None:
             settings["smtpd_recipient_restrictions"] = f"check_policy_service inet:127.0.0.1:{self._policy_port}"
+        return settings
+
+    def _access_settings(self) -> dict[str, str]:
+        settings: dict[str, str] = {}
+        if self.options.certificate is not None:
+            settings |= {
+                "smtpd_tls_security_level": "may",
+                "smtpd_tls_cert_file": str(self.options.certificate.certificate),
+                "smtpd_tls_key_file": str(self.options.certificate.key),
+            }
+        if self.options.login:
+            settings |= {
+                "smtpd_sasl_auth_enable": "yes",
+                "cyrus_sasl_config_path": f"{self.directory}/config",
+                "smtpd_sasl_local_domain": REALM,
+                "smtpd_tls_auth_only": "yes",
+                "smtpd_relay_restrictions": "permit_sasl_authenticated, reject",
+            }
         return settings
 
     def _services(self) -> list[str]:

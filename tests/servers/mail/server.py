@@ -79,6 +79,15 @@ class MailServer(ABC):
             stop_group(self._process, signal.SIGKILL)
             self._process = None
 
+    def start_anew(self, options: Options) -> None:
+        """Ends it and starts it on the same port with other options and nothing in its queue."""
+        self.stop()
+        for path in self.directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.options = self._within_reach(known(self.name, options, *self.offers))
+        self.configure()
+        self.start()
+
     def close(self) -> None:
         """Ends it and its sink, and removes its folder."""
         self.stop()
