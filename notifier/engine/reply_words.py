@@ -219,7 +219,7 @@ NO_SUCH_MAILBOX = _words(
     r"no (?:mail ?box|user|account|one|recipient)s? (?:here )?(?:by|with|of|for) (?:that|this) name",
     r"there is no (?:such )?(?:user|mailbox|account|recipient)|no account (?:by|with|for)|not our (?:user|customer)",
     r"(?:user|recipient|mailbox) (?:is )?not (?:a )?(?:known|listed|existing|on this server|our customer|local user)",
-    r"user (?:doesn.t|does not) have|doesn.t have an? .{0,30}account",
+    r"user (?:doesn.t|does not) have|doesn.t have an? .{0,30}account|\buser <[^<>]{1,80}> unknown",
 )
 NO_SUCH_DOMAIN = _words(
     r"(?:domain|host)(?: name)?\b.{0,20} (?:not found|does(?: not|n't) exist|unknown|not exist)",

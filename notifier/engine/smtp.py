@@ -78,6 +78,8 @@ class Connection:
         """The commands of the last transaction left with the final dot of the mail before."""
         self.awaits_replies = False
         """The last transaction ended before all its commands were answered."""
+        self.unanswered = False
+        """It refused a command, and nothing came to those that had left in the same write."""
         self._dialogue = dialogue
         self._reset = False
         self._announced: Mail | None = None
@@ -244,6 +246,7 @@ class Connection:
         self._reset = True
         self.refusals += 1
         if lost is not None or not self.usable:
+            self.unanswered = self.was_grouped and lost is not None and lost.kind == "timeout"
             return
         if refusal.code == _CLOSING:
             self.drop()

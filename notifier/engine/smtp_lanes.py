@@ -18,7 +18,7 @@ from notifier.engine.relay_habits import Plainness
 from notifier.engine.second_try import MOST_AGAIN, Again, goes_again, is_dialogue
 from notifier.engine.smtp import Connection, Mail
 from notifier.engine.smtp_pool import SmtpPool
-from notifier.engine.transaction import Accepted, Broken, Paused, Transaction
+from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
 
 #: Seconds a lane keeps a connection that somebody more urgent waits for: a fast relay takes ten mails in that time, a
 #: slow one less than one.
@@ -181,6 +181,9 @@ class Lanes:
             self._habits.note_accepted(connection.was_grouped, connection.was_announced)
         elif (again := goes_again(connection, ended, self._habits)) and (errand.again < MOST_AGAIN or again.too_many):
             return again
+        elif connection.unanswered and isinstance(ended, Rejected):
+            # Courier waits longer for each error, also when we have left, and all the while serves one connection less.
+            self._habits.wants(Plainness.ONE_BY_ONE, f"no answer behind {ended.phase}: {ended.code} {ended.text}")
         if errand.plainness and not is_dialogue(ended):
             self._habits.wants(errand.plainness, errand.why)
         return None

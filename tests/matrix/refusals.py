@@ -31,27 +31,28 @@ OTHERWISE: dict[tuple[str, Phase, str], str] = {
     ("haraka", "helo", "504"): "client_refused",  # 550, whatever the code
     ("courier", "rcpt", "550"): "no_mailbox",  # it refuses users that it does not know
 }
-#: Seconds that the others have; Courier waits eight before it refuses a sender.
-SECONDS, SLOW_S = 10, {"courier": 45}
+#: Courier waits eight seconds before it refuses anything and longer before the next: a few fill its five connections.
+REFUSED, FEW = 20, {"courier": 4}
+OTHERS, SECONDS, SLOW_S = 100, 10, {"courier": 45}
 
 
 def refused(build: Build, name: str) -> Iterator[Row]:
     """A rule of the server at each phase: what it is about is refused, everything else arrives."""
     for refusal, meaning in _offered(name, SOME):
         phase, marked = refusal.phase, refusal.containing
+        count = FEW.get(name, REFUSED)
         with serving(name, Options(refusals=(refusal,))) as server:
             bad = mails(
-                20,
+                count,
                 sender=marked if phase == "mail" else "s@example.org",
                 to=marked if phase == "rcpt" else "b{}@example.net",
                 subject=marked if phase == "dot" else "hello",
             )
-            row, answer = sent(
-                build, server, f"refuses 20 of 120 at {phase}", bad + mails(100), seconds=SLOW_S.get(name, SECONDS)
-            )
+            scenario = f"refuses {count} of {count + OTHERS} at {phase}"
+            row, answer = sent(build, server, scenario, bad + mails(OTHERS), seconds=SLOW_S.get(name, SECONDS))
             told = answer["meanings"]
-            right = set(told) == {meaning} and (phase == "mail" or told[meaning] == 20)
-            met = row.arrived == 100 and not row.twice and answer["up"] and right
+            right = set(told) == {meaning} and (phase == "mail" or told[meaning] == count)
+            met = row.arrived == OTHERS and not row.twice and answer["up"] and right
             yield replace(row, met=met, note=_told(told) + ("" if answer["up"] else "; relay paused"))
 
 

@@ -340,3 +340,19 @@ def test_a_relay_that_refuses_mail_and_answers_nothing_of_what_came_with_it_is_n
     # Then it is refused
     assert isinstance(ended, Rejected)
     assert ended.code == 534
+
+
+def test_a_relay_that_was_silent_about_what_stood_behind_a_refused_command_gets_one_command_at_a_time(
+    posting: Posting, relay_with: Making
+) -> None:
+    # Given a relay as Courier is, which waits the longer the more errors one write brings, and serves five connections
+    relay = relay_with(at_mail={1: "517 Sender rejected", 2: "517 Sender rejected"}, in_group="ignore")
+    post = posting(relay.url, connections=1)
+
+    # When it refuses one mail, and says nothing to what came with it
+    assert isinstance(post.send("r0@example.org"), Rejected)
+
+    # Then what it refuses next leaves the connection as it is, and the mail after that goes over it
+    assert isinstance(post.send("r0@example.org"), Rejected)
+    assert isinstance(post.send("r1@example.org"), Accepted)
+    assert relay.connections == 2
