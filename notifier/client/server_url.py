@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 MASK = "****"
 #: How to write what a login may not have as it is.
@@ -33,6 +33,7 @@ _URL = re.compile(
     r"(?:/(?P<path>[^\s@#?]*))?(?:\?(?P<query>[^\s@#]*))?"
 )
 _PORT = re.compile(r":([0-9]+)$")
+_LOGIN_KEYS = {"user", "userid", "username", "password", "ssl_password"}
 LARGEST_PORT = 65535
 
 
@@ -80,6 +81,9 @@ def read_server_url(url: str, schemes: Collection[str], *, several: bool = False
     found = _URL.fullmatch(url)
     if found is None:
         raise UnreadableUrl(_why(rest, scheme))
+    if any(key.lower() in _LOGIN_KEYS for key, _ in parse_qsl(found["query"] or "", keep_blank_values=True)):
+        # redis-py would take it, and whoever masks an address looks for a login before the host.
+        raise UnreadableUrl(f"behind the ? stands a login; expected {scheme}://user:password@host:port")
     hosts = tuple(_place(text) for text in found["hosts"].split(",") if text)
     if not hosts and scheme != "unix":
         raise UnreadableUrl(f"no host is named; expected {scheme}://user:password@host:port")

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
 
+from notifier.client.server_url import UnreadableUrl, read_server_url
 from notifier.engine.dialogue import Dialogue
 from notifier.engine.smtp import Connection, Offers
 from notifier.engine.smtp_login import Login, NoMechanism
@@ -50,7 +51,7 @@ class RelayAddress:
     host: str
     port: int
     security: Security
-    username: str = ""
+    username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     announce: bool = False
     """Whether the next mail may be named behind the final dot of the one before (``?announce=yes``)."""
@@ -62,19 +63,20 @@ class RelayAddress:
 
     @classmethod
     def parse(cls, url: str) -> RelayAddress:
-        """Raises `SettingsError` when the URL has another scheme, no host or a query that means nothing."""
-        parts = urlsplit(url)
-        if parts.scheme not in set(Security) or not parts.hostname:
+        """Raises `SettingsError`, which quotes nothing of the URL, when it is not the address of a relay."""
+        try:
+            found = read_server_url(url, [str(scheme) for scheme in Security])
+        except UnreadableUrl as error:
             fix = "write smtp://host:587, smtps://host:465 or smtp+plain://host:25, with user:password@ before the host"
-            raise SettingsError([Problem("NOTIFIER_SMTP_URL", f"{parts.scheme}://… is not a relay", fix)])
-        security = Security(parts.scheme)
+            raise SettingsError([Problem("NOTIFIER_SMTP_URL", str(error), fix)]) from None
+        security = Security(found.scheme)
         return cls(
-            host=parts.hostname,
-            port=parts.port or _PORTS[security],
+            host=found.host.lower(),
+            port=found.port or _PORTS[security],
             security=security,
-            username=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            announce=_announces(parts.query),
+            username=found.username,
+            password=found.password,
+            announce=_announces(found.query),
         )
 
 

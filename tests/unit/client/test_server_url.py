@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from notifier.client import Publisher
 from notifier.client.server_url import UnreadableUrl, read_server_url
+from notifier.engine.smtp_connect import RelayAddress
 from notifier.errors import SettingsError
 from notifier.settings import entries, read_settings
 
@@ -111,6 +112,52 @@ def test_no_four_characters_of_a_password_are_ever_told(password: str, place: tu
     other = "".join(told({variable: pattern.replace("{}", text)}) for text in ("~~~~", "~/~@", "~ ~", "1,~", "1/~"))
     pieces = {password[i : i + 4] for i in range(len(password) - 3)}
     assert [piece for piece in pieces if piece in said and piece not in other and piece not in told({})] == []
+
+
+@given(PASSWORDS, st.sampled_from([pattern for variable, pattern in PLACES if variable == "NOTIFIER_SMTP_URL"]))
+@example("p/ss://word", "smtp://user:{}@relay")
+def test_a_relay_tells_nothing_of_its_password(password: str, pattern: str) -> None:
+    # Given the password, as it is, in a relay's address
+    try:
+        said = repr(RelayAddress.parse(pattern.format(password)))
+    except SettingsError as error:
+        said = f"{error}{error.__cause__}"
+
+    # Then no piece of it is told, save what is told of any other as well
+    other = "".join(map(str, SMTP)) + _of_a_calm_relay(pattern)
+    pieces = {password[i : i + 4] for i in range(len(password) - 3)}
+    assert [piece for piece in pieces if piece in said and piece not in other] == []
+
+
+def _of_a_calm_relay(pattern: str) -> str:
+    said = ""
+    for calm in ("~~~~", "~/~", "~ ~"):
+        try:
+            said += repr(RelayAddress.parse(pattern.format(calm)))
+        except SettingsError as error:
+            said += str(error)
+    return said
+
+
+def test_a_relay_is_read_as_every_other_address() -> None:
+    # Given a login with what the advice encodes, and the scheme's own port
+    read = RelayAddress.parse("smtps://user%40example.com:p%2Fs%3Fs%23@Relay.example.org?announce=yes")
+
+    # Then
+    assert (read.name, read.username, read.password) == ("relay.example.org:465", "user@example.com", "p/s?s#")
+    assert read.announce
+    assert "user" not in repr(read)
+
+
+@pytest.mark.parametrize("key", ["password", "PASSWORD", "p%61ssword", "username", "ssl_password"])
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock?{}=word", "redis://redis/0?db=1&{}=word"])
+def test_a_login_behind_the_question_mark_is_refused(url: str, key: str) -> None:
+    # Given an address whose password nobody would look for there: it was shown by `celery report`
+    said = told({"NOTIFIER_REDIS_URL": url.format(key)})
+
+    assert "expected" in said
+    assert "word@host" in said
+    assert "=word" not in said
 
 
 @given(st.text(max_size=60), PASSWORDS)
