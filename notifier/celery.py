@@ -15,6 +15,7 @@ from celery.app.defaults import NAMESPACES, flatten
 from celery.utils.nodenames import default_nodename
 from kombu import Exchange, Queue
 
+from notifier.client.server_url import MASK
 from notifier.domain import topology
 from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
@@ -31,6 +32,19 @@ _OWNED = {
 }
 
 app = Celery("notifier", include=["notifier.worker.tasks"])
+
+
+class Address(str):
+    """A server's address as Celery reads it, and stars where somebody looks at all settings.
+
+    `celery report`, `inspect conf` and Flower mask it themselves; `repr(app.conf)`, a debugger and the local variables
+    of a traceback do not.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
 
 
 @app.add_defaults
@@ -71,15 +85,15 @@ def _configure_logs(**_: Any) -> None:
 
 @signals.beat_init.connect
 def _install_beat(**options: Any) -> None:
-    from notifier.worker.beat import serve_health
+    from notifier.worker.beat import start_beat
 
-    serve_health(**options)
+    start_beat(**options)
 
 
 def from_settings(ours: Settings) -> dict[str, Any]:
     """The settings of every process that runs this app."""
     return {
-        "broker_url": ours.broker_url,
+        "broker_url": Address(ours.broker_url),
         "broker_use_ssl": _tls(ours),
         "result_backend": _result_backend(ours),
         # JSON only: a pickled message would run code.
@@ -123,12 +137,7 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "broker_pool_acquire_timeout": 5,
         "broker_pool_limit": max(10, ours.worker_concurrency),
         "broker_transport_options": _transport_options(ours),
-        "beat_scheduler": "redbeat.RedBeatScheduler",
-        # The default 300 s and redbeat's 25 min would leave nobody scheduling for that long after a kill -9.
-        "beat_max_loop_interval": 2,
-        "redbeat_lock_timeout": 20,
-        "redbeat_redis_url": ours.redis_url,
-        "redbeat_key_prefix": "ntf:beat:",
+        "beat_scheduler": "notifier.worker.scheduling:SharedScheduler",
         "beat_schedule": {
             # Without `expires`: RabbitMQ dead-letters what expires, so each sweep that found no worker for ten seconds
             # lay in failed-digest. A thousand that waited cost one look at Redis each.
@@ -198,12 +207,14 @@ def _tls(ours: Settings) -> Any:
     return {"cert_reqs": ssl.CERT_REQUIRED, **({"ca_certs": ca} if ca else {})}
 
 
-def _result_backend(ours: Settings) -> str | None:
-    """Redis for the tasks that keep results; Sentinel and sockets in the spelling Celery's backend reads."""
+def _result_backend(ours: Settings) -> Address | None:
+    """Redis for the tasks that keep results; sockets in the spelling Celery's backend reads, behind Sentinel none."""
     url = ours.redis_url
+    if url.startswith("sentinel"):
+        return None
     if url.startswith("unix://"):
-        return "redis+socket://" + url.removeprefix("unix://")
+        return Address("redis+socket://" + url.removeprefix("unix://"))
     if url.startswith("rediss://"):
         ca = f"&ssl_ca_certs={ours.redis_ca_file}" if ours.redis_ca_file else ""
-        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required{ca}"
-    return None if url.startswith("sentinel") else url
+        return Address(f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required{ca}")
+    return Address(url)

@@ -47,12 +47,12 @@ def worker(
 
 
 def beat(ctx: typer.Context) -> None:
-    """Run the scheduler that closes digest windows; several may run, one works.
+    """Run the scheduler that closes digest windows; several may run, each run is sent by one of them.
 
     Example: notifier beat
     """
     ours = _settings()
-    # A schedule file would be a second truth beside redbeat's, and a read-only image could not write it.
+    # Celery's file against a second beat: any number may run here, and a read-only image could not write it.
     _become_celery(["beat", "--pidfile=", "-l", ours.log_level, *ctx.args])
 
 

@@ -194,3 +194,8 @@ def paused_senders() -> str:
 def limits_courses() -> str:
     """Hash: adapted scope → where its rate is on its way up again."""
     return f"{PREFIX}{{limits}}:courses"
+
+
+def scheduled_run(task: str) -> str:
+    """There until the next run of a scheduled task is due (`runs`)."""
+    return f"{PREFIX}run:{task}"

@@ -1,4 +1,4 @@
-"""Beat's health page. The scheduler itself is celery-redbeat: two may run, the one with the lock in Redis works."""
+"""Beat's start and its health page. What it sends, and which of several does: `scheduling`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,36 @@ from typing import Any
 
 from notifier.errors import NotifierError
 from notifier.health import HealthServer
+from notifier.storage.runs import Runs
 from notifier.storage.store import Store
+from notifier.worker.scheduling import LATE_S, STUCK_S, SharedScheduler
 
 
 @dataclass(frozen=True, slots=True)
 class BeatChecks:
-    """Whether the schedule can be read (`health.Checks`); who holds the lock is not a question of health."""
+    """Whether a run that is due now would be sent (`health.Checks`), by whichever of several beats."""
 
     store: Store
+    scheduler: SharedScheduler
 
     def ready(self) -> dict[str, str | None]:
         """Dependency → reason why it is not ready, or None."""
-        return {"redis": self.store.reachable()}
+        return {
+            "redis": self.store.reachable(),
+            "broker": self.scheduler.faults["broker"],
+            "schedule": self._silent_for(LATE_S),
+        }
+
+    def alive(self) -> str | None:
+        """A reason to restart this process, or None."""
+        return self._silent_for(STUCK_S)
+
+    def _silent_for(self, seconds: float) -> str | None:
+        silence = self.scheduler.silence()
+        return f"has not looked what is due for {silence:.0f} s" if silence > seconds else None
 
 
-def serve_health(**_: Any) -> None:
+def start_beat(sender: Any, **_: Any) -> None:
     """First act of beat: a look at Redis, and the page; leaves by `SystemExit` when it cannot (see `lifecycle`)."""
     from notifier.wiring.process import settings
     from notifier.wiring.stores import build_store, wait_for_storage
@@ -31,7 +46,9 @@ def serve_health(**_: Any) -> None:
         ours = settings()
         store = build_store(ours, connections=2)
         wait_for_storage(ours, store)
-        HealthServer(BeatChecks(store), ours.http_host, ours.http_port).start()
+        sender.scheduler.runs = Runs(store)
+        checks = BeatChecks(store, sender.scheduler)
+        HealthServer(checks, ours.http_host, ours.http_port, checks.alive).start()
     except (NotifierError, OSError) as error:
         sys.stderr.write(f"beat cannot start: {error}\n")
         raise SystemExit(2) from error

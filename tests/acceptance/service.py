@@ -85,8 +85,12 @@ class Service:
 
     def celery(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A stock `celery -A notifier …` command, run to its end."""
+        return self.python("-m", "celery", "-A", "notifier", *arguments)
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python …` with the service's environment, run to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "notifier", *arguments],
+            [sys.executable, *arguments],
             env=self.environment,
             cwd=self.directory,
             capture_output=True,

@@ -7,8 +7,10 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.rabbitmq import RabbitMQ, vhost_of
+from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
 
 
@@ -119,6 +122,13 @@ class Flower:
 
 @pytest.fixture
 def flower(service: Service) -> Iterator[Flower]:
+    """Flower beside the service."""
+    with running_flower(service) as running:
+        yield running
+
+
+@contextmanager
+def running_flower(service: Service) -> Iterator[Flower]:
     """`celery -A notifier flower`, with the service's environment."""
     running = Flower(free_port(), "flower-password")
     command = [sys.executable, "-m", "celery", "-A", "notifier", "flower", "--address=127.0.0.1"]
@@ -126,8 +136,10 @@ def flower(service: Service) -> Iterator[Flower]:
     log = service.directory / "flower.log"
     process = start(command, log, service.environment)
     wait_until(lambda: running.get("/healthcheck")[0] == 200, process, log)
-    yield running
-    stop_group(process, signal.SIGTERM)
+    try:
+        yield running
+    finally:
+        stop_group(process, signal.SIGTERM)
 
 
 def test_flower_shows_the_worker_its_tasks_and_metrics(
@@ -157,3 +169,56 @@ def test_flower_shows_the_worker_its_tasks_and_metrics(
 
     # And a stranger sees nothing
     assert flower.get("/api/workers", password="wrong")[0] == 401
+
+
+CANARY = "kanarienvogel"
+
+
+@pytest.fixture
+def marked(service: Service, rabbitmq: RabbitMQ, redis_server: RedisServer) -> Iterator[Service]:
+    """The service with one word in every credential, each with characters that addresses must encode."""
+    password, vhost = f"{CANARY}/#@,1", vhost_of(service.environment["NOTIFIER_BROKER_URL"])
+    rabbitmq._control.run(f"""
+        ok = rabbit_auth_backend_internal:add_user(<<"marked">>, <<"{password}">>, <<"tests">>),
+        ok = rabbit_auth_backend_internal:set_permissions(
+            <<"marked">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)
+    """)
+    redis_server._answer(f"ACL SETUSER marked on >{password} ~* &* +@all".encode())
+    login, broker = f"marked:{quote(password, '')}", service.environment["NOTIFIER_BROKER_URL"].partition("@")[2]
+    service.environment |= {
+        "NOTIFIER_BROKER_URL": f"amqp://{login}@{broker}",
+        "NOTIFIER_REDIS_URL": f"redis://{login}@127.0.0.1:{redis_server.port}/0",
+        "NOTIFIER_SMTP_URL": f"smtp://{login}@127.0.0.1:{free_port()}",
+        "NOTIFIER_SECRET_KEY": CANARY * 3,
+        "NOTIFIER_API_TOKENS": f"admin:{CANARY}-{CANARY}",
+    }
+    yield service
+    redis_server._answer(b"ACL DELUSER marked")
+    rabbitmq._control.run('rabbit_auth_backend_internal:delete_user(<<"marked">>, <<"tests">>)')
+
+
+def test_no_tool_of_celery_shows_a_password(marked: Service) -> None:
+    # Given a service whose credentials all have a word in common
+    worker, beat = marked.worker("-n", "mail@shop.example"), marked.beat()
+    shown = {"worker": worker.output(), "beat": beat.output()}
+
+    # When all is shown that Celery, its Python objects and Flower show of the settings
+    for command in (["report"], ["inspect", "conf"], ["inspect", "conf", "1"], ["inspect", "stats"]):
+        done = marked.celery(*command)
+        assert "broker" in done.stdout, done.stderr
+        shown[" ".join(command)] = done.stdout + done.stderr
+    objects = "app.conf, app.conf.humanize(True), app.connection(), app.connection().as_uri(), app.backend.as_uri()"
+    script = f"from notifier.celery import app; print({objects}); print(dict(app.conf))"
+    done = marked.python("-c", script)
+    assert "broker_url" in done.stdout, done.stderr
+    shown["python"] = done.stdout + done.stderr
+    with running_flower(marked) as flower:
+        poll(lambda: "mail@shop.example" in flower.get("/api/workers?refresh=1")[1], "Flower lists the worker")
+        for page in ("/worker/mail@shop.example", "/api/workers?refresh=1", "/workers", "/broker"):
+            status, shown[page] = flower.get(page)
+            assert status == 200, page
+        shown["flower"] = (marked.directory / "flower.log").read_text()
+
+    # Then the settings are there and the word is not
+    assert "broker_url" in shown["/worker/mail@shop.example"]
+    assert [place for place, text in shown.items() if CANARY in text] == []

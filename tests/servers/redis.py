@@ -1,10 +1,12 @@
 """A private Redis (or Valkey) with the persistence and eviction settings that the service asks of production."""
 
+import os
 import platform
 import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,14 +14,24 @@ from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
 
 INSTALL = "apt-get install redis-server"
+#: Names another server than the one that is installed: the whole path of a redis-server or valkey-server.
+BINARY = "NOTIFIER_TEST_REDIS"
+
+
+def find_server() -> str:
+    """The binary that tests run as Redis, as its replica and as Sentinel."""
+    if chosen := os.environ.get(BINARY):
+        return find_binary(chosen, install=f"unset {BINARY}, which names it")
+    return find_binary("redis-server", "valkey-server", *_bundled(), install=INSTALL)
 
 
 class RedisServer:
     """One server on a port of its own; `restart` keeps the port and the data."""
 
-    def __init__(self, directory: Path) -> None:
-        self._binary = find_binary("redis-server", "valkey-server", *_bundled(), install=INSTALL)
+    def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
+        self._binary = find_server()
         self._directory = directory
+        self._options = dict(options or {})
         self._log = directory / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -88,6 +100,7 @@ class RedisServer:
             "appendfsync": "everysec",
             "save": "",
             "maxmemory-policy": "noeviction",
+            **self._options,
         }
         return [part for name, value in options.items() for part in (f"--{name}", value)]
 

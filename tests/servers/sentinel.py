@@ -9,8 +9,8 @@ from pathlib import Path
 import redis
 
 from tests.servers.ports import free_port
-from tests.servers.processes import find_binary, start, stop_group, wait_until
-from tests.servers.redis import INSTALL, _bundled
+from tests.servers.processes import start, stop_group, wait_until
+from tests.servers.redis import find_server
 
 SERVICE = "orders"
 #: Milliseconds of silence after which the Sentinel takes a server for dead; a busy machine is silent for a while too.
@@ -21,7 +21,7 @@ class ReplicatedRedis:
     """A primary and a replica under one Sentinel, each on a port of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self._binary = find_binary("redis-server", "valkey-server", *_bundled(), install=INSTALL)
+        self._binary = find_server()
         self._directory = directory
         directory.mkdir()
         self._processes: dict[int, subprocess.Popen[bytes]] = {}

@@ -22,14 +22,13 @@ from notifier.storage.parked import ParkedFilter, ParkedIndex
 from notifier.storage.store import Store
 from tests.integration.storage.making import attempt, claim, event, item, registration, request
 from tests.servers.ports import free_port
-from tests.servers.processes import find_binary, start, stop_group, wait_until
-from tests.servers.redis import INSTALL, RedisServer, _bundled
+from tests.servers.processes import start, stop_group, wait_until
+from tests.servers.redis import RedisServer, find_server
 
 
 def run_server(directory: Path, arguments: list[str], ready: Callable[[], bool]) -> Iterator[None]:
-    binary = find_binary("redis-server", "valkey-server", *_bundled(), install=INSTALL)
     log = directory / "log"
-    process = start([binary, *arguments], log)
+    process = start([find_server(), *arguments], log)
     try:
         wait_until(ready, process, log)
         yield
