@@ -21,7 +21,7 @@ from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
 from notifier.wiring.process import node_name, settings
-from notifier.worker.alarm import ALARM
+from notifier.worker.alarm import ALARM, Callback
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {
@@ -141,7 +141,12 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "beat_schedule": {
             # Without `expires`: RabbitMQ dead-letters what expires, so each sweep that found no worker for ten seconds
             # lay in failed-digest. A thousand that waited cost one look at Redis each.
-            "notifier.sweep": {"task": "notifier.sweep", "schedule": 2.0, "options": {"queue": "digest"}},
+            "notifier.sweep": {
+                "task": "notifier.sweep",
+                "schedule": 2.0,
+                # The next run is the retry; beat would stand still for four times a silent broker's five seconds.
+                "options": {"queue": "digest", "retry": False},
+            },
         },
         "timezone": "UTC",
     }
@@ -193,8 +198,8 @@ def _transport_options(ours: Settings) -> dict[str, Any]:
         # Without confirms a task published during a memory alarm is lost in silence (trap T16).
         "confirm_publish": True,
         "client_properties": {"connection_name": "notifier worker"},
-        "on_blocked": ALARM.begin,
-        "on_unblocked": ALARM.end,
+        "on_blocked": Callback(ALARM.begin),
+        "on_unblocked": Callback(ALARM.end),
     }
 
 

@@ -6,6 +6,9 @@ alarm is over; both are read while a publish waits for its confirm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from notifier import metrics
 
 #: py-amqp reads no reason out of the frame.
@@ -28,6 +31,21 @@ class Alarm:
         if self.reason is not None:
             self.reason = None
             metrics.BROKER_BLOCKED.set(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A method among the settings of a connection, which `celery inspect stats` writes as JSON."""
+
+    method: Callable[..., None]
+
+    def __call__(self, *words: str) -> None:
+        """What the connection calls."""
+        self.method(*words)
+
+    def __json__(self) -> str:
+        """What kombu writes."""
+        return self.method.__name__
 
 
 #: One for the process: Celery makes its connections by itself, from settings.

@@ -10,6 +10,7 @@ from notifier.errors import NotifierError
 from notifier.health import HealthServer
 from notifier.storage.runs import Runs
 from notifier.storage.store import Store
+from notifier.worker.alarm import ALARM
 from notifier.worker.scheduling import LATE_S, STUCK_S, SharedScheduler
 
 
@@ -24,7 +25,7 @@ class BeatChecks:
         """Dependency → reason why it is not ready, or None."""
         return {
             "redis": self.store.reachable(),
-            "broker": self.scheduler.faults["broker"],
+            "broker": self.scheduler.faults["broker"] or ALARM.reason,
             "schedule": self._silent_for(LATE_S),
         }
 

@@ -19,6 +19,7 @@ from notifier.domain.topology import TASKS_EXCHANGE
 from notifier.errors import NotifierError
 from notifier.logs import get, wide
 from notifier.storage.runs import Runs
+from notifier.worker.alarm import ALARM
 
 #: Seconds until a server that was away is asked again.
 AGAIN_S = 1.0
@@ -53,6 +54,12 @@ class SharedScheduler(Scheduler):
         if self.faults["broker"] is not None:
             return AGAIN_S
         return min(AGAIN_S, *(self._run_if_due(name, entry) for name, entry in self.schedule.items()))
+
+    def apply_async(self, *entry: Any, **options: Any) -> Any:
+        """Send a task; raises what Celery's `apply_entry` logs."""
+        sent = super().apply_async(*entry, **options)
+        ALARM.end()
+        return sent
 
     def silence(self) -> float:
         """Seconds since the last turn began."""
