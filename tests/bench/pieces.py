@@ -144,7 +144,7 @@ def _smtp(port: int) -> list[tuple[str, float]]:
         return min(taken)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return [("SMTP, pipelined across mails", runner.run(send()) / COUNT * 1e6)]
+        return [("SMTP conversation", runner.run(send()) / COUNT * 1e6)]
 
 
 def _batch(kind: workload.Kind, run: str = "run") -> Batch:
