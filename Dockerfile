@@ -15,7 +15,7 @@ COPY consumers consumers
 COPY templates templates
 RUN python -m pip wheel --no-build-isolation --no-deps . --wheel-dir /wheels \
     && python -m venv --without-pip /opt/notifier \
-    && python -m pip --python /opt/notifier/bin/python install --no-index --find-links /wheels 'notifier[service]' \
+    && python -m pip --python /opt/notifier/bin/python install --no-index --find-links /wheels notifier-events \
     && /opt/notifier/bin/python -m compileall -q /opt/notifier
 
 FROM ${PYTHON}

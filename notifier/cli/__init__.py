@@ -17,8 +17,8 @@ def main() -> None:
         if (error.name or "").split(".")[0] in ("notifier", "consumers"):
             raise
         sys.stderr.write(
-            f"notifier: the Python package {error.name!r} is missing: this installation holds only the client.\n"
-            "Install the service: pip install 'notifier[service]'\n"
+            f"notifier: the Python package {error.name!r} is missing: the service is not installed whole.\n"
+            "Install it with what it needs: pip install notifier-events (from a checkout: pip install .)\n"
         )
         raise SystemExit(2) from error
     run()

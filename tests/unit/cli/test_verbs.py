@@ -80,7 +80,7 @@ def test_help_answers_at_once_because_nothing_heavy_is_imported() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_without_the_service_extra_the_person_is_told_what_to_install(tmp_path: Path) -> None:
+def test_where_what_it_needs_is_missing_the_person_is_told_what_to_install(tmp_path: Path) -> None:
     # Given an interpreter that finds no typer
     (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n")
 
@@ -94,7 +94,7 @@ def test_without_the_service_extra_the_person_is_told_what_to_install(tmp_path: 
     )
 
     assert done.returncode == 2
-    assert "pip install 'notifier[service]'" in done.stderr
+    assert "pip install notifier-events" in done.stderr
     assert "Traceback" not in done.stderr
 
 
