@@ -8,12 +8,12 @@ from notifier.domain.cloudevents import BATCH, STRUCTURED
 
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
-    "type": "order.shipped",
-    "source": "/shop/orders",
+    "type": "account.welcome",
+    "source": "/shop/accounts",
     "id": "1234",
     "time": "2026-01-31T12:00:00Z",
     "tenant": "acme",
-    "data": {"order": "1234", "total": 99.5, "customer": {"email": "customer@example.org", "name": "Kim"}},
+    "data": {"user": {"email": "kim@example.org", "name": "Kim"}, "url": "https://shop.example.org/"},
 }
 
 _EVENT_SCHEMA: dict[str, Any] = {

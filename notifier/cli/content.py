@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -51,6 +52,8 @@ def explain(
         raise fail(f"{error}\nWithout Redis: `notifier explain --no-endpoints {file}`", AWAY) from None
     if foresee.unknown:
         complain(f"it is not known whether recipients are suppressed, throttled or held up: {foresee.unknown}")
+    if not endpoints:
+        found = [_unasked(entry) for entry in found]
     if as_json:
         print_json([entry.as_dict() for entry in found] if len(found) > 1 else found[0].as_dict())
     else:
@@ -58,6 +61,16 @@ def explain(
             _print(entry)
     if any(map(_fails, found)):
         raise typer.Exit(FAILED)
+
+
+def _unasked(found: Explanation) -> Explanation:
+    """Where nobody was asked for endpoints, it is not said that there are none."""
+    told = "to every endpoint that subscribed; they were not looked up (--no-endpoints)"
+    rules = (
+        dataclasses.replace(rule, reason=told) if rule.reason.startswith("no endpoint of tenant") else rule
+        for rule in found.rules
+    )
+    return dataclasses.replace(found, rules=tuple(rules))
 
 
 def _fails(found: Explanation) -> bool:

@@ -32,7 +32,7 @@ def publish(
 ) -> None:
     """Publish events and wait until RabbitMQ has confirmed each of them. Nothing leaves if one cannot be read.
 
-    Example: echo '{"order": 17}' | notifier publish - --type order.placed --source /shop/orders
+    Example: notifier publish - --type order.placed --source /shop/orders <order.json
     """
     events = read_events(file, {"type": event_type, "source": source, "id": identity, "tenant": tenant})
     if identity and len(events) > 1:

@@ -80,7 +80,7 @@ def _verb(command: Any, path: str) -> Iterator[str]:
 def _prose(text: str) -> str:
     body, separator, example = text.partition("Example:")
     said = " ".join(body.split())
-    return f"{said}\n\n```\n{example.strip()}\n```" if separator else said
+    return f"{said}\n\n```sh\n{example.strip()}\n```" if separator else said
 
 
 def _parameters(command: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,8 +21,7 @@ class WarmCommandLine:
     def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.servers.warm_cli"],
-            env={**environment, "PYTHONPATH": str(ROOT), "NOTIFIER_WARM_CLI_FOLDER": str(directory)}
-            | {"PYTHONUNBUFFERED": "1"},
+            env={**environment, "PYTHONPATH": str(ROOT), "WARM_CLI_FOLDER": str(directory)} | {"PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -55,9 +54,20 @@ class WarmCommandLine:
 
 
 def _serve() -> None:
-    os.chdir(os.environ.pop("NOTIFIER_WARM_CLI_FOLDER"))
+    from notifier.api import server
+    from notifier.cli import processes
+
+    processes._become = lambda command: _stand_in(command[2])  # type: ignore[assignment]
+    server.serve = lambda settings: _stand_in("api")
+    os.chdir(os.environ.pop("WARM_CLI_FOLDER"))
     for line in sys.stdin:
         print(json.dumps(_answer(json.loads(line))))
+
+
+def _stand_in(program: str, *_: Any) -> NoReturn:
+    """In the place of a role that would run until it is stopped: its settings and options were read."""
+    print(f"would run {program}")
+    raise SystemExit(0)
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
