@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 from notifier.errors import NotifierError
 
+#: Seconds one call may take; it takes milliseconds, on a busy machine more.
+TIMEOUT_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -44,8 +47,10 @@ class Api:
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": content_type},
         )
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")[:500]
             raise NotifierError(f"{method} {path} answered {error.code}: {said}") from error
+        except OSError as error:  # refused, reset, or no answer in time
+            raise NotifierError(f"{method} {path} got no answer: {error}") from error

@@ -23,8 +23,9 @@ from notifier.demo.interrupts import Interrupts
 from notifier.demo.servers import free_port, launch_valkey, wait_for_valkey
 from notifier.errors import NotifierError
 
-#: Seconds a process may take to become ready, and to stop.
-READY_TIMEOUT_S = 30.0
+#: Seconds a process may take to become ready, and to stop. It takes a few; a machine that is busy with other things
+#: must only make the demo slower.
+READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 8.0
 
 _TENANT = "default"
@@ -60,6 +61,7 @@ class Stage:
         environment = self._environment(redis=redis, smtp=smtp, api=port, token=token)
         celery = [sys.executable, "-m", "celery", "-A", "notifier"]
         health = free_port()
+        self.said("starting the API, a worker and beat: some seconds, on a busy machine more")
         self._start("api", [sys.executable, "-m", "notifier.cli", "api"], environment)
         worker_options = [
             "-P",
