@@ -16,12 +16,10 @@ import pika
 
 from notifier.domain.cloudevents import MAX_BYTES, STRUCTURED, decode_message
 from notifier.domain.event import Event
+from notifier.domain.identity import PREFIXES
 from notifier.domain.media import media_type
 from notifier.errors import MalformedEvent
 
-#: The binding's two spellings, the HTTP one that publishers copy over, and Spring's for Kafka, which it also sends when
-#: it cannot tell where to. One message uses one of them.
-PREFIXES = ("cloudEvents:", "cloudEvents_", "ce-", "ce_")
 #: Seconds of the year 5138; as milliseconds it was 1973.
 _MILLISECONDS = 10**11
 _LOWER = tuple(prefix.lower() for prefix in PREFIXES)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from logging import WARNING
 
 import pika
 
 from notifier import logs, metrics
 from notifier.domain.event import Event
+from notifier.domain.event_status import Other, Unplanned
+from notifier.domain.identity import Identity
 from notifier.domain.parked import Parked, ParkedEvent
 from notifier.rules.planner import Plan
 
@@ -43,6 +46,16 @@ class Fanout:
     """Work queues that were full when it began: its deliveries for them wait, all of them, so none is planned twice."""
     lacking: str = ""
     """The first of these that it needed."""
+    told: bool = False
+    """Somebody has heard that its id is another event's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An event that came under the id of another one; the first counts."""
+
+    identity: Identity
+    first: Other
 
 
 @dataclass(slots=True)
@@ -66,7 +79,11 @@ class Group:
     finished: list[str] = field(default_factory=list)
     """Keys of events that are completely planned once this group is confirmed."""
     duplicates: int = 0
-    unmatched: int = 0
+    unmatched: list[str] = field(default_factory=list)
+    """Types of the events no rule wanted."""
+    unplanned: list[Unplanned] = field(default_factory=list)
+    """What the ledger is told of events that are parked or put aside."""
+    conflicts: list[Conflict] = field(default_factory=list)
     known: int = 0
     """Deliveries that were on their way already."""
     deliveries: int = 0
@@ -90,7 +107,9 @@ def report(group: Group, now: float) -> None:
     settled = [received for received in group.messages if received.tag not in later]
     metrics.EVENTS_RECEIVED.labels("amqp").inc(len(settled))
     metrics.EVENTS_DUPLICATE.inc(group.duplicates)
-    metrics.EVENTS_UNMATCHED.inc(group.unmatched)
+    metrics.EVENTS_UNMATCHED.inc(len(group.unmatched))
+    for conflict in group.conflicts:
+        _warn(conflict)
     metrics.DELIVERIES_KNOWN.inc(group.known)
     for received in settled:
         metrics.INTAKE_SECONDS.observe(now - received.at)
@@ -108,11 +127,30 @@ def report(group: Group, now: float) -> None:
         deliveries=group.deliveries,
         batches=group.batches,
         duplicates=group.duplicates,
-        unmatched=group.unmatched,
+        unmatched=len(group.unmatched),
+        unmatched_types=sorted(set(group.unmatched))[:_NAMED],
         aside=len(group.aside),
         parked=len(group.parked) + len(group.oversized),
         causes=sorted(set(causes)),
         ids=[plan.event.key for plan in group.plans[:_NAMED]],
         types=sorted({plan.event.type for plan in group.plans})[:_NAMED],
         seconds=max((now - received.at for received in settled), default=0.0),
+    )
+
+
+def _warn(conflict: Conflict) -> None:
+    second, first = conflict.identity, conflict.first
+    metrics.EVENTS_CONFLICTING.inc()
+    logs.wide(
+        log,
+        "event.conflict",
+        level=WARNING,
+        event=second.key,
+        id=second.id,
+        source=second.source,
+        first_type=first.type,
+        first_received=first.received,
+        type=second.type,
+        time=second.time,
+        what="another event came under this id; the first counts, and nothing is sent for the other",
     )

@@ -17,8 +17,8 @@ from consumers.batching import Batcher, Shard
 from consumers.catching_up import change_webhooks
 from consumers.copies import check_copies
 from consumers.envelope import decode
-from consumers.group import Fanout, Group, Received
-from consumers.parking import parked_message, partial_plan, refused_event
+from consumers.group import Conflict, Fanout, Group, Received
+from consumers.parking import conflict_note, parked_message, partial_plan, refused_event, unplanned
 from consumers.pressure import Pressure
 from consumers.publisher import Outgoing
 from consumers.task_message import task_message
@@ -26,6 +26,8 @@ from notifier import logs, metrics
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
 from notifier.domain.cloudevents import MAX_BYTES as EVENT_MAX_BYTES
 from notifier.domain.event import Event
+from notifier.domain.event_status import EventStatus, Other, Unplanned
+from notifier.domain.identity import Identity
 from notifier.domain.parked import COPY_LIMIT, Parked
 from notifier.errors import InvalidEvent
 from notifier.rules.catalog import Catalog
@@ -47,8 +49,14 @@ class EventLedger(Protocol):
     async def unregister(self, ids: Sequence[str]) -> None:
         """Takes away what is not to be published after all."""
 
-    async def planned(self, event_keys: Sequence[str]) -> None:
-        """After every task of these events was confirmed."""
+    async def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> None:
+        """After every task of these events was confirmed; ``unmatched`` are types of those no rule wanted."""
+
+    async def unplanned(self, entries: Sequence[Unplanned]) -> list[Other | None]:
+        """After they were parked or put aside; says which other event is known under the id of one."""
+
+    async def note(self, event_key: str, text: str) -> None:
+        """What the publisher of an event should know."""
 
 
 class EndpointDirectory(Directory, Protocol):
@@ -112,7 +120,12 @@ class Intake:
         events: dict[str, tuple[Received, Event]] = {}
         for received in messages:
             if event := self._decode(group, received):
-                group.duplicates += events.setdefault(event.key, (received, event))[0] is not received
+                first = events.setdefault(event.key, (received, event))
+                if first[0] is not received:
+                    group.duplicates += 1
+                    if first[1].fingerprint != event.fingerprint:
+                        other = Other(first[1].type, self._clock())
+                        group.conflicts.append(Conflict(Identity.of(event), other))
         await self._directory.refresh({event.tenant for _, event in events.values()})
         group.directory = self._directory.version
         catalog = self._catalog()
@@ -180,15 +193,19 @@ class Intake:
             # It stays open in the ledger, and its problems are told when all of it is planned.
             if is_last:
                 group.aside.append((fanout.received, fanout.lacking))
+                group.unplanned.append(_waiting(fanout))
         elif plan.problems:
             # The event stays open in the ledger: when it is replayed after the mistake is mended, what was sent is
             # known by its deliveries and only what was missing is planned.
-            group.parked.append(partial_plan(fanout.received, plan, self._clock()))
+            parked = partial_plan(fanout.received, plan, self._clock())
+            group.parked.append(parked)
+            group.unplanned += unplanned(parked, plan.event)
         elif is_last:
             group.finished.append(plan.event.key)
 
     def _park(self, group: Group, received: Received, event: Event | None, error: Exception) -> None:
         parked = refused_event(received, event, error, self._clock())
+        group.unplanned += unplanned(parked, event)
         if len(received.body) > COPY_LIMIT:
             group.oversized.append(received)
             group.moved += parked.parked
@@ -206,6 +223,7 @@ class Intake:
             answers = await self._catch_up(group, answers)
         batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes, self._shard)
         for plan, registered in zip(group.plans, answers, strict=True):
+            self._compare(group, plan, registered)
             wanted = _wanted(group, plan, registered)
             group.deliveries += len(wanted)
             batcher.add(plan.event, wanted)
@@ -216,6 +234,14 @@ class Intake:
             metrics.DELIVERIES_PLANNED.labels(batch.channel.value, batch.priority.value).inc(batch.deliveries)
         aside = (aside_message(received, queue) for received, queue in group.aside)
         return [*map(task_message, batches), *map(parked_message, group.parked), *aside]
+
+    def _compare(self, group: Group, plan: Plan, registered: Registered) -> None:
+        """Whether this is the event that is known under its id; a fan-out is told of once."""
+        if registered.other is None or (group.fanout is not None and group.fanout.told):
+            return
+        if group.fanout is not None:
+            group.fanout.told = True
+        group.conflicts.append(Conflict(Identity.of(plan.event), registered.other))
 
     async def _catch_up(self, group: Group, answers: Sequence[Registered]) -> list[Registered]:
         """Endpoints changed since this was planned, perhaps before its events came: webhooks are planned anew."""
@@ -239,9 +265,19 @@ class Intake:
         return merged
 
     async def finish(self, group: Group) -> None:
-        """After every confirm: from now on these events are duplicates, and what was parked can be looked up."""
+        """After every confirm: from now on these events are duplicates, and what was parked can be looked up.
+
+        One round trip, and one more for what was parked, put aside or came under another's id.
+        """
         if group.finished:
-            await self._ledger.planned(group.finished)
+            await self._ledger.planned(group.finished, group.unmatched)
+        if group.unplanned:
+            others = await self._ledger.unplanned(group.unplanned)
+            told = zip(group.unplanned, others, strict=True)
+            group.conflicts += [Conflict(one.identity, other) for one, other in told if other]
+        for conflict in group.conflicts:
+            # Rare, so a round trip each is nobody's cost.
+            await self._ledger.note(conflict.identity.key, conflict_note(conflict))
         entries = [*group.moved, *(entry for parked in group.parked for entry in parked.parked)]
         if self._index_parked is not None and entries:
             await self._index_parked(entries)
@@ -254,7 +290,12 @@ def _wanted(group: Group, plan: Plan, registered: Registered) -> Sequence[Planne
         group.known += len(plan.planned)
         return ()
     if not plan.planned and not plan.problems:
-        group.unmatched += 1
+        group.unmatched.append(plan.event.type)
     wanted = [planned for planned in plan.planned if planned.delivery.id not in registered.done]
     group.known += len(plan.planned) - len(wanted)
     return wanted
+
+
+def _waiting(fanout: Fanout) -> Unplanned:
+    event, reason = fanout.event, f"the queue {fanout.lacking} is full"
+    return Unplanned(Identity.of(event), EventStatus.WAITING, reason, fingerprint=event.fingerprint, note=event.note)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pika
 
-from consumers.group import Received
+from consumers.group import Conflict, Received
 from consumers.publisher import Outgoing
 from notifier.domain.event import Event
+from notifier.domain.event_status import Unplanned
+from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause, clip
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message, told, unplanned_of
 from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE
 from notifier.errors import InvalidEvent
 from notifier.rules.planner import Plan
@@ -47,16 +49,30 @@ def parked_message(parked: ParkedBatch | ParkedEvent) -> Outgoing:
     return Outgoing(PARKED_EXCHANGE, entry.queue, message.body, properties)
 
 
+def unplanned(parked: ParkedEvent, event: Event | None) -> list[Unplanned]:
+    """What the ledger is told of it; nothing, when the message does not say which event it is."""
+    return [
+        unplanned_of(entry, fingerprint=event.fingerprint if event else "", note=event.note if event else "")
+        for entry in parked.parked
+        if entry.event
+    ]
+
+
+def conflict_note(conflict: Conflict) -> str:
+    """What the publisher of the first event is told."""
+    kind = conflict.identity.type or "unknown"
+    return f"another message under this id, of type {kind[:100]}, had other content: nothing was sent for it"
+
+
 def _parked_event(received: Received, event: Event | None, cause: Cause, reason: str, now: float) -> ParkedEvent:
+    headers: dict[str, Any] = received.properties.headers or {}
+    whose = Identity.of(event) if event else Identity.found(headers, received.body)
     entry = Parked(
         id=event.key if event else raw_id(received.body),
         queue=FAILED_INTAKE,
         cause=cause,
         reason=clip(reason),
         parked_at=now,
-        event=event.key if event else "",
-        event_type=event.type if event else "",
-        tenant=event.tenant if event else "",
+        **told(whose),
     )
-    headers: dict[str, Any] = received.properties.headers or {}
     return ParkedEvent((entry,), received.body, received.properties.content_type or "", headers)

@@ -71,7 +71,8 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
 # intake
 EVENTS_RECEIVED = _counter("events_received_total", "Events taken in; via is amqp or http.", "via")
 EVENTS_DUPLICATE = _counter("events_duplicate_total", "Events whose deliveries were all known already.")
-EVENTS_UNMATCHED = _counter("events_unmatched_total", "Events no rule wanted.")
+EVENTS_UNMATCHED = _counter("events_unmatched_total", "Events no rule wanted; `failures unmatched` names their types.")
+EVENTS_CONFLICTING = _counter("events_conflicting_total", "Events under the id of another one with other content.")
 EVENTS_PARKED = _counter("events_parked_total", "Events parked in failed-intake.", "cause")
 INTAKE_PAUSED = _gauge("intake_paused", "1 while intake waits for Redis or RabbitMQ to return.")
 INTAKE_IN_FLIGHT = _gauge("intake_in_flight", "Events taken from the broker and not yet acknowledged.")

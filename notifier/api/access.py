@@ -65,13 +65,13 @@ class Tokens:
         return found
 
 
-def needs(tokens: Tokens, role: Role) -> Callable[[Request], None]:
-    """A FastAPI dependency: lets callers with ``role`` pass and remembers them in ``request.state.caller``."""
+def needs(tokens: Tokens, role: Role, *others: Role) -> Callable[[Request], None]:
+    """A FastAPI dependency: lets callers with one of these roles pass, and remembers them in the request's state."""
 
     # FastAPI calls this one with the request; async, because a sync one would cost a thread of the pool.
     async def check(request: Request) -> None:
         caller = identify(tokens, request.headers.get("authorization", ""))
-        if role not in caller.roles:
+        if caller.roles.isdisjoint((role, *others)):
             raise _forbidden(role, caller)
         request.state.caller = caller
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
 
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import DeliveryBody, EventBody
@@ -20,16 +21,25 @@ Page = Annotated[int, Query(ge=0, le=1_000_000, description="Page of a large fan
 
 def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
     """The routes; not async, because the ledger's client is not."""
-    routes = APIRouter(prefix="/v1", tags=["deliveries"], dependencies=[Depends(needs(tokens, Role.READ))])
+    routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
-    @routes.get("/events/{key:path}", summary="One event and its deliveries", responses=responses(401, 403, 404, 503))
-    def show_event(key: Key, source: Source = "", page: Page = 0) -> EventBody:
-        """Statuses and attempts of everything an event caused. Role: `read`."""
+    @routes.get(
+        "/events/{key:path}",
+        summary="One event and its deliveries",
+        dependencies=[Depends(needs(tokens, Role.READ, Role.PUBLISH))],
+        responses=responses(401, 403, 404, 503),
+    )
+    def show_event(request: Request, key: Key, source: Source = "", page: Page = 0) -> EventBody:
+        """What became of an event, with statuses and attempts of everything it caused. Role: `read`, or `publish`.
+
+        A token that may only publish is told where the event stands and why, and nothing of its deliveries.
+        """
         wanted = event_key(source, key) if source else key
         found = ledger.event(wanted, page)
         if found is None:
             raise NotFound(_no_event(key, source))
-        records = [record for record in ledger.deliveries(found.deliveries) if record is not None]
+        may_read = Role.READ in request.state.caller.roles
+        records = ledger.deliveries(found.deliveries) if may_read else []
         return EventBody(
             key=found.key,
             id=found.id,
@@ -37,13 +47,21 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
             type=found.type,
             tenant=found.tenant,
             received=found.received,
+            status=found.status,
+            reason=found.reason,
+            parked=found.parked,
             planned=found.planned,
-            deliveries=[DeliveryBody.model_validate(record) for record in records],
-            next_page=found.next_page,
+            deliveries=[DeliveryBody.model_validate(r) for r in records if r is not None] if may_read else None,
+            next_page=found.next_page if may_read else None,
             note=found.note,
         )
 
-    @routes.get("/deliveries/{id}", summary="One delivery and its attempts", responses=responses(401, 403, 404, 503))
+    @routes.get(
+        "/deliveries/{id}",
+        summary="One delivery and its attempts",
+        dependencies=[Depends(needs(tokens, Role.READ))],
+        responses=responses(401, 403, 404, 503),
+    )
     def show_delivery(id: Annotated[str, Path(max_length=64, examples=["dlv_7qk2…"])]) -> DeliveryBody:  # noqa: A002
         """Status and every attempt of one delivery. Role: `read`."""
         (record,) = ledger.deliveries([id])
@@ -56,5 +74,8 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
 
 def _no_event(key: str, source: str) -> str:
     if source or key.startswith("evt_"):
-        return f"no event {key!r} is known here: it was not taken in yet, or its record has expired"
+        return (
+            f"no event {key!r} is known here: it was not taken in yet, its message does not say which event it is "
+            "(then it is parked under raw_…), or its record has expired"
+        )
     return f"{key!r} is not an evt_ key; give the CloudEvent's source too: ?source=/shop/orders"

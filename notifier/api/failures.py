@@ -11,7 +11,17 @@ from starlette.requests import Request
 
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
-from notifier.api.models import Browsing, Chosen, Filter, ParkedBody, ParkedPageBody, Replaying, SummaryBody
+from notifier.api.models import (
+    Browsing,
+    Chosen,
+    Filter,
+    ParkedBody,
+    ParkedPageBody,
+    PayloadBody,
+    Replaying,
+    SummaryBody,
+    UnmatchedBody,
+)
 from notifier.api.problems import HttpProblem, responses
 from notifier.failures.operator import Operator, Summary
 from notifier.storage.parked import ParkedFilter
@@ -19,7 +29,15 @@ from notifier.storage.parked import ParkedFilter
 
 def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
     """The routes; reading them is for operators too, because reasons quote what other servers said."""
-    routes = APIRouter(prefix="/v1/failures", tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
+    routes = APIRouter(tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
+    routes.include_router(_looking(operator, clock))
+    routes.include_router(_acting(operator, clock))
+    return routes
+
+
+def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
+    # As with endpoints the prefix stands here: metrics name a route by its own path.
+    routes = APIRouter(prefix="/v1/failures")
 
     @routes.get("", summary="What lies in the failure queues", responses=responses(401, 403, 422, 503))
     def browse(chosen: Annotated[Browsing, Query()]) -> ParkedPageBody:
@@ -31,10 +49,32 @@ def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time
         entries = [ParkedBody.model_validate(entry) for entry in page.entries]
         return ParkedPageBody(entries=entries, next=page.cursor, counts=counts)
 
+    @routes.get("/unmatched", summary="Types of events no rule wanted", responses=responses(401, 403, 503))
+    def unmatched() -> list[UnmatchedBody]:
+        """The most frequent first, of the last month; of very many types only these. Role: `operate`."""
+        return [UnmatchedBody(type=kind, count=count) for kind, count in operator.unmatched()]
+
     @routes.get("/{id}", summary="One entry", responses=responses(401, 403, 404, 503))
-    def show(id: Annotated[str, Path(max_length=64)]) -> ParkedBody:  # noqa: A002
-        """Why one delivery or event is parked. Role: `operate`."""
-        return ParkedBody.model_validate(operator.show(id))
+    def show(
+        request: Request,
+        id: Annotated[str, Path(max_length=64)],  # noqa: A002
+        payload: Annotated[bool, Query(description="With what was published; who looks is logged.")] = False,
+    ) -> ParkedBody:
+        """Why one delivery or event is parked. Role: `operate`.
+
+        The payload is looked for in the queue itself, which takes a while when very many entries lie there.
+        """
+        shown = ParkedBody.model_validate(operator.show(id))
+        if payload:
+            shown.payload = PayloadBody.model_validate(operator.payload(id))
+            audit.note("failures.payload_shown", id=id, by=request.state.caller.name)
+        return shown
+
+    return routes
+
+
+def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
+    routes = APIRouter(prefix="/v1/failures")
 
     @routes.post("/replay", summary="Send parked entries again", responses=responses(400, 401, 403, 422, 503))
     def replay(request: Request, chosen: Replaying) -> SummaryBody:

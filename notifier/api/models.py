@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from notifier.channels.webhook.signing import read_secret
 from notifier.domain.delivery import Status
 from notifier.domain.endpoint import OnResume
+from notifier.domain.event_status import EventStatus
 from notifier.domain.limit import parse_rate
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
@@ -70,10 +71,13 @@ class EventBody(_Body):
     type: str
     tenant: str
     received: float
+    status: EventStatus = Field(description="`parked` in `failed-intake`; `waiting` for room in a work queue.")
+    reason: str = Field(description="Why it is parked or waits.")
+    parked: str = Field(description="Its id in `failed-intake`, for operators.")
     planned: bool = Field(description="Whether every delivery of it was handed to the workers.")
-    deliveries: list[DeliveryBody]
+    deliveries: list[DeliveryBody] | None = Field(description="Null for a token that may publish and not read.")
     next_page: int | None = Field(description="`?page=` that follows; null on the last.")
-    note: str = Field("", description="What was mended when it was read; its publisher should write it so.")
+    note: str = Field("", description="For its publisher: what was mended of it, and what else came under its id.")
 
 
 Headers = Annotated[dict[str, str], Field(max_length=20, description="Extra request headers: x-… or Authorization.")]
@@ -201,6 +205,15 @@ class RecipientBody(RecipientChange):
     id: str
 
 
+class PayloadBody(_Body):
+    """What was published: the message as it came, or the events of a delivery."""
+
+    content_type: str
+    headers: dict[str, str]
+    text: str | None = Field(description="The body; null when it is no UTF-8.")
+    base64: str | None = Field(description="The body, when it is no UTF-8.")
+
+
 class ParkedBody(_Body):
     """One entry of a failure queue."""
 
@@ -217,6 +230,17 @@ class ParkedBody(_Body):
     code: str
     attempts: int
     template: str
+    event_id: str = Field(description="The CloudEvent's own id, as far as it could be read.")
+    event_source: str
+    event_time: str = Field(description="As it was published.")
+    payload: PayloadBody | None = Field(None, description="With `?payload=true` only.")
+
+
+class UnmatchedBody(_Body):
+    """Events no rule wanted."""
+
+    type: str
+    count: int
 
 
 class ParkedPageBody(_Body):

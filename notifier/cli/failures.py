@@ -13,11 +13,11 @@ from notifier.cli.choosing import Choice, Doing, with_options
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_operator
-from notifier.cli.printing import moment, print_fields, print_json, print_table, progress
+from notifier.cli.printing import moment, plain, print_fields, print_json, print_table, progress
 from notifier.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from notifier.failures.operator import Operator, Summary
+    from notifier.failures.operator import Operator, Payload, Summary
 
 group = typer.Typer(
     cls=SpeakingGroup, help="Failure queues: look, send again, drop.", epilog=EXPLAINED, no_args_is_help=True
@@ -65,14 +65,25 @@ def browse(
 
 
 @group.command()
-def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+@changing
+def show(
+    identity: Annotated[str, typer.Argument(metavar="ID")],
+    payload: Annotated[
+        bool, typer.Option("--payload", help="Print what was published, too; it is logged who looked.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show one entry. `notifier show` on the same id tells every attempt.
 
-    Example: notifier failures show dlv_7qk2…
+    Example: notifier failures show evt_3kxq… --payload
     """
-    entry = opened_operator().show(identity)
+    operator = opened_operator()
+    entry = operator.show(identity)
+    published = operator.payload(identity) if payload else None
+    if published:
+        note("failures.payload_shown", id=identity)
     if as_json:
-        print_json(entry.as_dict())
+        print_json({**entry.as_dict(), **({"payload": _payload(published)} if published else {})})
         return
     print_fields(
         [
@@ -82,7 +93,10 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: Json =
             ("Reason", entry.reason),
             ("Parked", moment(entry.parked_at)),
             ("Event", entry.event),
+            ("Event id", entry.event_id),
+            ("Source", entry.event_source),
             ("Type", entry.event_type),
+            ("Time", entry.event_time),
             ("Tenant", entry.tenant),
             ("Rule", entry.rule),
             ("Destination", entry.destination),
@@ -91,6 +105,29 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], as_json: Json =
             ("Template", entry.template),
         ]
     )
+
+    if published is not None:
+        typer.echo()
+        print_fields([("Content type", published.content_type), *sorted(published.headers.items())])
+        typer.echo()
+        lines = (published.base64 or published.text or "").split("\n")
+        typer.echo("\n".join(map(plain, lines)))
+
+
+@group.command()
+def unmatched(as_json: Json = False) -> None:
+    """List the types of events no rule wanted in the last month, the most frequent first.
+
+    Example: notifier failures unmatched
+    """
+    found = opened_operator().unmatched()
+    if as_json:
+        print_json([{"type": kind, "count": count} for kind, count in found])
+        return
+    if not found:
+        typer.echo("Every event found a rule.")
+        return
+    print_table("", ("Type", "Events"), ((kind, str(count)) for kind, count in found))
 
 
 @group.command()
@@ -129,6 +166,11 @@ def reindex() -> None:
         found = operator.reindex(progress=moved)
     note("failures.reindexed", found=found)
     typer.echo(f"found {found} entries")
+
+
+def _payload(published: Payload) -> dict[str, Any]:
+    body = {"text": published.text, "base64": published.base64}
+    return {"content_type": published.content_type, "headers": published.headers, **body}
 
 
 def _unindexed(operator: Operator) -> dict[str, int]:

@@ -50,10 +50,19 @@ def _show_event(ledger: Ledger, key: str, page: int, as_json: bool) -> None:
     found = ledger.event(key, page)
     if found is None:
         hint = "" if key.startswith("evt_") else "; for a CloudEvent's id, name its --source as well"
-        raise NotFound(f"no event {key} is known{hint}")
+        raise NotFound(
+            f"no event {key} is known{hint}: it was not taken in, its message does not say which event it is "
+            "(`notifier failures list --channel intake`), or its record has expired"
+        )
     records = [record for record in ledger.deliveries(found.deliveries) if record is not None]
     if as_json:
-        print_json({**dataclasses.asdict(found), "deliveries": [_as_dict(record) for record in records]})
+        print_json(
+            {
+                **dataclasses.asdict(found),
+                "planned": found.planned,
+                "deliveries": [_as_dict(record) for record in records],
+            }
+        )
     else:
         _print_event(found, records)
 
@@ -72,11 +81,16 @@ def _print_event(event: EventRecord, records: Sequence[DeliveryRecord]) -> None:
             ("Tenant", event.tenant),
             ("Received", moment(event.received)),
             ("Note", event.note),
-            ("Planned", "yes" if event.planned else "not yet: its tasks are being published"),
+            ("Status", event.status.value),
+            ("Reason", event.reason),
+            ("Parked as", event.parked),
         ]
     )
+    if event.parked:
+        typer.echo(f"\nIt lies in failed-intake: notifier failures show {event.parked} --payload")
     if not records:
-        typer.echo("\nNo deliveries. `notifier explain` tells why a rule does not match.")
+        if event.planned:
+            typer.echo("\nNo deliveries: no rule wanted it. `notifier explain` tells why.")
         return
     typer.echo()
     rows = ((r.id, r.rule, r.destination, r.status.value, r.tries, r.reason) for r in records)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Self
+from zlib import crc32
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, ValidationError
@@ -118,6 +119,18 @@ class Event(BaseModel):
         """`repairs` as one text, for the ledger and whoever published it."""
         return "; ".join(self.repairs)[:NOTE_CHARACTERS]
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells two contents under one id apart: not how they are spelled, and not when they were published."""
+        if self.data_base64 is not None:
+            data = self.data_base64.encode()
+        else:
+            try:
+                data = orjson.dumps(self.data, option=orjson.OPT_SORT_KEYS)
+            except TypeError:  # exact numbers
+                data = write_json(self.data)
+        return f"{crc32(data, crc32(f'{self.type} {self.subject} {self.tenant}'.encode())):x}"
+
     def learn(self, **known: Any) -> Self:
         """Itself, knowing what is computed, or cannot be, of its attributes: ``origin``, ``data_json``, ``repairs``."""
         self.__dict__.update(known)
@@ -129,6 +142,8 @@ class Event(BaseModel):
         computed = ["key", "encoded", "published"]
         if update and "data" in update:
             computed += ("origin", "data_json", "is_spelled")
+        if update:
+            computed.append("fingerprint")
         for name in (*computed, *(f"written_{name}" for name in update or ())):
             copied.__dict__.pop(name, None)
         return copied

@@ -10,6 +10,8 @@ import orjson
 
 from notifier.domain.batch import Batch
 from notifier.domain.encoding import encode_batch
+from notifier.domain.event_status import EventStatus, Unplanned
+from notifier.domain.identity import Identity
 from notifier.domain.json_text import read_written
 from notifier.domain.outcome import Cause
 from notifier.errors import InvalidBatch
@@ -47,6 +49,11 @@ class Parked:
     code: str = ""
     attempts: int = 0
     template: str = ""
+    event_id: str = ""
+    """The CloudEvent's own id, as far as it could be read."""
+    event_source: str = ""
+    event_time: str = ""
+    """As it was published."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what travels in the failure queue, the index and ``--json`` output."""
@@ -54,8 +61,30 @@ class Parked:
 
     @classmethod
     def from_dict(cls, wire: dict[str, Any]) -> Parked:
-        """Raises ``KeyError``/``ValueError``/``TypeError`` for anything `as_dict` did not write."""
-        return cls(**{**wire, "cause": Cause(wire["cause"])})
+        """Raises ``KeyError``/``ValueError``/``TypeError`` for anything `as_dict` did not write.
+
+        A later release may know more of it: during an upgrade both read the same entry.
+        """
+        known = {name: wire[name] for name in cls.__slots__ if name in wire}
+        return cls(**{**known, "cause": Cause(wire["cause"])})
+
+
+def told(identity: Identity) -> dict[str, Any]:
+    """The fields of `Parked` that say whose it is."""
+    return {
+        "event": identity.key,
+        "event_type": identity.type,
+        "tenant": identity.tenant,
+        "event_id": identity.id,
+        "event_source": identity.source,
+        "event_time": identity.time,
+    }
+
+
+def unplanned_of(entry: Parked, fingerprint: str = "", note: str = "") -> Unplanned:
+    """What the ledger is told of an event that is parked."""
+    who = Identity(entry.event_id, entry.event_source, entry.event_type, entry.event_time, entry.tenant)
+    return Unplanned(who, EventStatus.PARKED, f"{entry.cause}: {entry.reason}", entry.id, fingerprint, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from typing import Any
 from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest, with_digest
+from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, told, unplanned_of
 from notifier.domain.rule import Channel
 from notifier.domain.topology import FAILED_INTAKE, FAILURE_QUEUES
 from notifier.errors import NotifierError
@@ -94,6 +95,8 @@ class DeadLetters:
 
     def index(self, parked: ParkedBatch | ParkedEvent) -> None:
         """After it was parked with a confirm: from now on operators see it."""
+        if events := [unplanned_of(entry) for entry in parked.parked if entry.queue == FAILED_INTAKE and entry.event]:
+            self._ledger.unplanned(events)
         self._index.add(parked.parked)
         for entry in parked.parked:
             metrics.PARKED.labels(entry.queue.removeprefix("failed-"), entry.cause).inc()
@@ -194,8 +197,14 @@ class DeadLetters:
 
 
 def _as_it_is(letter: DeadLetter, reason: str) -> ParkedEvent:
+    whose = told(Identity.found(letter.headers, letter.body)) if letter.queue == FAILED_INTAKE else {}
     entry = Parked(
-        id=raw_id(letter.body), queue=letter.queue, cause=Cause.POISON, reason=reason[:300], parked_at=time.time()
+        id=raw_id(letter.body),
+        queue=letter.queue,
+        cause=Cause.POISON,
+        reason=reason[:300],
+        parked_at=time.time(),
+        **whose,
     )
     return ParkedEvent((entry,), letter.body, letter.content_type, dict(letter.headers))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from celery import Celery
 
 from notifier import metrics
 from notifier.domain import topology
+from notifier.domain.cloudevents import BATCH, STRUCTURED
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
 from notifier.failures.dead_letters import DeadLetters
@@ -43,6 +45,38 @@ class Summary:
     """Entries the index knew and no queue held: somebody else took them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What was published: the message as it came, or what travels with a delivery."""
+
+    content_type: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str | None:
+        """The body, when it is one."""
+        try:
+            return self.body.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+
+    @property
+    def base64(self) -> str | None:
+        """The body, when it is no text."""
+        return b64encode(self.body).decode("ascii") if self.text is None else None
+
+    @classmethod
+    def of(cls, message: ParkedBatch | ParkedEvent) -> Payload:
+        """Of one entry."""
+        if isinstance(message, ParkedEvent):
+            return cls(message.content_type, {n: str(v) for n, v in message.headers.items()}, message.body)
+        events = [event.published for event in message.batch.events]
+        if len(events) == 1:
+            return cls(STRUCTURED, {}, events[0])
+        return cls(BATCH, {}, b"[" + b",".join(events) + b"]")
+
+
 class Operator:
     """One per API process or CLI command."""
 
@@ -64,6 +98,22 @@ class Operator:
         if found is None:
             raise NotFound(f"{identity} is not in a failure queue")
         return found
+
+    def payload(self, identity: str) -> Payload:
+        """What was published for an entry; whoever shows it says who looked. Raises `NotFound`.
+
+        Its queue is walked until it is found, because looking must not eat a message's delivery limit.
+        """
+        entry = self.show(identity)
+        finding = Finding(identity, entry.queue)
+        Redrive(self._app).walk(entry.queue, finding, enough=lambda: finding.found is not None)
+        if finding.found is None:
+            raise NotFound(f"{identity} is not in {entry.queue} any more: somebody took it, or moves it just now")
+        return Payload.of(finding.found)
+
+    def unmatched(self) -> list[tuple[str, int]]:
+        """Types of events no rule wanted, with how many came."""
+        return self._ledger.unmatched()
 
     def counts(self) -> dict[tuple[str, str], int]:
         """(queue, cause) → how many."""
@@ -139,6 +189,24 @@ class Keep:
 
     def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
         """Never called."""
+
+
+class Finding:
+    """A visitor that looks for one entry; it goes to the tail like all others, in a message of its own."""
+
+    def __init__(self, identity: str, queue: str) -> None:
+        self.found: ParkedBatch | ParkedEvent | None = None
+        self._identity = identity
+        self._queue = queue
+
+    def visit(self, parked: Parked) -> bool:
+        """The first with this id."""
+        return parked.id == self._identity and self.found is None
+
+    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+        """Keep a copy."""
+        channel.park(self._queue, message)
+        self.found = message
 
 
 class Discard:

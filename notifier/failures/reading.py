@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 
 from notifier.domain.batch import Batch
+from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.json_text import NotJson, read_written
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, ParkedEvent, decode_parked
+from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, ParkedEvent, decode_parked, told
 from notifier.domain.topology import FAILED_INTAKE
 from notifier.errors import InvalidBatch
 from notifier.storage.records import masked
@@ -68,7 +69,10 @@ def _dead_lettered(
         if isinstance(batch, Batch):
             return ParkedBatch(batch, tuple(_entries(queue, batch, cause, reason)))
         cause, reason = Cause.POISON, f"a task message nobody can read: {batch}"
-    entry = Parked(id=raw_id(body), queue=queue, cause=cause, reason=reason[:REASON_LIMIT], parked_at=time.time())
+    whose = told(Identity.found(kept, body)) if queue == FAILED_INTAKE else {}
+    entry = Parked(
+        id=raw_id(body), queue=queue, cause=cause, reason=reason[:REASON_LIMIT], parked_at=time.time(), **whose
+    )
     return ParkedEvent((entry,), body, content_type, kept)
 
 
@@ -120,9 +124,7 @@ def _entries(queue: str, batch: Batch, cause: Cause, reason: str) -> list[Parked
                 cause=cause,
                 reason=reason[:REASON_LIMIT],
                 parked_at=now,
-                event=event.key,
-                event_type=event.type,
-                tenant=event.tenant,
+                **told(Identity.of(event)),
                 rule=delivery.rule,
                 destination=masked(delivery.to),
                 attempts=delivery.attempt,

@@ -38,6 +38,11 @@ def event_chunks(event_key: str) -> str:
     return f"{PREFIX}c:{{{event(event_key)}}}"
 
 
+def unmatched() -> str:
+    """Sorted set: event types no rule wanted, by how many came."""
+    return f"{PREFIX}unmatched"
+
+
 def alive(owner: str) -> str:
     """There as long as the process that claims as ``owner`` lives."""
     return f"{PREFIX}alive:{{{owner}}}"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from notifier.domain.delivery import WAITS_FOR_DIGEST, DeliveryRecord, Status
+from notifier.domain.event_status import Other, Unplanned
 from notifier.domain.waiting import Waiting
 from notifier.storage import claims, lookup, recording, registration
 from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
@@ -76,8 +77,11 @@ class _Operations:
             registrations, now=self.clock(), keep_event=self.retention.event, keep_delivery=self.retention.open
         )
 
-    def planned(self, event_keys: Sequence[str]) -> Operation[None]:
-        return registration.planned(event_keys)
+    def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
+        return registration.planned(event_keys, unmatched)
+
+    def unplanned(self, entries: Sequence[Unplanned]) -> Operation[list[Other | None]]:
+        return registration.unplanned(entries, now=self.clock(), keep=self.retention.open)
 
 
 class Ledger:
@@ -98,6 +102,10 @@ class Ledger:
     def planned(self, event_keys: Sequence[str]) -> None:
         """After every task of these events was confirmed."""
         self._run(self._operations.planned(event_keys))
+
+    def unplanned(self, entries: Sequence[Unplanned]) -> list[Other | None]:
+        """Events that are parked or wait: written down, so that whoever asks for one is told why nothing happens."""
+        return self._run(self._operations.unplanned(entries))
 
     def claim(
         self,
@@ -170,6 +178,10 @@ class Ledger:
         moment = self._clock() if now is None else now
         self._run(recording.rejoin(ids, WAITS_FOR_DIGEST, now=moment, open_for=self._retention.open))
 
+    def unmatched(self) -> list[tuple[str, int]]:
+        """Types of events no rule wanted, with how many came, the most frequent first."""
+        return self._run(registration.unmatched())
+
     def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""
         return self._run(lookup.event(key, page))
@@ -200,9 +212,20 @@ class AsyncLedger:
         """Take away deliveries that are not to be published after all; what anybody has claimed stays."""
         await self._run(registration.unregister(ids))
 
-    async def planned(self, event_keys: Sequence[str]) -> None:
-        """After every task of these events was confirmed."""
-        await self._run(self._operations.planned(event_keys))
+    async def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> None:
+        """After every task of these events was confirmed; ``unmatched`` are types of those no rule wanted."""
+        await self._run(self._operations.planned(event_keys, unmatched))
+
+    async def unplanned(self, entries: Sequence[Unplanned]) -> list[Other | None]:
+        """Events that are parked or wait: written down, so that whoever asks for one is told why nothing happens.
+
+        Says which of them are not, because another event with that id is planned.
+        """
+        return await self._run(self._operations.unplanned(entries))
+
+    async def note(self, event_key: str, text: str) -> None:
+        """Something its publisher should know of an event."""
+        await self._run(registration.note(event_key, text))
 
     async def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""

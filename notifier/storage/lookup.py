@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifier.domain.delivery import DeliveryRecord
+from notifier.domain.event_status import EventStatus
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
 from notifier.storage.people import deliveries_to
 from notifier.storage.records import RECORD, decode_delivery, moment, split
+from notifier.storage.registration import STATES
+
+_STATUSES = {letter: status for status, letter in STATES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +26,21 @@ class EventRecord:
     type: str
     tenant: str
     received: float
-    planned: bool
-    """Every task of it was published and confirmed."""
+    status: EventStatus
     deliveries: tuple[str, ...]
     next_page: int | None
     """The page that follows; None on the last."""
     note: str = ""
-    """What was mended when it was read; its publisher should write it so."""
+    """What its publisher should know: what was mended when it was read, and what else came under its id."""
+    reason: str = ""
+    """Why it is parked or waits."""
+    parked: str = ""
+    """Its id in ``failed-intake``, as long as it lies there."""
+
+    @property
+    def planned(self) -> bool:
+        """Every task of it was published and confirmed."""
+        return self.status is EventStatus.PLANNED
 
 
 def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
@@ -42,7 +54,9 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
     if text is None:
         return None
     head, _, inline = text.partition(RECORD)
-    done, received, event_id, source, kind, tenant, note = split(head, 7)
+    state, received, event_id, source, kind, tenant, note, reason, parked = split(head, 9)
+    status = _STATUSES.get(state[:1], EventStatus.PLANNING)
+    is_over = status in (EventStatus.PLANNED, EventStatus.PLANNING)
     listed = (chunk or "") if page else inline
     return EventRecord(
         key=key,
@@ -51,10 +65,12 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
         type=kind,
         tenant=tenant or "default",
         received=moment(received),
-        planned=done == "1",
+        status=status,
         deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(listed.split(",")) if i),
         next_page=page + 1 if page < chunks else None,
         note=note,
+        reason="" if is_over else reason,
+        parked="" if is_over else parked,
     )
 
 

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
+from notifier.domain.event_status import EventStatus, Other, Unplanned
 from notifier.domain.rule import Rule
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import encode_head, join, masked, milliseconds, stamp
+from notifier.storage.records import RECORD, clean, encode_head, join, masked, milliseconds, moment, split, stamp
 
+#: How the record of an event begins. Scripts compare the first one only: it is the one that must not be planned again.
+STATES = {
+    EventStatus.PLANNED: "1",
+    EventStatus.PLANNING: "0",
+    EventStatus.PARKED: "2",
+    EventStatus.WAITING: "3",
+}
+#: Types of unmatched events that are counted, the rarest go; and seconds after the last one until all are forgotten.
+TYPES_COUNTED = 1000
+COUNTED_S = 30 * 86400.0
+#: Characters of a reason; the failure queue has all of it.
+REASON_CHARACTERS = 300
+#: Bytes of an event's note above which no further one is added.
+NOTES_BYTES = 600
 #: Ids kept inside the event's own record; more go to its list, one element per registered chunk.
 INLINE_IDS = 100
 
@@ -39,6 +55,8 @@ class Registered:
     """Ids of deliveries that are beyond queued: their tasks were published, skip them."""
     directory: str = ""
     """Version of the endpoints while this was written (`keys.endpoints_version`)."""
+    other: Other | None = None
+    """What is known under its id, when that has other content."""
 
 
 def register(
@@ -54,10 +72,10 @@ def register(
     found: list[Registered] = []
     phantoms: list[str] = []
     for entry in registrations:
-        known = next(replies) == 1
+        known, other = _known(next(replies))
         before = {delivery.id: next(replies) for delivery, _ in entry.deliveries}
         done = frozenset(i for i, status in before.items() if status not in ("", "queued"))
-        found.append(Registered(known, done, version))
+        found.append(Registered(known, done, version, other))
         if known:
             phantoms += [i for i, status in before.items() if status == ""]
     if phantoms:
@@ -71,9 +89,60 @@ def unregister(ids: Sequence[str]) -> Operation[None]:
     yield [run_script("unregister", [keys.delivery(i)]) for i in ids]
 
 
-def planned(events: Sequence[str]) -> Operation[None]:
-    """Say that every task of these events (keys) was confirmed: from now on they are duplicates."""
-    yield [run_script("planned", [keys.event(e)]) for e in events]
+def planned(events: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
+    """Say that every task of these events (keys) was confirmed: from now on they are duplicates.
+
+    In the same round trip the types of those are counted that no rule wanted.
+    """
+    yield [*(run_script("planned", [keys.event(e)]) for e in events), *_count(unmatched)]
+
+
+def unmatched() -> Operation[list[tuple[str, int]]]:
+    """The types that `planned` counted, the most frequent first."""
+    (flat,) = yield [command("ZREVRANGE", keys.unmatched(), 0, -1, "WITHSCORES")]
+    return [(kind, int(float(count))) for kind, count in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _count(types: Sequence[str]) -> list[Call]:
+    if not types:
+        return []
+    key = keys.unmatched()
+    return [
+        *(command("ZINCRBY", key, count, kind) for kind, count in Counter(types).items()),
+        command("ZREMRANGEBYRANK", key, 0, -TYPES_COUNTED - 1),
+        command("PEXPIRE", key, milliseconds(COUNTED_S)),
+    ]
+
+
+def unplanned(entries: Sequence[Unplanned], *, now: float, keep: float) -> Operation[list[Other | None]]:
+    """Write down events that have no deliveries; says what is known under their ids, where that is another event.
+
+    What was planned stays so, whatever comes after it under its id.
+    """
+    calls = []
+    for one in entries:
+        who = one.identity
+        tenant = "" if who.tenant == "default" else who.tenant
+        reason = clean(one.reason.replace("\n", "; "))[:REASON_CHARACTERS]
+        head = [STATES[one.status] + one.fingerprint, stamp(now), who.id, who.source, who.type, tenant, one.note]
+        calls.append(
+            run_script("unplanned", [keys.event(who.key)], join([*head, reason, one.parked]), milliseconds(keep))
+        )
+    replies = yield calls
+    return [_known(reply)[1] for reply in replies]
+
+
+def note(event: str, text: str) -> Operation[None]:
+    """Add to the note of an event (its key), once."""
+    yield [run_script("note_event", [keys.event(event)], clean(text), NOTES_BYTES)]
+
+
+def _known(reply: int | str) -> tuple[bool, Other | None]:
+    if isinstance(reply, int):
+        return reply == 1, None
+    head, _, _ = reply.partition(RECORD)
+    state, received, _, _, kind = split(head, 5)[:5]
+    return state.startswith(STATES[EventStatus.PLANNED]), Other(kind, moment(received))
 
 
 def _register_event(entry: Registration, now: float, keep: float) -> Call:
@@ -83,7 +152,7 @@ def _register_event(entry: Registration, now: float, keep: float) -> Call:
     return run_script(
         "register_event",
         [keys.event(event.key), keys.event_chunks(event.key)],
-        join(["0", stamp(now), event.id, event.source, event.type, tenant, event.note]),
+        join(["0" + event.fingerprint, stamp(now), event.id, event.source, event.type, tenant, event.note]),
         ids,
         INLINE_IDS * 27,
         milliseconds(keep),

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DigestItems, Status
+from notifier.domain.identity import Identity
 from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked
+from notifier.domain.parked import Parked, told
 from notifier.domain.rule import Channel, Window
 from notifier.domain.waiting import RawBatch
 from notifier.errors import ConfigurationError, InvalidBatch, RuleMissing
@@ -147,9 +148,7 @@ class Collector:
             cause=Cause.RULE_MISSING,
             reason=f"this worker's templates/ has no digest rule {delivery.rule!r}",
             parked_at=now(),
-            event=event.key,
-            event_type=event.type,
-            tenant=event.tenant,
+            **told(Identity.of(event)),
             rule=delivery.rule,
             destination=masked(delivery.to),
         )

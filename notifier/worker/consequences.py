@@ -8,9 +8,10 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
+from notifier.domain.identity import Identity
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import clip
-from notifier.domain.parked import Parked
+from notifier.domain.parked import Parked, told
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.storage.records import masked
@@ -123,9 +124,7 @@ def entry(delivery: Delivery, event: Event, park: Park, template: str, *, tries:
         cause=park.cause,
         reason=clip(park.reason)[:REASON_LIMIT],
         parked_at=now(),
-        event=event.key,
-        event_type=event.type,
-        tenant=event.tenant,
+        **told(Identity.of(event)),
         rule=delivery.rule,
         destination=masked(delivery.to),
         code=park.code,

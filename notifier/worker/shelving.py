@@ -22,9 +22,10 @@ from notifier.domain import topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.encoding import EncodedBatch
+from notifier.domain.identity import Identity
 from notifier.domain.json_text import read_written
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, ParkedBatch
+from notifier.domain.parked import Parked, ParkedBatch, told
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.waiting import Waiting, together
 from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
@@ -209,9 +210,7 @@ def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:
         cause=Cause.HELD,
         reason="",
         parked_at=moment,
-        event=event.key,
-        event_type=event.type,
-        tenant=event.tenant,
+        **told(Identity.of(event)),
         rule=delivery.rule,
         destination=masked(delivery.to),
         attempts=delivery.attempt,

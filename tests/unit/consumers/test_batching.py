@@ -140,7 +140,7 @@ def test_every_delivery_is_in_exactly_one_batch_of_its_lane(
 MAILBOXES = st.builds(Mailbox, address=st.text(min_size=3), name=st.text(), locale=st.text(), recipient=st.text())
 DESTINATIONS = st.one_of(
     MAILBOXES,
-    st.builds(EndpointRef, endpoint=st.text(min_size=1)),
+    st.builds(EndpointRef, endpoint=st.text(min_size=1, max_size=64)),
     st.builds(RecipientRef, recipient=st.text("ab", min_size=1)),
 )
 DIGESTS = st.builds(DigestItems, items=st.lists(st.integers(0, 9)), total=st.integers(0, 99), key=st.text())
