@@ -9,6 +9,7 @@ and never one that it has just refused. A relay that said we are too fast only r
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,10 @@ Clock = Callable[[], float]
 
 FIRST_COOL_DOWN_S = 5.0
 LONGEST_COOL_DOWN_S = 300.0
+#: The first one after a refused login, and up to half as much more: workers that found it out together do not ask
+#: together, and accounts are locked after a few wrong passwords in a few minutes.
+LOGIN_COOL_DOWN_S = 60.0
+LOGIN_SPREAD = 0.5
 #: The first cool-down after refused mails: it may have been these mails after all, so another one asks soon.
 SUSPICION_COOL_DOWN_S = 1.0
 #: Transactions in a row that broke off or were refused for our fault before the relay is thought to be ill.
@@ -113,11 +118,11 @@ class RelayBreaker:
         if self._unreachable:
             self._close()
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, *, by_login: bool = False) -> None:
         """Connection, TLS or login was refused. Many at once count once."""
         if self.state.up or self._probe is not None:
             self._unreachable = True
-        self._open(reason, FIRST_COOL_DOWN_S)
+        self._open(reason, _login_cool_down() if by_login else FIRST_COOL_DOWN_S)
 
     def ended(self, mail: Mail, transaction: Transaction) -> None:
         """A transaction ended."""
@@ -190,7 +195,8 @@ class RelayBreaker:
         if not was_up and self._probe is None:
             return
         # Only a failed probe doubles the cool-down.
-        self._cool_down = cool_down if was_up else min(2 * self._cool_down, LONGEST_COOL_DOWN_S)
+        doubled = 0.0 if was_up else min(2 * self._cool_down, LONGEST_COOL_DOWN_S)
+        self._cool_down = max(cool_down, doubled)
         self._probe = None
         self._troubled = True
         self._suspicion.opened(now + self._cool_down if was_up else 0.0)
@@ -209,6 +215,10 @@ class RelayBreaker:
         self._cool_down = FIRST_COOL_DOWN_S
         self.state = RelayState(self.state.relay, up=True, reason="", since=now)
         wide(_log, "relay.resumed", relay=self.state.relay, paused_s=round(now - since, 1))
+
+
+def _login_cool_down() -> float:
+    return LOGIN_COOL_DOWN_S * random.uniform(1, 1 + LOGIN_SPREAD)  # noqa: S311 - spread, not a secret
 
 
 def describe(failure: Rejected | Broken) -> str:

@@ -161,6 +161,8 @@ TABLE = (
     Row(ReplyClass.DIALOGUE, _RECIPIENT, subject=_code("5.1", "5.2", "5.4")),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, words=say.SLEEPING),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, words=say.POLICY),
+    # A code that says "no such mailbox" is believed when the words say that too, or nothing else.
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, subject=_code("[015].*"), words=say.OTHER_STATE),
     Row(ReplyClass.NO_MAILBOX, _RECIPIENT, subject=_code("1.1", "1.2", "1.3", "1.6", "1.10")),
     Row(ReplyClass.NO_MAILBOX, _RECIPIENT, subject=_code("", "0.0", "1.0", "5.0"), words=say.INVALID_RECIPIENT),
     Row(ReplyClass.MAIL_REFUSED),

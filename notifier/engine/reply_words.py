@@ -162,6 +162,23 @@ FULL = _words(
     r"(?:mail ?box|inbox|in-box|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
     r"(?:insufficient|not enough|no) (?:\w+ )?(?:disk|storage|space)|full mail ?box|disk (?:is )?full|disk quota",
 )
+#: What is said of a mailbox that exists, whatever code stands before it; looked for behind "no such mailbox".
+OTHER_STATE = _words(
+    r"\bquotas?\b|\b(?:over|reached|exceed\w*|at|above|beyond)[\w ]{0,20}\b(?:limit|capacity|maximum|allowance)",
+    r"\b(?:limit|capacity|storage|space)\b[\w ]{0,30}\b(?:exceed|reached|full|used up|exhaust|limit)",
+    r"(?:mail ?box|in-?box|mail ?folder|maildir|account|recipient|user)[\w' ]{0,30}\b(?:full|limit|limits)\b|^full\b",
+    r"(?:not have|not|no|insufficient|lack of|without) (?:\w+ ){0,2}(?:space|storage|room|resources|memory)\b",
+    r"out of memory",
+    r"too (?:many|much) (?:mails?|messages|e-?mails?|data|mail data)",
+    r"\b(?:is |are )?being (?:\w+ )?(?:moved|migrated|transferred|relocated|upgraded|restored|repaired|created|set up)",
+    r"migrat(?:ed to|ion|ing)|\bmoving\b|move in progress|in transit",
+    r"(?:currently|presently|momentarily|right now|now) (?:\w+ )?(?:unavailable|unreachable|not available|closed)",
+    r"(?:un|not |not be )(?:reachable|contacted|responding|ready|online)\b|\boffline\b|right now|in use\b",
+    r"not yet\b|\bpending\b|(?:on|away on|is on) (?:vacation|holiday|leave)|out of (?:the )?office",
+    # Full, as French, German, Spanish, Italian, Portuguese, Polish, Russian, Chinese and Japanese servers say it.
+    r"\bpleine?s?\b|\bvoll\b|überfüllt|speicherplatz|\bllen[oa]s?\b|\bpien[oa]\b|\bchei[oa]\b|lotad[oa]|"
+    r"pełn[aey]|przepełnion|переполнен|превышен|已满|超出|超過|容量|いっぱい",
+)
 RATE = _words(
     r"\brates?\b|rate-?limit|throttl|too (?:many|fast|frequent|quickly|often)|too much (?:mail|e-?mail|traffic)",
     r"(?:daily|hourly|monthly|per (?:hour|minute|day|second|month))\b",

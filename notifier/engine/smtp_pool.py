@@ -289,7 +289,8 @@ class SmtpPool:
             self._rest(describe(failed))
             self._send_away()
             return
-        self.breaker.failed(describe(failed))
+        by_login = isinstance(failed, Rejected) and failed.phase is Phase.AUTH and classify(failed) is ReplyClass.LOGIN
+        self.breaker.failed(describe(failed), by_login=by_login)
         self._line.serve(failed)
         self._send_away()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from notifier.engine.relay_breaker import FIRST_COOL_DOWN_S
+from notifier.engine.relay_breaker import LOGIN_COOL_DOWN_S, LOGIN_SPREAD, LONGEST_COOL_DOWN_S
 from notifier.engine.tokens import CommandToken, FileToken
 from notifier.engine.transaction import Accepted, Paused, Phase, Rejected
 from notifier.errors import SettingsError
@@ -62,9 +62,33 @@ def test_a_wrong_password_is_told_once_and_not_again_before_the_cool_down(
     assert (first.phase, first.code) == (Phase.AUTH, 535)
     assert all(isinstance(one, Paused) and one.down for one in others)
     assert sink.counters.commands["AUTH"] == 1
-    clock.now += FIRST_COOL_DOWN_S - 0.1
+    clock.now += LOGIN_COOL_DOWN_S - 0.1
     post.send()
     assert sink.counters.commands["AUTH"] == 1
+
+
+def test_a_wrong_password_is_tried_seldom_enough_to_lock_no_account(
+    posting: Posting, sink_with: Sinks, ca: dict[str, Any], clock: Clock
+) -> None:
+    # Given two workers with a wrong password
+    sink = sink_with("PLAIN")
+    posts = [posting(url(sink, "user:wrong"), **ca) for _ in range(2)]
+
+    # When each looks every second for ten minutes whether the relay is back
+    tries = []
+    for _ in range(600):
+        for post in posts:
+            if not post.relays.paused_for():
+                post.send()
+                tries.append(clock.now)
+        clock.now += 1
+
+    # Then each has logged in four times: at once, after a minute, and after ever longer times (before: 7 times each)
+    assert sink.counters.commands["AUTH"] == len(tries) == 8
+    again = sorted(tries)[2:4]
+    assert all(LOGIN_COOL_DOWN_S <= at - tries[0] <= (1 + LOGIN_SPREAD) * LOGIN_COOL_DOWN_S + 1 for at in again)
+    # And no two workers ask at the same moment for ever
+    assert len({post.relays.states()[0].probe_at for post in posts}) == 2
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtp+plain"])
@@ -87,7 +111,7 @@ def test_a_mechanism_that_is_offered_and_not_taken_is_left_out_the_next_time(
 
     # When it is tried again after its cool-down, Then it is by the other one
     assert isinstance(post.send(), Rejected)
-    clock.now += FIRST_COOL_DOWN_S
+    clock.now += LONGEST_COOL_DOWN_S
     assert isinstance(post.send(), Accepted)
 
 
@@ -106,7 +130,7 @@ def test_a_token_from_a_file_is_read_for_each_login(
 
     # When somebody has written a new one, Then the next login has it
     file.write_text(NEW)
-    clock.now += FIRST_COOL_DOWN_S
+    clock.now += LONGEST_COOL_DOWN_S
     assert isinstance(post.send(), Accepted)
     assert sink.mails[0].user == "user"
 

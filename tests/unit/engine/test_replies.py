@@ -180,3 +180,68 @@ def test_the_enhanced_code_stands_at_the_begin_or_behind_a_hash(code: int, text:
 
 def test_words_are_looked_for_without_codes_lines_and_addresses() -> None:
     assert plain_words("5.7.1 <A.b@Example.com>: Relay\n5.7.1  Access DENIED") == ": relay access denied"
+
+
+#: Words of servers for a mailbox that exists. The first ones are what github.com/sisimai/p5-sisimai collected for full
+#: mailboxes (lib/Sisimai/Reason/MailboxFull.pm); of some it is known that 5.1.1 stands before them.
+_EXISTS = (
+    *("account is exceeding their quota", "does not have enough space", "exceeded storage allocation", "Quota"),
+    *("mailbox exceeded the local limit", "mailbox has exceeded its disk space limit", "mailfolder is full"),
+    *("over the allowed quota", "recipient reached disk quota", "The user's space has been used up", "full mailbox"),
+    *(
+        "user has too many messages on the server",
+        "too much mail data",
+        "user over quota. (#5.1.1)",
+        "disc quota exceeded",
+    ),
+    *("Boite du destinataire pleine", "Postfach voll", "buzón lleno", "casella piena", "skrzynka pełna", "邮箱已满"),
+    *("Recipient over limit", "Mailbox over limit", "Over capacity", "Inbox limit reached", "recipient mailbox limit"),
+    *("mailbox being moved", "mailbox is being migrated", "user is being moved to another server", "Move in progress"),
+    *("mailbox in use", "mailbox offline", "mailbox currently unavailable", "account not yet activated", "try later"),
+    *("server not responding", "user not reachable right now", "insufficient resources", "recipient is on vacation"),
+)
+
+
+@pytest.mark.parametrize("phase", [RCPT, DOT])
+@pytest.mark.parametrize("code", ["5.1.1", "5.1.0", "5.1.6", "5.1.10", "5.0.0"])
+@pytest.mark.parametrize("words", _EXISTS)
+def test_words_that_say_the_mailbox_exists_win_over_a_code_that_says_it_does_not(
+    words: str, code: str, phase: Phase
+) -> None:
+    for reply in (
+        f"550 {code} {words}",
+        f"550 {code} <user@example.com>: {words}",
+        f"550 {code} <user@example.com>... {words}",
+    ):
+        assert classify(refusal(phase, reply)) is not ReplyClass.NO_MAILBOX, reply
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        *("User unknown", "Bad destination mailbox address", "Recipient not found", "Recipient address rejected"),
+        *(
+            "sorry, no mailbox here by that name",
+            "Requested action not taken: mailbox unavailable",
+            "Invalid recipient",
+        ),
+        *(
+            "The email account that you tried to reach does not exist. Please try double-checking the address",
+            "undeliverable",
+        ),
+        *(
+            "User unknown in virtual mailbox table",
+            "recipient rejected. AUP#1510",
+            "No such user here",
+            "user no longer here",
+        ),
+        *(
+            "User has moved; please try user@example.org",
+            "Address has been replaced by user@example.org",
+            "unknown quota user",
+        ),
+    ],
+)
+def test_a_code_for_no_such_mailbox_is_believed_when_the_words_say_nothing_else(words: str) -> None:
+    assert classify(refusal(RCPT, f"550 5.1.1 <user@example.com> {words}")) is ReplyClass.NO_MAILBOX
