@@ -11,11 +11,18 @@ from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRe
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage
 from notifier.errors import InvalidDestination, RenderError
+from notifier.rendering.styles import staying_rules
 from notifier.rules.explanation import Seen
 from notifier.rules.matching import CompiledRule
 
 #: Bytes of HTML that Gmail shows; the rest is behind a link, the unsubscribe link at its end too.
 GMAIL_SHOWS = 102_000
+_STAYS = (
+    "the style rule {} stays in <style>: no element can say it, and not every mail program reads it there; where one "
+    "does, what other rules wrote into the element wins unless this one has !important"
+)
+#: Rules told of one mail.
+MOST_RULES = 5
 _SHOWN_FILE = re.compile(r"""["'(=]\s*cid:([^"'()\s>]+)""", re.IGNORECASE)
 #: Stands for people whose address is looked up when a mail is sent.
 _SOMEBODY = Mailbox(address="somebody@example.org")
@@ -47,6 +54,7 @@ def _html_warnings(compiled: CompiledRule, message: EmailMessage) -> list[str]:
     cids = {one.attachment.cid for one in compiled.attachments if one.attachment.cid}
     found = [f"the HTML shows cid:{cid}, and no attachment has this cid" for cid in sorted(shown - cids)]
     found += [f"no HTML shows the attachment with cid {cid}: write cid:{cid} there" for cid in sorted(cids - shown)]
+    found += [_STAYS.format(selector[:80]) for selector in staying_rules(message.html)[:MOST_RULES]]
     if (size := len(message.html.encode("utf-8", "replace"))) > GMAIL_SHOWS:
         found.append(f"the HTML has {size:,} bytes: Gmail shows the first 102 kB and hides the rest behind a link")
     return found
