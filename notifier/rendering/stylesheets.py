@@ -28,7 +28,13 @@ _NTH = re.compile(r":nth-(?:last-)?(?:child|of-type)\(\s*(?:even|odd|[\dn+\s-]+)
 _NOT = re.compile(r":not\(([^(),]*)\)", re.IGNORECASE)
 #: Pseudo-classes that say the same of a mail whenever it is read; others, and pseudo-elements, have no attribute.
 _STATIC = frozenset(
-    ":root :empty :link :any-link :first-child :last-child :only-child :first-of-type :last-of-type :only-of-type".split()
+    (
+        ":root",
+        ":empty",
+        ":link",
+        ":any-link",
+        *tuple(f":{which}-{kind}" for which in ("first", "last", "only") for kind in ("child", "of-type")),
+    )
 )
 _PART = re.compile(rf"(#{_IDENT})|(\.{_IDENT})|(::?{_IDENT}\(?)|({_IDENT})")
 
