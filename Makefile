@@ -8,7 +8,7 @@ DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 WORKERS ?= $(if $(ARGS),0,2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-profile bench-pressure matrix fmt lock clean
+.PHONY: help demo test check bench bench-profile bench-pressure matrix failovers fmt lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ bench-pressure: .venv/.dev  ## what pressure from one side does to the others (A
 matrix: .venv/.dev  ## mails through seven mail servers of others, as root (ARGS='limited --server exim')
 	scripts/install-matrix-servers
 	$(BIN)/python -m tests.matrix $(ARGS)
+
+failovers: .venv/.dev  ## Sentinel's failovers under the whole service, on Redis and Valkey of several versions
+	scripts/install-matrix-servers
+	scripts/try-failovers $(ARGS)
 
 fmt: .venv/.dev  ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
