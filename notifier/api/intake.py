@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from notifier.client.errors import PublishError as ClientError
-from notifier.client.errors import Rejected, SomeNotPublished, Unroutable
+from notifier.client.errors import AccessRefused, Rejected, SomeNotPublished, Unroutable
 from notifier.client.publisher import Publisher, Receipt
 from notifier.client.server_url import read_server_url
 from notifier.domain.event import Event
@@ -65,7 +65,7 @@ def translated(error: BaseException, failed: int, total: int) -> Exception:
     if isinstance(error, SomeNotPublished):
         error = error.errors[0]
     what = f"{failed} of {total} events were not confirmed: {error}" if total > 1 else str(error)
-    if isinstance(error, Rejected | Unroutable):
+    if isinstance(error, AccessRefused | Rejected | Unroutable):
         return PublishRejected(what)
     if isinstance(error, ClientError):
         return BrokerUnavailable(what)

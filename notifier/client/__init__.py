@@ -8,10 +8,12 @@
 `publish` returns when RabbitMQ has the event on disk and raises a `PublishError` when it has not. Events with your own
 stable ``id`` may be published again without harm. `publish_many` and `submit` do many at a time.
 
-Reading order: `publisher` → `event` → `outbox` → `link` (the connection's thread); `errors` has what can go wrong.
+Reading order: `publisher` → `event` → `link` (the connection's thread) → `lane` (a channel) → `outbox`; `errors` has what can
+go wrong.
 """
 
 from notifier.client.errors import (
+    AccessRefused,
     BrokerBlocked,
     BrokerUnreachable,
     InvalidEvent,
@@ -26,6 +28,7 @@ from notifier.client.event import Event
 from notifier.client.publisher import Publisher, Receipt
 
 __all__ = [
+    "AccessRefused",
     "BrokerBlocked",
     "BrokerUnreachable",
     "Event",

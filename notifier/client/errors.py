@@ -3,6 +3,7 @@
     PublishError            catch this one; ``event_id`` names the event
     ├── InvalidEvent        it can never be published like this: not JSON, too large, an impossible attribute
     ├── Rejected            the broker refused it: a queue is full
+    ├── AccessRefused       its user may not write there; the message names the permission
     ├── Unroutable          no queue takes it: the service's topology is not there
     ├── BrokerUnreachable   no connection in the time given; it was not sent
     ├── BrokerBlocked       the broker holds publishers back (memory or disk alarm)
@@ -32,6 +33,10 @@ class InvalidEvent(PublishError, ValueError):
 
 class Rejected(PublishError):
     """The broker said no (basic.nack): a queue is full or has lost its majority. Try again later."""
+
+
+class AccessRefused(PublishError):
+    """The broker's user may not write to the exchange (AMQP 403); waiting does not help, ``set_permissions`` does."""
 
 
 class Unroutable(PublishError):

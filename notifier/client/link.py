@@ -23,10 +23,9 @@ from notifier.client.errors import (
     NotConfirmed,
     PublisherClosed,
     PublishError,
-    Rejected,
-    Unroutable,
 )
-from notifier.client.outbox import Outbox, Pending
+from notifier.client.lane import Lane
+from notifier.client.outbox import Pending
 from notifier.client.parameters import place
 from notifier.client.resolving import ResolvingServices
 
@@ -38,8 +37,6 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 #: A blocked broker never answers a goodbye; the socket is closed after this time all the same.
 _GOODBYE_S = 1.0
-#: Bytes of an AMQP property, and characters that surely fit.
-_SHORT_STRING = 60
 #: Its own source: a thread in the background must not move the random numbers of the program it lives in.
 _jitter = random.Random()  # noqa: S311 - spreads load, not a secret
 
@@ -56,14 +53,13 @@ class Link:
     def reset(self) -> None:
         """Begin anew with nothing pending: at the start, and in a forked child, where the thread does not exist."""
         self._lock = threading.Lock()
-        self._outbox = Outbox()
+        self._lanes: dict[str, Lane] = {}
         self._thread: threading.Thread | None = None
-        self._returned: dict[str, str] = {}
         self._stopping = threading.Event()
         self._is_closed = False
         self._pump_is_due = False
         self._connection: Any = None
-        self._channel: Any = None
+        self._is_open = False
         self._was_usable = False
         self._alarm = ""
         self._trouble = "the connection is not open yet"
@@ -75,7 +71,9 @@ class Link:
                 raise PublisherClosed("the publisher is closed", pending.event_id)
             if self._alarm and not self._waits_for_alarms:
                 raise self._blocked(pending)
-            self._outbox.put(pending)
+            if (lane := self._lanes.get(pending.exchange)) is None:
+                lane = self._lanes[pending.exchange] = Lane(pending.exchange, self._where, self._on_usable)
+            lane.outbox.put(pending)
             self._ensure_thread()
             self._ask_for_pump()
 
@@ -91,7 +89,9 @@ class Link:
             thread = self._thread
         if thread is None:
             return
-        self._outbox.wait_until_settled(timeout)
+        give_up = time.monotonic() + timeout
+        for lane in self._everywhere():
+            lane.outbox.wait_until_settled(max(0, give_up - time.monotonic()))
         with self._lock:
             self._stopping.set()
             if self._connection is not None:
@@ -105,7 +105,7 @@ class Link:
 
     def _ask_for_pump(self) -> None:
         """One wake-up for all that is queued before the thread looks."""
-        if self._channel is not None and not self._pump_is_due:
+        if self._is_open and not self._pump_is_due:
             self._pump_is_due = True
             self._connection.ioloop.add_callback_threadsafe(self._pump)
 
@@ -146,8 +146,8 @@ class Link:
             connection.ioloop.start()
         finally:
             with self._lock:
-                self._connection = self._channel = None
-                self._pump_is_due = False
+                self._connection = None
+                self._is_open = self._pump_is_due = False
             # pika has no public way to drop a connection whose goodbye is never answered; its socket would stay open.
             if (transport := connection._transport) is not None:  # noqa: SLF001
                 transport.abort()
@@ -158,79 +158,35 @@ class Link:
         return self._was_usable
 
     def _on_open(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._on_channel)
-
-    def _on_channel(self, channel: Any) -> None:
-        channel.add_on_return_callback(self._on_return)
-        channel.add_on_close_callback(self._on_channel_closed)
-        channel.confirm_delivery(self._on_confirm, lambda _: self._on_usable(channel))
-
-    def _on_usable(self, channel: Any) -> None:
         self._trouble = self._alarm = ""
-        self._was_usable = True
         with self._lock:
-            self._channel = channel
+            self._is_open = True
         if self._stopping.is_set():
             self._say_goodbye()
         self._pump()
 
+    def _on_usable(self) -> None:
+        self._was_usable = True
+
     def _pump(self) -> None:
         with self._lock:
             self._pump_is_due = False
-        while self._channel is not None and self._channel.is_open and (pending := self._outbox.take()):
-            properties = pika.BasicProperties(
-                content_type=pending.content_type,
-                delivery_mode=2,
-                message_id=pending.event_id[:_SHORT_STRING],
-                # What a rule's `expires` counts from. Whole seconds, rounded up: nothing may end too early.
-                timestamp=math.ceil(time.time()),
-                correlation_id=pending.token,
-            )
-            try:
-                self._channel.basic_publish(
-                    pending.exchange, pending.routing_key, pending.body, properties, mandatory=True
-                )
-            except AMQPError as error:
-                self._trouble = _words(error)
-                return
-
-    def _on_confirm(self, frame: Any) -> None:
-        method = frame.method
-        is_nack = isinstance(method, pika.spec.Basic.Nack)
-        for pending in self._outbox.confirmed(method.delivery_tag, multiple=method.multiple):
-            pending.settle(self._refusal(pending, is_nack))
-        self._pump()
-
-    def _refusal(self, pending: Pending, is_nack: bool) -> PublishError | None:
-        if reason := self._returned.pop(pending.token, ""):
-            return Unroutable(f"no queue takes it ({reason}): run `notifier topology apply`", pending.event_id)
-        if is_nack:
-            return Rejected("RabbitMQ refused it (nack): its queue is full or has lost its majority", pending.event_id)
-        return None
-
-    def _on_return(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
-        self._returned[properties.correlation_id] = method.reply_text
+        for lane in self._everywhere():
+            if self._connection.is_open:
+                lane.pump(self._connection)
 
     def _on_blocked(self, _: Any, frame: Any) -> None:
         self._alarm = str(frame.method.reason) or "alarm"
         log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
         if not self._waits_for_alarms:
             # What was sent stays in the outbox until its tag is confirmed, but nobody waits for it any more.
-            for pending in self._outbox.overdue(math.inf):
-                pending.settle(self._blocked(pending))
+            for lane in self._everywhere():
+                for pending in lane.outbox.overdue(math.inf):
+                    pending.settle(self._blocked(pending))
 
     def _on_unblocked(self, _: Any, __: Any) -> None:
         self._alarm = ""
         log.warning("RabbitMQ at %s takes messages again", self._where)
-
-    def _on_channel_closed(self, channel: Any, reason: Any) -> None:
-        """404 means the exchange is not there; nothing that is pending can go anywhere."""
-        with self._lock:
-            self._channel = None
-        if getattr(reason, "reply_code", 0) == 404:
-            self._fail_all(lambda p: Unroutable(f"{reason.reply_text}: run `notifier topology apply`", p.event_id))
-        if channel.connection.is_open:
-            channel.connection.close()
 
     def _on_open_error(self, connection: Any, error: Any) -> None:
         self._trouble = _words(error)
@@ -245,8 +201,8 @@ class Link:
     def _on_close(self, connection: Any, error: Any) -> None:
         """What was sent and not confirmed is sent again, with the same event id, when there is a connection again."""
         self._trouble = _words(error)
-        self._returned.clear()
-        self._outbox.begin_again()
+        for lane in self._everywhere():
+            lane.forget_channel()
         if not self._stopping.is_set():
             log.warning("the connection to RabbitMQ at %s was lost: %s", self._where, self._trouble)
         connection.ioloop.stop()
@@ -266,8 +222,10 @@ class Link:
 
     def _expire(self) -> None:
         """Fail what has waited as long as its publisher allowed."""
-        for pending in self._outbox.overdue(time.monotonic()):
-            pending.settle(self._overdue(pending))
+        now = time.monotonic()
+        for lane in self._everywhere():
+            for pending in lane.outbox.overdue(now):
+                pending.settle(self._overdue(pending))
 
     def _overdue(self, pending: Pending) -> PublishError:
         if self._alarm:
@@ -283,8 +241,12 @@ class Link:
         return BrokerUnreachable(f"RabbitMQ at {self._where} cannot be reached: {self._trouble}", pending.event_id)
 
     def _fail_all(self, error_of: Callable[[Pending], PublishError]) -> None:
-        for pending in self._outbox.clear():
-            pending.settle(error_of(pending))
+        for lane in self._everywhere():
+            lane.fail(error_of)
+
+    def _everywhere(self) -> list[Lane]:
+        with self._lock:
+            return list(self._lanes.values())
 
 
 def _words(error: Any) -> str:

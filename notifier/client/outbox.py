@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -76,6 +77,10 @@ class Outbox:
             self._changed.notify_all()
             return None
 
+    def has_queued(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._queued)
+
     def confirmed(self, tag: int, *, multiple: bool) -> list[Pending]:
         """The messages a confirm is about."""
         with self._changed:
@@ -108,6 +113,16 @@ class Outbox:
                 self._queued = deque(p for p in self._queued if p.deadline > now)
                 self._changed.notify_all()
             return late
+
+    def refused(self, is_named: Callable[[Pending], bool]) -> list[Pending]:
+        """What the channel's end refused, which is not here any more: of what was sent the named, or else all."""
+        with self._changed:
+            sent = self._unconfirmed
+            tags = [tag for tag, pending in sent.items() if is_named(pending)] or list(sent)
+            found = [sent.pop(tag) for tag in tags]
+            self._bytes -= sum(len(pending.body) for pending in found)
+            self._changed.notify_all()
+            return found
 
     def clear(self) -> list[Pending]:
         """Everything, which is not here any more."""

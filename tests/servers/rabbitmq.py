@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from tests.servers.erlang import ErlangControl, ErlangError
 from tests.servers.patience import PATIENCE_S, poll
@@ -153,6 +153,29 @@ class RabbitMQ:
                 <<"{_USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"{_USER}">>)
         """)
         return self.url(vhost)
+
+    def user_of(self, url: str, name: str, *, configure: str = "", write: str = "", read: str = "") -> str:
+        """Makes a user with these permissions in the virtual host of `url`, and returns the address it has there."""
+        user, password = f"{name}-{secrets.token_hex(4)}", secrets.token_hex(8)
+        self._control.run(f'rabbit_auth_backend_internal:add_user(<<"{user}">>, <<"{password}">>, <<"{_USER}">>)')
+        theirs = f"amqp://{user}:{password}@127.0.0.1:{self.port}/{quote(vhost_of(url), safe='')}"
+        self.permit(theirs, configure=configure, write=write, read=read)
+        return theirs
+
+    def permit(self, user_url: str, *, configure: str = "", write: str = "", read: str = "") -> None:
+        """Gives the user of an address these permissions in its virtual host instead of those it had."""
+        patterns = ", ".join(f'<<"{_erlang(pattern)}">>' for pattern in (configure, write, read))
+        self._control.run(f"""
+            ok = rabbit_auth_backend_internal:set_permissions(
+                <<"{_user_of(user_url)}">>, <<"{vhost_of(user_url)}">>, {patterns}, <<"{_USER}">>)
+        """)
+
+    def permit_topics(self, user_url: str, exchange: str, write: str) -> None:
+        """Lets the user of an address publish to an exchange only with routing keys like `write`."""
+        self._control.run(f"""
+            ok = rabbit_auth_backend_internal:set_topic_permissions(<<"{_user_of(user_url)}">>, <<"{vhost_of(user_url)}">>,
+                <<"{exchange}">>, <<"{_erlang(write)}">>, <<"">>, <<"{_USER}">>)
+        """)
 
     def delete_vhost(self, url: str) -> None:
         """Removes a virtual host with all its queues and connections."""
@@ -312,3 +335,12 @@ def stop_group_after_exit(process: subprocess.Popen[bytes]) -> None:
         process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
         stop_group(process, signal.SIGKILL)
+
+
+def _user_of(url: str) -> str:
+    return urlsplit(url).username or ""
+
+
+def _erlang(text: str) -> str:
+    """As it stands between the quotes of an Erlang string."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

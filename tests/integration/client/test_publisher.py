@@ -15,6 +15,7 @@ import pytest
 
 from consumers.topology import apply_topology
 from notifier.client import (
+    AccessRefused,
     BrokerBlocked,
     BrokerUnreachable,
     Event,
@@ -232,6 +233,52 @@ def test_a_wrong_password_raises_without_waiting(broker_url: str) -> None:
     url = broker_url.replace("guest:guest", "guest:wrong")
     with Publisher(url, source="/s") as publisher, pytest.raises(BrokerUnreachable, match="login"):
         publisher.publish("a", timeout=3600)
+
+
+def test_an_event_its_user_may_not_publish_fails_at_once_beside_those_it_may(
+    service_url: str, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a user that may publish events, but no urgent ones
+    url = rabbitmq.user_of(service_url, "shop", write=r"^notifier\.events$")
+    with Publisher(url, source="/s", timeout=PATIENCE_S) as publisher:
+        # When it publishes both, many times
+        futures = [
+            publisher.submit(Event(type="a", id=f"{n}{kind}"), urgent=kind == "u") for n in range(50) for kind in "eu"
+        ]
+        errors = [error for future in futures[1::2] if (error := future.exception())]
+
+        # Then each of the urgent ones is refused with the permission that is missing, and none of the others
+        assert len(errors) == 50
+        assert {type(error) for error in errors} == {AccessRefused}
+        assert "'notifier.urgent'" in str(errors[0])
+        assert "set_permissions" in str(errors[0])
+        assert "shop" not in str(errors[0])
+        assert [future.result().id for future in futures[::2]] == [f"{n}e" for n in range(50)]
+
+        # And the connection was never lost
+        assert [record.message for record in caplog.records if record.name == "notifier.client"] == []
+
+        # And when the permission is given, urgent events go out, without anything begun anew
+        rabbitmq.permit(url, write=r"^notifier\.(events|urgent)$")
+        assert publisher.publish("a", id="urgent", urgent=True).id == "urgent"
+    assert sorted(intake_ids(service_url)) == sorted(f"{n}e" for n in range(50))
+
+
+def test_a_type_its_user_may_not_publish_fails_beside_those_it_may(service_url: str, rabbitmq: RabbitMQ) -> None:
+    # Given a user that may publish types of orders only
+    url = rabbitmq.user_of(service_url, "shop", write=r"^notifier\.events$")
+    rabbitmq.permit_topics(url, "notifier.events", r"^order\.")
+    with Publisher(url, source="/s", timeout=PATIENCE_S) as publisher:
+        # When it publishes others among them
+        types = ["order.placed", "user.made", "order.paid", "user.gone", "order.sent"]
+        futures = [publisher.submit(Event(type=kind, id=kind)) for kind in types]
+
+        # Then only those are refused, and told by their type
+        refused = [kind for kind, future in zip(types, futures, strict=True) if future.exception()]
+        assert refused == ["user.made", "user.gone"]
+        assert isinstance(futures[1].exception(), AccessRefused)
+        assert "'user.made'" in str(futures[1].exception())
+    assert set(intake_ids(service_url)) == {"order.placed", "order.paid", "order.sent"}
 
 
 def test_a_closed_publisher_says_so(service_url: str) -> None:
