@@ -29,6 +29,7 @@ from tests.servers.http import HttpSink
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
+from tests.servers.rights import PUBLISHER, as_user
 from tests.servers.smtp import SmtpSink
 
 STRUCTURED = "application/cloudevents+json"
@@ -72,6 +73,11 @@ class Place:
     store: Store
 
     @property
+    def publisher_url(self) -> str:
+        """What other services are given: they may publish events and nothing else."""
+        return as_user(self.broker_url, PUBLISHER)
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger(self.store)
 
@@ -105,7 +111,9 @@ class Place:
         encoding: str | None = None,
     ) -> None:
         """Any bytes, confirmed."""
-        connection = pika.BlockingConnection(pika.URLParameters(self.broker_url))
+        # Nothing but events is published by others; what a test puts elsewhere stands for what we did ourselves.
+        url = self.publisher_url if exchange in ("notifier.events", "notifier.urgent") else self.broker_url
+        connection = pika.BlockingConnection(pika.URLParameters(url))
         channel = connection.channel()
         channel.confirm_delivery()
         properties = pika.BasicProperties(

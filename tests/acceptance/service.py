@@ -14,8 +14,11 @@ from typing import Any
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
+from tests.servers.rights import API, BEAT, CONSUMER, OPERATOR, WORKER, as_user
 from tests.shop_folders import SHOP
 
+ROLES = {"consumer": CONSUMER, "worker": WORKER, "beat": BEAT, "api": API}
+_SERVERS = ("NOTIFIER_BROKER_URL", "NOTIFIER_REDIS_URL")
 SECRET_KEY = "acceptance-secret-key-of-more-than-32-characters"
 ADMIN_TOKEN = "acceptance-admin-token"
 
@@ -75,7 +78,7 @@ class Service:
         return subprocess.run(
             [sys.executable, "-m", "notifier.cli", *arguments],
             input=stdin,
-            env=self.environment,
+            env=self.as_(OPERATOR),
             cwd=self.directory,
             capture_output=True,
             text=True,
@@ -91,13 +94,17 @@ class Service:
         """`python …` with the service's environment, run to its end."""
         return subprocess.run(
             [sys.executable, *arguments],
-            env=self.environment,
+            env=self.as_(OPERATOR),
             cwd=self.directory,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
             check=False,
         )
+
+    def as_(self, user: str) -> dict[str, str]:
+        """The environment of a role: the same servers, by the user that operators are told to make for it."""
+        return self.environment | {name: as_user(self.environment[name], user) for name in _SERVERS}
 
     def close(self) -> None:
         """Stop whatever still runs."""
@@ -109,7 +116,8 @@ class Service:
         port = free_port()
         log = self.directory / f"{role}-{len(self.processes)}.log"
         variable = "NOTIFIER_API_PORT" if role == "api" else "NOTIFIER_HTTP_PORT"
-        process = Process(role, start(command, log, {**self.environment, variable: str(port)}), log, port)
+        environment = {**self.as_(ROLES[role]), variable: str(port)}
+        process = Process(role, start(command, log, environment), log, port)
         self.processes.append(process)
         wait_until(lambda: is_ready(port), process.popen, log)
         return process

@@ -16,6 +16,7 @@ from notifier.rules.content import Content
 from notifier.rules.planner import plan
 from tests.servers.http import HttpSink
 from tests.servers.patience import PATIENCE_S
+from tests.servers.rights import PUBLISHER, as_user
 from tests.servers.smtp import SmtpSink
 from tests.shop_folders import SHOP
 
@@ -43,7 +44,7 @@ def _varied(sample: dict[str, Any], number: str) -> dict[str, Any]:
 def publish(broker_url: str, published: list[dict[str, Any]]) -> None:
     """Publish with the client other services use, again what a broken connection left open, as they would."""
     waiting = [_client_event(wire) for wire in published]
-    with Publisher(broker_url, timeout=PATIENCE_S) as publisher:
+    with Publisher(as_user(broker_url, PUBLISHER), timeout=PATIENCE_S) as publisher:
         while waiting:
             try:
                 publisher.publish_many(waiting)

@@ -20,6 +20,7 @@ from tests.acceptance.service import Service
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
+from tests.servers.rights import OPERATOR
 from tests.servers.rabbitmq import RabbitMQ, vhost_of
 from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
@@ -134,7 +135,7 @@ def running_flower(service: Service) -> Iterator[Flower]:
     command = [sys.executable, "-m", "celery", "-A", "notifier", "flower", "--address=127.0.0.1"]
     command += [f"--port={running.port}", f"--basic-auth=ops:{running.password}"]
     log = service.directory / "flower.log"
-    process = start(command, log, service.environment)
+    process = start(command, log, service.as_(OPERATOR))
     wait_until(lambda: running.get("/healthcheck")[0] == 200, process, log)
     try:
         yield running

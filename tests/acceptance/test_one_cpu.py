@@ -35,7 +35,7 @@ def at(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path: Path) -> Iterato
 
 
 def publish_mails(at: Place, run: int) -> None:
-    with Publisher(at.broker_url, source=f"/news/{run}", tenant="acme") as publisher:
+    with Publisher(at.publisher_url, source=f"/news/{run}", tenant="acme") as publisher:
         publisher.publish_many(Event(type="news.mail", data={"to": f"m{n}.{run}@example.org"}) for n in range(MAILS))
 
 

@@ -38,13 +38,13 @@ def at(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path: Path) -> Iterato
 
 def flood(at: Place, tenant: str, lane: str = "low") -> None:
     """So many mails of one tenant."""
-    with Publisher(at.broker_url, source="/flood", tenant=tenant) as publisher:
+    with Publisher(at.publisher_url, source="/flood", tenant=tenant) as publisher:
         publisher.publish_many(Event(type="lane.mail", data=_data(f"f{n}", lane)) for n in range(FLOOD))
 
 
 def one(at: Place, name: str, lane: str, tenant: str, *, urgent: bool = False) -> None:
     """A single mail."""
-    with Publisher(at.broker_url, source="/single", tenant=tenant) as publisher:
+    with Publisher(at.publisher_url, source="/single", tenant=tenant) as publisher:
         publisher.publish("lane.mail", _data(name, lane), urgent=urgent)
 
 

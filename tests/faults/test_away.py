@@ -86,7 +86,7 @@ def test_a_disk_alarm_of_the_broker_is_told_to_publishers_and_passes(at: Place) 
     at.rabbit.set_disk_alarm()
     try:
         # When a client publishes and the API is asked to, both say no instead of waiting for ever
-        with Publisher(at.broker_url, source="/tests", timeout=2) as publisher, pytest.raises(PublishError):
+        with Publisher(at.publisher_url, source="/tests", timeout=2) as publisher, pytest.raises(PublishError):
             publisher.publish_many([Event(type="away.mail", data={"to": "al@arm.org"}, id="alarm-client")])
         status, problem = post_event(api, json.dumps(event).encode())
         assert status == 503, problem

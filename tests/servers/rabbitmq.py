@@ -14,6 +14,7 @@ from tests.servers.erlang import ErlangControl, ErlangError
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
+from tests.servers.rights import PASSWORD, broker_rights
 
 INSTALL = "apt-get install rabbitmq-server"
 # Not /usr/sbin/rabbitmq-server: Debian's wrapper there changes to the user rabbitmq and the system's directories.
@@ -152,7 +153,25 @@ class RabbitMQ:
             ok = rabbit_auth_backend_internal:set_permissions(
                 <<"{_USER}">>, <<"{vhost}">>, <<".*">>, <<".*">>, <<".*">>, <<"{_USER}">>)
         """)
+        self._admit_roles(vhost)
         return self.url(vhost)
+
+    def _admit_roles(self, vhost: str) -> None:
+        """The users that operators are told to make, with their permissions."""
+        permissions = ", ".join(
+            f'{{<<"{r.user}">>, <<"{_erlang(r.configure)}">>, <<"{_erlang(r.write)}">>, <<"{_erlang(r.read)}">>}}'
+            for r in broker_rights()
+        )
+        self._control.run(f"""
+            lists:foreach(fun({{User, Configure, Write, Read}}) ->
+                case rabbit_auth_backend_internal:exists(User) of
+                    true -> ok;
+                    false -> rabbit_auth_backend_internal:add_user(User, <<"{PASSWORD}">>, <<"{_USER}">>)
+                end,
+                ok = rabbit_auth_backend_internal:set_permissions(
+                    User, <<"{vhost}">>, Configure, Write, Read, <<"{_USER}">>)
+            end, [{permissions}])
+        """)
 
     def user_of(self, url: str, name: str, *, configure: str = "", write: str = "", read: str = "") -> str:
         """Makes a user with these permissions in the virtual host of `url`, and returns the address it has there."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
+from tests.servers.rights import redis_users
 
 INSTALL = "apt-get install redis-server"
 #: Names another server than the one that is installed: the whole path of a redis-server or valkey-server.
@@ -32,6 +33,8 @@ class RedisServer:
         self._binary = find_server()
         self._directory = directory
         self._options = dict(options or {})
+        # Beside the user without a password that tests use, those that operators are told to make.
+        (directory / "redis.conf").write_text("".join(f"{line}\n" for line in redis_users()))
         self._log = directory / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -50,7 +53,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Starts the server and waits until it answers; data from before is loaded."""
-        self._process = start([self._binary, *self._arguments()], self._log)
+        self._process = start([self._binary, str(self._directory / "redis.conf"), *self._arguments()], self._log)
         wait_until(lambda: self._answer(b"PING") == b"+PONG", self._process, self._log)
 
     def stop(self) -> None:
