@@ -12,9 +12,11 @@ from starlette.requests import Request
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import (
+    BrowsingEndpoints,
     Disabling,
     EndpointBody,
     EndpointChange,
+    EndpointPageBody,
     EndpointWithSecret,
     NewEndpoint,
     Pausing,
@@ -56,12 +58,13 @@ def router(
 def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
-    @routes.get("", summary="All endpoints, oldest first")
-    def browse(tenant: Annotated[str | None, Query(max_length=256)] = None) -> list[EndpointBody]:
-        """Of one tenant, or of all. Role: `operate`."""
-        found = endpoints.list(tenant)
-        counts = held.counts([endpoint.id for endpoint in found])
-        return [_body(endpoint, counts.get(endpoint.id, 0)) for endpoint in found]
+    @routes.get("", summary="Endpoints, page by page", responses=responses(422))
+    def browse(chosen: Annotated[BrowsingEndpoints, Query()]) -> EndpointPageBody:
+        """Of one tenant, or of all, in the order of their ids. Role: `operate`."""
+        page = endpoints.page(chosen.tenant, limit=chosen.limit, after=chosen.after)
+        counts = held.counts([endpoint.id for endpoint in page.endpoints])
+        bodies = [_body(endpoint, counts.get(endpoint.id, 0)) for endpoint in page.endpoints]
+        return EndpointPageBody(endpoints=bodies, next=page.next)
 
     @routes.get("/{id}", summary="One endpoint")
     def show(id: Id) -> EndpointBody:  # noqa: A002

@@ -17,6 +17,8 @@ from notifier.domain.limit import parse_rate
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
 from notifier.errors import InvalidDestination
+from notifier.storage.endpoints import CURSOR as ENDPOINT_CURSOR
+from notifier.storage.endpoints import PAGE
 from notifier.storage.parked import CURSOR
 
 _Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
@@ -151,6 +153,21 @@ class EndpointBody(_Body):
     rate: str = Field(description=f"{_RATE} Empty: no limit of its own.")
     created: float
     rotated: float = Field(description="Last rotation of its secret; 0 is never.")
+
+
+class EndpointPageBody(_Body):
+    """Some endpoints, in the order of their ids."""
+
+    endpoints: list[EndpointBody]
+    next: str = Field(description="`?after=` of the next page; empty on the last.")
+
+
+class BrowsingEndpoints(_Body):
+    """A page of endpoints."""
+
+    tenant: Text | None = Field(None, description="Only this tenant's.")
+    limit: int = Field(50, ge=1, le=PAGE)
+    after: str = Field("", pattern=f"^({ENDPOINT_CURSOR})?$", description="`next` of the page before.")
 
 
 class EndpointWithSecret(EndpointBody):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -16,7 +17,8 @@ from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Rule
 from notifier.domain.suppression import Part, bounced, by_operator, forgotten
 from notifier.settings import Settings
-from notifier.storage.endpoints import new_secret
+from notifier.storage.cipher import Cipher
+from notifier.storage.endpoints import Endpoints, new_secret
 from notifier.storage.ledger import Registration
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
@@ -24,7 +26,7 @@ from notifier.storage.suppressions import Suppressions
 from notifier.wiring.api import build_api
 from notifier.wiring.edges import build_links
 from notifier.wiring.stores import build_ledger, build_store
-from tests.integration.api.conftest import TOKENS
+from tests.integration.api.conftest import SECRET_KEY, TOKENS
 from tests.servers.redis import RedisServer
 
 ADMIN = {"Authorization": f"Bearer {TOKENS['admin']}"}
@@ -36,6 +38,11 @@ def store(api_settings: Settings) -> Any:
     store = build_store(api_settings)
     yield store
     store.close()
+
+
+@pytest.fixture
+def registry(store: Store) -> Endpoints:
+    return Endpoints(store, Cipher(SECRET_KEY))
 
 
 def _planned(api_settings: Settings, store: Store) -> tuple[Event, Delivery]:
@@ -107,10 +114,12 @@ def test_an_endpoints_life(client: TestClient) -> None:
     assert first.startswith("whsec_")
 
     # Then it is listed without its secret and without the values of its headers
-    (listed,) = client.get("/v1/endpoints", params={"tenant": "acme"}, headers=ADMIN).json()
+    page = client.get("/v1/endpoints", params={"tenant": "acme"}, headers=ADMIN).json()
+    (listed,) = page["endpoints"]
+    assert page["next"] == ""
     assert (listed["id"], listed["state"], listed["header_names"]) == (identity, "enabled", ["x-team"])
     assert "secret" not in listed
-    assert client.get("/v1/endpoints", params={"tenant": "other"}, headers=ADMIN).json() == []
+    assert client.get("/v1/endpoints", params={"tenant": "other"}, headers=ADMIN).json() == {"endpoints": [], "next": ""}
 
     # When it is changed, rotated, switched off and on
     changed = client.patch(f"/v1/endpoints/{identity}", json={"event_types": ["*"]}, headers=ADMIN).json()
@@ -168,7 +177,7 @@ def test_a_url_that_webhooks_may_not_reach_is_refused_at_registration(client: Te
 
     assert answer.status_code == 422, answer.text
     assert answer.json()["type"] == "urn:notifier:problem:forbidden_target"
-    assert client.get("/v1/endpoints", headers=ADMIN).json() == []
+    assert client.get("/v1/endpoints", headers=ADMIN).json()["endpoints"] == []
 
 
 @pytest.mark.parametrize(
@@ -189,7 +198,7 @@ def test_wrong_fields_of_an_endpoint_are_422_and_store_nothing(client: TestClien
 
     assert answer.status_code == 422
     assert answer.json()["detail"]
-    assert client.get("/v1/endpoints", headers=ADMIN).json() == []
+    assert client.get("/v1/endpoints", headers=ADMIN).json()["endpoints"] == []
 
 
 def test_a_recipient_is_stored_shown_and_forgotten(client: TestClient) -> None:
@@ -288,6 +297,81 @@ def test_a_filter_that_names_nothing_is_refused(client: TestClient, verb: str) -
 
     assert answer.status_code == 422
     assert "everything" in answer.json()["detail"]
+
+
+def test_endpoints_are_read_page_by_page_and_each_is_on_one(client: TestClient, registry: Endpoints) -> None:
+    # Given a few hundred endpoints of two tenants
+    made = {registry.add(f"t{n % 2}", f"https://example.com/{n}").id: n % 2 for n in range(120)}
+
+    def walk(**chosen: Any) -> list[list[str]]:
+        pages, after = [], ""
+        while True:
+            page = client.get("/v1/endpoints", params={**chosen, "after": after}, headers=ADMIN).json()
+            pages.append([endpoint["id"] for endpoint in page["endpoints"]])
+            if not (after := page["next"]):
+                return pages
+
+    # When all pages are followed, then each endpoint is on one of them
+    pages = walk(limit=50)
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert sorted(made) == [identity for page in pages for identity in page]
+
+    # And of a tenant its own only; a page that is just full has none after it
+    assert [len(page) for page in walk(tenant="t1", limit=60)] == [60]
+    assert {made[identity] for page in walk(tenant="t1", limit=7) for identity in page} == {1}
+
+    # And one that was removed meanwhile moves no other to another page
+    first = client.get("/v1/endpoints", params={"limit": 3}, headers=ADMIN).json()
+    registry.remove(first["next"])
+    rest = client.get("/v1/endpoints", params={"after": first["next"], "limit": 500}, headers=ADMIN).json()
+    assert [one["id"] for one in rest["endpoints"]] == sorted(made)[3:]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        *(
+            ("GET", f"/v1/failures?{name}={value}", None, f"query.{name}")
+            for name in ("older_than", "newer_than")
+            for value in ("inf", "-inf", "nan", "1e308", "1e999", "-1")
+        ),
+        *(
+            ("POST", f"/v1/failures/{verb}", f'{{"{name}": {value}}}', f"body.{name}")
+            for verb in ("replay", "discard")
+            for name in ("older_than", "newer_than")
+            for value in ("1e308", "Infinity", "NaN", "-1")
+        ),
+        ("POST", "/v1/failures/replay", '{"older_than": 0, "rate": 1e308}', "body.rate"),
+        *(("GET", f"/v1/failures?after={cursor}", None, "query.after") for cursor in ("abc", "1.", ".a", "9" * 99, "1.a/b")),
+        ("POST", "/v1/forget", json.dumps({"who": "x" * 257}), "body.who"),
+        ("POST", "/v1/forget", json.dumps({"who": "x" * 100_000}), "body.who"),
+        ("POST", "/v1/forget", '{"who": ""}', "body.who"),
+    ],
+)
+def test_a_number_or_name_that_cannot_be_is_told_by_its_field(
+    client: TestClient, method: str, path: str, body: str | None, field: str
+) -> None:
+    """Such ones were once answered 500."""
+    headers = {**ADMIN, "Content-Type": "application/json"}
+    answer = client.request(method, path, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["where"]) == (422, field), answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "query.limit"),
+        ("limit=501", "query.limit"),
+        ("limit=abc", "query.limit"),
+        ("after=%00", "query.after"),
+        ("after=" + "a" * 65, "query.after"),
+        ("tenant=" + "a" * 257, "query.tenant"),
+        ("order=age", "query.order"),
+    ],
+)
+def test_a_page_of_endpoints_that_cannot_be_is_told_by_its_field(client: TestClient, query: str, field: str) -> None:
+    answer = client.get(f"/v1/endpoints?{query}", headers=ADMIN)
+    assert (answer.status_code, answer.json()["where"]) == (422, field)
 
 
 def _link(api_settings: Settings, category: str = "orders") -> str:
