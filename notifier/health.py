@@ -75,8 +75,22 @@ def _json(status: int, body: dict[str, Any]) -> Answer:
 class HealthServer:
     """Serves `answer` on its own daemon thread; port 0 takes any free port, which `start` returns."""
 
-    def __init__(self, checks: Checks, host: str, port: int, alive: Callable[[], str | None] = lambda: None) -> None:
-        self._answer: Callable[[str, str], Answer] = lambda path, accept: answer(path, checks, accept, alive)
+    def __init__(
+        self,
+        checks: Checks,
+        host: str,
+        port: int,
+        alive: Callable[[], str | None] = lambda: None,
+        measure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``measure`` brings up to date, before the metrics are told, what is only known when it is asked for."""
+
+        def reply(path: str, accept: str) -> Answer:
+            if path == "/metrics":
+                measure()
+            return answer(path, checks, accept, alive)
+
+        self._answer = reply
         self._host = host
         self._port = port
         self._server: _Server | None = None

@@ -178,13 +178,28 @@ class Settings(BaseModel):
     # processes
     http_host: str = Field("127.0.0.1", description="Address health, metrics and the API listen on.")
     http_port: int = Field(
-        9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 is any free port."
+        9108, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics of every role; 0 is any free port."
     )
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
     audit_file: Path | None = Field(
         None,
         description="File to whose end the command line writes its audit lines; it must be writable before anything "
         "is changed. Empty: standard error. (The API's are in its log.)",
+    )
+    api_connections: int = Field(
+        1000, ge=10, le=100_000, description="Connections to one API process; for one more the oldest idle one is closed."
+    )
+    api_connections_per_address: int = Field(
+        200, ge=0, le=100_000, description="Of one address, which may be your proxy's; 0: any number."
+    )
+    api_head_bytes: int = Field(
+        32 * 1024, ge=1024, le=1024 * 1024, description="Path and header lines of a request to the API; more is a 431."
+    )
+    api_head_seconds: float = Field(
+        10, gt=0, le=600, description="How long they may take to arrive; a connection that sent nothing is closed then."
+    )
+    api_idle_seconds: int = Field(
+        30, ge=1, le=3600, description="How long the API keeps a connection for its next request; proxies less, please."
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")

@@ -22,6 +22,8 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-frame-options", b"DENY"),
 )
+#: nginx's status for a client that left before it was answered; one that is an error of ours would wake somebody.
+_LEFT = 499
 _QUIET = ("/healthz", "/readyz", "/metrics")
 
 _log = logs.get("api")
@@ -56,23 +58,26 @@ class Edge:
             await send(message)
 
         try:
-            await self._handle(scope, receive, answer)
+            if not await self._handle(scope, receive, answer):
+                status = _LEFT
         finally:
             _account(scope, status, time.perf_counter() - started)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether the client was there for its answer."""
         try:
             async with asyncio.timeout(self._deadline):
                 body = await _read(scope, receive, self._limit(scope))
         except HttpProblem as problem:
             await problem.response()(scope, receive, send)
-            return
+            return True
         except TimeoutError:
             await _slow(self._deadline).response()(scope, receive, send)
-            return
+            return True
         if body is None:
-            return
+            return False
         await self._app(scope, _replay(body, receive), send)
+        return True
 
 
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:

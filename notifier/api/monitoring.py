@@ -1,4 +1,6 @@
-"""/healthz, /readyz and /metrics on the API's own port; the same answers as every other role's health server."""
+"""/healthz, /readyz and /metrics on the API's own port, besides the listener that every role has for them.
+
+Callers can fill the API's port, so what must always answer (probes, Prometheus) asks the other one."""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def router(checks: Checks, operator: Operator) -> APIRouter:
     # Not async: `ready` asks Redis and RabbitMQ, so it belongs on a thread.
     def monitor(request: Request) -> Response:
         if request.url.path == "/metrics":
-            _measure(operator)
+            measure(operator)
         reply = answer(request.url.path, checks, request.headers.get("accept", ""))
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
@@ -37,7 +39,8 @@ def router(checks: Checks, operator: Operator) -> APIRouter:
     return routes
 
 
-def _measure(operator: Operator) -> None:
+def measure(operator: Operator) -> None:
+    """How much lies in the failure queues, for whoever asks for the metrics now."""
     sizes = dict.fromkeys(FAILURE_QUEUES, 0)
     try:
         for (queue, _), count in operator.counts().items():

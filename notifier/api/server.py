@@ -13,12 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from notifier import logs
+from notifier.api.app import create_app
+from notifier.api.connections import Bounds, protocol
+from notifier.api.monitoring import measure
+from notifier.health import HealthServer
 from notifier.settings import Settings
-from notifier.wiring.api import build_api
+from notifier.wiring.api import build_services
 from notifier.wiring.process import configure_logs
-
-#: Connections one process serves at once; more are answered 503 by uvicorn instead of filling memory with bodies.
-MAX_CONNECTIONS = 1000
 
 _log = logs.get("api")
 
@@ -26,14 +27,40 @@ _log = logs.get("api")
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight may finish within the grace time."""
     configure_logs()
-    app, close = build_api(settings)
+    services, close = build_services(settings)
+    # A listener that callers cannot fill: while every connection of the API is taken, probes are answered.
+    health = HealthServer(
+        services.checks, settings.http_host, settings.http_port, measure=lambda: measure(services.operator)
+    )
     try:
-        run(app, settings.http_host, settings.api_port, grace=settings.grace)
+        logs.wide(_log, "health.listening", host=settings.http_host, port=health.start())
+        run(
+            create_app(services),
+            settings.http_host,
+            settings.api_port,
+            grace=settings.grace,
+            bounds=Bounds(
+                connections=settings.api_connections,
+                per_address=settings.api_connections_per_address,
+                head_bytes=settings.api_head_bytes,
+                head_seconds=settings.api_head_seconds,
+                idle_seconds=settings.api_idle_seconds,
+            ),
+        )
     finally:
+        health.stop()
         close()
 
 
-def run(app: FastAPI, host: str, port: int, *, grace: float, started: Callable[[int], object] | None = None) -> None:
+def run(
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    grace: float,
+    started: Callable[[int], object] | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008 - a frozen value
+) -> None:
     """Serve ``app``; ``started`` hears the port, which matters for port 0. Exits with 1 when the port is taken."""
     try:
         listener = _listen(host, port)
@@ -48,7 +75,8 @@ def run(app: FastAPI, host: str, port: int, *, grace: float, started: Callable[[
         # A peer that names itself by X-Forwarded-For would be believed.
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, int(grace)),
-        limit_concurrency=MAX_CONNECTIONS,
+        http=protocol(bounds),
+        timeout_keep_alive=bounds.idle_seconds,
         lifespan="off",
         ws="none",
     )

@@ -42,6 +42,12 @@ from notifier.wiring.stores import (
 
 def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
     """The API and how to close what it holds."""
+    services, close = build_services(ours)
+    return create_app(services), close
+
+
+def build_services(ours: Settings) -> tuple[Services, Callable[[], None]]:
+    """What the API is built on, and how to close it."""
     store = build_store(ours)
     wait_for_storage(ours, store)
     ledger, content, guard = build_ledger(ours, store), build_content(ours), build_guard(ours)
@@ -69,7 +75,7 @@ def build_api(ours: Settings) -> tuple[FastAPI, Callable[[], None]]:
         close_intake()
         store.close()
 
-    return create_app(services), close
+    return services, close
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,5 +164,7 @@ def environment(
         "NOTIFIER_WEBHOOK_ALLOW": "127.0.0.1",
         "NOTIFIER_WEBHOOK_HTTP": "true",
         "NOTIFIER_LOG_LEVEL": "info",
+        # Of the roles whose port nobody asks for: the API's probes go to its own here.
+        "NOTIFIER_HTTP_PORT": "0",
         **more,
     }

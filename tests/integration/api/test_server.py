@@ -53,6 +53,7 @@ def api(redis_url: str, tmp_path: Path) -> Iterator[_Api]:
         "NOTIFIER_SECRET_KEY": SECRET_KEY,
         "NOTIFIER_API_TOKENS": f"admin:{TOKENS['admin']}",
         "NOTIFIER_API_PORT": str(port),
+        "NOTIFIER_HTTP_PORT": "0",
     }
     process = start([sys.executable, "-m", "notifier.cli", "api"], log, environment)
     wait_until(lambda: _is_listening(port), process, log)
@@ -64,7 +65,7 @@ def test_it_serves_explains_itself_and_leaves_on_sigterm(api: _Api) -> None:
     # Given a served request, a refused flood and a client that breaks the protocol
     assert api.ask("GET", "/healthz")[0] == 200
     status, body = api.ask("GET", "/v1/endpoints", Authorization=f"Bearer {TOKENS['admin']}")
-    assert (status, json.loads(body)) == (200, [])
+    assert (status, json.loads(body)) == (200, {"endpoints": [], "next": ""})
     token = f"Bearer {TOKENS['admin']}"
     assert api.ask("POST", "/v1/endpoints", b"x" * 600_000, Authorization=token)[0] == 413
     assert api.ask("POST", "/v1/endpoints", b"x" * 600_000)[0] == 401
