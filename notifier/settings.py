@@ -187,7 +187,10 @@ class Settings(BaseModel):
         "is changed. Empty: standard error. (The API's are in its log.)",
     )
     api_connections: int = Field(
-        1000, ge=10, le=100_000, description="Connections to one API process; for one more the oldest idle one is closed."
+        1000,
+        ge=10,
+        le=100_000,
+        description="Connections to one API process; the oldest idle one leaves for one more.",
     )
     api_connections_per_address: int = Field(
         200, ge=0, le=100_000, description="Of one address, which may be your proxy's; 0: any number."

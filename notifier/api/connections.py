@@ -25,6 +25,7 @@ STALLED_S = 30.0
 #: Bytes of framing that a byte of a chunked body may bring along: a chunk of one byte has six.
 _FRAMING = 16
 
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What one process allows."""
@@ -183,7 +184,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self._stop_stalled()
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's word for it
         """What is no HTTP, or more than we read."""
         self._refuse(self._problem or _unreadable())
 

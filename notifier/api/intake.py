@@ -7,8 +7,8 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from notifier.client.errors import PublishError as ClientError
 from notifier.client.errors import AccessRefused, Rejected, SomeNotPublished, Unroutable
+from notifier.client.errors import PublishError as ClientError
 from notifier.client.publisher import Publisher, Receipt
 from notifier.client.server_url import read_server_url
 from notifier.domain.event import Event

@@ -1,6 +1,7 @@
 """/healthz, /readyz and /metrics on the API's own port, besides the listener that every role has for them.
 
-Callers can fill the API's port, so what must always answer (probes, Prometheus) asks the other one."""
+Callers can fill the API's port, so what must always answer (probes, Prometheus) asks the other one.
+"""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class Link:
             connection.ioloop.close()
         return self._was_usable
 
-    def _on_open(self, connection: Any) -> None:
+    def _on_open(self, _: Any) -> None:
         self._trouble = self._alarm = ""
         with self._lock:
             self._is_open = True

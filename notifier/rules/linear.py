@@ -36,16 +36,19 @@ def patterns(schema: Any, path: _Path = ()) -> Iterator[tuple[_Path, str]]:
             yield from patterns(one, (*path, place))
     elif isinstance(schema, dict):
         for key, value in schema.items():
-            here = (*path, key)
-            if key == "pattern" and isinstance(value, str):
-                yield here, value
-            elif key in _BY_NAME and isinstance(value, dict):
-                for name, one in value.items():
-                    if key == "patternProperties":
-                        yield here, name
-                    yield from patterns(one, (*here, name))
-            elif key not in _VALUES:
-                yield from patterns(value, here)
+            yield from _of_keyword(key, value, (*path, key))
+
+
+def _of_keyword(key: str, value: Any, here: _Path) -> Iterator[tuple[_Path, str]]:
+    if key == "pattern" and isinstance(value, str):
+        yield here, value
+    elif key in _BY_NAME and isinstance(value, dict):
+        if key == "patternProperties":
+            yield from ((here, name) for name in value)
+        for name, one in value.items():
+            yield from patterns(one, (*here, name))
+    elif key not in _VALUES:
+        yield from patterns(value, here)
 
 
 def mistake_in(pattern: str) -> str:

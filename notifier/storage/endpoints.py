@@ -120,7 +120,7 @@ class Endpoints:
         return {stored.endpoint.id: stored.at(now) for stored in self._run(_get_many(ids, self._cipher))}
 
     def page(self, tenant: str | None = None, *, limit: int = PAGE, after: str = "") -> EndpointPage:
-        """Some endpoints of one tenant, or of all, in the order of their ids; ``after`` is `next` of the page before."""
+        """Some endpoints of one tenant, or of all, by their ids; ``after`` is `next` of the page before."""
         now = self._clock()
         found, following = self._run(_page(tenant, limit, after, self._cipher))
         return EndpointPage(tuple(stored.at(now) for stored in found), following)

@@ -20,9 +20,9 @@ from tests.acceptance.service import Service
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
-from tests.servers.rights import OPERATOR
 from tests.servers.rabbitmq import RabbitMQ, vhost_of
 from tests.servers.redis import RedisServer
+from tests.servers.rights import OPERATOR
 from tests.servers.smtp import SmtpSink
 
 

@@ -192,8 +192,9 @@ class RabbitMQ:
     def permit_topics(self, user_url: str, exchange: str, write: str) -> None:
         """Lets the user of an address publish to an exchange only with routing keys like `write`."""
         self._control.run(f"""
-            ok = rabbit_auth_backend_internal:set_topic_permissions(<<"{_user_of(user_url)}">>, <<"{vhost_of(user_url)}">>,
-                <<"{exchange}">>, <<"{_erlang(write)}">>, <<"">>, <<"{_USER}">>)
+            ok = rabbit_auth_backend_internal:set_topic_permissions(
+                <<"{_user_of(user_url)}">>, <<"{vhost_of(user_url)}">>, <<"{exchange}">>,
+                <<"{_erlang(write)}">>, <<"">>, <<"{_USER}">>)
         """)
 
     def delete_vhost(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""The users that docs/operations/security.md tells operators to make: read from that page, so that it is what is tried."""
+"""The users that docs/operations/security.md tells operators to make, read from that page: it is what is tried."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[2] / "docs" / "operations" / "security.md"
 #: Stands in the page where everybody writes a password of their own.
 PLACEHOLDER = "PASSWORD"
-PASSWORD = "role-password"  # noqa: S105 - of servers that live as long as a test
+PASSWORD = "role-password"
 #: Role → user, as the page names them.
 PUBLISHER, API, CONSUMER, WORKER, BEAT, OPERATOR = (
     "shop",
@@ -57,4 +57,5 @@ def as_user(url: str, user: str) -> str:
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block for named, block in found if named == language]

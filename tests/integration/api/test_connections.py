@@ -116,7 +116,17 @@ CHUNKED = b"POST /readyz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r
         (CHUNKED + b"1;x=", b"a" * 100_000, 10),
         (b"\r\n", b"\r\n" * 10_000, 10),
     ],
-    ids=["lines", "at once", "one line", "path", "path at once", "short lines", "trailers", "chunk extension", "no line"],
+    ids=[
+        "lines",
+        "at once",
+        "one line",
+        "path",
+        "path at once",
+        "short lines",
+        "trailers",
+        "chunk extension",
+        "no line",
+    ],
 )
 def test_a_head_that_is_too_large_is_refused(api: _Api, first: bytes, again: bytes, times: int) -> None:
     # Given
@@ -223,7 +233,7 @@ def test_probes_are_answered_while_every_place_is_taken(api: _Api) -> None:
             metrics = connection.getresponse().read().decode()
 
     assert 'notifier_http_connections_refused_total{why="crowded"}' in metrics
-    assert 'notifier_parked_now{queue="failed-email"}' in metrics
+    assert 'notifier_failure_queue_size{queue="failed-email"}' in metrics
 
 
 def test_an_answer_that_is_under_way_is_not_written_into(api: _Api) -> None:

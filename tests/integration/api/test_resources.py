@@ -119,7 +119,10 @@ def test_an_endpoints_life(client: TestClient) -> None:
     assert page["next"] == ""
     assert (listed["id"], listed["state"], listed["header_names"]) == (identity, "enabled", ["x-team"])
     assert "secret" not in listed
-    assert client.get("/v1/endpoints", params={"tenant": "other"}, headers=ADMIN).json() == {"endpoints": [], "next": ""}
+    assert client.get("/v1/endpoints", params={"tenant": "other"}, headers=ADMIN).json() == {
+        "endpoints": [],
+        "next": "",
+    }
 
     # When it is changed, rotated, switched off and on
     changed = client.patch(f"/v1/endpoints/{identity}", json={"event_types": ["*"]}, headers=ADMIN).json()
@@ -342,7 +345,10 @@ def test_endpoints_are_read_page_by_page_and_each_is_on_one(client: TestClient, 
             for value in ("1e308", "Infinity", "NaN", "-1")
         ),
         ("POST", "/v1/failures/replay", '{"older_than": 0, "rate": 1e308}', "body.rate"),
-        *(("GET", f"/v1/failures?after={cursor}", None, "query.after") for cursor in ("abc", "1.", ".a", "9" * 99, "1.a/b")),
+        *(
+            ("GET", f"/v1/failures?after={cursor}", None, "query.after")
+            for cursor in ("abc", "1.", ".a", "9" * 99, "1.a/b")
+        ),
         ("POST", "/v1/forget", json.dumps({"who": "x" * 257}), "body.who"),
         ("POST", "/v1/forget", json.dumps({"who": "x" * 100_000}), "body.who"),
         ("POST", "/v1/forget", '{"who": ""}', "body.who"),

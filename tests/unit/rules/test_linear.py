@@ -1,5 +1,6 @@
 """Patterns of schemas: those whose time has no bound are refused when they are read, with what to write instead."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,14 +9,8 @@ from notifier.rules.linear import MAX_WRITTEN_OUT, patterns, written_out
 from notifier.rules.schemas import Schema, SchemaMistake
 
 
-def told(pattern: str) -> str:
-    """What is said of a schema with this pattern; empty when it is taken."""
-    try:
-        Schema({"properties": {"sku": {"type": "string", "pattern": pattern}}}, "schema.json")
-    except SchemaMistake as error:
-        assert error.path == ("properties", "sku", "pattern")
-        return str(error)
-    return ""
+def schema(pattern: str) -> Schema:
+    return Schema({"properties": {"sku": {"type": "string", "pattern": pattern}}}, "schema.json")
 
 
 @pytest.mark.parametrize(
@@ -33,9 +28,14 @@ def told(pattern: str) -> str:
     ],
 )
 def test_a_pattern_whose_time_has_no_bound_is_refused(pattern: str, why: str, instead: str) -> None:
-    assert pattern[:40] in told(pattern).replace("\\\\", "\\")
-    assert why in told(pattern)
-    assert instead in told(pattern)
+    # When
+    with pytest.raises(SchemaMistake, match=re.escape(why)) as caught:
+        schema(pattern)
+
+    # Then
+    assert caught.value.path == ("properties", "sku", "pattern")
+    assert repr(pattern) in str(caught.value)
+    assert instead in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_pattern_whose_time_has_no_bound_is_refused(pattern: str, why: str, in
     ],
 )
 def test_what_the_engine_matches_in_time_of_the_text_is_taken(pattern: str) -> None:
-    assert told(pattern) == ""
+    assert schema(pattern).mistakes({"sku": 5})
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "a{2,1}", r"\p{Nothing}"])
@@ -89,7 +89,10 @@ def test_a_text_made_for_backtracking_is_checked_as_any_other() -> None:
         ({"pattern": "a"}, [("pattern",)]),
         ({"properties": {"pattern": {"pattern": "a"}}}, [("properties", "pattern", "pattern")]),
         ({"properties": {"enum": {"pattern": "a"}}}, [("properties", "enum", "pattern")]),
-        ({"patternProperties": {"a": {"pattern": "b"}}}, [("patternProperties",), ("patternProperties", "a", "pattern")]),
+        (
+            {"patternProperties": {"a": {"pattern": "b"}}},
+            [("patternProperties",), ("patternProperties", "a", "pattern")],
+        ),
         ({"anyOf": [{}, {"pattern": "a"}]}, [("anyOf", 1, "pattern")]),
         ({"const": {"pattern": "a"}, "default": {"pattern": "a"}, "enum": [{"pattern": "a"}]}, []),
         (True, []),
