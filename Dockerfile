@@ -35,7 +35,7 @@ COPY --from=build /opt/notifier /opt/notifier
 COPY templates /srv/notifier/templates
 WORKDIR /srv/notifier
 USER 10001:10001
-# 9108: health and metrics of consumer, worker and beat. 8080: the API and the console.
+# 9108: health and metrics of every role. 8080: the API and the console.
 EXPOSE 9108 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["container-health"]

@@ -15,6 +15,7 @@ from tests.servers.http import HttpSink
 from tests.servers.memory import kept_in_memory
 from tests.servers.processes import ServerMissing
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.receivers import RECEIVERS, Receiver
 from tests.servers.redis import RedisServer
 from tests.servers.smtp import SmtpSink
 
@@ -127,6 +128,14 @@ def busybox(tmp_path: Path) -> Iterator[BusyboxHttpd]:
     server = _start(BusyboxHttpd, tmp_path / "busybox")
     yield server
     server.close()
+
+
+@pytest.fixture(params=sorted(RECEIVERS))
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
+    """Each of the web servers of others in turn."""
+    running = _start(RECEIVERS[request.param], tmp_path)
+    yield running
+    running.close()
 
 
 @pytest.fixture

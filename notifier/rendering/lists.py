@@ -98,7 +98,8 @@ def _map(context: JinjaContext, value: Any, name: str = "", *args: Any, attribut
 def _named(table: dict[str, Filter], context: JinjaContext, name: Any) -> Filter:
     function = table.get(name) if isinstance(name, str) else None
     if function is None:
-        raise RefusedError(f"there is no {'filter' if table is FILTERS else 'test'} {str(name)[:40]!r}")
+        # Without the name, which may be a value of the data; the line of the template is told.
+        raise RefusedError(f"there is no such {'filter' if table is FILTERS else 'test'}")
     return partial(function, context) if hasattr(function, "jinja_pass_arg") else function
 
 

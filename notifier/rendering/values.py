@@ -18,6 +18,12 @@ from markupsafe import Markup
 from notifier.rendering.meter import RefusedError, current, enter, spend, spend_characters, weigh
 
 
+class Item(str):
+    """What stood between brackets: it may be a value of somebody's data, so it is not told as a name after a dot is."""
+
+    __slots__ = ()
+
+
 class Missing(StrictUndefined):
     """A name the data does not have. Using it fails and names the nearest one there is."""
 
@@ -31,6 +37,8 @@ class Missing(StrictUndefined):
         if owner is missing:
             return f"{name!r} is undefined{_nearest(name, current().names)}"
         keys = owner if isinstance(owner, dict) else ()
+        if isinstance(name, Item):
+            return f"{describe(owner)} has no such item{_nearest(name, keys)}"
         return f"{describe(owner)} has no {name!r}{_nearest(name, keys)}"
 
 
@@ -188,7 +196,8 @@ def _exported(value: Any, name: str) -> Any:
 def item(value: Any, key: Any) -> Any:
     """``value[key]`` of a template."""
     if isinstance(key, str):
-        return attribute(value, key)
+        found = attribute(value, key)
+        return Missing(obj=value, name=Item(key)) if type(found) is Missing else found
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
     if isinstance(key, Undefined):
@@ -197,7 +206,7 @@ def item(value: Any, key: Any) -> Any:
         try:
             return value[key]
         except IndexError:
-            return Missing(obj=value, name=str(key))
+            return Missing(obj=value, name=Item(key))
     raise RefusedError(f"{describe(value)} cannot be indexed with {describe(key)}")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[2] / "docs" / "operations" / "security.md"
 #: Stands in the page where everybody writes a password of their own.
 PLACEHOLDER = "PASSWORD"
-PASSWORD = "role-password"
+PASSWORD = "the-password-of-a-role"
 #: Role → user, as the page names them.
 PUBLISHER, API, CONSUMER, WORKER, BEAT, OPERATOR = (
     "shop",
