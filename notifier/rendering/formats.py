@@ -156,8 +156,9 @@ def _zone(name: Any) -> tzinfo:
         raise RefusedError(f"expected the name of a time zone such as Europe/Vienna, not {describe(name)}")
     try:
         return find_zone(name)
-    except ValueError as error:
-        raise RefusedError(str(error)) from None
+    except ValueError:
+        # Without the name, which may be a value of the data; the line of the template is told.
+        raise RefusedError("there is no such time zone in the tz database; one is Europe/Vienna") from None
 
 
 @deep("plural")

@@ -1,7 +1,7 @@
 """Marked words in every secret and in the data of events, through every error path and view of live processes.
 
-Secrets come out nowhere. Data of events is in queues, in what is sent, and nowhere else: not in a log, a reason, an answer
-or a view of Celery.
+Secrets come out nowhere. Data of events is in queues, in what is sent, and nowhere else: not in a log, a reason, an
+answer or a view of Celery.
 """
 
 import base64
@@ -39,7 +39,8 @@ FOLDERS = {
     "a.undefined": mail_folder("a.undefined", text="{{ data[data.mark] }}\n"),
     "a.sum": mail_folder("a.sum", text="{{ data.mark + 1 }}\n"),
     "a.filter": mail_folder("a.filter", text="{{ data.deep.mark | map(data.mark) | list }}\n"),
-    "a.address": mail_folder("a.address").copy() | {"rules.yaml": mail_folder("a.address")["rules.yaml"].replace("data.to", "data.mark")},
+    "a.address": mail_folder("a.address").copy()
+    | {"rules.yaml": mail_folder("a.address")["rules.yaml"].replace("data.to", "data.mark")},
     "a.when": mail_folder("a.when", rule="when: data.mark > 1"),
     "a.each": mail_folder("a.each", rule="each: data.mark"),
     "a.schema": mail_folder("a.schema", **{"schema.json": STRICT}),
@@ -94,7 +95,15 @@ def of_celery(at: Place) -> Iterator[tuple[str, str]]:
 
 def of_http(at: Place, api: Process) -> Iterator[tuple[str, str]]:
     """Every page that shows something, and the answers to what is wrong."""
-    for path in ("/healthz", "/readyz", "/v1/endpoints", "/v1/failures?limit=500", "/v1/limits", "/openapi.json", "/no"):
+    for path in (
+        "/healthz",
+        "/readyz",
+        "/v1/endpoints",
+        "/v1/failures?limit=500",
+        "/v1/limits",
+        "/openapi.json",
+        "/no",
+    ):
         yield f"GET {path}", repr(ask(api.health_port, path))
     for folder in FOLDERS:
         yield f"GET {folder}", repr(ask(api.health_port, f"/v1/events/{folder}-1?source={SOURCE}"))
@@ -108,8 +117,8 @@ def of_http(at: Place, api: Process) -> Iterator[tuple[str, str]]:
     for body in ({"rate": DATA}, {DATA: DATA}, [DATA]):
         yield f"PUT {body}", repr(ask(api.health_port, "/v1/limits/relay", method="PUT", body=body))
     wrong = {"url": f"https://{SECRET}:{SECRET}@127.0.0.1:1/", "headers": {"Host": SECRET}, "secret": SECRET}
-    for key in wrong:
-        body = {"url": "https://example.com/", key: wrong[key]}
+    for key, value in wrong.items():
+        body = {"url": "https://example.com/", key: value}
         yield f"POST {key}", repr(ask(api.health_port, "/v1/endpoints", method="POST", body=body))
 
 

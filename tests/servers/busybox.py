@@ -10,8 +10,9 @@ from tests.servers.processes import find_binary, start, stop_group, wait_until
 
 INSTALL = "apt-get install busybox"
 _SCRIPT = """#!/bin/sh
-cat >>"{log}"
-echo >>"{log}"
+body=$(cat)
+# In one write: several of these scripts run at once.
+printf '%s\\n' "$body" >>"{log}"
 printf 'Content-Type: text/plain\\n\\nstored\\n'
 """
 

@@ -1,4 +1,4 @@
-"""What an error of a template says: names of keys, which are whose templates it is; never a value, which is somebody's."""
+"""What an error of a template says: names that the template has, and never a value, which is somebody's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,12 +23,21 @@ DATA = {
 def expressions() -> Iterator[str]:
     """Uses that fail for values of some kind."""
     for name in ("data.text", "data.list", "data.object"):
-        for use in ("{}.nothing", "{}[data.text]", "{}[data.list]", "{} + 1", "{} * data.text", "{} < 1", "-{}", "{}()"):
+        for use in (
+            "{}.nothing",
+            "{}[data.text]",
+            "{}[data.list]",
+            "{} + 1",
+            "{} * data.text",
+            "{} < 1",
+            "-{}",
+            "{}()",
+        ):
             yield use.format(name)
         yield from (f"{name}[{index}]" for index in ("99", "'nothing'", "data.number"))
-        yield from (f"{name} | {filter}" for filter in sorted(FILTERS))
-        yield from (f"{name} | {filter}(data.text)" for filter in sorted(FILTERS))
-        yield from (f"{name} | {filter}(data.text, data.list)" for filter in sorted(FILTERS))
+        yield from (f"{name} | {one}" for one in sorted(FILTERS))
+        yield from (f"{name} | {one}(data.text)" for one in sorted(FILTERS))
+        yield from (f"{name} | {one}(data.text, data.list)" for one in sorted(FILTERS))
         yield from (f"{name} is {test}(data.text)" for test in sorted(TESTS))
         yield from (f"{name}.{method}(data.text, 1, data.list)" for method in ("format", "index", "replace", "split"))
     yield "'%d' % data.text"
