@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.bench.pressure import endpoints, news, relay_limit, relay_throttle, soak, tenants
+from tests.bench.pressure import endpoints, news, relay_limit, relay_throttle, soak, strangers, tenants
 from tests.bench.pressure.findings import Finding, document, table
 from tests.bench.progress import say
 from tests.bench.report import machine
@@ -20,7 +20,7 @@ from tests.bench.waiting import BenchFailed
 from tests.servers.processes import ServerMissing
 
 Run = Callable[[Stage], Finding]
-NAMES = ("endpoints", "relay-limit", "relay-throttle", "tenants", "fan-out", "soak")
+NAMES = ("endpoints", "relay-limit", "relay-throttle", "tenants", "fan-out", "strangers", "soak")
 
 
 def main() -> int:
@@ -60,6 +60,7 @@ def _scenario(name: str, options: argparse.Namespace) -> Run:
         "relay-throttle": partial(relay_throttle.run, quick=quick),
         "tenants": partial(tenants.run, quick=quick),
         "fan-out": partial(news.run, quick=quick),
+        "strangers": partial(strangers.run, quick=quick),
         "soak": partial(soak.run, minutes=1.5 if quick else options.minutes),
     }
     return runs[name]
