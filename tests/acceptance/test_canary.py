@@ -42,9 +42,7 @@ FOLDERS = {
     "a.address": mail_folder("a.address").copy()
     | {"rules.yaml": mail_folder("a.address")["rules.yaml"].replace("data.to", "data.mark")},
     "a.when": mail_folder("a.when", rule="when: data.mark > 1"),
-    "a.each": mail_folder("a.each", rule="each: data.mark"),
     "a.schema": mail_folder("a.schema", **{"schema.json": STRICT}),
-    "a.slow": mail_folder("a.slow").copy() | {"rules.yaml": mail_folder("a.slow")["rules.yaml"]},
 }
 
 

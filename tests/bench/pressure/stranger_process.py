@@ -1,7 +1,7 @@
 """``python -m tests.bench.pressure.stranger_process PORT COUNT``: clients without a token, until SIGTERM.
 
-From ten addresses of this machine. A third says nothing, a third sends a byte of a head each second, a third half of one;
-whoever is hung up on comes back. Prints a line when all have connected once.
+From ten addresses of this machine. A third says nothing, a third sends a byte of a head each second, a third
+half of one; whoever is hung up on comes back. Prints a line when all have connected once.
 """
 
 import asyncio
