@@ -40,6 +40,7 @@ READ = {
     "json": "test_what_is_json_can_be_read",
     "ini": "test_settings_in_a_file_are_settings",
     "conf": "test_redis_takes_the_lines_of_its_configuration",
+    "acl": "tests/servers/rights.py, with which every Redis of the tests starts",
     "erlang": "test_erlang_reads_its_terms",
     "text": "TEXTS",
     **left_out.LANGUAGES,

@@ -45,7 +45,7 @@ def broker_rights() -> tuple[BrokerRights, ...]:
 
 def redis_users() -> list[str]:
     """The `user …` lines of the page, as they stand in redis.conf."""
-    (block,) = [block for block in _blocks("") if "user notifier-" in block]
+    (block,) = [block for block in _blocks("acl") if "user notifier-" in block]
     lines = [line.replace(PLACEHOLDER, PASSWORD) for line in block.splitlines() if line.startswith("user notifier-")]
     assert {line.split()[1] for line in lines} == {API, CONSUMER, WORKER, BEAT, OPERATOR}
     return lines
