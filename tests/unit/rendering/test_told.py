@@ -71,7 +71,7 @@ def test_no_use_of_a_value_tells_it(shelf: Shelf) -> None:
     ("expression", "words"),
     [
         ("data.object.nmae", "an object has no 'nmae'; nearest: 'name'"),
-        ("data.object['nmae']", "an object has no such item; there is deep, name"),
+        ("data.object['nmae']", "an object has no such item; nearest: 'name'"),
         ("data.list[9]", "a list has no such item"),
     ],
 )
