@@ -39,7 +39,7 @@ bench-pressure: .venv/.dev  ## what pressure from one side does to the others (A
 	scripts/install-bench-servers
 	$(BIN)/python -m tests.bench.pressure $(ARGS)
 
-matrix: .venv/.dev  ## mails through seven mail servers of others, as root (ARGS='limited --server exim')
+matrix: .venv/.dev  ## mails through seven mail servers of others, as root (ARGS='limited --server exim'; ARGS=brokers)
 	scripts/install-matrix-servers
 	$(BIN)/python -m tests.matrix $(ARGS)
 

@@ -17,7 +17,7 @@ from consumers.batching import Shard
 from consumers.group import Received
 from consumers.publisher import Outgoing
 from notifier.domain.rule import queue_name
-from notifier.domain.topology import TASKS_EXCHANGE, waiting_queue
+from notifier.domain.topology import EVENT_PRIORITY, TASKS_EXCHANGE, waiting_queue
 from notifier.rules.planner import Plan
 
 #: Headers by which RabbitMQ would copy the message to further queues, as it did when the event was published.
@@ -41,6 +41,7 @@ def aside_message(received: Received, queue: str) -> Outgoing:
     properties: pika.BasicProperties = copy.copy(received.properties)
     properties.message_id = str(uuid.uuid4())
     properties.delivery_mode = 2
+    properties.priority = EVENT_PRIORITY
     # RabbitMQ refuses a message whose user is not the one who publishes it.
     properties.user_id = None
     if properties.headers:

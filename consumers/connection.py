@@ -24,6 +24,7 @@ from pika.exceptions import (
 )
 
 from notifier.client.parameters import connection_parameters, place
+from notifier.client.silence import Silence
 from notifier.errors import BrokerUnavailable, Problem, SettingsError
 
 T = TypeVar("T")
@@ -32,10 +33,16 @@ T = TypeVar("T")
 CLOSE_TIMEOUT_S = 3.0
 
 
-def parameters(url: str, name: str, ca_file: str | PathLike[str] | None = None) -> pika.ConnectionParameters:
-    """Raises `SettingsError` when the URL cannot be read. Alarms are waited for, so there is no blocked timeout."""
+#: Seconds between two looks whether a node is frozen, or a channel does not confirm.
+LOOK_EVERY_S = 0.5
+
+
+def parameters(
+    urls: str, name: str, ca_file: str | PathLike[str] | None = None
+) -> tuple[pika.ConnectionParameters, ...]:
+    """Of each node. Raises `SettingsError` when a URL cannot be read. Alarms are waited for without a time limit."""
     try:
-        return connection_parameters(url, name, ca_file=ca_file, blocked_timeout=None)
+        return connection_parameters(urls, name, ca_file=ca_file, blocked_timeout=None)
     except (ValueError, OSError) as error:
         fix = "write amqp://user:password@host:5672/vhost"
         raise SettingsError([Problem("NOTIFIER_BROKER_URL", str(error), fix)]) from error
@@ -58,9 +65,9 @@ class _CorkedConnection(AsyncioConnection):  # type: ignore[misc]
         self._uncork()
         super()._adapter_disconnect_stream()
 
-    def hang_up(self) -> None:
+    def hang_up(self, why: str) -> None:
         """Close the socket without waiting for anybody."""
-        self._terminate_stream(ConnectionError("no answer to our goodbye"))
+        self._terminate_stream(ConnectionError(why))
 
     def _uncork(self) -> None:
         data, self._corked = b"".join(self._corked), []
@@ -75,13 +82,25 @@ class Connection:
         self.where = where
         self.lost: asyncio.Future[BrokerUnavailable] = asyncio.get_running_loop().create_future()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_blocked = False
+        """Whether an alarm holds publishers back."""
+        self.has_others = False
+        """Whether there are other nodes to go to."""
+        self._silence = Silence(LOOK_EVERY_S)
         self._connection: _CorkedConnection
 
     @classmethod
     async def open(
-        cls, target: pika.ConnectionParameters, on_blocked: Callable[[str | None], None] = lambda _: None
+        cls,
+        target: pika.ConnectionParameters,
+        on_blocked: Callable[[str | None], None] = lambda _: None,
+        *,
+        has_others: bool = False,
     ) -> Connection:
-        """Raises `BrokerUnavailable`. ``on_blocked`` hears the reason of an alarm, and None when it is over."""
+        """Raises `BrokerUnavailable`. ``on_blocked`` hears the reason of an alarm, and None when it is over.
+
+        ``has_others``: a frozen node ends the connection within seconds, because there are other nodes.
+        """
         self = cls(place(target))
         self._connection = _CorkedConnection(
             target,
@@ -90,10 +109,26 @@ class Connection:
             on_close_callback=lambda _, error: _settle(self.lost, translated(error, self.where)),
             custom_ioloop=asyncio.get_running_loop(),
         )
-        self._connection.add_on_connection_blocked_callback(lambda _, frame: on_blocked(str(frame.method.reason)))
-        self._connection.add_on_connection_unblocked_callback(lambda _, __: on_blocked(None))
+
+        def blocked(reason: str | None) -> None:
+            self.is_blocked = reason is not None
+            on_blocked(reason)
+
+        self._connection.add_on_connection_blocked_callback(lambda _, frame: blocked(str(frame.method.reason)))
+        self._connection.add_on_connection_unblocked_callback(lambda _, __: blocked(None))
+        self.has_others = has_others
         await self._opened
+        if has_others:
+            self._look()
         return self
+
+    def _look(self) -> None:
+        if self.lost.done():
+            return
+        if reason := self._silence.look(self._connection.bytes_received):
+            self._connection.hang_up(reason)
+        else:
+            asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
     def _failed(self, error: BaseException | str) -> None:
         if not self._opened.done():
@@ -127,7 +162,7 @@ class Connection:
             self._connection.close()
         await asyncio.wait({self.lost}, timeout=CLOSE_TIMEOUT_S)
         if not self.lost.done():
-            self._connection.hang_up()
+            self._connection.hang_up("no answer to our goodbye")
             await self.lost
 
 

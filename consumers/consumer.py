@@ -13,6 +13,8 @@ from logging import WARNING
 from os import PathLike
 from typing import Any
 
+import pika
+
 from consumers import topology
 from consumers.backoff import Backoff
 from consumers.connection import Connection, parameters
@@ -42,12 +44,14 @@ class Consumer:
         dead_letters: Examining | None = None,
         tell_full: Tell | None = None,
         broker_ca_file: str | PathLike[str] | None = None,
+        advises: bool = True,
         pace: Pace | None = None,
         grace: float = 30,
     ) -> None:
-        self._url = broker_url
-        self._ca_file = broker_ca_file
-        self._target = parameters(broker_url, "notifier consumer", broker_ca_file)
+        self._nodes = parameters(broker_url, "notifier consumer", broker_ca_file)
+        self._turn = 0
+        self._advises = advises
+        self._trusts_topology = False
         self._intake = intake
         self._check_storage = check_storage
         self._dead_letters = dead_letters
@@ -86,6 +90,7 @@ class Consumer:
                     await self._session(backoff)
                 except (Unavailable, PublishRejected) as error:
                     self._pause(error)
+                    self._turn += 1
                     await self._sleep(backoff.seconds())
         finally:
             beating.cancel()
@@ -94,21 +99,18 @@ class Consumer:
     async def _session(self, backoff: Backoff) -> None:
         # Without Redis nothing can be planned, and every message taken and returned counts towards its limit.
         await self._check_storage()
-        await self._declare()
-        connection = await Connection.open(self._target, self._on_alarm)
+        await self._look_after_topology()
+        connection = await Connection.open(self._node, self._on_alarm, has_others=len(self._nodes) > 1)
         try:
             session = Session(
                 connection,
                 self._intake,
                 self._pace,
                 restore=self._declare,
+                on_begun=lambda: self._on_begun(connection, backoff),
                 on_hold=self._on_hold,
                 tell_full=self._tell_full,
             )
-            self._away = None
-            metrics.INTAKE_PAUSED.set(0)
-            backoff.reset()
-            logs.wide(log, "intake.started", broker=connection.where, version=connection.server_version)
             parking = asyncio.create_task(self._park_dead_letters(connection))
             try:
                 await session.run(self._stop, self._grace)
@@ -122,8 +124,29 @@ class Consumer:
         if self._dead_letters is not None:
             await DeadLetterIntake(connection, self._dead_letters, self._declare).run()
 
+    @property
+    def _node(self) -> pika.ConnectionParameters:
+        """With several, each try is at the next one."""
+        return self._nodes[self._turn % len(self._nodes)]
+
+    def _on_begun(self, connection: Connection, backoff: Backoff) -> None:
+        self._away = None
+        self._trusts_topology = len(self._nodes) > 1
+        metrics.INTAKE_PAUSED.set(0)
+        backoff.reset()
+        logs.wide(log, "intake.started", broker=connection.where, version=connection.server_version)
+
+    async def _look_after_topology(self) -> None:
+        """Declare it, unless it was there a moment ago: a cluster with a frozen node may take a minute to answer that.
+
+        A session that finds its queues gone ends at once, and the next one declares again.
+        """
+        trusts, self._trusts_topology = self._trusts_topology, False
+        if not trusts:
+            await self._declare()
+
     async def _declare(self) -> None:
-        declared = await topology.apply(self._url, self._ca_file)
+        declared = await asyncio.to_thread(topology.declare_all, [self._node], advises=self._advises)
         for note in {entry.note for entry in declared if entry.note} - self._told:
             logs.wide(log, "topology.advice", level=WARNING, advice=note)
             self._told.add(note)

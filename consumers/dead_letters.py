@@ -21,7 +21,8 @@ from consumers.backoff import Backoff
 from consumers.connection import Connection, first, translated
 from consumers.parking import parked_message
 from consumers.patience import Patience
-from consumers.publisher import ConfirmedPublisher, publish_all
+from consumers.publisher import publish_all
+from consumers.steady import SteadyPublisher
 from notifier import logs
 from notifier.domain.parked import ParkedBatch, ParkedEvent
 from notifier.domain.topology import DEAD_LETTERS
@@ -93,7 +94,7 @@ class DeadLetterIntake:
         """Settle dead letters until something ends. Raises the reason."""
         ended: asyncio.Future[NotifierError] = asyncio.get_running_loop().create_future()
         arrived: asyncio.Queue[tuple[int, Taken]] = asyncio.Queue()
-        publisher = await ConfirmedPublisher.open(self._connection)
+        publisher = await SteadyPublisher.open(self._connection)
         channel = await self._connection.channel()
         hands = [asyncio.create_task(self._settle_all(channel, publisher, arrived)) for _ in range(PREFETCH)]
         try:
@@ -135,7 +136,7 @@ class DeadLetterIntake:
         await first(subscribed, ended)
 
     async def _settle_all(
-        self, channel: Channel, publisher: ConfirmedPublisher, arrived: asyncio.Queue[tuple[int, Taken]]
+        self, channel: Channel, publisher: SteadyPublisher, arrived: asyncio.Queue[tuple[int, Taken]]
     ) -> None:
         while True:
             tag, taken = await arrived.get()
@@ -145,7 +146,7 @@ class DeadLetterIntake:
             except AMQPError as error:
                 raise translated(error, self._connection.where) from error
 
-    async def _settle(self, taken: Taken, publisher: ConfirmedPublisher) -> None:
+    async def _settle(self, taken: Taken, publisher: SteadyPublisher) -> None:
         again = True
         while again:
             examined = await self._patience.insist(lambda: self._examining.examine(taken))
@@ -156,7 +157,7 @@ class DeadLetterIntake:
             await asyncio.sleep(examined.again_in)
 
 
-async def _publish(publisher: ConfirmedPublisher, parks: ParkedBatch | ParkedEvent) -> None:
+async def _publish(publisher: SteadyPublisher, parks: ParkedBatch | ParkedEvent) -> None:
     for rejected in await publish_all(publisher, [parked_message(parks)]):
         raise rejected.error
 

@@ -15,7 +15,7 @@ from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message, told, unplanned_of
-from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE
+from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE, TASK_PRIORITY
 from notifier.errors import InvalidEvent
 from notifier.rules.planner import Plan
 
@@ -41,6 +41,7 @@ def parked_message(parked: ParkedBatch | ParkedEvent) -> Outgoing:
     properties = pika.BasicProperties(
         content_type=message.content_type,
         delivery_mode=2,
+        priority=TASK_PRIORITY,
         # The same bytes published twice have one id in the index, but each message needs its own.
         message_id=str(uuid.uuid4()),
         timestamp=int(entry.parked_at),

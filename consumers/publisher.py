@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pika
 from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic
 
-from consumers.connection import Connection, translated
+from consumers.connection import LOOK_EVERY_S, Connection, translated
+from notifier.client.silence import Stall
 from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected
 
 
@@ -44,21 +45,22 @@ class Rejected:
 class ConfirmedPublisher:
     """A channel in confirm mode. Tags count from 1 on each channel, so a lost channel needs a new publisher."""
 
-    def __init__(self, connection: Connection, channel: Channel) -> None:
+    def __init__(self, connection: Connection, channel: Channel, stall: Stall) -> None:
         self._connection = connection
+        self._stall = stall
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._next_tag = 1
-        #: Delivery tag → message id and future, in the order of publishing; "multiple" confirms take from the front.
-        self._unconfirmed: dict[int, tuple[str, asyncio.Future[None]]] = {}
+        #: Delivery tag → message and future, in the order of publishing; "multiple" confirms take from the front.
+        self._unconfirmed: dict[int, tuple[Outgoing, asyncio.Future[None]]] = {}
         #: Message ids that came back and are confirmed next: RabbitMQ returns a message before it confirms it.
         self._returned: dict[str, str] = {}
 
     @classmethod
-    async def open(cls, connection: Connection) -> ConfirmedPublisher:
-        """Raises `BrokerUnavailable`."""
+    async def open(cls, connection: Connection, stall: Stall | None = None) -> ConfirmedPublisher:
+        """Raises `BrokerUnavailable`. ``stall`` hears what is confirmed and refused."""
         channel = await connection.channel()
-        self = cls(connection, channel)
+        self = cls(connection, channel, stall or Stall(LOOK_EVERY_S, has_others=connection.has_others))
         channel.add_on_return_callback(self._on_return)
         channel.add_on_close_callback(self._on_close)
         selected: asyncio.Future[Any] = self._loop.create_future()
@@ -80,9 +82,16 @@ class ConfirmedPublisher:
         except AMQPError as error:
             future.set_exception(translated(error, self._connection.where))
             return future
-        self._unconfirmed[self._next_tag] = (str(message.properties.message_id), future)
+        self._unconfirmed[self._next_tag] = (message, future)
         self._next_tag += 1
         return future
+
+    def abandon(self, why: str) -> None:
+        """Give the channel back; what it has not answered for is refused, so that it is published again elsewhere."""
+        unconfirmed, self._unconfirmed = self._unconfirmed, {}
+        for _, future in unconfirmed.values():
+            _finish(future, PublishRejected(f"RabbitMQ did not confirm the message: {why}"))
+        self.close()
 
     def close(self) -> None:
         """Give the channel back, while its connection goes on."""
@@ -96,9 +105,11 @@ class ConfirmedPublisher:
             if isinstance(method, Basic.Ack)
             else PublishRejected("RabbitMQ refused the message (nack): a queue is full or has lost its majority")
         )
+        answered = self._stall.refused if rejected else self._stall.confirmed
         for tag in self._named(method.delivery_tag, method.multiple):
-            message_id, future = self._unconfirmed.pop(tag)
-            returned = self._returned.pop(message_id, None) if self._returned else None
+            message, future = self._unconfirmed.pop(tag)
+            answered(message.routing_key)
+            returned = self._returned.pop(str(message.properties.message_id), None) if self._returned else None
             _finish(future, Unroutable(returned) if returned else rejected)
 
     def _named(self, tag: int, multiple: bool) -> list[int]:
@@ -124,7 +135,15 @@ class ConfirmedPublisher:
             _finish(future, error)
 
 
-async def publish_all(publisher: ConfirmedPublisher, messages: Sequence[Outgoing]) -> list[Rejected]:
+class Publishes(Protocol):
+    """A channel, or one after the other."""
+
+    def publish(self, message: Outgoing) -> asyncio.Future[None]:
+        """As `ConfirmedPublisher.publish`."""
+        ...
+
+
+async def publish_all(publisher: Publishes, messages: Sequence[Outgoing]) -> list[Rejected]:
     """Publish, wait for every confirm, and return what was refused. Raises `BrokerUnavailable` when nobody knows."""
     futures = [publisher.publish(message) for message in messages]
     rejected: list[Rejected] = []

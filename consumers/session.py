@@ -23,7 +23,8 @@ from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
 from consumers.lookout import Lookout, Tell
 from consumers.patience import Patience
-from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
+from consumers.publisher import Outgoing, Unroutable, publish_all
+from consumers.steady import SteadyPublisher
 from notifier import logs, metrics
 from notifier.domain.topology import INTAKE_QUEUE, URGENT_QUEUE
 from notifier.errors import BrokerUnavailable, NotifierError
@@ -71,8 +72,9 @@ class _Line:
 class Session:
     """Runs until the connection, Redis or the owner ends it.
 
-    ``restore`` declares the topology again when it went missing. ``on_hold`` hears why messages are held back, and None
-    when none is any more. ``tell_full`` tells the other processes which work queues are full.
+    ``restore`` declares the topology again when it went missing. ``on_begun`` hears that the queues are read.
+    ``on_hold`` hears why messages are held back, and None when none is any more. ``tell_full`` tells the other
+    processes which work queues are full.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Session:
         pace: Pace,
         *,
         restore: Callable[[], Awaitable[Any]],
+        on_begun: Callable[[], None],
         on_hold: Callable[[str | None], None],
         tell_full: Tell,
     ) -> None:
@@ -89,11 +92,12 @@ class Session:
         self._intake = intake
         self._pace = pace
         self._restore = restore
+        self._on_begun = on_begun
         self._tell_full = tell_full
         self._patience = Patience(pace.hold, on_hold)
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
-        self._publisher: ConfirmedPublisher
+        self._publisher: SteadyPublisher
         self._lookout: Lookout
         self._watching: asyncio.Task[None]
         self._owed = Acknowledgements()
@@ -109,6 +113,7 @@ class Session:
         Raises `Unavailable` or `PublishRejected` when it had to end before; nothing is lost then.
         """
         await self._subscribe()
+        self._on_begun()
         self._watching = asyncio.create_task(self._watch())
         self._watching.add_done_callback(self._on_done)
         gathering = asyncio.create_task(self._gather_all())
@@ -122,13 +127,14 @@ class Session:
         finally:
             stopping.cancel()
             await _cancelled([gathering, self._watching, *self._tasks])
+            self._publisher.close()
             metrics.INTAKE_IN_FLIGHT.set(0)
         if self._ended.done():
             raise self._ended.result()
 
     async def _subscribe(self) -> None:
         connection = self._connection
-        self._publisher = await ConfirmedPublisher.open(connection)
+        self._publisher = await SteadyPublisher.open(connection)
         self._channel = channel = await connection.channel()
         connection.lost.add_done_callback(lambda lost: self._end(lost.result()))
         channel.add_on_close_callback(lambda _, reason: self._end(translated(reason, connection.where)))

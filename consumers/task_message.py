@@ -13,7 +13,7 @@ import pika
 from consumers.publisher import Outgoing
 from notifier.domain import task_message as task
 from notifier.domain.encoding import EncodedBatch
-from notifier.domain.topology import TASKS_EXCHANGE
+from notifier.domain.topology import TASK_PRIORITY, TASKS_EXCHANGE
 
 #: Stands where a task's id goes: as long as every other one, and in nobody's message.
 _SOME_ID = str(uuid.uuid4())
@@ -31,7 +31,7 @@ class TaskProperties(pika.BasicProperties):  # type: ignore[misc]  # pika has no
             content_encoding=task.CONTENT_ENCODING,
             headers=headers,
             delivery_mode=2,
-            priority=0,
+            priority=TASK_PRIORITY,
             correlation_id=task_id,
             reply_to="",
             # Not in Celery's own messages: `publisher` finds a returned message by it.

@@ -7,9 +7,9 @@ otherwise, and a delayed task published before the first worker ran is a 404, or
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from os import PathLike
@@ -20,6 +20,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from consumers.connection import parameters, translated
+from consumers.policies import Management, limit_advice, policies_for
 from notifier.client.parameters import place
 from notifier.domain.rule import WORK_QUEUES
 from notifier.domain.topology import (
@@ -36,8 +37,6 @@ from notifier.errors import TopologyConflict
 #: kombu's constants: 28 levels of 2^n seconds, so a delay may be 8.5 years.
 LEVELS = 28
 DELIVERY_EXCHANGE = "celery_delayed_delivery"
-#: First version whose quorum queues have a delivery limit (20) without being asked.
-_LIMITS_BY_DEFAULT = 4
 #: "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'a' in vhost '/': received the value '20' of …"
 _INEQUIVALENT = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
@@ -61,7 +60,7 @@ class Declared:
     """One thing that is on the broker now. ``note`` is what an operator has to do besides, if anything."""
 
     kind: str
-    """exchange | queue | binding."""
+    """policy | exchange | queue | binding."""
     name: str
     arguments: dict[str, str | int] = field(default_factory=dict)
     note: str = ""
@@ -118,30 +117,84 @@ def describe() -> dict[str, Any]:
     }
 
 
-async def apply(url: str, ca_file: str | PathLike[str] | None = None) -> list[Declared]:
+async def apply(urls: str, ca_file: str | PathLike[str] | None = None) -> list[Declared]:
     """`apply_topology` from a coroutine."""
-    return await asyncio.to_thread(apply_topology, url, ca_file)
+    return await asyncio.to_thread(apply_topology, urls, ca_file)
 
 
-def apply_topology(url: str, ca_file: str | PathLike[str] | None = None) -> list[Declared]:
-    """Declare everything; what is there already stays. Raises `TopologyConflict` naming every difference."""
-    target = parameters(url, "notifier topology", ca_file)
+def apply_topology(
+    urls: str, ca_file: str | PathLike[str] | None = None, management: Management | None = None
+) -> list[Declared]:
+    """`declare_all` on the broker of these addresses, with the policies set before where ``management`` can."""
+    return declare_all(parameters(urls, "notifier topology", ca_file), management)
+
+
+def declare_all(
+    nodes: Sequence[pika.ConnectionParameters], management: Management | None = None, *, advises: bool = True
+) -> list[Declared]:
+    """Declare everything; what is there already stays. Raises `TopologyConflict` naming every difference.
+
+    Without ``management`` it ``advises`` which policies a person should set.
+    """
+    with connected(nodes) as connection:
+        vhost, policies = nodes[0].virtual_host, policies_for(server_version(connection))
+        if management is not None:
+            # Before the queues: which node leads one is decided when it is declared.
+            for policy in policies:
+                management.set(policy, vhost)
+        declared = _Declaring(connection, vhost, advises=advises and management is None).run()
+        return [*(Declared("policy", p.name, p.definition) for p in policies if management is not None), *declared]
+
+
+def missing(urls: str, ca_file: str | PathLike[str] | None = None) -> tuple[list[str], str, str]:
+    """The exchanges and queues that are not there, RabbitMQ's version, and the virtual host."""
+    nodes = parameters(urls, "notifier topology", ca_file)
+    with connected(nodes) as connection:
+        found = [f"exchange {e.name!r} is missing" for e in exchanges() if not _is_there(connection, _exchange_is(e))]
+        found += [f"queue {q.name!r} is missing" for q in queues() if not _is_there(connection, _queue_is(q))]
+        return found, server_version(connection), nodes[0].virtual_host
+
+
+@contextmanager
+def connected(nodes: Sequence[pika.ConnectionParameters]) -> Iterator[pika.BlockingConnection]:
+    """To the first node that answers: what is declared on one is declared on all. Raises `BrokerUnavailable`."""
     try:
-        connection = pika.BlockingConnection(target)
+        connection = pika.BlockingConnection(nodes)
         try:
-            return _Declaring(connection, target.virtual_host).run()
+            yield connection
         finally:
             if connection.is_open:
                 connection.close()
     except (AMQPError, OSError) as error:
-        raise translated(error, place(target)) from error
+        raise translated(error, ", ".join(map(place, nodes))) from error
+
+
+def _is_there(connection: pika.BlockingConnection, ask: Callable[[BlockingChannel], Any]) -> bool:
+    channel = connection.channel()
+    try:
+        ask(channel)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != 404:
+            raise
+        return False
+    channel.close()
+    return True
+
+
+def _exchange_is(exchange: Exchange) -> Callable[[BlockingChannel], Any]:
+    return lambda channel: channel.exchange_declare(exchange.name, passive=True)
+
+
+def _queue_is(queue: Queue) -> Callable[[BlockingChannel], Any]:
+    return lambda channel: channel.queue_declare(queue.name, passive=True)
 
 
 class _Declaring:
     """One run over the topology; a refusal closes the channel, so each goes on with a new one."""
 
-    def __init__(self, connection: pika.BlockingConnection, vhost: str) -> None:
+    def __init__(self, connection: pika.BlockingConnection, vhost: str, *, advises: bool) -> None:
         self._connection = connection
+        self._advises = advises
         self._channel: BlockingChannel = connection.channel()
         self._vhost = vhost
         self._conflicts: list[str] = []
@@ -174,9 +227,9 @@ class _Declaring:
             self._declared.append(declared)
 
     def _note(self, queue: str) -> str:
-        if queue not in FAILURE_QUEUES:
+        if queue not in FAILURE_QUEUES or not self._advises:
             return ""
-        return delivery_limit_advice(server_version(self._connection), self._vhost)
+        return limit_advice(server_version(self._connection), self._vhost)
 
 
 def _exchange(exchange: Exchange, channel: BlockingChannel) -> None:
@@ -199,22 +252,6 @@ def server_version(connection: pika.BlockingConnection) -> str:
     # BlockingConnection hides the properties the server sent when it said hello.
     properties = connection._impl.server_properties or {}  # noqa: SLF001
     return str(properties.get("version", ""))
-
-
-def delivery_limit_advice(version: str, vhost: str) -> str:
-    """What lifts the delivery limit of failure queues on this server; empty where there is none to lift.
-
-    A policy and never an argument: -1 means unlimited on 4.x and "drop at the first return" on 3.10.
-    """
-    major = version.split(".", maxsplit=1)[0]
-    if not major.isdigit() or int(major) < _LIMITS_BY_DEFAULT:
-        return ""
-    definition = json.dumps({"delivery-limit": -1})
-    return (
-        "RabbitMQ 4 drops a message after 20 returns, also from a failure queue. Lift that limit once: "
-        f"rabbitmqctl set_policy --vhost '{vhost}' --apply-to quorum_queues notifier-failures "
-        f"'^failed-(intake|email|webhook|digest)$' '{definition}'"
-    )
 
 
 def explain_conflict(declared: Declared, reply: str, vhost: str) -> str:

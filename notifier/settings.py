@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
-from notifier.client.server_url import MASK, UnreadableUrl, masked_urls, read_server_url
+from notifier.client.server_url import MASK, UnreadableUrl, masked_nodes, masked_urls, read_node_urls, read_server_url
 from notifier.domain.limit import parse_limits
 from notifier.errors import Problem, SettingsError
 
@@ -24,9 +24,10 @@ PREFIX = "NOTIFIER_"
 
 #: Schemes each address setting may have.
 BROKER_SCHEMES = ("amqp", "amqps", "redis", "rediss")
+MANAGEMENT_SCHEMES = ("http", "https")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 SMTP_SCHEMES = ("smtp", "smtps", "smtp+plain")
-_ADDRESSES = {"broker_url": BROKER_SCHEMES, "redis_url": REDIS_SCHEMES, "smtp_url": SMTP_SCHEMES}
+_ADDRESSES = {"broker_management_url": MANAGEMENT_SCHEMES, "redis_url": REDIS_SCHEMES, "smtp_url": SMTP_SCHEMES}
 
 
 def _secret(description: str, default: str) -> Any:
@@ -40,10 +41,17 @@ class Settings(BaseModel):
 
     # servers
     broker_url: str = _secret(
-        "RabbitMQ: amqp://user:password@host:5672/vhost; amqps:// for TLS. redis:// runs embedded, without RabbitMQ.",
+        "RabbitMQ: amqp://user:password@host:5672/vhost; amqps:// for TLS. Several nodes of one cluster: the whole "
+        "address of each, with a semicolon or a comma between them. redis:// runs embedded, without RabbitMQ.",
         "amqp://guest:guest@127.0.0.1:5672/",
     )
-    broker_ca_file: Path | None = Field(None, description="CA certificates that sign the broker's (amqps).")
+    broker_ca_file: Path | None = Field(None, description="CA certificates that sign the broker's (amqps, https).")
+    broker_management_url: str = _secret(
+        "RabbitMQ's management API: http://host:15672. `notifier topology apply` sets policies by it, `notifier "
+        "topology check` reads them. Without user:password@ it is asked as the broker is; the user needs the tag "
+        "policymaker.",
+        "",
+    )
     redis_url: str = _secret(
         "Redis or Valkey: redis://, rediss:// (TLS), unix:// or sentinel://host:26379,host2:26379/service/0.",
         "redis://127.0.0.1:6379/0",
@@ -210,9 +218,18 @@ class Settings(BaseModel):
     @field_validator("broker_url")
     @classmethod
     def _broker_address(cls, url: str) -> str:
-        address = read_server_url(url, BROKER_SCHEMES)
-        if address.scheme.startswith("redis"):
-            _database(address.path)
+        nodes = read_node_urls(url, BROKER_SCHEMES)
+        if nodes[0].scheme.startswith("redis"):
+            if len(nodes) > 1:
+                raise UnreadableUrl("several addresses of Redis; embedded mode has one")
+            _database(nodes[0].path)
+        return url
+
+    @field_validator("broker_management_url")
+    @classmethod
+    def _management_address(cls, url: str) -> str:
+        if url:
+            read_server_url(url, MANAGEMENT_SCHEMES)
         return url
 
     @field_validator("redis_url")
@@ -341,6 +358,8 @@ def masked(name: str, value: Any) -> str:
     """A value as logs and ``notifier config`` may show it: of an address scheme, host and port, of a secret nothing."""
     if value in (None, ""):
         return ""
+    if name == "broker_url":
+        return masked_nodes(value, BROKER_SCHEMES)
     if name in _ADDRESSES:
         urls = split_list(value) if name == "smtp_url" else [value]
         return masked_urls(urls, _ADDRESSES[name], several=value.startswith("sentinel"))

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 
 from notifier.client.errors import AccessRefused, Rejected, SomeNotPublished, Unroutable
 from notifier.client.errors import PublishError as ClientError
 from notifier.client.publisher import Publisher, Receipt
-from notifier.client.server_url import read_server_url
 from notifier.domain.event import Event
 from notifier.errors import BrokerUnavailable, PublishRejected, Unavailable
-
-#: Seconds a readiness check waits for the broker's port.
-_PROBE_TIMEOUT_S = 2.0
 
 
 class BrokerIntake:
     """Hands events to RabbitMQ and waits for every confirm. Thread-safe, because the publisher is."""
 
-    def __init__(self, publisher: Publisher, url: str) -> None:
+    def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        address = read_server_url(url, ("amqp", "amqps"))
-        self._host, self._port = address.host, address.port or (5671 if address.scheme == "amqps" else 5672)
 
     def accept(self, events: Sequence[Event], *, urgent: bool = False) -> None:
         """Returns once all are confirmed. Raises `BrokerUnavailable` or `PublishRejected`; some may be in then."""
@@ -34,12 +26,13 @@ class BrokerIntake:
             raise translated(failures[0], len(failures), len(events))
 
     def ready(self) -> str | None:
-        """Why the broker cannot be reached, or None; asks its port only, so that a probe costs no login."""
-        try:
-            with contextlib.closing(socket.create_connection((self._host, self._port), _PROBE_TIMEOUT_S)):
-                return None
-        except OSError as error:
-            return f"RabbitMQ at {self._host}:{self._port} cannot be reached: {error}"
+        """Why nothing can be published now, or None while there is an open channel."""
+        self.connect()
+        return self._publisher.trouble
+
+    def connect(self) -> None:
+        """Begin to connect, so that a process that takes no events yet says whether it could."""
+        self._publisher.open()
 
     def blocked(self) -> str | None:
         """Why RabbitMQ holds events back although it can be reached, or None."""

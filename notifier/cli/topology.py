@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from notifier.cli.auditing import changing, note
-from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, complain, fail
+from notifier.cli.exits import EXPLAINED, FAILED, USAGE, SpeakingGroup, complain, fail
 from notifier.cli.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from consumers.policies import Management
+    from notifier.settings import Settings
 
 group = typer.Typer(
     cls=SpeakingGroup,
-    help="Exchanges and queues: what is needed, and declaring it.",
+    help="Exchanges, queues and policies: what is needed, declaring it, and looking whether it is there.",
     epilog=EXPLAINED,
     no_args_is_help=True,
 )
@@ -42,23 +46,69 @@ def show(as_json: Json = False) -> None:
 def apply(as_json: Json = False) -> None:
     """Declare everything on the broker of NOTIFIER_BROKER_URL; what is there already stays.
 
+    Where NOTIFIER_BROKER_MANAGEMENT_URL names RabbitMQ's management API it sets the policies too.
+
     Example: notifier topology apply
     """
     from consumers.topology import apply_topology
-    from notifier.wiring.process import settings
 
-    ours = settings()
-    if ours.embedded:
-        raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): there is nothing to declare", USAGE)
-    declared = apply_topology(ours.broker_url, ours.broker_ca_file)
+    ours = _with_rabbitmq("nothing to declare")
+    declared = apply_topology(ours.broker_url, ours.broker_ca_file, _management(ours))
     note("topology.applied", declared=len(declared))
     if as_json:
         print_json([asdict(entry) for entry in declared])
         return
-    for kind, plural in (("exchange", "exchanges"), ("queue", "queues"), ("binding", "bindings")):
-        typer.echo(f"{sum(entry.kind == kind for entry in declared)} {plural}")
+    for kind in ("policy", "exchange", "queue", "binding"):
+        count = sum(entry.kind == kind for entry in declared)
+        plural = "policies" if kind == "policy" else f"{kind}s"
+        typer.echo(f"{count} {kind if count == 1 else plural}")
     for advice in dict.fromkeys(entry.note for entry in declared if entry.note):
         complain(advice)
+
+
+@group.command()
+def check() -> None:
+    """Look whether the broker has everything, and on RabbitMQ 4 whether failure queues keep what is looked at.
+
+    Changes nothing; exits with 1 when something is missing. Policies are looked at where NOTIFIER_BROKER_MANAGEMENT_URL
+    names RabbitMQ's management API.
+
+    Example: notifier topology check
+    """
+    from consumers.policies import limit_advice
+    from consumers.topology import missing
+
+    ours = _with_rabbitmq("nothing to look at")
+    problems, version, vhost = missing(ours.broker_url, ours.broker_ca_file)
+    management, advice = _management(ours), limit_advice(version, vhost)
+    if management is None and advice:
+        complain(f"whether it was done cannot be seen without NOTIFIER_BROKER_MANAGEMENT_URL: {advice}")
+    elif management is not None:
+        if advice and not problems:
+            problems += management.limit_problems(vhost)
+        nodes = management.leaders(vhost)
+        typer.echo("Queues led by " + ", ".join(f"{node}: {count}" for node, count in sorted(nodes.items())))
+    for problem in problems:
+        complain(f"{problem}; run `notifier topology apply`")
+    if problems:
+        raise typer.Exit(FAILED)
+    typer.echo(f"RabbitMQ {version} has everything that is needed")
+
+
+def _with_rabbitmq(otherwise: str) -> Settings:
+    from notifier.wiring.process import settings
+
+    ours = settings()
+    if ours.embedded:
+        raise fail(f"NOTIFIER_BROKER_URL is Redis (embedded mode): there is {otherwise}", USAGE)
+    return ours
+
+
+def _management(ours: Settings) -> Management | None:
+    from consumers.policies import Management
+
+    url = ours.broker_management_url
+    return Management(url, ours.broker_url, ours.broker_ca_file) if url else None
 
 
 def _arguments(arguments: dict[str, str | int]) -> str:

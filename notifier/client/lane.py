@@ -15,7 +15,9 @@ import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from notifier.client.errors import AccessRefused, PublishError, Rejected, Unroutable
+from notifier.client.event import PRIORITY
 from notifier.client.outbox import Outbox, Pending
+from notifier.client.silence import Stall
 
 #: Bytes of an AMQP property, and characters that surely fit.
 _SHORT_STRING = 60
@@ -24,8 +26,12 @@ _SHORT_STRING = 60
 class Lane:
     """Everything but the outbox runs on the link's thread. ``on_usable`` hears that the broker takes messages here."""
 
-    def __init__(self, exchange: str, where: str, on_usable: Callable[[], None]) -> None:
+    def __init__(self, exchange: str, where: Callable[[], str], on_usable: Callable[[], None], stall: Stall) -> None:
+        """``where`` says which node we are connected to; ``stall`` hears what is confirmed and refused."""
         self.outbox = Outbox()
+        self.is_wanted = False
+        """Whether there is to be a channel before there is anything to send."""
+        self._stall = stall
         self._exchange = exchange
         self._where = where
         self._on_usable = on_usable
@@ -34,9 +40,15 @@ class Lane:
         self._is_confirming = False
         self._returned: dict[str, str] = {}
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether the broker takes messages here now; any thread may ask."""
+        channel = self._channel
+        return self._is_confirming and channel is not None and bool(channel.is_open)
+
     def pump(self, connection: Any) -> None:
         """Send what is queued; the first time, and after a refusal, over a new channel."""
-        if not self._is_asked_for and self.outbox.has_queued():
+        if not self._is_asked_for and (self.is_wanted or self.outbox.has_queued()):
             self._is_asked_for = True
             connection.channel(on_open_callback=self._on_open)
         while self._is_confirming and self._channel.is_open and (pending := self.outbox.take()):
@@ -73,6 +85,7 @@ class Lane:
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         is_nack = isinstance(method, pika.spec.Basic.Nack)
+        (self._stall.refused if is_nack else self._stall.confirmed)(self._exchange)
         for pending in self.outbox.confirmed(method.delivery_tag, multiple=method.multiple):
             pending.settle(self._refusal(pending, is_nack))
         if self._channel is not None:
@@ -110,8 +123,8 @@ class Lane:
         # Without the name of the user: others than its owner read this, as the answer of the API.
         what = text.partition(" for user ")[0]
         return (
-            f"RabbitMQ at {self._where} refused it: {what}. Our user there needs the write permission on the exchange "
-            rf"{self._exchange!r}; publishers have '^notifier\.(events|urgent)$' (rabbitmqctl set_permissions)"
+            f"RabbitMQ at {self._where()} refused it: {what}. Our user there needs the write permission on the "
+            rf"exchange {self._exchange!r}; publishers have '^notifier\.(events|urgent)$' (rabbitmqctl set_permissions)"
         )
 
 
@@ -119,6 +132,7 @@ def _properties(pending: Pending) -> pika.BasicProperties:
     return pika.BasicProperties(
         content_type=pending.content_type,
         delivery_mode=2,
+        priority=PRIORITY,
         message_id=pending.event_id[:_SHORT_STRING],
         # What a rule's `expires` counts from. Whole seconds, rounded up: nothing may end too early.
         timestamp=math.ceil(time.time()),

@@ -1,5 +1,7 @@
 """`Link`: one daemon thread that owns the connection to RabbitMQ, and reconnects; callers wait on futures.
 
+With several nodes it goes to the next one whenever a connection ends, cannot be made or is silent (`silence`).
+
 pika's BlockingConnection confirms one message at a time (1,640 a second). Here messages are written as they come and
 confirms settle them, so many threads, or one with `publish_many`, share one connection at several times that rate.
 """
@@ -11,7 +13,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pika
@@ -28,6 +30,7 @@ from notifier.client.lane import Lane
 from notifier.client.outbox import Pending
 from notifier.client.parameters import place
 from notifier.client.resolving import ResolvingServices
+from notifier.client.silence import Silence, Stall
 
 log = logging.getLogger("notifier.client")
 
@@ -44,10 +47,9 @@ _jitter = random.Random()  # noqa: S311 - spreads load, not a secret
 class Link:
     """Everything named ``_on_…`` and `_serve` runs on the link's thread; the lock guards what callers share with it."""
 
-    def __init__(self, parameters: pika.ConnectionParameters, *, waits_for_alarms: bool = True) -> None:
-        self._parameters = parameters
+    def __init__(self, nodes: Sequence[pika.ConnectionParameters], *, waits_for_alarms: bool = True) -> None:
+        self._nodes = nodes
         self._waits_for_alarms = waits_for_alarms
-        self._where = place(parameters)
         self.reset()
 
     def reset(self) -> None:
@@ -63,6 +65,32 @@ class Link:
         self._was_usable = False
         self._alarm = ""
         self._trouble = "the connection is not open yet"
+        self._turn = self._failed = 0
+        self._silence = Silence(TICK_S)
+        self._stall = Stall(TICK_S, has_others=len(self._nodes) > 1)
+
+    @property
+    def _where(self) -> str:
+        return place(self._node)
+
+    @property
+    def _node(self) -> pika.ConnectionParameters:
+        return self._nodes[self._turn % len(self._nodes)]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be published now, or None while there is an open channel."""
+        with self._lock:
+            return None if any(lane.is_usable for lane in self._lanes.values()) else self._away()
+
+    def open(self, exchange: str) -> None:
+        """Connect, with a channel for this exchange, before there is anything to publish; and stay connected."""
+        with self._lock:
+            if self._is_closed or (exchange in self._lanes and self._lanes[exchange].is_usable):
+                return
+            self._lane(exchange).is_wanted = True
+            self._ensure_thread()
+            self._ask_for_pump()
 
     def submit(self, pending: Pending) -> None:
         """Queue a message; its future is settled by the broker's answer or by its deadline."""
@@ -71,9 +99,7 @@ class Link:
                 raise PublisherClosed("the publisher is closed", pending.event_id)
             if self._alarm and not self._waits_for_alarms:
                 raise self._blocked(pending)
-            if (lane := self._lanes.get(pending.exchange)) is None:
-                lane = self._lanes[pending.exchange] = Lane(pending.exchange, self._where, self._on_usable)
-            lane.outbox.put(pending)
+            self._lane(pending.exchange).outbox.put(pending)
             self._ensure_thread()
             self._ask_for_pump()
 
@@ -98,6 +124,11 @@ class Link:
                 self._connection.ioloop.add_callback_threadsafe(self._say_goodbye)
         thread.join(timeout + _GOODBYE_S)
 
+    def _lane(self, exchange: str) -> Lane:
+        if (lane := self._lanes.get(exchange)) is None:
+            lane = self._lanes[exchange] = Lane(exchange, lambda: self._where, self._on_usable, self._stall)
+        return lane
+
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._serve, name="notifier-publisher", daemon=True)
@@ -118,19 +149,21 @@ class Link:
             self._fail_all(self._unreachable)
 
     def _keep_connected(self) -> None:
-        pause = _FIRST_PAUSE_S
         while not self._stopping.is_set():
-            pause = _FIRST_PAUSE_S if self._connect_and_run() else min(_LONGEST_PAUSE_S, pause * 2)
+            self._failed = 0 if self._connect_and_run() else self._failed + 1
+            # All nodes in a row are one try.
+            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failed // len(self._nodes), 10))
             give_up = time.monotonic() + pause * _jitter.uniform(0.5, 1)
             while time.monotonic() < give_up and not self._stopping.wait(TICK_S):
                 self._expire()
             self._expire()
+            self._turn += 1
         self._fail_all(lambda p: PublisherClosed(f"closed before it was confirmed ({self._trouble})", p.event_id))
 
     def _connect_and_run(self) -> bool:
         """One connection from its beginning to its end; whether it was ever usable."""
         connection = pika.SelectConnection(
-            self._parameters,
+            self._node,
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_open_error,
             on_close_callback=self._on_close,
@@ -141,6 +174,8 @@ class Link:
         with self._lock:
             self._connection = connection
         self._was_usable = False
+        self._silence = Silence(TICK_S)
+        self._stall.begin()
         self._tick()
         try:
             connection.ioloop.start()
@@ -190,8 +225,10 @@ class Link:
 
     def _on_open_error(self, connection: Any, error: Any) -> None:
         self._trouble = _words(error)
-        if isinstance(error, ProbableAuthenticationError | ProbableAccessDeniedError):
-            # Waiting does not mend a password; who publishes must hear of it at once.
+        is_refusal = isinstance(error, ProbableAuthenticationError | ProbableAccessDeniedError)
+        if is_refusal and self._failed + 1 >= len(self._nodes):
+            # Waiting does not mend a password; who publishes must hear of it at once. One node of several may only be
+            # starting, without its virtual hosts.
             self._trouble = f"the login or the vhost was refused: {_words(error)}"
             self._fail_all(self._unreachable)
         else:
@@ -200,6 +237,8 @@ class Link:
 
     def _on_close(self, connection: Any, error: Any) -> None:
         """What was sent and not confirmed is sent again, with the same event id, when there is a connection again."""
+        with self._lock:
+            self._is_open = False
         self._trouble = _words(error)
         for lane in self._everywhere():
             lane.forget_channel()
@@ -217,8 +256,21 @@ class Link:
 
     def _tick(self) -> None:
         self._expire()
-        if self._connection is not None:
+        if self._connection is None:
+            return
+        if reason := self._given_up():
+            # A goodbye would wait for its answer. `_on_close` hears of it.
+            self._connection._terminate_stream(ConnectionError(reason))  # noqa: SLF001
+        else:
             self._connection.ioloop.call_later(TICK_S, self._tick)
+
+    def _given_up(self) -> str:
+        """Why to make another connection, at another node if there is one."""
+        if not self._connection.is_open:
+            return ""
+        silent = self._silence.look(self._connection.bytes_received) if len(self._nodes) > 1 else ""
+        waits = not self._alarm and any(lane.outbox.has_unconfirmed for lane in self._everywhere())
+        return silent or self._stall.look(waits=waits)
 
     def _expire(self) -> None:
         """Fail what has waited as long as its publisher allowed."""
@@ -238,7 +290,10 @@ class Link:
         return BrokerBlocked(f"RabbitMQ holds publishers back: {self._alarm}", pending.event_id)
 
     def _unreachable(self, pending: Pending) -> PublishError:
-        return BrokerUnreachable(f"RabbitMQ at {self._where} cannot be reached: {self._trouble}", pending.event_id)
+        return BrokerUnreachable(self._away(), pending.event_id)
+
+    def _away(self) -> str:
+        return f"RabbitMQ at {self._where} cannot be reached: {self._trouble or 'no channel is open yet'}"
 
     def _fail_all(self, error_of: Callable[[Pending], PublishError]) -> None:
         for lane in self._everywhere():

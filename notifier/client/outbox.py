@@ -97,6 +97,11 @@ class Outbox:
             self._changed.notify_all()
             return found
 
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether something is sent and not settled."""
+        return bool(self._unconfirmed)
+
     def begin_again(self) -> None:
         """A new channel: its tags start at 1, and what was not confirmed is sent again."""
         with self._changed:

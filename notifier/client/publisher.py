@@ -63,6 +63,9 @@ class Publisher:
     ) -> None:
         """``source`` names your service, such as ``/shop/orders``. Raises `ValueError` when ``url`` is not AMQP's.
 
+        Several nodes of one cluster are the whole address of each with a semicolon or a comma between them: when one is
+        killed, frozen or does not confirm, the next one is used within seconds.
+
         While the broker holds publishers back (memory or disk alarm), events wait until their timeout and then raise
         `BrokerBlocked`; with ``waits_for_alarms=False`` they raise at once, for callers who can tell others to wait.
         """
@@ -172,6 +175,15 @@ class Publisher:
         RabbitMQ says so to connections that publish: before the first event nothing is known.
         """
         return self._link.alarm
+
+    def open(self) -> None:
+        """Connect now instead of with the first event; returns at once."""
+        self._link.open(self._exchange)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be published at this moment, in words, or None while there is an open channel."""
+        return self._link.trouble
 
     def close(self, timeout: float = TIMEOUT_S) -> None:
         """Wait until everything submitted is settled, then disconnect. The end of the process does this too."""

@@ -2,6 +2,8 @@
 
     scheme://[user[:password]@]host[:port][/path][?query]
 
+The nodes of one RabbitMQ cluster are a list of such addresses, with a comma, a semicolon or a blank between them.
+
 Stricter than RFC 3986, appendix B, whose pattern fits every text: there a ``/``, ``?`` or ``#`` of a password ends the
 host, and what is left of the password is a path that nobody masks. So a login has only characters that mean nothing
 else in a URL, there is no ``@`` behind it, and what does not fit is refused without quoting any of it. It lives in the
@@ -19,8 +21,8 @@ MASK = "****"
 #: How to write what a login may not have as it is.
 ADVICE = (
     "percent-encode the user name and the password: / is %2F, ? is %3F, # is %23, @ is %40, : is %3A, % is %25, "
-    "a comma %2C, a space %20; python3 -c 'import getpass, urllib.parse as u; print(u.quote(getpass.getpass(), \"\"))' "
-    "encodes one"
+    "a comma %2C, a semicolon %3B, a space %20; "
+    "python3 -c 'import getpass, urllib.parse as u; print(u.quote(getpass.getpass(), \"\"))' encodes one"
 )
 
 #: RFC 3986's unreserved characters and those of its sub-delims that separate nothing in lists, quotes or log lines.
@@ -34,6 +36,9 @@ _URL = re.compile(
 )
 _PORT = re.compile(r":([0-9]+)$")
 _LOGIN_KEYS = {"user", "userid", "username", "password", "ssl_password"}
+#: Only before another address: what else has one is one address with something that needs percent-encoding.
+_BETWEEN = re.compile(r"[\s,;]+(?=[a-z][a-z+]*://)")
+_AROUND = " \t\r\n,;"
 LARGEST_PORT = 65535
 
 
@@ -88,7 +93,7 @@ def read_server_url(url: str, schemes: Collection[str], *, several: bool = False
     if not hosts and scheme != "unix":
         raise UnreadableUrl(f"no host is named; expected {scheme}://user:password@host:port")
     if len(hosts) > 1 and not several:
-        raise UnreadableUrl("several hosts; name one, such as a load balancer or a name with several addresses")
+        raise UnreadableUrl("several hosts behind one scheme; write the whole address of each")
     return ServerUrl(
         scheme=scheme,
         hosts=hosts,
@@ -98,6 +103,27 @@ def read_server_url(url: str, schemes: Collection[str], *, several: bool = False
         username=unquote(found["user"] or ""),
         password=unquote((found["password"] or ":")[1:]),
     )
+
+
+def read_node_urls(text: str, schemes: Collection[str]) -> tuple[ServerUrl, ...]:
+    """The addresses of a cluster's nodes, at least one. Raises `UnreadableUrl`.
+
+    They are doors to one place: with other virtual hosts, half of the service would work in another one.
+    """
+    nodes = tuple(read_server_url(url, schemes) for url in split_urls(text))
+    if not nodes:
+        raise UnreadableUrl("expected " + " or ".join(f"{s}://…" for s in schemes))
+    if len({(node.scheme, unquote(node.path) or "/") for node in nodes}) > 1:
+        raise UnreadableUrl("the addresses differ in scheme or virtual host; name the nodes of one cluster")
+    if len({node.has_login for node in nodes}) > 1:
+        # Else the end of a password could pass for a node.
+        raise UnreadableUrl(f"some of the addresses have a user and password and others none; {ADVICE}")
+    return nodes
+
+
+def split_urls(text: str) -> list[str]:
+    """The addresses of a list, as written."""
+    return [url for url in _BETWEEN.split(text.strip(_AROUND)) if url]
 
 
 def masked_urls(urls: Iterable[str], schemes: Collection[str], *, several: bool = False) -> str:
@@ -112,6 +138,15 @@ def masked_urls(urls: Iterable[str], schemes: Collection[str], *, several: bool 
     if len(found) > 1 and any(url.has_login and not url.password for url in found):
         return MASK
     return " ".join(map(str, found))
+
+
+def masked_nodes(text: str, schemes: Collection[str]) -> str:
+    """A cluster's addresses as people may see them; nothing of any where one cannot be read."""
+    try:
+        read_node_urls(text, schemes)
+    except UnreadableUrl:
+        return MASK
+    return masked_urls(split_urls(text), schemes)
 
 
 def _why(rest: str, scheme: str) -> str:

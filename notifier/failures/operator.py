@@ -264,6 +264,7 @@ class Replay:
             message.body,
             content_type=message.content_type,
             headers=message.headers,
+            priority=topology.EVENT_PRIORITY,
             # A rule's `expires` counts from when it came, not from this replay: what is late stays late.
             published=message.parked[0].parked_at,
         )

@@ -75,6 +75,7 @@ class Publishing:
         *,
         content_type: str,
         headers: dict[str, Any],
+        priority: int = topology.TASK_PRIORITY,
         published: float | None = None,
     ) -> None:
         """Publish one durable message and wait for its confirm; ``published`` is when it first was, if it counts."""
@@ -88,6 +89,7 @@ class Publishing:
             content_encoding="utf-8" if content_type == "application/json" else "identity",
             headers=headers,
             delivery_mode=2,
+            priority=priority,
             confirm_timeout=CONFIRM_TIMEOUT_S,
             **stamp,
         )

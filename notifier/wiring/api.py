@@ -103,6 +103,7 @@ def _build_intake(
         return embedded, dict, lambda: None
     # A caller of ours can be told to come back, so nobody waits here for an alarm to end.
     intake = build_broker_intake(ours, "notifier api", waits_for_alarms=False)
+    intake.connect()
     # Its own count of who is crowded, as each consumer has: a tenant that floods is told so, its neighbours are not.
     shares = TenantShares(time.monotonic, burst=ours.tenant_burst, rate=ours.tenant_rate)
 

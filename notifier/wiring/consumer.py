@@ -53,6 +53,8 @@ def build_consumer(ours: Settings) -> Consumer:
         dead_letters=_examining(DeadLetters(build_ledger(ours, threads), index)),
         tell_full=lambda queues: store.run(tell_full(queues)),
         broker_ca_file=ours.broker_ca_file,
+        # Whoever gave us the management API sets policies by it.
+        advises=not ours.broker_management_url,
         pace=Pace(ours.intake_prefetch, ours.intake_linger),
         grace=ours.grace,
     )

@@ -10,4 +10,4 @@ from notifier.settings import Settings
 def build_broker_intake(ours: Settings, name: str, *, waits_for_alarms: bool = True) -> BrokerIntake:
     """Events to RabbitMQ with confirms; ``name`` shows in its management page."""
     publisher = Publisher(ours.broker_url, ca_file=ours.broker_ca_file, name=name, waits_for_alarms=waits_for_alarms)
-    return BrokerIntake(publisher, ours.broker_url)
+    return BrokerIntake(publisher)

@@ -108,7 +108,13 @@ class TaskPublisher:
     def publish_event(self, event: Mapping[str, Any]) -> None:
         """Publish an event of our own, such as ``notifier.endpoint.disabled``, for whoever has a rule for it."""
         body = json.dumps(event).encode()
-        self.publish(topology.EVENTS_EXCHANGE, str(event["type"]), body, content_type="application/cloudevents+json")
+        self.publish(
+            topology.EVENTS_EXCHANGE,
+            str(event["type"]),
+            body,
+            content_type="application/cloudevents+json",
+            priority=topology.EVENT_PRIORITY,
+        )
 
     def publish(
         self,
@@ -117,24 +123,40 @@ class TaskPublisher:
         body: bytes,
         *,
         content_type: str,
+        priority: int = topology.TASK_PRIORITY,
         headers: Mapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
     ) -> None:
         """Publish one durable message and wait for its confirm."""
         with _translated(), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
-            producer.publish(
-                body,
-                exchange=exchange,
-                routing_key=routing_key,
-                content_type=content_type,
-                content_encoding=CONTENT_ENCODING,
-                headers=dict(headers or {}),
-                delivery_mode=2,
-                confirm_timeout=CONFIRM_TIMEOUT_S,
-                **(properties or {}),
-            )
+            try:
+                producer.publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    content_type=content_type,
+                    content_encoding=CONTENT_ENCODING,
+                    headers=dict(headers or {}),
+                    delivery_mode=2,
+                    priority=priority,
+                    confirm_timeout=CONFIRM_TIMEOUT_S,
+                    **(properties or {}),
+                )
+            except (TimeoutError, MessageNacked):
+                # py-amqp takes any confirm for the one it waits for: of this one, should it still come, the next
+                # message on this channel would believe that it has arrived. And a channel that was refused once may
+                # refuse for ever (`client.silence.Stall`).
+                if self._has_broker:
+                    _hang_up(producer)
+                raise
         # On a connection that was made since, nobody would say that it is over.
         ALARM.end()
+
+
+def _hang_up(producer: Any) -> None:
+    """py-amqp's connection, not kombu's, which says goodbye and waits; the pool makes another when it is needed."""
+    if (connection := producer.channel.connection) is not None:
+        connection.collect()
 
 
 class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated():`

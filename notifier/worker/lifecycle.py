@@ -20,7 +20,13 @@ import kombu
 from amqp.exceptions import PreconditionFailed
 from celery import bootsteps, signals
 from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from celery.worker.consumer.events import Events
+from celery.worker.consumer.tasks import Tasks
+from kombu.transport.native_delayed_delivery import (
+    bind_queue_to_native_delayed_delivery_exchange,
+    declare_native_delayed_delivery_exchanges_and_queues,
+)
 
 from notifier.domain import topology
 from notifier.engine.bridge import Engine
@@ -260,6 +266,22 @@ class DeclaredTopology(bootsteps.StartStopStep):
                 channel.queue_unbind(name, exchange_name, key)
 
 
+class DeclaredDelays(bootsteps.StartStopStep):
+    """Declares what delayed delivery needs, on the connection that there is; what one node has, all have.
+
+    Celery's own step logs in to each of several nodes in turn, and waits four times for one that is away.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        """After the queues are read, because it takes a second."""
+        if consumer.connection.transport.driver_type == "amqp":
+            declare_native_delayed_delivery_exchanges_and_queues(consumer.connection, "quorum")
+            for queue in consumer.app.amqp.queues.values():
+                bind_queue_to_native_delayed_delivery_exchange(consumer.connection, queue)
+
+
 def declare_parked(connection: Any) -> None:
     """In embedded mode: kombu drops what it publishes to an exchange nobody is bound to, without a word."""
     with connection.channel() as channel:
@@ -272,7 +294,9 @@ def declare_parked(connection: Any) -> None:
 def install(app: Any) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
     use_fast_json()
+    setattr(DelayedDelivery, "include_if", lambda *_: False)  # noqa: B010 - mypy takes no assignment to a method
     app.steps["consumer"].add(DeclaredTopology)
+    app.steps["consumer"].add(DeclaredDelays)
     app.steps["consumer"].add(QuietEventConnection)
     app.steps["consumer"].add(RoomForAll)
     app.steps["consumer"].add(RejectUnreadable)

@@ -28,6 +28,7 @@ from tests.acceptance.service import ADMIN_TOKEN, SECRET_KEY, Process, Service, 
 from tests.servers.http import HttpSink
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.rabbitmq_cluster import RabbitCluster
 from tests.servers.redis import RedisServer
 from tests.servers.rights import PUBLISHER, as_user
 from tests.servers.smtp import SmtpSink
@@ -65,7 +66,7 @@ class Place:
 
     service: Service
     broker_url: str
-    rabbit: RabbitMQ
+    rabbit: RabbitMQ | RabbitCluster
     redis: RedisServer
     smtp: SmtpSink
     http: HttpSink
@@ -204,7 +205,13 @@ def message_id(mail: bytes) -> str:
 
 @contextmanager
 def place(
-    rabbit: RabbitMQ, redis: RedisServer, directory: Path, folders: Files, *, relays: str = "", **variables: str
+    rabbit: RabbitMQ | RabbitCluster,
+    redis: RedisServer,
+    directory: Path,
+    folders: Files,
+    *,
+    relays: str = "",
+    **variables: str,
 ) -> Iterator[Place]:
     """Servers that belong to this place alone, the topology applied, no role started yet."""
     redis.flush()

@@ -1,4 +1,4 @@
-"""``python -m tests.matrix [SCENARIO …] [--server NAME …] [--count 2000] [--against CHECKOUT] [--quick]``."""
+"""``python -m tests.matrix [brokers … | SCENARIO …] [--server NAME …] [--count 2000] [--against CHECKOUT]``."""
 
 import argparse
 import sys
@@ -21,6 +21,11 @@ _HEAD = ("server", "version", "scenario", "build", "mails", "arrived", "twice", 
 
 def main() -> int:
     """The exit code: whether this build meets every bar; the other one is only measured."""
+    if sys.argv[1:2] == ["brokers"]:
+        # Imported here: it needs no mail server.
+        from tests.matrix import brokers
+
+        return brokers.main(sys.argv[2:])
     options = _parse()
     builds = [Build("this")] + ([Build("other", options.against.resolve())] if options.against else [])
     rows: list[Row] = []

@@ -7,7 +7,7 @@ input ends, and the node takes the broker and the port mapper (epmd, without whi
 
 import base64
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -35,7 +35,7 @@ Loop = fun(Again) ->
       Again(Again);
     _ ->
       rpc:call(Node, erlang, halt, [0, [{{flush, false}}]], 5000),
-      os:cmd("kill -9 {epmd}"),
+      {end},
       halt(0)
   end
 end,
@@ -51,14 +51,27 @@ class ErlangControl:
     """Evaluates Erlang expressions inside one broker node."""
 
     def __init__(
-        self, erl: str, node: str, cookie: str, epmd: int, environment: Mapping[str, str], directory: Path
+        self,
+        installed: Callable[[Sequence[str]], list[str]],
+        erl: str,
+        node: str,
+        cookie: str,
+        epmd: int | None,
+        environment: Mapping[str, str],
+        directory: Path,
+        net_ticktime: int,
     ) -> None:
-        loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
+        """``installed`` puts a command where Erlang is; ``epmd`` is the process that ends with it."""
+        end = "done" if epmd is None else f'os:cmd("kill -9 {epmd}")'
+        # Nodes that disagree about the second take each other for dead.
+        loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-kernel", "net_ticktime", str(net_ticktime)]
         # Hidden, so that the broker never takes it for a member of its cluster.
         name = ["-hidden", "-sname", f"control-{node}", "-setcookie", cookie]
         with (directory / "control.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [erl, "-noshell", "+sbwt", "none", *loopback, *name, "-eval", _LOOP.format(node=node, epmd=epmd)],
+                installed(
+                    [erl, "-noshell", "+sbwt", "none", *loopback, *name, "-eval", _LOOP.format(node=node, end=end)]
+                ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

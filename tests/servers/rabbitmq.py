@@ -7,18 +7,17 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from tests.servers.erlang import ErlangControl, ErlangError
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.ports import free_port
-from tests.servers.processes import find_binary, start, stop_group, wait_until
+from tests.servers.processes import start, stop_group, wait_until
+from tests.servers.rabbitmq_installation import chosen
 from tests.servers.rights import PASSWORD, broker_rights
 
-INSTALL = "apt-get install rabbitmq-server"
-# Not /usr/sbin/rabbitmq-server: Debian's wrapper there changes to the user rabbitmq and the system's directories.
-_SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server", "rabbitmq-server")
 _USER = "guest"
 
 # Idle schedulers sleep instead of spinning: a test machine has two cores, and the tests need them.
@@ -40,7 +39,7 @@ _QUEUE_DEPTHS = """
     Ask = fun(Queue) ->
         case amqqueue:get_type(Queue) of
             rabbit_quorum_queue ->
-                Counted = fun rabbit_fifo:query_messages_total/1,
+                Counted = {{rabbit_fifo, query_messages_total, []}},
                 {{queue, rpc:async_call(node(), ra, consistent_query, [amqqueue:get_pid(Queue), Counted, 1000])}};
             _ -> {{other, rpc:async_call(node(), rabbit_amqqueue, info, [Queue, [messages]])}}
         end
@@ -67,29 +66,52 @@ _IS_WHOLE = """
 _ADVANCED_CONFIGURATION = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 10000}]}].\n"
 
 
-class RabbitMQ:
-    """One RabbitMQ node with its own name, ports, cookie and data, on loopback only."""
+_JOINING = """\
+cluster_formation.peer_discovery_backend = classic_config
+cluster_formation.classic_config.nodes.1 = {node}
+"""
 
-    def __init__(self, directory: Path) -> None:
-        self._server = find_binary(*_SCRIPTS, install=INSTALL)
-        self._erl = find_binary("erl", install=INSTALL)
-        self._epmd_binary = find_binary("epmd", "/usr/lib/erlang/bin/epmd", install=INSTALL)
+
+_MANAGEMENT = """\
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {port}
+"""
+
+
+class RabbitMQ:
+    """One RabbitMQ node with its own name, ports, cookie and data, on loopback only.
+
+    ``joins`` is a node whose cluster it becomes a member of; ``net_ticktime`` is after how many seconds its members
+    give up one that is frozen; ``management`` starts its management API.
+    """
+
+    def __init__(
+        self, directory: Path, *, joins: "RabbitMQ | None" = None, net_ticktime: int = 60, management: bool = False
+    ) -> None:
+        self._installation = chosen()
         self._directory = directory
         self._log = directory / "rabbitmq.log"
         self.port = free_port()
-        self._epmd_port = free_port()
+        self._epmd_port = joins._epmd_port if joins else free_port()
         self._distribution_port = free_port()
-        self._cookie = secrets.token_hex(16)
-        self._node = f"notifier-{os.getpid()}-{self.port}@localhost"
-        self._write_files()
+        self._cookie = joins._cookie if joins else secrets.token_hex(16)
+        self._is_member = joins is not None
+        self.node = f"notifier-{os.getpid()}-{self.port}@localhost"
+        self._net_ticktime = net_ticktime
+        self._management_port = free_port() if management else 0
+        self._write_files(_JOINING.format(node=joins.node) if joins else "")
         self._process: subprocess.Popen[bytes] | None = None
-        # Our own port mapper, in the foreground: the one that Erlang starts by itself would outlive the tests.
-        mapper = [self._epmd_binary, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
-        self._epmd = start(mapper, self._log, self._environment(), tied=False)
-        # A node that finds no port mapper starts one.
-        wait_until(self._epmd_listens, self._epmd, self._log)
+        self._epmd = joins._epmd if joins else self._start_epmd()
+        # A member leaves the port mapper, which the others need, alone when it is closed.
         self._control = ErlangControl(
-            self._erl, self._node, self._cookie, self._epmd.pid, self._environment(), directory
+            partial(self._installation.command, directory=directory),
+            self._installation.erl,
+            self.node,
+            self._cookie,
+            None if joins else self._epmd.pid,
+            self._environment(),
+            directory,
+            net_ticktime,
         )
         try:
             self.start()
@@ -97,10 +119,24 @@ class RabbitMQ:
             self.close()
             raise
 
-    def _write_files(self) -> None:
-        (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port))
+    def _start_epmd(self) -> "subprocess.Popen[bytes]":
+        """Our own port mapper, in the foreground: the one that Erlang starts by itself would outlive the tests."""
+        mapper = [self._installation.epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+        command = self._installation.command(mapper, self._directory)
+        epmd = start(command, self._log, self._environment(), tied=False)
+        # A node that finds no port mapper starts one.
+        wait_until(self._epmd_listens, epmd, self._log)
+        return epmd
+
+    def _write_files(self, more: str) -> None:
+        (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port) + more)
         (self._directory / "advanced.config").write_text(_ADVANCED_CONFIGURATION)
-        (self._directory / "enabled_plugins").write_text("[].\n")
+        plugins = ""
+        if self._management_port:
+            plugins = "rabbitmq_management"
+            with (self._directory / "rabbitmq.conf").open("a") as configuration:
+                configuration.write(_MANAGEMENT.format(port=self._management_port))
+        (self._directory / "enabled_plugins").write_text(f"[{plugins}].\n")
         cookie = self._directory / ".erlang.cookie"
         cookie.write_text(self._cookie)
         cookie.chmod(0o400)
@@ -113,7 +149,7 @@ class RabbitMQ:
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
@@ -124,7 +160,7 @@ class RabbitMQ:
             "RABBITMQ_MNESIA_BASE": str(here / "data"),
             "RABBITMQ_LOG_BASE": str(here / "log"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG_ARGUMENTS,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG_ARGUMENTS} -kernel net_ticktime {self._net_ticktime}",
         }
 
     @property
@@ -132,6 +168,11 @@ class RabbitMQ:
         """The first process of the node's session, for whoever measures it."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def management_url(self) -> str:
+        """Of the management API, without a login."""
+        return f"http://127.0.0.1:{self._management_port}"
 
     def url(self, vhost: str = "/") -> str:
         """The AMQP address of one virtual host."""
@@ -228,11 +269,11 @@ class RabbitMQ:
             raise AssertionError(f"{error}; -1 is no answer: {depths}") from None
         return depths
 
-    def limit_queue(self, url: str, queue: str, messages: int) -> None:
+    def limit_queue(self, url: str, queue: str, messages: int, priority: int = 0) -> None:
         """Makes a queue refuse more than about this many messages; it goes on when some are taken out."""
         self._insist(f"""
             ok = rabbit_policy:parse_set(<<"{vhost_of(url)}">>, <<"{queue}">>, <<"^{queue}$">>,
-                <<"{{\\"max-length\\":{messages}}}">>, 0, <<"queues">>, <<"{_USER}">>)
+                <<"{{\\"max-length\\":{messages}}}">>, {priority}, <<"queues">>, <<"{_USER}">>)
         """)
 
     def limit_deliveries(self, url: str, queue: str, returns: int) -> None:
@@ -272,7 +313,8 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Starts the node and waits until it speaks AMQP and serves every virtual host that it had."""
-        self._process = start([self._server], self._log, self._environment())
+        command = self._installation.command([self._installation.server], self._directory)
+        self._process = start(command, self._log, self._environment())
         wait_until(self._speaks_amqp, self._process, self._log)
         wait_until(self._is_whole, self._process, self._log)
 
@@ -289,6 +331,26 @@ class RabbitMQ:
             stop_group(self._process, signal.SIGKILL)
             self._process = None
 
+    def freeze(self) -> None:
+        """Stops all of the node's processes where they are; its kernel goes on answering for it."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def peers(self) -> int:
+        """How many other nodes it is connected to."""
+        return int(self._insist("length(nodes())"))
+
+    def version(self) -> str:
+        """RabbitMQ's, such as ``4.0.5``."""
+        return self._control.run("list_to_binary(rabbit_misc:version())")
+
+    def leader_of(self, url: str, queue: str) -> str:
+        """The name of the node that leads a quorum queue."""
+        return self._insist(f"""
+            {{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost_of(url)}">>, queue, <<"{queue}">>)),
+            {{ok, _, {{_, Leader}}}} = ra:members(amqqueue:get_pid(Queue)),
+            atom_to_binary(Leader)
+        """)
+
     def restart(self) -> None:
         """Stops the node in good order and starts it again, on the same port with the same data."""
         self.stop()
@@ -298,7 +360,8 @@ class RabbitMQ:
         """Ends everything that was started here and removes the data."""
         self.kill()
         self._control.close()
-        stop_group(self._epmd, signal.SIGKILL)
+        if not self._is_member:
+            stop_group(self._epmd, signal.SIGKILL)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _until_alarmed(self, resource: str, alarmed: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pika
@@ -9,8 +10,10 @@ import pytest
 
 from consumers.connection import Connection, parameters
 from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
+from consumers.steady import SteadyPublisher
 from consumers.topology import apply_topology
-from notifier.errors import BrokerUnavailable
+from notifier.errors import BrokerUnavailable, PublishRejected
+from tests.servers.patience import PATIENCE_S
 from tests.servers.rabbitmq import RabbitMQ
 
 
@@ -20,7 +23,7 @@ def message(number: int, key: str = "email-normal", exchange: str = "notifier.ta
 
 def connected(url: str, work: Callable[[Connection, ConfirmedPublisher], Awaitable[Any]]) -> Any:
     async def main() -> Any:
-        connection = await Connection.open(parameters(url, "test"))
+        connection = await Connection.open(*parameters(url, "test"))
         try:
             return await work(connection, await ConfirmedPublisher.open(connection))
         finally:
@@ -101,3 +104,29 @@ def test_a_missing_exchange_fails_with_the_brokers_words(service_url: str) -> No
 def test_a_virtual_host_that_is_not_there_is_called_that(rabbitmq: RabbitMQ) -> None:
     with pytest.raises(BrokerUnavailable, match="vhost"):
         connected(rabbitmq.url("missing"), lambda *_: asyncio.sleep(0))
+
+
+def test_a_channel_that_only_refuses_is_replaced_and_its_connection_stays(service_url: str, rabbitmq: RabbitMQ) -> None:
+    async def run() -> None:
+        # Given a queue that refuses everything, as a channel does for ever that met no leader (RabbitMQ 3.10)
+        rabbitmq.limit_queue(service_url, "email-normal", 1)
+        connection = await Connection.open(*parameters(service_url, "test"), has_others=True)
+        publisher = await SteadyPublisher.open(connection)
+        first = publisher._current
+        while publisher._current is first:
+            with suppress(PublishRejected):
+                await publisher.publish(message(1))
+            await asyncio.sleep(0.1)
+
+        # When the queue takes something again, then the new channel publishes to it
+        rabbitmq.limit_queue(service_url, "email-normal", 1000)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with suppress(PublishRejected):
+                    await publisher.publish(message(1))
+                    break
+        assert not connection.lost.done()
+        publisher.close()
+        await connection.close()
+
+    asyncio.run(run())

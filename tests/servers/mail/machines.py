@@ -41,7 +41,7 @@ class ThisMachine:
 
     def run(self, command: Sequence[str], directory: Path) -> str:
         """A command that ends; what it printed."""
-        return _run(self.command(command, directory))
+        return run_to_its_end(self.command(command, directory))
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Layer:
 
     def run(self, command: Sequence[str], directory: Path) -> str:
         """A command that ends; what it printed."""
-        return _run(self.command(command, directory))
+        return run_to_its_end(self.command(command, directory))
 
     def path(self) -> Path:
         """The folder of the layer; made when it is not there."""
         # Named after its packages, so that another list of them is another layer.
         packages = hashlib.sha256(" ".join(self.packages).encode()).hexdigest()[:8]
         wanted = cache() / SUITE / f"{self.name}-{packages}"
-        with _alone(wanted):
+        with alone(wanted):
             if not wanted.exists():
                 _install(wanted, self.packages)
         return wanted
@@ -74,19 +74,19 @@ class Layer:
 def base() -> Path:
     """A minimal Debian; made when it is not there."""
     wanted = cache() / SUITE / "base"
-    with _alone(wanted):
+    with alone(wanted):
         if not wanted.exists():
-            making = _emptied(wanted.with_suffix(".making"))
+            making = emptied(wanted.with_suffix(".making"))
             bootstrap = find_binary("mmdebstrap", install=INSTALL)
-            source = f"deb [signed-by={KEYRING}] {_mirror()} {SUITE} main"
-            _run([bootstrap, "--quiet", "--variant=apt", SUITE, str(making), source])
+            source = f"deb [signed-by={KEYRING}] {mirror()} {SUITE} main"
+            run_to_its_end([bootstrap, "--quiet", "--variant=apt", SUITE, str(making), source])
             making.rename(wanted)
     return wanted
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The mirror that this machine's own packages come from."""
-    found = _run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]).split()
+    found = run_to_its_end(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]).split()
     mirrors = [uri for uri in found if "security" not in uri]
     if not mirrors:
         raise ServerMissing("apt knows no mirror to take mail servers from")
@@ -95,7 +95,7 @@ def _mirror() -> str:
 
 def _install(wanted: Path, packages: Sequence[str]) -> None:
     """What `apt-get install` adds to the minimal Debian becomes the layer; nothing is started by it."""
-    making, place = _emptied(wanted.with_suffix(".making")), _emptied(wanted.with_suffix(".place"))
+    making, place = emptied(wanted.with_suffix(".making")), emptied(wanted.with_suffix(".place"))
     (making / "usr/sbin").mkdir(parents=True)
     (making / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (making / "usr/sbin/policy-rc.d").chmod(0o755)
@@ -104,7 +104,7 @@ def _install(wanted: Path, packages: Sequence[str]) -> None:
     install = f"apt-get -qq update && apt-get -qq -y --no-install-recommends install {' '.join(packages)}"
     command = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", f"{install} && apt-get clean"]
     script = _view(str(base()), place, None, command, upper=making)
-    _run([_unshare(), *OWN_PROCESSES, "sh", "-c", script])
+    run_to_its_end([_unshare(), *OWN_PROCESSES, "sh", "-c", script])
     shutil.rmtree(place)
     making.rename(wanted)
 
@@ -138,21 +138,21 @@ def _unshare() -> str:
     return unshare
 
 
-def _run(command: Sequence[str]) -> str:
+def run_to_its_end(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
     if done.returncode != 0:
         raise ServerBroken(f"{command!r} ended with status {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout
 
 
-def _emptied(folder: Path) -> Path:
+def emptied(folder: Path) -> Path:
     with suppress(FileNotFoundError):
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
 
 
-class _alone:  # noqa: N801  # reads as the word it is
+class alone:  # noqa: N801  # reads as the word it is
     """Only one process at a time makes a folder; the others wait for it."""
 
     def __init__(self, wanted: Path) -> None:

@@ -13,6 +13,7 @@ __all__ = ["_clean_environment"]
 LOOKING = {
     "config docs",
     "topology show",
+    "topology check",
     "templates check",
     "endpoints list",
     "endpoints show",

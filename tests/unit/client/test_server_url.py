@@ -74,6 +74,7 @@ PLACES = [
     ("NOTIFIER_BROKER_URL", "redis://:{}@redis"),
     ("NOTIFIER_BROKER_URL", "http://app:{}@rabbit"),
     ("NOTIFIER_BROKER_URL", "amqp://a:{}@one;amqp://a:{}@two"),
+    ("NOTIFIER_BROKER_URL", "amqp://a:{}@one:5672/v, amqp://a:word@two:5672/v"),
     ("NOTIFIER_REDIS_URL", "redis://:{}@redis:6379/0"),
     ("NOTIFIER_REDIS_URL", "rediss://app:{}@redis:port/0"),
     ("NOTIFIER_REDIS_URL", "sentinel://app:{}@one:26379,two/main/0"),
@@ -91,14 +92,16 @@ PLACES = [
 
 
 @given(PASSWORDS, st.sampled_from(PLACES))
-@example("2525 smtp://abcd", PLACES[10])
-@example("2525,smtp://abcd/", PLACES[10])
-@example("BLx/abc+def/ghi=jk", PLACES[9])
-@example("p@ss#1word", PLACES[8])
+@example("2525 smtp://abcd", PLACES[11])
+@example("2525,smtp://abcd/", PLACES[11])
+@example("BLx/abc+def/ghi=jk", PLACES[10])
+@example("2525;amqp://abcd", PLACES[0])
+@example("2525,amqp://abcd:efgh", PLACES[4])
+@example("p@ss#1word", PLACES[9])
 @example("abcd?efgh", PLACES[0])
 @example("5672/secret", PLACES[0])
-@example("[secret", PLACES[4])
-@example("cret://word", PLACES[13])
+@example("[secret", PLACES[5])
+@example("cret://word", PLACES[14])
 def test_no_four_characters_of_a_password_are_ever_told(password: str, place: tuple[str, str]) -> None:
     # Given the password, as it is, in some setting
     variable, pattern = place
