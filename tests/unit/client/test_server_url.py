@@ -119,12 +119,13 @@ def test_no_four_characters_of_a_password_are_ever_told(password: str, place: tu
 
 @given(PASSWORDS, st.sampled_from([pattern for variable, pattern in PLACES if variable == "NOTIFIER_SMTP_URL"]))
 @example("p/ss://word", "smtp://user:{}@relay")
+@example("None", "smtp://user:{}@relay")
 def test_a_relay_tells_nothing_of_its_password(password: str, pattern: str) -> None:
     # Given the password, as it is, in a relay's address
     try:
         said = repr(RelayAddress.parse(pattern.format(password)))
     except SettingsError as error:
-        said = f"{error}{error.__cause__}"
+        said = f"{error}{error.__cause__ or ''}"
 
     # Then no piece of it is told, save what is told of any other as well
     other = "".join(map(str, SMTP)) + _of_a_calm_relay(pattern)
