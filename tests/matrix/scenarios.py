@@ -39,7 +39,7 @@ LIMITED: dict[str, tuple[tuple[Options, int, str], ...]] = {
     "postfix": ((Options(connections=5), 2000, "maxproc 5"),),
     "exim": (
         (Options(connections=4), 1000, "smtp_accept_max_per_host 4"),
-        (Options(mails_per_connection=10), 1000, "smtp_accept_max_per_connection 10"),
+        (Options(mails_per_connection=10), 500, "smtp_accept_max_per_connection 10"),
     ),
     "haraka": ((Options(), 500, "answers 503 behind the final dot"),),
 }
