@@ -118,12 +118,14 @@ def limited(build: Build, name: str) -> Iterator[Row]:
             row, answer = sent(build, server, words, mails(count), seconds=45)
             # The best that can be had, with this build also for another one.
             best = min(_fixed(Build("this"), server, number, count) for number in FIXED)
+            looks = f"× {row.seconds / best[0]:.2f}"
             if row.seconds > RATIO * best[0] and row.arrived == count:
                 # The fixed numbers had three chances on a machine that others may use: this one gets a second.
                 again, answer = sent(build, server, words, mails(count), seconds=45)
+                looks += f", then × {again.seconds / best[0]:.2f}"
                 row = min(row, again, key=lambda one: one.seconds)
             met = row.arrived == count and not row.twice and not row.tries and row.seconds <= RATIO * best[0]
-            note = f"best fixed {best[1]}: {best[0]} s, × {row.seconds / best[0]:.2f}"
+            note = f"best fixed {best[1]}: {best[0]} s, {looks}"
             yield replace(row, met=met, note=note + ends(answer, row))
 
 
