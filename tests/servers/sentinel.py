@@ -11,6 +11,7 @@ import redis
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.redis import find_server
+from tests.servers.rights import redis_users
 
 SERVICE = "orders"
 #: Milliseconds of silence after which the Sentinel takes a server for dead; a busy machine is silent for a while too.
@@ -44,10 +45,13 @@ class ReplicatedRedis:
     def start(self, port: int, *options: str) -> None:
         """Starts a server; one that was there before knows its data and its role of then."""
         place = self._directory / str(port)
-        place.mkdir(exist_ok=True)
+        configuration = place / "redis.conf"
+        if not place.exists():
+            place.mkdir()
+            configuration.write_text("".join(f"{line}\n" for line in redis_users()))
         arguments = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(place), "--appendonly", "yes"]
         arguments += ["--save", "", "--repl-diskless-sync-delay", "0", *options]
-        process = self._processes[port] = start([self._binary, *arguments], place / "log")
+        process = self._processes[port] = start([self._binary, str(configuration), *arguments], place / "log")
         wait_until(lambda: self._answers(port), process, place / "log")
 
     def kill(self, port: int) -> None:
