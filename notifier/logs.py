@@ -17,8 +17,10 @@ from typing import Any, Literal, TextIO
 
 #: Fields that are masked whatever they hold, because their names promise what a log must not have.
 _PRIVATE_FIELDS = frozenset({"address", "body", "data", "email", "password", "secret", "token", "to", "authorization"})
-#: Libraries whose own lines repeat what ours say, and the least level at which they say something new.
+#: Libraries whose own lines repeat what ours say, or quote data, and the least level at which they say something new.
 _QUIETER = {
+    # At debug it writes a task's arguments: of a message that somebody else wrote, all that is in it.
+    "celery.pool": logging.INFO,
     # Two lines a task that say less than our one line a batch.
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,

@@ -23,8 +23,9 @@ def settings() -> Settings:
     return read_settings(os.environ)
 
 
+@cache
 def configure_logs() -> None:
-    """Logging as the settings ask; the masked settings and which time zones are in force as the first lines."""
+    """Logging as the settings ask, once; the masked settings and the time zones in force are the first lines."""
     ours = settings()
     configure(ours.log_format, ours.log_level)
     chosen = {e.variable: e.value for e in entries(ours, os.environ) if e.origin != "default"}

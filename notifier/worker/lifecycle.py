@@ -308,9 +308,12 @@ def install(app: Any) -> None:
 
 
 def _on_init(sender: Any = None, **_: Any) -> None:
+    from notifier.wiring.process import configure_logs
     from notifier.wiring.worker import build_worker
 
     try:
+        # Celery asks for it after this signal: what is said until then would come in Python's own format, unmasked.
+        configure_logs()
         start(build_worker(sender.app, node=sender.hostname))
     except (NotifierError, OSError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")

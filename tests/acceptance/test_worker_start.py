@@ -1,5 +1,7 @@
 """A worker that cannot work says why and ends, or says what it did instead."""
 
+import json
+
 import pika
 import pytest
 
@@ -25,3 +27,18 @@ def test_a_queue_with_other_arguments_ends_the_worker_with_an_explanation(servic
     assert "queue email-low exists with other arguments" in told
     assert "x-dead-letter-exchange" in told
     assert "notifier topology apply" in told
+
+
+def test_what_a_worker_says_while_it_is_built_is_said_in_the_format_of_the_logs(service: Service) -> None:
+    # Given settings that are allowed and unwise
+    service.environment["NOTIFIER_SMTP_URL"] = "smtp+plain://user:a-password@relay.example.com:25"
+
+    # When a worker starts
+    said = service.worker().output()
+
+    # Then its log says which and why, and the settings once
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    advice = [line for line in lines if line["message"] == "settings.advice"]
+    assert "NOTIFIER_SMTP_URL" in {line["setting"] for line in advice}
+    assert [line["message"] for line in lines].count("settings.read") == 1
+    assert "a-password" not in said

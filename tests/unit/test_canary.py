@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from celery.concurrency.solo import TaskPool
 from celery.exceptions import Reject
 from celery.worker.consumer.consumer import Consumer
 from kombu.message import Message
@@ -101,6 +102,20 @@ def test_data_that_is_not_base64_is_not_quoted(data: Any) -> None:
     with pytest.raises(MalformedEvent) as caught:
         Event.from_attributes({"specversion": "1.0", "id": "1", "source": "/s", "type": "a", "data_base64": data})
     assert CANARY not in str(caught.value)
+
+
+def test_a_task_that_begins_is_not_told_with_its_arguments() -> None:
+    # Given logs of everything
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream)
+    pool, ran = TaskPool(), list[str | None]()
+
+    # When Celery's pool is given a task
+    pool.apply_async(ran.append, (CANARY,), callback=ran.append)
+
+    # Then it ran, and nothing was said of what it was given
+    assert CANARY in ran
+    assert CANARY not in stream.getvalue()
 
 
 class Worker(SimpleNamespace):
