@@ -16,7 +16,7 @@ _ALL = {"publish", "read", "operate", "admin"}
 #: method, path, body, roles that get past the door.
 TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/v1/events", _EVENT, {"publish", "admin"}),
-    ("GET", "/v1/events/evt_none", None, {"read", "operate", "admin"}),
+    ("GET", "/v1/events/evt_none", None, _ALL),
     ("GET", "/v1/deliveries/dlv_none", None, {"read", "operate", "admin"}),
     ("GET", "/v1/endpoints", None, {"operate", "admin"}),
     ("GET", "/v1/endpoints/ep_none", None, {"operate", "admin"}),
@@ -36,6 +36,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("DELETE", "/v1/limits/relay:none", None, {"operate", "admin"}),
     ("POST", "/v1/forget", {"who": "nobody", "dry_run": True}, {"admin"}),
     ("GET", "/v1/failures", None, {"operate", "admin"}),
+    ("GET", "/v1/failures/unmatched", None, {"operate", "admin"}),
     ("GET", "/v1/failures/dlv_none", None, {"operate", "admin"}),
     ("POST", "/v1/failures/replay", {"ids": ["x"], "dry_run": True}, {"operate", "admin"}),
     ("POST", "/v1/failures/discard", {"ids": ["x"], "dry_run": True}, {"operate", "admin"}),
