@@ -102,18 +102,21 @@ def _refuse(*_: Any) -> NoReturn:
 
 
 def _check_shape(message: Any) -> None:
-    """``[arguments, keywords, embed]``; the payload is decoded once, Celery's strategy reads it from the message too.
+    """``[arguments, {}, embed]``; the payload is decoded once, Celery's strategy reads it from the message too.
 
-    Arguments of another kind would raise in the pool, where nobody acknowledges or rejects (trap T3).
+    Arguments of another kind would raise in the pool, where nobody acknowledges or rejects (trap T3). Keywords, which
+    no task takes, would be named in Python's error, and that in Celery's events.
     """
     if "task" not in message.headers:
         return
     match message.payload:
-        case [list(), dict(), dict()]:
+        case [list(), dict() as keywords, dict()] if not keywords:
             # Message, request and greenlet keep the body until the task has ended, two dozen batches of 50 KiB at once
             # and more when they wait for what they shelved: more than a CPU's cache. Of this they keep only what
             # `Unread` is, which gives its bytes up when it is read.
             message.body = message.payload
+        case [list(), dict(), dict()]:
+            raise NotOurTask("the body has keywords, which no task takes")
         case other:
             raise NotOurTask(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
 

@@ -93,7 +93,7 @@ def publish_everything(at: Place) -> None:
     ):
         at.publish_raw("notifier.events", "a.fine", body, content_type)
     for task in ("notifier.email", "notifier.webhook", "nobody.knows"):
-        for args in ([[{"events": [{"data": DATA}]}], {}, {}], {"args": DATA}, [[DATA], {"mark": DATA}, {}]):
+        for args in ([[{"events": [{"data": DATA}]}], {}, {}], {"args": DATA}, [[DATA], {DATA: DATA}, {}]):
             headers = {"task": task, "id": "1", "argsrepr": "(…)", "kwargsrepr": "{}", "lang": "py"}
             body = json.dumps(args).encode()
             at.publish_raw(

@@ -170,6 +170,37 @@ def test_a_message_that_is_no_task_of_ours_is_rejected_without_a_word_of_it(head
     assert CANARY not in stream.getvalue()
 
 
+def test_keywords_reach_no_task_because_python_would_name_them_in_its_error() -> None:
+    # Given a worker that knows a task
+    stream = io.StringIO()
+    logs.configure("json", "debug", stream)
+    began: list[Any] = []
+    worker = Worker(
+        strategies={"notifier.email": lambda *message: began.append(message)},
+        on_task_message=[], call_soon_ack=None, connection_errors=(), channel_errors=(), app=None,
+        _restore_prefetch_count_after_connection_restart=None, _maximum_prefetch_restored=True,
+    )  # fmt: skip
+    RejectUnreadable(worker)
+    rejected: list[bool] = []
+    message = Message(
+        json.dumps([[{}], {CANARY: CANARY}, {}]).encode(),
+        channel=SimpleNamespace(basic_reject=lambda *_, **__: rejected.append(True)),
+        delivery_tag=1,
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers={"task": "notifier.email", "id": "1"},
+        accept={"application/json"},
+    )
+
+    # When a message comes that gives it keywords
+    worker.create_task_handler()(message)
+
+    # Then it is rejected, and nothing of it is said
+    assert (began, rejected) == ([], [True])
+    assert "keywords" in stream.getvalue()
+    assert CANARY not in stream.getvalue()
+
+
 TOKEN = f"{CANARY}/Zm9v+YmFy\"<&'=="
 SIGNATURE = f"v1,{base64.b64encode(CANARY.encode()).decode()}/+="
 HEAD = (
