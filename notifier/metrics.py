@@ -128,7 +128,7 @@ CONTENT_BROKEN = _gauge("content_broken", "1 while the files on disk are wrong a
 # http
 HTTP_REQUESTS = _counter("http_requests_total", "API requests by route template.", "method", "route", "status")
 HTTP_REFUSED = _counter(
-    "http_connections_refused_total", "Connections to the API that were ended unanswered, and why.", "why"
+    "http_connections_refused_total", "Connections to the API that were ended unanswered, and why.", "reason"
 )
 HTTP_SECONDS = _histogram("http_request_seconds", "API requests by route template.", _SHORT, "method", "route")
 

@@ -23,8 +23,8 @@ class Alarm:
 
     def begin(self, _: str = "") -> None:
         """A connection was told that it is blocked."""
-        self.reason = _WORDS
         metrics.BROKER_BLOCKED.set(1)
+        self.reason = _WORDS
 
     def end(self) -> None:
         """A connection was told that it may go on, or a publish was confirmed."""

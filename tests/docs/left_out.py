@@ -34,6 +34,10 @@ LINES = (
         "installs into /opt; test_distributions.py installs the same wheel into an environment of its own",
     ),
     LeftOut(r"notifier (demo --check|config docs --check)", "run by test_demo.py and by test_verbs.py"),
+    LeftOut(
+        r"(export )?NOTIFIER_BROKER_MANAGEMENT_URL=http://rabbitmq:15672( notifier topology (apply|check))? +#.*",
+        "the node beside these pages has no management plugin; tests/integration/consumers/test_policies.py has one",
+    ),
     LeftOut(r"rabbitmqctl .*", "needs the node's cookie; test_servers.py and test_topology.py say the same to a node"),
 )
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from notifier.domain.ids import event_key
 from notifier.domain.recipient import Recipient
 from notifier.domain.suppression import bounced
 from notifier.storage.cipher import Cipher
 from notifier.storage.recipients import Recipients
-from tests.acceptance.place import Place, place
+from tests.acceptance.place import SOURCE, Place, place
 from tests.acceptance.service import ADMIN_TOKEN, SECRET_KEY, Process, ask
 from tests.docs.left_out import runnable
 from tests.servers.patience import PATIENCE_S, poll
@@ -53,11 +54,14 @@ class Reader:
         key = self.at.suppressions.key_of("kim@example.org")
         self.at.suppressions.add(key, bounced("smtp_550_5.1.1", 1.0))
         parked = self._parked(f"gone{self.used}@example.org")
+        unplanned = self._unplanned()
         return {
             "ep_5t2v…": self.endpoint,
             "ep_…": self.endpoint,
             "dlv_7qk2…": parked,
             "dlv_…": parked,
+            "evt_3kxq…": unplanned,
+            "evt_…": unplanned,
             "amqp://user:password@rabbitmq/": self.at.broker_url,
             "amqp://notifier:password@rabbitmq:5672/": self.at.broker_url,
             "redis://:password@redis:6379/0": self.at.redis.url,
@@ -74,6 +78,12 @@ class Reader:
         delivery = self.at.delivery(identity, "account.welcome/greeting", f"mailto:{address}")
         self.at.until_parked(delivery)
         return delivery
+
+    def _unplanned(self) -> str:
+        """An event that breaks its schema."""
+        key = event_key(SOURCE, self.at.publish("account.welcome", {}))
+        self.at.until_parked(key)
+        return key
 
     def types(
         self, text: str, stands_for: Mapping[str, str], stdin: str = "", **variables: str

@@ -235,7 +235,7 @@ def test_probes_are_answered_while_every_place_is_taken(api: _Api) -> None:
             connection.request("GET", "/metrics")
             metrics = connection.getresponse().read().decode()
 
-    assert 'notifier_http_connections_refused_total{why="crowded"}' in metrics
+    assert 'notifier_http_connections_refused_total{reason="crowded"}' in metrics
     assert 'notifier_failure_queue_size{queue="failed-email"}' in metrics
 
 
