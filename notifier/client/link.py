@@ -47,9 +47,16 @@ _jitter = random.Random()  # noqa: S311 - spreads load, not a secret
 class Link:
     """Everything named ``_on_…`` and `_serve` runs on the link's thread; the lock guards what callers share with it."""
 
-    def __init__(self, nodes: Sequence[pika.ConnectionParameters], *, waits_for_alarms: bool = True) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[pika.ConnectionParameters],
+        *,
+        waits_for_alarms: bool = True,
+        on_alarm: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._nodes = nodes
         self._waits_for_alarms = waits_for_alarms
+        self._on_alarm = on_alarm
         self.reset()
 
     def reset(self) -> None:
@@ -193,7 +200,8 @@ class Link:
         return self._was_usable
 
     def _on_open(self, _: Any) -> None:
-        self._trouble = self._alarm = ""
+        self._trouble = ""
+        self._hear("")
         with self._lock:
             self._is_open = True
         if self._stopping.is_set():
@@ -211,7 +219,7 @@ class Link:
                 lane.pump(self._connection)
 
     def _on_blocked(self, _: Any, frame: Any) -> None:
-        self._alarm = str(frame.method.reason) or "alarm"
+        self._hear(str(frame.method.reason) or "alarm")
         log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
         if not self._waits_for_alarms:
             # What was sent stays in the outbox until its tag is confirmed, but nobody waits for it any more.
@@ -220,8 +228,12 @@ class Link:
                     pending.settle(self._blocked(pending))
 
     def _on_unblocked(self, _: Any, __: Any) -> None:
-        self._alarm = ""
+        self._hear("")
         log.warning("RabbitMQ at %s takes messages again", self._where)
+
+    def _hear(self, alarm: str) -> None:
+        self._alarm = alarm
+        self._on_alarm(alarm)
 
     def _on_open_error(self, connection: Any, error: Any) -> None:
         self._trouble = _words(error)

@@ -7,7 +7,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -60,6 +60,7 @@ class Publisher:
         ca_file: str | PathLike[str] | None = None,
         name: str = "notifier publisher",
         waits_for_alarms: bool = True,
+        on_alarm: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``source`` names your service, such as ``/shop/orders``. Raises `ValueError` when ``url`` is not AMQP's.
 
@@ -68,6 +69,8 @@ class Publisher:
 
         While the broker holds publishers back (memory or disk alarm), events wait until their timeout and then raise
         `BrokerBlocked`; with ``waits_for_alarms=False`` they raise at once, for callers who can tell others to wait.
+        ``on_alarm`` hears the broker's words when that begins, and the empty string when events flow again; it is
+        called by the publisher's own thread and must return at once.
         """
         self._source = source
         self._tenant = tenant
@@ -75,7 +78,8 @@ class Publisher:
         self._exchange = exchange
         # An exchange of the caller's own, as in tests, takes both kinds.
         self._urgent_exchange = URGENT_EXCHANGE if exchange == EXCHANGE else exchange
-        self._link = Link(connection_parameters(url, name, ca_file=ca_file), waits_for_alarms=waits_for_alarms)
+        nodes = connection_parameters(url, name, ca_file=ca_file)
+        self._link = Link(nodes, waits_for_alarms=waits_for_alarms, on_alarm=on_alarm)
         _at_the_end_of(self)
 
     def publish(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from notifier import metrics
 from notifier.api.access import Tokens
 from notifier.api.app import Services, create_app
 from notifier.api.events import Intake
@@ -112,5 +111,4 @@ def _build_intake(
         return {queue_name(r.channel, r.priority, shares.shard(r.channel, r.priority, event.tenant)) for r in rules}
 
     admitting = AdmittingIntake(intake, lambda: store.run(full_queues()), queues_of)
-    metrics.BROKER_BLOCKED.set_function(lambda: intake.blocked() is not None)
     return admitting, lambda: {"broker": intake.ready(), "publishing": intake.blocked()}, intake.close

@@ -164,7 +164,8 @@ def test_an_alarm_ends_in_an_error_within_the_time_given(publisher: Publisher, r
 def test_a_publisher_that_does_not_wait_for_alarms_raises_at_once_and_goes_on_by_itself(
     service_url: str, rabbitmq: RabbitMQ
 ) -> None:
-    with Publisher(service_url, source="/s", waits_for_alarms=False) as publisher:
+    heard: list[str] = []
+    with Publisher(service_url, source="/s", waits_for_alarms=False, on_alarm=heard.append) as publisher:
         publisher.publish("a", id="before")
         rabbitmq.set_disk_alarm()
         try:
@@ -178,6 +179,9 @@ def test_a_publisher_that_does_not_wait_for_alarms_raises_at_once_and_goes_on_by
             rabbitmq.clear_disk_alarm()
         # And when the disk has room again, publishing goes on
         assert until_taken(publisher, "after").id == "after"
+    # And who asked to be told has heard both
+    assert "disk" in heard[-2]
+    assert heard[-1] == ""
 
 
 def until_taken(publisher: Publisher, event_id: str) -> Receipt:
