@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from notifier.storage.ledger import Ledger
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
-    from notifier.worker.claiming import Stores
+    from notifier.storage.stores import Stores
 
 
 @contextmanager

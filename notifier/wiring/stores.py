@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from notifier.errors import ConfigurationError, Unavailable
 from notifier.logs import get, wide
@@ -17,10 +16,8 @@ from notifier.storage.ledger import Ledger, Retention
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.recipients import Recipients
 from notifier.storage.store import Store
+from notifier.storage.stores import Stores
 from notifier.storage.suppressions import Suppressions
-
-if TYPE_CHECKING:
-    from notifier.worker.claiming import Stores
 
 _log = get("start")
 
@@ -72,8 +69,5 @@ def build_recipients(ours: Settings, store: Store | None = None) -> Recipients:
 
 def build_stores(ours: Settings, store: Store, ledger: Ledger) -> Stores:
     """The parts of Redis a worker uses."""
-    # Loads gevent, which a consumer and the API must not have.
-    from notifier.worker.claiming import Stores
-
     endpoints, recipients = build_endpoints(ours, store), build_recipients(ours, store)
     return Stores(ledger, endpoints, recipients, Suppressions(store), ParkedIndex(store))

@@ -12,28 +12,13 @@ from notifier.domain.delivery import Delivery, Status
 from notifier.domain.rule import Rule
 from notifier.rules.content import Content
 from notifier.storage.claims import claim_request
-from notifier.storage.endpoints import Endpoints
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
-from notifier.storage.parked import ParkedIndex
-from notifier.storage.recipients import Recipients
-from notifier.storage.suppressions import Suppressions
 from notifier.worker.holding import hold
 from notifier.worker.preparing import Work
 from notifier.worker.recorder import now
 
 #: Seconds between looks at a delivery somebody else is sending, at the most.
 BUSY_LOOK_S = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The parts of Redis the worker uses."""
-
-    ledger: Ledger
-    endpoints: Endpoints
-    recipients: Recipients
-    suppressions: Suppressions
-    parked: ParkedIndex
 
 
 @dataclass(slots=True)

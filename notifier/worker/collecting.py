@@ -25,7 +25,8 @@ from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
-from notifier.worker.claiming import Stores, claim_batch
+from notifier.storage.stores import Stores
+from notifier.worker.claiming import claim_batch
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now

@@ -15,7 +15,7 @@ from notifier.domain.parked import Parked, told
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.storage.records import masked
-from notifier.worker.claiming import Stores
+from notifier.storage.stores import Stores
 from notifier.worker.deciding import Park, Retry
 from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold

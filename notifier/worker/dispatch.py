@@ -23,8 +23,9 @@ from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.ledger import Record
+from notifier.storage.stores import Stores
 from notifier.worker.breathing import Breath
-from notifier.worker.claiming import Claims, Stores, claim_batch
+from notifier.worker.claiming import Claims, claim_batch
 from notifier.worker.consequences import Consequences
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gated

@@ -17,7 +17,7 @@ from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
-from notifier.worker.claiming import Stores
+from notifier.storage.stores import Stores
 from notifier.worker.consequences import entry
 from notifier.worker.deciding import Park
 from notifier.worker.following import Publishes, by_queue
