@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,7 @@ def _serve() -> None:
 
     processes._become = lambda command: _stand_in(command[2])  # type: ignore[assignment]
     server.serve = lambda settings: _stand_in("api")
+    warnings.filterwarnings("error", category=DeprecationWarning, module=r"(notifier|consumers)\b")
     os.chdir(os.environ.pop("WARM_CLI_FOLDER"))
     for line in sys.stdin:
         print(json.dumps(_answer(json.loads(line))))

@@ -5,31 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from notifier.domain.ids import recipient_key
 from notifier.settings import Settings
-from tests.integration.cli.test_operating import SECRET_KEY, Run, _park, settings, vhost
-from tests.servers.warm_cli import WarmCommandLine
+from tests.integration.cli.test_operating import Run, _park, environment, line, run, settings, vhost
 
-__all__ = ["settings", "vhost"]
+__all__ = ["environment", "line", "run", "settings", "vhost"]
 
 ME = pwd.getpwuid(os.getuid()).pw_name
-
-
-@pytest.fixture
-def run(settings: Settings, tmp_path: Path) -> Iterator[Run]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "NOTIFIER_BROKER_URL": settings.broker_url,
-        "NOTIFIER_REDIS_URL": settings.redis_url,
-        "NOTIFIER_SECRET_KEY": SECRET_KEY,
-    }
-    with WarmCommandLine(environment, tmp_path) as line:
-        yield line.run
 
 
 def test_every_change_leaves_a_line_with_who_asked(run: Run, settings: Settings, tmp_path: Path) -> None:
@@ -81,9 +65,9 @@ def test_every_change_leaves_a_line_with_who_asked(run: Run, settings: Settings,
         },
         ("forget", "ann@example.org", "--yes"): {"message": "person.forgotten", "key": key},
     }
-    for arguments, line in steps.items():
+    for arguments, left in steps.items():
         done(*arguments)
-        expected.append(line)
+        expected.append(left)
 
     # Then each has left its line, in order, by whom it was asked for and by whose account
     lines = [json.loads(line) for line in kept.read_text().splitlines()]

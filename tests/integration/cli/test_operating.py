@@ -1,4 +1,4 @@
-"""The verbs operators use, as real processes against real servers."""
+"""The verbs operators use, against real servers; in one process that is kept, and some of each kind in their own."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from notifier.wiring.stores import build_ledger, build_store
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import RedisServer
+from tests.servers.warm_cli import WarmCommandLine
 
 TEMPLATES = Path(__file__).parents[3] / "templates"
 SECRET_KEY = "a-secret-key-for-tests-of-more-than-32-characters"
@@ -53,17 +55,40 @@ def settings(vhost: str, redis_url: str) -> Settings:
     return Settings(broker_url=vhost, redis_url=redis_url, templates=TEMPLATES, secret_key=SECRET_KEY)
 
 
-@pytest.fixture
-def run(settings: Settings) -> Run:
-    environment = {
+@pytest.fixture(scope="module")
+def environment(vhost: str, redis_server: RedisServer) -> dict[str, str]:
+    return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "NOTIFIER_BROKER_URL": settings.broker_url,
-        "NOTIFIER_REDIS_URL": settings.redis_url,
+        "NOTIFIER_BROKER_URL": vhost,
+        "NOTIFIER_REDIS_URL": redis_server.url,
         "NOTIFIER_TEMPLATES": str(TEMPLATES),
         "NOTIFIER_SECRET_KEY": SECRET_KEY,
     }
 
+
+@pytest.fixture(scope="module")
+def line(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommandLine]:
+    with WarmCommandLine(environment, tmp_path_factory.mktemp("line")) as kept:
+        yield kept
+
+
+@pytest.fixture
+def run(line: WarmCommandLine, settings: Settings) -> Run:
+    """A verb in the process that is kept; ``settings`` stands for servers that are empty."""
+
     def run(*arguments: str, stdin: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
+        done = line.run(*arguments, stdin=stdin, **changed)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def start(environment: dict[str, str], settings: Settings) -> Run:
+    """A verb as an operator's shell starts it: its imports, its exit status, its streams."""
+
+    def start(*arguments: str, stdin: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-W", "error::DeprecationWarning:notifier", "-m", "notifier.cli", *arguments],
             input=stdin,
@@ -76,7 +101,7 @@ def run(settings: Settings) -> Run:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    return run
+    return start
 
 
 def _depth(url: str, queue: str) -> int:
@@ -157,8 +182,8 @@ def _entry(event: Event, delivery: Delivery) -> Parked:
     )
 
 
-def test_topology_apply_declares_everything_and_may_be_repeated(run: Run) -> None:
-    first = run("topology", "apply")
+def test_topology_apply_declares_everything_and_may_be_repeated(run: Run, start: Run) -> None:
+    first = start("topology", "apply")
     second = run("topology", "apply", "--json")
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
@@ -166,8 +191,8 @@ def test_topology_apply_declares_everything_and_may_be_repeated(run: Run) -> Non
     assert {entry["kind"] for entry in json.loads(second.stdout)} == {"exchange", "queue", "binding"}
 
 
-def test_publish_waits_for_the_confirm_and_prints_the_key(run: Run, vhost: str) -> None:
-    done = run("publish", "-", "--type", "order.placed", "--source", "/shop", "--json", stdin='{"order": 17}')
+def test_publish_waits_for_the_confirm_and_prints_the_key(start: Run, vhost: str) -> None:
+    done = start("publish", "-", "--type", "order.placed", "--source", "/shop", "--json", stdin='{"order": 17}')
 
     assert done.returncode == 0, done.stderr
     (accepted,) = json.loads(done.stdout)["accepted"]
@@ -207,9 +232,9 @@ def test_nothing_is_published_when_one_line_cannot_be_read(run: Run, vhost: str)
     ],
 )
 def test_a_dependency_that_is_away_is_exit_code_3_and_names_its_setting(
-    run: Run, arguments: tuple[str, ...], variable: str, url: str
+    start: Run, arguments: tuple[str, ...], variable: str, url: str
 ) -> None:
-    done = run(*arguments, stdin="{}", **{variable: url})
+    done = start(*arguments, stdin="{}", **{variable: url})
 
     assert done.returncode == 3, done.stderr
     assert variable in done.stderr
@@ -283,8 +308,8 @@ def test_an_endpoint_that_points_inside_is_refused(run: Run, url: str) -> None:
     assert json.loads(run("endpoints", "list", "--json").stdout) == []
 
 
-def test_a_recipient_is_stored_shown_and_forgotten(run: Run) -> None:
-    assert run("recipients", "set", "user-1", "--email", "kim@example.org", "--locale", "de").returncode == 0
+def test_a_recipient_is_stored_shown_and_forgotten(run: Run, start: Run) -> None:
+    assert start("recipients", "set", "user-1", "--email", "kim@example.org", "--locale", "de").returncode == 0
     assert json.loads(run("recipients", "show", "user-1", "--json").stdout)["email"] == "kim@example.org"
     assert run("recipients", "set", "a@b", "--email", "kim@example.org").returncode == 1
     assert run("recipients", "set", "user-2", "--email", "nonsense").returncode == 1
@@ -293,7 +318,7 @@ def test_a_recipient_is_stored_shown_and_forgotten(run: Run) -> None:
     assert run("recipients", "show", "user-1").returncode == 1
 
 
-def test_a_person_is_counted_first_and_then_forgotten(run: Run, settings: Settings, vhost: str) -> None:
+def test_a_person_is_counted_first_and_then_forgotten(run: Run, start: Run, settings: Settings, vhost: str) -> None:
     # Given a person by id, and a refused delivery to them that is parked beside another one's
     run("recipients", "set", "user-1", "--email", "kim0@example.org")
     delivery, other = _park(settings, 2)
@@ -305,7 +330,7 @@ def test_a_person_is_counted_first_and_then_forgotten(run: Run, settings: Settin
     assert run("recipients", "show", "user-1").returncode == 0
 
     # When somebody does, then they are gone, and the other one is not
-    done = run("forget", "kim0@example.org", "--yes")
+    done = start("forget", "kim0@example.org", "--yes")
     assert (done.returncode, "forgotten" in done.stdout) == (0, True), done.stderr
     assert json.loads(run("show", delivery, "--json").stdout)["destination"] == "forgotten"
     assert run("recipients", "show", "user-1").returncode == 1
@@ -314,9 +339,9 @@ def test_a_person_is_counted_first_and_then_forgotten(run: Run, settings: Settin
     assert run("forget", "kim0@example.org", "--yes").returncode == 1
 
 
-def test_an_address_is_suppressed_shown_and_written_to_again(run: Run) -> None:
+def test_an_address_is_suppressed_shown_and_written_to_again(run: Run, start: Run) -> None:
     # Given an address an operator suppressed
-    added = run("suppressions", "add", "Kim@example.org", "--reason", "asked by phone")
+    added = start("suppressions", "add", "Kim@example.org", "--reason", "asked by phone")
     assert added.returncode == 0, added.stderr
 
     # Then it is found in any spelling, listed by its key only, and can be taken off the list
@@ -388,7 +413,7 @@ def test_what_no_mail_is_ever_looked_up_by_is_not_suppressed(run: Run, who: str,
     assert "rcp_" not in run("suppressions", "list").stdout
 
 
-def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings, tmp_path: Path) -> None:
+def test_explain_says_who_is_suppressed_and_by_what(run: Run, start: Run, settings: Settings, tmp_path: Path) -> None:
     # Given a rule with a category and a transactional one, a person known by id, and addresses that are suppressed
     rules = "event: hello\ncategory: news\nrules:\n  - {id: mail, channel: email, to: data.to}\n"
     rules += "  - {id: vital, channel: email, to: data.to, transactional: true}\n"
@@ -405,8 +430,8 @@ def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings
     event = json.dumps({"specversion": "1.0", "id": "1", "source": "/s", "type": "hello", "data": {"to": to}})
     store.close()
 
-    def explained(*options: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        done = run("explain", "-", *options, stdin=event, NOTIFIER_TEMPLATES=str(tmp_path / "templates"), **changed)
+    def explained(*options: str, by: Run = run, **changed: str) -> subprocess.CompletedProcess[str]:
+        done = by("explain", "-", *options, stdin=event, NOTIFIER_TEMPLATES=str(tmp_path / "templates"), **changed)
         assert done.returncode == 0, done.stderr
         return done
 
@@ -419,7 +444,7 @@ def test_explain_says_who_is_suppressed_and_by_what(run: Run, settings: Settings
         "hello/mail": ["unsubscribed:news", "bounced: smtp_550_5.1.1", ""],
         "hello/vital": ["", "bounced: smtp_550_5.1.1", ""],
     }
-    assert explained().stdout.count("Suppressed: bounced: smtp_550_5.1.1") == 2
+    assert explained(by=start).stdout.count("Suppressed: bounced: smtp_550_5.1.1") == 2
     # And without Redis it says that it does not know, and the rest
     away = explained("--json", NOTIFIER_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
     assert set(told(away)["hello/mail"]) == {None}
@@ -452,12 +477,14 @@ def test_replay_counts_first_and_does_nothing_without_a_yes(run: Run, settings: 
     assert (_depth(vhost, "failed-email"), _depth(vhost, "email-normal")) == (1, 0)
 
 
-def test_replay_sends_the_chosen_entries_back_and_keeps_the_others(run: Run, settings: Settings, vhost: str) -> None:
+def test_replay_sends_the_chosen_entries_back_and_keeps_the_others(
+    run: Run, start: Run, settings: Settings, vhost: str
+) -> None:
     # Given three deliveries in one parked message
     chosen, *others = _park(settings, 3)
 
     # When
-    done = run("failures", "replay", chosen, "--yes", "--rate", "100", "--json")
+    done = start("failures", "replay", chosen, "--yes", "--rate", "100", "--json")
 
     # Then
     assert done.returncode == 0, done.stderr
