@@ -1,6 +1,6 @@
 """GitHub's own examples of its webhooks through the running service: what was published is what arrives, to the byte.
 
-They come with the npm package `@octokit/webhooks-examples` (MIT), whose version the lock in `foreign/` pins.
+They come with the npm package `@octokit/webhooks-examples` (MIT), whose version the lock in `foreign/npm/` pins.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pika
 
 from notifier.domain.json_spans import elements
-from tests.acceptance.foreign.runner import installed
+from tests.acceptance.foreign.runner import packages
 from tests.acceptance.place import SOURCE, STRUCTURED, hook_folder, place
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
@@ -22,7 +22,7 @@ EXAMPLES = "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
 def payloads() -> list[bytes]:
     """Each example as the file spells it: with its spaces, its line ends and its order."""
     found: list[bytes] = []
-    for kind in elements((installed() / EXAMPLES).read_bytes()):
+    for kind in elements((packages() / EXAMPLES).read_bytes()):
         start = kind.index(b'"examples": [') + len(b'"examples": ')
         found += elements(kind[start : kind.rindex(b"]") + 1])
     return found

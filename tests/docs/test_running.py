@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.acceptance.foreign.runner import installed
+from tests.acceptance.foreign.runner import packages
 from tests.docs.blocks import ROOT, Block, block, blocks
 from tests.docs.left_out import left_out
 from tests.docs.reading import Reader, reader
@@ -222,7 +222,7 @@ def test_a_webhook_looks_as_shown(at: Reader) -> None:
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
     """A folder in which JavaScript finds the packages of the tests."""
-    (tmp_path / "node_modules").symlink_to(installed() / "node_modules")
+    (tmp_path / "node_modules").symlink_to(packages() / "node_modules")
     return tmp_path
 
 

@@ -1,12 +1,11 @@
 """Foreign clients as functions: publish with them, verify with them, and believe what they say."""
 
 import base64
-import fcntl
-import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +13,13 @@ from typing import Any, Literal
 import pytest
 
 from tests.servers.http import Request
+from tests.servers.npm import installed, node
 from tests.servers.processes import ServerMissing, find_binary
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "npm"
 EXCHANGE = "notifier.events"
-#: Seconds; an installation downloads 88 small packages once, and a run publishes thousands of events.
-INSTALL_TIMEOUT, RUN_TIMEOUT = 300, 120
+#: Seconds; a run publishes thousands of events.
+RUN_TIMEOUT = 120
 
 JavaScriptMode = Literal["structured", "binary:colon", "binary:underscore"]
 ShellMode = Literal["structured", "binary"]
@@ -87,7 +87,8 @@ def publish_with_amqp_publish(
 
     Its `--header` ends the name at the first colon, so that binary mode can only be spelled ``cloudEvents_…`` with it.
     """
-    publish = _binary("amqp-publish", install="apt-get install amqp-tools")
+    with _missing_skips():
+        publish = find_binary("amqp-publish", install="apt-get install amqp-tools")
     command = [publish, "--url", url, "--exchange", exchange, "--routing-key", str(event["type"]), "--persistent"]
     if mode == "structured":
         command += ["--content-type", "application/cloudevents+json", "--body", json.dumps(event)]
@@ -100,38 +101,30 @@ def publish_with_amqp_publish(
     _run(command)
 
 
-def installed() -> Path:
-    """The folder with the JavaScript packages, installed on first use and after a change of the lock.
-
-    Processes that test in parallel install once: the first does, the others wait for it.
-    """
-    npm = _binary("npm", install="apt-get install npm")
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = HERE / "node_modules" / ".installed"
-    with (HERE / ".installing").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            _run([npm, "ci", "--no-progress"], cwd=HERE, timeout=INSTALL_TIMEOUT)
-            stamp.write_text(wanted)
-    return HERE
+def packages() -> Path:
+    """The folder with the JavaScript packages and our scripts."""
+    with _missing_skips():
+        return installed(HERE)
 
 
-def _binary(*candidates: str, install: str) -> str:
+@contextmanager
+def _missing_skips() -> Iterator[None]:
+    """As for servers: a laptop without a program skips the test, CI must not."""
     try:
-        return find_binary(*candidates, install=install)
+        yield
     except ServerMissing as missing:
-        # As for servers: a laptop without it skips the test, CI must not.
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(missing))
 
 
 def _node(script: str, *arguments: str, input_: str) -> str:
-    node = _binary("node", "nodejs", install="apt-get install nodejs")
-    return _run([node, str(installed() / script), *arguments], input_=input_)
+    with _missing_skips():
+        program = node()
+    return _run([program, str(packages() / script), *arguments], input_=input_)
 
 
-def _run(command: Sequence[str], *, input_: str = "", cwd: Path | None = None, timeout: float = RUN_TIMEOUT) -> str:
+def _run(command: Sequence[str], *, input_: str = "") -> str:
     done = subprocess.run(
-        command, input=input_, cwd=cwd, timeout=timeout, capture_output=True, text=True, encoding="utf-8", check=False
+        command, input=input_, timeout=RUN_TIMEOUT, capture_output=True, text=True, encoding="utf-8", check=False
     )
     if done.returncode != 0:
         raise ForeignClientFailed(f"{Path(command[0]).name} ended with status {done.returncode}:\n{done.stderr}")

@@ -1,52 +1,19 @@
 """Mail servers from npm: Haraka and smtp-server, pinned in `npm/`, installed into the user's cache on first use."""
 
-import fcntl
-import hashlib
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.servers.mail.machines import cache
 from tests.servers.mail.options import Options, Phase
 from tests.servers.mail.server import MailServer
-from tests.servers.processes import ServerBroken, find_binary
+from tests.servers.npm import installed, node
 
 HERE = Path(__file__).parent / "npm"
-#: Seconds; it downloads about 110 small packages once.
-INSTALL_TIMEOUT = 300
-
-
-def installed() -> Path:
-    """The folder with what the lock says and our scripts beside it; npm runs no script of a package."""
-    npm = find_binary("npm", install="apt-get install npm")
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    place = cache() / f"npm-{wanted[:8]}"
-    place.mkdir(parents=True, exist_ok=True)
-    with (place / ".installing").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for file in HERE.iterdir():
-            if file.is_file():
-                shutil.copy(file, place)
-        if not (place / ".installed").exists():
-            command = [npm, "ci", "--omit=optional", "--ignore-scripts", "--no-progress"]
-            done = subprocess.run(
-                command, cwd=place, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False
-            )
-            if done.returncode != 0:
-                raise ServerBroken(f"npm ci ended with status {done.returncode}:\n{done.stderr[-4000:]}")
-            (place / ".installed").touch()
-    return place
-
-
-def node() -> str:
-    """Node.js."""
-    return find_binary("node", "nodejs", install="apt-get install nodejs")
 
 
 def _version(package: str) -> str:
-    return str(json.loads((installed() / "node_modules" / package / "package.json").read_text())["version"])
+    return str(json.loads((installed(HERE) / "node_modules" / package / "package.json").read_text())["version"])
 
 
 def _refusals(options: Options) -> list[dict[str, str]]:
@@ -74,7 +41,7 @@ class Haraka(MailServer):
             (self.directory / "config" / name).write_text(text)
 
     def command(self) -> list[str]:
-        return [node(), str(installed() / "node_modules/haraka/bin/haraka"), "-c", str(self.directory)]
+        return [node(), str(installed(HERE) / "node_modules/haraka/bin/haraka"), "-c", str(self.directory)]
 
     def _files(self) -> dict[str, str]:
         options = self.options
@@ -135,4 +102,4 @@ class SmtpServer(MailServer):
         (self.directory / "options.json").write_text(json.dumps(said))
 
     def command(self) -> list[str]:
-        return [node(), str(installed() / "smtp-server.js"), str(self.directory / "options.json")]
+        return [node(), str(installed(HERE) / "smtp-server.js"), str(self.directory / "options.json")]
