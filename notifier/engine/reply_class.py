@@ -27,7 +27,7 @@ class ReplyClass(StrEnum):
     SENDER_REFUSED = "sender_refused"
     """We may not send as this sender: mails of that sender wait, nobody else's."""
     LOGIN = "login"
-    """Our login is missing or wrong: the relay is paused at once."""
+    """Our login is missing or wrong, or its account may not send: the relay is paused."""
     CLIENT_REFUSED = "client_refused"
     """Our host, its name or its network may not send here, whoever the recipient is: counts against the relay."""
     DIALOGUE = "dialogue"

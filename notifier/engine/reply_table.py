@@ -66,6 +66,7 @@ TABLE = (
     Row(ReplyClass.MAIL_REFUSED, _ENVELOPE, {534}, words=say.TOO_LARGE),  # Courier's code for it
     Row(ReplyClass.SENDER_REFUSED, _CONTENT, _LOGIN, words=say.SENDER),  # told after the whole mail, it is no login
     Row(ReplyClass.LOGIN, codes=_LOGIN),
+    Row(ReplyClass.LOGIN, words=say.OUR_ACCOUNT),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.BUSY_RECIPIENT),
     Row(ReplyClass.USED_UP, _ENVELOPE, words=say.CONNECTION_USED_UP),
     Row(ReplyClass.CONNECTIONS, words=say.TOO_MANY_CONNECTIONS),
@@ -103,7 +104,7 @@ TABLE = (
     Row(ReplyClass.NOT_NOW, _RCPT, {552}, _code("", "5.3")),
     Row(ReplyClass.MAIL_REFUSED, _CONTENT, _FINAL, _code("4.6"), say.LOOP),
     # A recipient who takes mail of some only, such as Exchange's groups: nobody else's matter.
-    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, _code("7.12x", "7.13x")),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, _code("7.12x", "7.13x", "7.703")),
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, words=say.CLOSED_RECIPIENT),
     # Codes of providers for rates, senders and hosts (Google 7.28, 4.5; Microsoft 1.90, 2.252, 7.5xx, 7.6xx, 7.7xx).
     Row(ReplyClass.RELAY_RATE, _ENVELOPE, _FOR_GOOD, _code("4.5", "7.705", "1.90")),
@@ -113,6 +114,7 @@ TABLE = (
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, _FOR_GOOD, _code("7.54", "7.60x", "7.61x", "7.62x", "7.63x", "7.64x")),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, subject=_code("7.25", "7.64", "7.511", "7.708")),
     Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, _code("1.*")),
+    Row(ReplyClass.SENDER_REFUSED, _ADDRESSES, words=say.SENDER_OF_ANOTHER),
     # SPF, DKIM and DMARC are judged by the recipient's side: another recipient may well take mail of this sender, so it
     # is this mail, and neither its sender nor the relay, that ends here.
     Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, _code("7.2x", "7.509", "7.515")),
@@ -125,7 +127,6 @@ TABLE = (
     Row(ReplyClass.RELAY_RATE, _MAIL, words=say.CLEARLY_RATE),
     Row(ReplyClass.RELAY_RATE, _RECIPIENT, words=say.CLEARLY_RATE, and_words=say.OURS),
     Row(ReplyClass.DOMAIN_RATE, _RECIPIENT, words=say.CLEARLY_RATE),
-    Row(ReplyClass.SENDER_REFUSED, _ADDRESSES, words=say.SENDER_OF_ANOTHER),
     Row(ReplyClass.LOGIN, _ADDRESSES, _FOR_GOOD, words=say.LOG_IN_FIRST),
     Row(ReplyClass.LOGIN, _MAIL, words=say.TLS_FIRST),
     Row(ReplyClass.DIALOGUE, _ENVELOPE, _FOR_GOOD, words=say.SAY_HELLO),

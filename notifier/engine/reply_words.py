@@ -23,7 +23,7 @@ _TLS_FIRST = r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|t
 TOO_LARGE = _words(
     r"(?:message|mail|content|body|file)(?: file)?(?: size| length)? (?:is )?(?:too (?:big|large|long)|exceed)",
     r"(?:size|length) (?:exceeds|limit|of .{0,30}exceed)",
-    r"exceed\w* .{0,40}(?:size|length|bytes|databytes)",
+    r"(?<!mailbox )exceed\w* .{0,40}(?:size|length|bytes|databytes)",
     r"too (?:big|large) for",
 )
 TOO_MANY_CONNECTIONS = _words(
@@ -39,7 +39,7 @@ CONNECTION_USED_UP = _words(
     r"too many (?:messages|mails|e-?mails|transactions|recipients)(?: sent)? (?:in|on|per|for|during|over) "
     r"(?:(?:this|one|a|the|single|same|current|smtp) )*(?:connection|session)",
     r"(?:messages?|mails?|transactions?|recipients?) (?:(?:count|allowed|submission|limit) )*"
-    r"(?:per|for this|in this|on this) (?:smtp )?(?:connection|session)",
+    r"(?:per|(?:for|in|on) (?:this|one|a)) (?:smtp )?(?:connection|session)",
     r"(?<!concurrent )(?<!simultaneous )(?:connection|session) limit of \d+ (?:messages|mails|transactions)",
     r"too many (?:\w+ )?(?:errors|bad commands|unrecognized|syntax|non-?mail commands|junk commands)",
     r"too many (?:invalid|bad|unknown) (?:addresses|recipients|users)|connection expired|try reconnecting",
@@ -61,9 +61,18 @@ LOG_IN_FIRST = _words(
     r"(?:must|please|need to|have to|requires?)(?: first)?(?: be)? (?:log ?in|authenticat)",
     r"log ?in first|unauthenticated senders?\b|not (?:authenticated|logged in(?! for))|pop before smtp|smtp after pop",
     _TLS_FIRST,
+    r"turn on smtp auth|relay\b.{0,40}\bwithout authenticat",
     r"credentials? (?:\w+ ){0,3}(?:invalid|expired|not? (?:longer )?valid|revoked)|re-?authenticate",
 )
 TLS_FIRST = _words(_TLS_FIRST)
+#: The account that our login belongs to may not send at all: "your" is us, whoever the recipient is.
+OUR_ACCOUNT = _words(
+    r"\byour (?:[\w-]+ ){0,3}account (?:(?:has|have|is|was|been|currently|temporarily|now|permanently) )*"
+    r"(?:suspended|paused|disabled|deactivated|blocked|locked|closed|terminated|under review|pending|frozen|on hold|"
+    r"compromised|banned|inactive|expired|not (?:yet )?(?:been )?(?:activ|approv|verif|enabled|validat)\w*)",
+    r"\bsending (?:has been |is |was )?(?:suspended|paused|disabled|blocked) for (?:this|your|the) account",
+    r"outbound ?spam ?exception",
+)
 LOGIN_ATTEMPTS = _words(r"too many (?:\w+ )?(?:log-?in|auth)")
 #: What the recipient's side thinks of the sender's domain.
 SENDER_AUTHENTICATION = _words(
@@ -86,11 +95,12 @@ BUSY_RECIPIENT = _words(
     r"(?:mailbox|user|recipient|address)\b[\w' ]{0,30}\breceiv(?:ing|ed) too (?:many|much)",
     r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
     r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
+    r"(?:user|recipient|mailbox) has too many (?:messages|mails|e-?mails)",
 )
 UNVERIFIED_RECIPIENT = _words(r"verify (?:the )?recipient|address verification|rejected: unverified address")
 LOOP = _words(r"\bloop|\bhops\b|received header")
 BAD_CONTENT = _words(
-    r"surbl|uribl",
+    r"surbl|uribl|\bdbl\b",
     r"(?:black ?listed|blocked|listed|bad|malicious|suspicious|dangerous) (?:urls?|uris?|links?|domains? in)",
     r"\b(?:urls?|uris?|links?) (?:in|found|contained|listed|black|block)",
     r"\bvirus|malware|phish|trojan|infected|attachment|executable",
@@ -108,7 +118,8 @@ PROTOCOL = _words(
 NO_REVERSE_NAME = _words(r"reverse (?:dns|lookup|ptr|hostname|resol)|\brdns\b|\bptr\b|name lookup failed")
 #: Who we are: our address, our name, our right to use this server.
 CLIENT = _words(
-    r"relay(?:ing)? (?:\w+ )?(?:is )?(?:denied|not|prohibited|refused|rejected|disabled|forbidden|attempt)",
+    r"relay(?:ing)? (?:\w+ )?(?:is )?(?:denied|not|prohibited|refused|rejected|disabled|forbidden|attempt|"
+    r"disallowed(?! as\b|.{0,3}invalid domain))",
     r"(?:\bnot|\bno|cannot|can't|unable|won't|refuse|never|disallowed|n't) (?:\w+ ){0,3}relay",
     r"rcpthosts|(?:open|insecure) (?:mail )?relay|as a relay",
     r"\b(?:helo|ehlo)\b",
@@ -138,7 +149,7 @@ LISTED = _words(
     r"(?:blocked|refused|rejected|listed|found) (?:using|by|in|at|on|due to) .{0,40}(?:rbl|\bbl\b|dns)",
 )
 #: Another sender may well be taken, so it is no login of ours (Postfix's reject_sender_login_mismatch).
-SENDER_OF_ANOTHER = _words(r"sender address rejected: not (?:logged in|owned)")
+SENDER_OF_ANOTHER = _words(r"sender address rejected: (?:not (?:logged in|owned)|domain .{0,80} does not accept mail)")
 SENDER = _words(
     r"sender verif\w+",
     r"senders? (?:address |domain |e-?mail )?(?:\w+ )?(?:rejected|denied|refused|blocked|not allowed|not permitted|"
@@ -154,12 +165,15 @@ SENDER = _words(
     r"address is not verified|identit(?:y|ies) failed|(?:unregistered|unverified|unconfigured) (?:sending )?domain",
     r"domain .{0,60}(?:not verified|unverified|not allowed to send|not registered|not configured)",
     r"(?:must|should) (?:be )?(?:the same as|equal|match) .{0,40}(?:auth|login|user)",
-    r"mail ?from .{0,40}(?:account|conform)|domain of sender",
+    r"mail ?from .{0,40}(?:account|conform)|domain of sender|as a sender (?:domain|address)\b",
+    r"relaying disallowed|not authori[sz]ed to perform .?ses:send",
+    r"\bsender (?:domain )?(?:resolve fail|has no (?:valid )?(?:a|mx|dns)\b)",
 )
 FULL = _words(
     r"over[- ](?:(?:the|his|her|its|their) )?quota|overquota|quota[\w ]{0,30}(?:exceed|full|reach|over|exhaust|violat)",
     r"exceed(?:s|ed)?[\w' ]{0,40}(?:quota|storage|space|disk)|out of (?:storage|space|quota)",
-    r"(?:mail ?box|inbox|in-box|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
+    r"(?:mail ?box|inbox|in-box|mail ?folder|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
+    r"\bmailbox exceed\w* (?:\w+ ){0,2}(?:size|limit)",
     r"(?:insufficient|not enough|no) (?:\w+ )?(?:disk|storage|space)|full mail ?box|disk (?:is )?full|disk quota",
 )
 #: What is said of a mailbox that exists, whatever code stands before it; looked for behind "no such mailbox".
@@ -215,20 +229,27 @@ OURS = _words(
 PASSING = _words(
     r"look-?up (?:failure|failed|did not|timed? ?out)|did not complete|\btime-?out\b|timed out|\bdeferred\b",
     r"(?:ldap|database|directory|internal|server|system) (?:error|failure)|maintenance|exhausted",
-    r"temporar|try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
+    r"(?:ldap|database|directory|backend|server|system|network) (?:is )?(?:currently )?"
+    r"(?:unavailable|not available|down)\b",
+    r"(?:could not|couldn't|unable to|cannot|failed to) (?:connect|contact|reach)\b|loops back to",
+    r"tempora(?:r|ir|ne)|vorübergehend|voruebergehend|tymczasow|временно|一時的|暂时",
+    r"try (?:again|later)|again later|please retry|for now|at (?:this time|the moment|present)|\bbusy\b",
 )
 SLEEPING = _words(
     r"inactive|activation|not logged in|disabled|suspend|deactivat|locked|frozen|on hold|expired|dormant|closed",
     r"not active|gr[ea]y-?list",
+    # The same as French, German, Spanish, Italian, Polish, Russian and Chinese servers say it.
+    r"d[eé]sactiv|inactiv|bloqu|gesperrt|deaktiviert|disatt+ivat|inattiv|bloccat|sospes|zablokowan|nieaktywn|"
+    r"заблокирован|отключ[её]н|停用|冻结|禁用|暂停",
 )
 POLICY = _words(
     r"spam|suspicious|polic(?:y|ies)|unsolicited|abuse|reputation|prohibited|block|banned|restrict|security|denied",
-    r"not (?:permitted|allowed|authori[sz]ed|accepting)",
+    r"not (?:permitted|allowed|authori[sz]ed|accepting|supported)",
 )
 NO_SUCH_MAILBOX = _words(
-    r"(?:no such|non-?exist(?:ent|ant|ing)?) (?:\w+ ){0,2}(?:user|recipient|mail ?box|account|address|person|local|"
-    r"here|alias|customer)",
-    r"\bunknown (?:\w+ )?(?:user|recipient|mail ?box|account|address|alias|local)",
+    r"(?:no such|non-?exist(?:ent|ant|ing)?) (?:\w+ ){0,2}(?:user|recipient|mail ?(?:box|drop)|account|address|person|"
+    r"local|here|alias|customer)|^no such id\b",
+    r"\bunknown (?:(?:or illegal|\w+) )?(?:user|recipient|mail ?box|account|address|alias|local)",
     r"(?:user|recipient|mail ?box|addressee|account|alias|address|local part)\W{0,3} ?(?:\w+ ){0,2}unknown",
     _MAILBOX + r"\b.{0,60}(?:does|do|did|doesn.t|don.t|didn.t)(?: not|n't)? exists?",
     _MAILBOX + r"\b.{0,60}(?:not exists?\b|not existing|no longer exists?|not found|not known)",
@@ -236,6 +257,7 @@ NO_SUCH_MAILBOX = _words(
     r"no (?:mail ?box|user|account|one|recipient)s? (?:here )?(?:by|with|of|for) (?:that|this) name",
     r"there is no (?:such )?(?:user|mailbox|account|recipient)|no account (?:by|with|for)|not our (?:user|customer)",
     r"(?:user|recipient|mailbox) (?:is )?not (?:a )?(?:known|listed|existing|on this server|our customer|local user)",
+    r"\bnot a known (?:user|recipient|mailbox)\b",
     r"user (?:doesn.t|does not) have|doesn.t have an? .{0,30}account|\buser <[^<>]{1,80}> unknown",
 )
 NO_SUCH_DOMAIN = _words(

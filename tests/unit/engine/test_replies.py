@@ -137,6 +137,30 @@ def test_words_and_phases_together(phase: Phase, reply: str, meaning: ReplyClass
     assert classify(refusal(phase, reply)) is meaning
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        "Your account is under review", "Your SMTP account has been disabled", "your account is not yet verified",
+        "Your free account has been temporarily suspended.", "Sending paused for this account.",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("said", [(MAIL, 550), (RCPT, 552), (DATA, 502), (DATA, 450), (DOT, 554)], ids=str)
+def test_mails_of_a_suspended_account_were_once_parked_one_by_one(state: str, said: tuple[Phase, int]) -> None:
+    phase, code = said
+    assert classify(Rejected(RELAY, phase, code, state)) is ReplyClass.LOGIN
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "550 5.2.1 user account suspended", "550 5.1.1 This account has been disabled", "550 Account is not active",
+        "550 5.7.1 Message sending is blocked by the recipient", "450 4.2.1 mailbox locked, ask your account owner",
+    ],
+)  # fmt: skip
+def test_an_account_of_the_recipient_is_not_ours(reply: str) -> None:
+    assert classify(refusal(RCPT, reply)) in {ReplyClass.MAIL_REFUSED, ReplyClass.NOT_NOW}
+
+
 @given(
     st.sampled_from([RCPT, DOT]),
     st.sampled_from(["450 4.2.0", "550 5.7.1", "554"]),

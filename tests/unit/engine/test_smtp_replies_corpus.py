@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"([\w.+-]+)@((?:[\w-]+\.)+\w+)")
 _IP = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 #: The people of the rows; everybody else in an address is a desk of the provider.
 _NOBODY = frozenset({"user", "sender", "bounce"})
-_DESKS = re.compile(r"abuse|postmaster|tosa|blacklist-admin|delist")
+_DESKS = re.compile(r"abuse|postmaster|tosa|blacklist-admin|delist|^contact$")
 _EXAMPLES = re.compile(r"(?:^|\.)example\.(?:com|net|org|jp|kyoto\.jp)$")
 _DOCUMENTATION = [ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "127.0.0.0/8")]
 #: Not addresses: a diagnostic number of Yahoo.
