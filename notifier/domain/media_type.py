@@ -16,6 +16,9 @@ _TYPE = re.compile(rf"[ \t]*({_NAME}/{_NAME})[ \t]*")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"  # noqa: S105 - the name of the grammar
 _PARAMETER = re.compile(rf';[ \t]*(?:({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\.)*)")[ \t]*)?')
 _WHOLE_TOKEN = re.compile(_TOKEN)
+#: Signs that RFC 2231 gives a meaning to: the standard library does not read them in a value without quotes.
+_EXTENDING = re.compile("[*'%]")
+_HOW = 'write: type/subtype; name=value, or name="value" with spaces and letters beyond ASCII'
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -53,7 +56,7 @@ def read_media_type(text: str) -> MediaType:
         raise ValueError(f"{text[:80]!r} is not a media type; write it like application/pdf")
     name = found[1].lower()
     if name.startswith(("multipart/", "message/")):
-        raise ValueError(f"{name[:80]!r} is not a media type a file can have")
+        raise ValueError(f"{name[:80]!r} is not a media type a file can have; application/octet-stream is")
     media_type = MediaType(name, _parameters(text, found.end()))
     if any(len(written) > MAX_PARAMETER for written in media_type.written()):
         raise ValueError("a parameter of the media type is too long for a line of a mail")
@@ -65,7 +68,7 @@ def _parameters(text: str, position: int) -> tuple[tuple[str, str], ...]:
     while position < len(text):
         found = _PARAMETER.match(text, position)
         if found is None:
-            raise ValueError(f"{text[position:][:80]!r} is not a parameter; write: type/subtype; name=value")
+            raise ValueError(f"{text[position:][:80]!r} is not a parameter; {_HOW}")
         position = found.end()
         if found[1] is None:  # a semicolon with nothing behind it, as some programs write them
             continue
@@ -79,7 +82,7 @@ def _parameters(text: str, position: int) -> tuple[tuple[str, str], ...]:
 
 
 def _written(name: str, value: str) -> str:
-    if _WHOLE_TOKEN.fullmatch(value):
+    if _WHOLE_TOKEN.fullmatch(value) and (name.endswith("*") or not _EXTENDING.search(value)):
         return f"{name}={value}"
     if value.isascii():
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')

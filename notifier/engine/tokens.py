@@ -92,6 +92,9 @@ class CommandToken:
 
 def _checked(raw: bytes, origin: str) -> str:
     token = raw.decode("ascii", "replace").strip()
+    if token.startswith("{"):
+        raise TokenUnavailable(f"{origin} gave JSON, which is no token: give its access_token alone")
     if not _TOKEN.fullmatch(token):
-        raise TokenUnavailable(f"{origin} gave {len(raw)} bytes that are no token: one line of printable ASCII")
+        why = "one line of printable ASCII without spaces"
+        raise TokenUnavailable(f"{origin} gave {len(raw)} bytes that are no token: {why}")
     return token

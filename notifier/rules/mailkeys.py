@@ -20,7 +20,11 @@ HEADERS = (
 )
 #: Names that begin with X- and are ours, or that some servers take recipients or instructions from.
 _NOT_X = frozenset(
-    ("x-auto-response-suppress", "x-envelope-to", "x-envelope-from", "x-original-to", "x-rcpt-to", "x-smtpapi")
+    (
+        *("x-auto-response-suppress", "x-envelope-to", "x-envelope-from", "x-original-to", "x-rcpt-to"),
+        # SendGrid; SparkPost; Mandrill; Mailgun; IIS.
+        *("x-smtpapi", "x-msys-api", "x-mc-bccaddress", "x-mailgun-recipient-variables", "x-receiver", "x-sender"),
+    )
 )
 _X = re.compile(r"X-[A-Za-z0-9][A-Za-z0-9-]{0,60}", re.IGNORECASE)
 MAX_HEADERS = 20

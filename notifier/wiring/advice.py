@@ -14,6 +14,11 @@ from notifier.errors import InvalidAddress, Problem
 from notifier.logs import get, wide
 from notifier.settings import Settings, split_list
 
+#: RFC 8314 §3.3.
+SMTPS_PORT = 465
+#: RFC 5321 §4.5.4.2 and RFC 6409 §3.1: STARTTLS comes later.
+GREETING_PORTS = frozenset({25, 587})
+
 _log = get("start")
 
 
@@ -26,6 +31,8 @@ def mail_advice(ours: Settings) -> Iterator[Problem]:
         if relay.security is Security.NONE and not _is_loopback(relay.host):
             what = f"mails and addresses go to {relay.name} in clear text"
             yield Problem("NOTIFIER_SMTP_URL", what, "use smtp:// (STARTTLS) or smtps://")
+        if crossed := _crossed(relay):
+            yield Problem("NOTIFIER_SMTP_URL", *crossed)
         if lacking := _lacking(relay, ours):
             yield Problem("NOTIFIER_SMTP_URL", *lacking)
     if not ours.dkim_domain and ours.dkim_keys is None:
@@ -53,6 +60,18 @@ def _lacking(relay: RelayAddress, ours: Settings) -> tuple[str, str] | None:
     if relay.username and not relay.password and ours.smtp_token_file is None and not ours.smtp_token_command:
         fix = "write user:password@, or set NOTIFIER_SMTP_TOKEN_FILE or NOTIFIER_SMTP_TOKEN_COMMAND"
         return f"the user of {relay.name} has neither a password nor a token", fix
+    return None
+
+
+def _crossed(relay: RelayAddress) -> tuple[str, str] | None:
+    """A port whose servers begin otherwise than the scheme: each side waits for the other, or reads nonsense."""
+    if relay.port == SMTPS_PORT and relay.security is not Security.IMPLICIT:
+        return (
+            f"servers encrypt from the first byte on port {relay.port}, so {relay.name} will seem silent",
+            "use smtps://",
+        )
+    if relay.port in GREETING_PORTS and relay.security is Security.IMPLICIT:
+        return f"servers begin in clear text on port {relay.port}, so TLS with {relay.name} will fail", "use smtp://"
     return None
 
 

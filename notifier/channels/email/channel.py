@@ -227,6 +227,7 @@ class EmailChannel:
 
 def read_return_path(text: str) -> str:
     """The pattern of the envelope sender. Raises `SettingsError` when it gives no address of at most 64 local bytes."""
+    text = text.strip()
     if not text:
         return ""
     example = text.replace("{id}", _EXAMPLE_ID)

@@ -37,6 +37,7 @@ _FOLDED = re.compile(rb"\r\n(?=[ \t])")
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
 _BLANKS_AT_END = re.compile(rb"[ \t]+\r\n")
+_FIX_KEY = "give an RSA private key in PEM, with its BEGIN and END lines, or its file in NOTIFIER_DKIM_KEY_FILE"
 #: Characters of base64 on one line of the field.
 _LINE = 70
 
@@ -48,6 +49,8 @@ class DkimSigner:
         """``key`` is an RSA private key in PEM, from ``where``. Raises `SettingsError` when something is wrong."""
         self.domain = _dns_name("NOTIFIER_DKIM_DOMAIN", domain)
         selector = _dns_name("NOTIFIER_DKIM_SELECTOR", selector)
+        if not key:
+            raise SettingsError([Problem(where, f"the key of {domain} is missing", _FIX_KEY)])
         self._key = _read_key(key, where)
         self._start = f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n d={self.domain}; s={selector};\r\n t="
 
@@ -152,9 +155,10 @@ def _folded(names: list[str]) -> str:
 
 
 def _read_key(key: str, where: str) -> rsa.RSAPrivateKey:
-    fix = "give an RSA private key in PEM, with its BEGIN and END lines"
+    fix = _FIX_KEY
     try:
-        read = load_pem_private_key(key.encode(), password=None)
+        # Platforms that know no lines in a setting keep them as a backslash and an n.
+        read = load_pem_private_key(key.replace("\\n", "\n").encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SettingsError(
             [Problem(where, "the key cannot sign: it is no private key in PEM, or encrypted", fix)]
@@ -168,6 +172,9 @@ def _read_key(key: str, where: str) -> rsa.RSAPrivateKey:
 
 
 def _dns_name(variable: str, value: str) -> str:
+    if not value:
+        fix = "set domain, selector and key; the key is published at SELECTOR._domainkey.DOMAIN"
+        raise SettingsError([Problem(variable, "it is missing", fix)])
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value):
         raise SettingsError([Problem(variable, f"{value!r} is not a DNS name", "international names go as xn--…")])
     return value.lower()

@@ -135,7 +135,13 @@ def test_a_token_from_a_file_is_read_for_each_login(
     assert sink.mails[0].user == "user"
 
 
-@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), ("", "no token"), ("two\nlines", "no token")])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file"), ("", "no token"), ("two\nlines", "no token"), ("Bearer a.b.c", "no token"),
+        ('{"access_token":"lines","expires_in":3599}', "JSON"),
+    ],
+)  # fmt: skip
 def test_a_token_file_that_holds_none_says_so_and_nothing_is_told_to_the_relay(
     posting: Posting, sink_with: Sinks, ca: dict[str, Any], tmp_path: Path, content: str | None, why: str
 ) -> None:

@@ -145,12 +145,14 @@ def test_a_rule_may_name_its_own_sender(channel: EmailChannel) -> None:
         ("bounces@example.org", "bounces@example.org"),
         ("bounces+{id}@Example.org", "bounces+dlv_1@example.org"),
         ("{id}@b\u00fccher.example", "dlv_1@xn--bcher-kva.example"),
+        (" bounces@example.org\n", "bounces@example.org"),
     ],
 )
 def test_bounces_go_where_the_setting_says(pattern: str, envelope: str) -> None:
     mail = made(return_path=pattern).compose(delivery(), JO, rule(), MESSAGE, now=NOW)
     assert mail.sender == envelope
     assert read(mail.content)["From"] == "Shop <shop@example.org>"
+    assert made().check(mail).sender == envelope
 
 
 @pytest.mark.parametrize(

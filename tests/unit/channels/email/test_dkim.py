@@ -118,8 +118,23 @@ def test_a_changed_mail_does_not_verify(pem: str, dns: Dns, change: tuple[bytes,
     assert not dkim.verify(signed.replace(*change), dnsfunc=dns)
 
 
+def test_a_key_whose_line_ends_came_as_a_backslash_and_an_n_signs(pem: str, dns: Dns) -> None:
+    # Given a key as platforms keep it that know no lines in a setting
+    signer = DkimSigner("example.org", "s1", pem.replace("\n", "\\n"))
+    assert dkim.verify(signer.sign(write(letter())), dnsfunc=dns)
+
+
+def test_a_key_that_is_not_there_and_one_that_is_a_path_are_told_as_that() -> None:
+    with pytest.raises(SettingsError, match=r"the key of example\.org is missing"):
+        DkimSigner("example.org", "s1", "")
+    with pytest.raises(SettingsError, match="NOTIFIER_DKIM_KEY_FILE"):
+        DkimSigner("example.org", "s1", "/etc/notifier/dkim.pem")
+    with pytest.raises(SettingsError, match="NOTIFIER_DKIM_SELECTOR: it is missing"):
+        DkimSigner("example.org", "", "key")
+
+
 @pytest.mark.parametrize(
-    "key", ["", "not a key", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", "EC"]
+    "key", ["not a key", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", "EC"]
 )
 def test_a_wrong_key_is_told_at_start_without_showing_it(key: str) -> None:
     if key == "EC":
