@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
 
 from notifier.client.server_url import UnreadableUrl, read_server_url
+from notifier.engine.dialing import dial
 from notifier.engine.dialogue import Dialogue
 from notifier.engine.smtp import Connection, Offers
 from notifier.engine.smtp_login import Login, NoMechanism
@@ -135,7 +136,6 @@ async def _open(way: Way) -> tuple[Connection | Rejected | Broken, str]:
         return Rejected(address.name, Phase.AUTH, 454, f"4.7.0 no token for the login: {error}"), ""
     client = SMTP(
         hostname=address.host,
-        port=address.port,
         local_hostname=way.hostname,
         timeout=way.seconds,
         use_tls=address.security is Security.IMPLICIT,
@@ -169,7 +169,7 @@ class _Steps:
         self._token = token
 
     async def take(self) -> None:
-        await self._client.connect()
+        await self._client.connect(sock=await dial(self._address.host, self._address.port))
         await self._client.ehlo()
         if self._address.security is Security.STARTTLS:
             await self._encrypt()

@@ -37,26 +37,6 @@ _WORDS = {
 }
 
 
-#: Ends of an attempt to connect that never left this machine or its network; a silent host is further, an answer most.
-_NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-
-
-def further(one: OSError | None, other: BaseException) -> OSError:
-    """Of two failed attempts to connect the one that got further; of two alike the later.
-
-    Raises ``other`` when it is not about the network: an address that may not be reached, or a mistake of ours.
-    """
-    if not isinstance(other, OSError):
-        raise other
-    return one if one is not None and _distance(one) > _distance(other) else other
-
-
-def _distance(error: OSError) -> int:
-    if isinstance(error, TimeoutError):
-        return 1
-    return 0 if error.errno in _NO_WAY else 2
-
-
 def read_failure(error: BaseException, *, written: bool, host: str = "the host") -> Failure:
     """What an exception of one exchange means; ``written``: the whole request had been handed to the connection."""
     for kind, code in _TABLE:

@@ -7,7 +7,8 @@ import ssl
 import pytest
 
 from notifier.channels.webhook.answers import Failure
-from notifier.channels.webhook.failures import EXCHANGE_ERRORS, Unresolved, further, read_failure
+from notifier.channels.webhook.failures import EXCHANGE_ERRORS, Unresolved, read_failure
+from notifier.engine.dialing import further
 from notifier.errors import ForbiddenTarget
 
 
