@@ -153,7 +153,7 @@ TABLE = (
     Row(ReplyClass.GREYLISTED, _RECIPIENT, {450, 451}, _code("2.0"), say.LATER),
     Row(ReplyClass.NOT_NOW, codes=_FOR_NOW),
     # For good: what MAIL is refused for is the sender.
-    Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_GOOD, _code("3.2", "3.5")),
+    Row(ReplyClass.RELAY_ILL, _ENVELOPE, _FOR_GOOD, _code("3.1", "3.2", "3.5")),
     Row(ReplyClass.SENDER_REFUSED, _MAIL),
     # Only what says that there is no such mailbox or domain suppresses; a state that passes is none of those.
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.PASSING),

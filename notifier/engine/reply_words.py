@@ -22,7 +22,7 @@ _TLS_FIRST = r"starttls|encryption (?:is )?(?:required|needed)|must use (?:ssl|t
 
 TOO_LARGE = _words(
     r"(?:message|mail|content|body|file)(?: file)?(?: size| length)? (?:is )?(?:too (?:big|large|long)|exceed)",
-    r"(?:size|length) (?:exceeds|limit|of .{0,30}exceed)",
+    r"(?<!mailbox )(?:size|length) (?:exceeds|limit|of .{0,30}exceed)",
     r"(?<!mailbox )exceed\w* .{0,40}(?:size|length|bytes|databytes)",
     r"too (?:big|large) for",
 )
@@ -32,7 +32,7 @@ TOO_MANY_CONNECTIONS = _words(
     r"\bconnections? (?:rate|limit|frequency|frequence|count|quota)",
     r"(?:concurrent|simultaneous|parallel) (?:smtp )?(?:connection|session|thread)s?",
     r"connections? (?:\w+ ){0,3}(?:exceed|too (?:frequent|many))",
-    r"thread limit exceeded",
+    r"thread limit exceeded|trop de connexions",
     r"(?:exceed\w*|maximum|max|number of) (?:\w+ ){0,3}(?:connections|sessions\b)|concurrency limit",
 )
 CONNECTION_USED_UP = _words(
@@ -95,7 +95,7 @@ BUSY_RECIPIENT = _words(
     r"(?:mailbox|user|recipient|address)\b[\w' ]{0,30}\breceiv(?:ing|ed) too (?:many|much)",
     r"(?:recipient|user|mailbox)\b.{0,60}\breceive\w*\b.{0,40}(?:limit|rate|too)",
     r"(?:inbound|incoming|receive|receiving) (?:message |mail )?(?:rate|limit)",
-    r"(?:user|recipient|mailbox) has too many (?:messages|mails|e-?mails)",
+    r"(?:user|recipient|mailbox) has too (?:many|much) (?:messages|mails?|e-?mails?)|mailbox would exceed",
 )
 UNVERIFIED_RECIPIENT = _words(r"verify (?:the )?recipient|address verification|rejected: unverified address")
 LOOP = _words(r"\bloop|\bhops\b|received header")
@@ -121,12 +121,14 @@ CLIENT = _words(
     r"relay(?:ing)? (?:\w+ )?(?:is )?(?:denied|not|prohibited|refused|rejected|disabled|forbidden|attempt|"
     r"disallowed(?! as\b|.{0,3}invalid domain))",
     r"(?:\bnot|\bno|cannot|can't|unable|won't|refuse|never|disallowed|n't) (?:\w+ ){0,3}relay",
-    r"rcpthosts|(?:open|insecure) (?:mail )?relay|as a relay",
+    r"rcpthosts?\b|(?:open|insecure) (?:mail )?relay|as a relay|open proxy|not a gateway|relaying mail to\b",
+    r"(?:don't|do not) handle mail for|not (?:a )?local host",
     r"\b(?:helo|ehlo)\b",
     r"client (?:host|address|network|name|ip)\b",
     r"(?:cannot find|unknown|no|bad|invalid|missing|resolve|mismatch\w*|match) (?:\w+ ){0,3}(?:hostname|rdns|ptr)\b",
     r"your (?:\w+ )?(?:ip|server|host|hostname|mta|mail ?server|network)\b(?! admin)",
-    r"\bip (?:address )?you(?:'re| are) using",
+    r"\bip (?:address )?you(?:'re| are) using|\bdynamic (?:\w+ )?ips?\b|\bips blocked|\binvalid ip\b",
+    r"remote ?host looks",
     r"(?:sending|sender|source|connecting|remote|originating|this) ips?\b|\bhost .{0,40}unknown tld",
     r"(?:sending|connecting|originating) (?:host|mta|(?:mail )?server)\b",
     r"\bip(?: address)?\b.{0,60}(?:block|black|banned|reject|not allowed|denied|listed|restricted|prohibited|"
@@ -167,13 +169,16 @@ SENDER = _words(
     r"(?:must|should) (?:be )?(?:the same as|equal|match) .{0,40}(?:auth|login|user)",
     r"mail ?from .{0,40}(?:account|conform)|domain of sender|as a sender (?:domain|address)\b",
     r"relaying disallowed|not authori[sz]ed to perform .?ses:send",
+    r"\byour (?:e-?mail )?address (?:has been|is) (?:black ?listed|blocked|banned)",
     r"\bsender (?:domain )?(?:resolve fail|has no (?:valid )?(?:a|mx|dns)\b)",
 )
 FULL = _words(
     r"over[- ](?:(?:the|his|her|its|their) )?quota|overquota|quota[\w ]{0,30}(?:exceed|full|reach|over|exhaust|violat)",
-    r"exceed(?:s|ed)?[\w' ]{0,40}(?:quota|storage|space|disk)|out of (?:storage|space|quota)",
+    r"exceed(?:s|ed)?[\w' ]{0,40}(?:quota|storage|space|disk)|out of (?:storage|space|quota)|over the allowed quota",
+    r"(?:not|n't) have (?:\w+ )?(?:space|storage)\b|not sufficient (?:disk )?space|space (?:has been|is) used up",
     r"(?:mail ?box|inbox|in-box|mail ?folder|maildrop|account|user|recipient|storage)[\w' ]{0,30}\b(?:too )?full\b",
-    r"\bmailbox exceed\w* (?:\w+ ){0,2}(?:size|limit)",
+    r"\bmailbox (?:\w+ ){0,2}exceed\w*(?: (?:\w+ ){0,2}(?:size|limit))?|\bmailbox (?:size )?limit|disk ?space quota",
+    r"\bpleine?s?\b|\bvoll\b|\bllen[oa]\b|\bpien[oa]\b",
     r"(?:insufficient|not enough|no) (?:\w+ )?(?:disk|storage|space)|full mail ?box|disk (?:is )?full|disk quota",
 )
 #: What is said of a mailbox that exists, whatever code stands before it; looked for behind "no such mailbox".

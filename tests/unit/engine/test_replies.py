@@ -151,6 +151,43 @@ def test_mails_of_a_suspended_account_were_once_parked_one_by_one(state: str, sa
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "Mailbox size limit exceeded", "would be over the allowed quota", "the user's space has been used up",
+        "Recipient rejected: mailbox would exceed maximum allowed storage", "Not sufficient disk space",
+        "Boite du destinataire pleine", "<user@example.com> does not have enough space", "diskspace quota",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("code", [550, 552, 554])
+def test_words_of_a_full_mailbox_are_for_now_whatever_the_code(code: int, words: str) -> None:
+    assert classify(Rejected(RELAY, RCPT, code, words)) is ReplyClass.NOT_NOW
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("This server is not a gateway", ReplyClass.CLIENT_REFUSED),
+        ("we don't handle mail for example.com", ReplyClass.CLIENT_REFUSED),
+        ("relaying mail to example.com is not allowed", ReplyClass.CLIENT_REFUSED),
+        ("We do not accept mail from dynamic IPs", ReplyClass.CLIENT_REFUSED),
+        ("your email address has been blacklisted", ReplyClass.SENDER_REFUSED),
+        ("You are not allowed to use the domain example.com as a sender domain", ReplyClass.SENDER_REFUSED),
+        ("Sender <sender@example.com> has no A, AAAA, or MX DNS records", ReplyClass.SENDER_REFUSED),
+        ("5.7.27 <s@example.com>: Sender address rejected: Domain example.com does not accept mail (nullMX)",
+         ReplyClass.SENDER_REFUSED),
+        ("5.3.1 Mail system full", ReplyClass.RELAY_ILL),
+        ("5.1.1 Directory server unavailable", ReplyClass.NOT_NOW),
+        ("5.1.1 could not connect to backend", ReplyClass.NOT_NOW),
+        ("5.1.1 Postfach gesperrt", ReplyClass.MAIL_REFUSED),
+        ("5.1.1 El usuario esta en estado: inactivo", ReplyClass.MAIL_REFUSED),
+        ("5.1.1 \u4e00\u6642\u7684\u306b\u53d7\u4fe1\u3067\u304d\u307e\u305b\u3093", ReplyClass.NOT_NOW),
+    ],
+)  # fmt: skip
+def test_words_of_servers_that_say_it_in_their_own_way(words: str, meaning: ReplyClass) -> None:
+    assert classify(Rejected(RELAY, RCPT, 550, words)) is meaning
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         "550 5.2.1 user account suspended", "550 5.1.1 This account has been disabled", "550 Account is not active",
