@@ -108,8 +108,11 @@ class SenderPauses:
             self._refused(mail, transaction)
 
     def _refused(self, mail: Mail, rejected: Rejected) -> None:
+        if mail.author and rejected.phase is not Phase.DOT:
+            self._refused_return_path(mail, rejected)
+            return
         # At the final dot it has read From, and knew the envelope's sender long before.
-        sender = mail.author if mail.author and rejected.phase is Phase.DOT else mail.sender
+        sender = mail.author or mail.sender
         domain = _domain(sender)
         of_sender, of_domain = self._trouble(sender), self._trouble(domain)
         of_sender.note(sender, mail.recipient, rejected)
@@ -120,6 +123,14 @@ class SenderPauses:
             self._pause(domain, of_domain, rejected)
         elif unmistakable or (of_sender.is_clear and not about_domain):
             self._pause(sender, of_sender, rejected)
+
+    def _refused_return_path(self, mail: Mail, rejected: Rejected) -> None:
+        """Every mail has it, and perhaps each with a local part of its own (VERP): its domain is what is refused."""
+        domain = _domain(mail.sender)
+        trouble = self._trouble(domain)
+        trouble.note(mail.sender, mail.recipient, rejected)
+        if trouble.is_clear or _is_unmistakable(rejected):
+            self._pause(domain, trouble, rejected)
 
     def _trouble(self, name: str) -> _Trouble:
         if name not in self._troubles and len(self._troubles) >= MOST_KEPT:

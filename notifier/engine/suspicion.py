@@ -94,8 +94,13 @@ class Suspicion:
 
 
 def _key(mail: Mail) -> Key:
-    return mail.sender, mail.recipient
+    return _from(mail), mail.recipient
+
+
+def _from(mail: Mail) -> str:
+    """From, where it is not the envelope's sender: that one may be another for each mail (VERP)."""
+    return mail.author or mail.sender
 
 
 def _kind(mail: Mail) -> Kind:
-    return mail.sender, mail.recipient.rpartition("@")[2].lower()
+    return _from(mail), mail.recipient.rpartition("@")[2].lower()

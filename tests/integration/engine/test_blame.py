@@ -21,7 +21,7 @@ from notifier.engine.sender_pauses import (
     SenderPauses,
 )
 from notifier.engine.smtp import Mail
-from notifier.engine.transaction import Accepted, Paused, Phase, Rejected
+from notifier.engine.transaction import Accepted, Paused, Phase, Rejected, Transaction
 from tests.integration.engine.conftest import Clock, Post, Posting, plain
 from tests.servers.smtp import SmtpSink
 
@@ -151,6 +151,30 @@ def test_a_from_that_the_relay_refuses_at_the_final_dot_holds_up_no_other_with_t
     assert [one.sender for one in post.relays.paused_senders()] == ["bad@other.example"]
 
 
+@pytest.mark.parametrize(("reply", "refused"), [(NOT_YOURS, 1), ("550 Sender address rejected", REFUSALS_IN_A_ROW)])
+def test_bounce_addresses_of_their_own_are_paused_as_their_domain_and_none_is_left_behind(
+    post: Post, smtp_sink: SmtpSink, clock: Clock, reply: str, refused: int
+) -> None:
+    # Given a relay that refuses our return path, which is another one for each mail (VERP)
+    smtp_sink.reply("MAIL", reply, matching="@b.example")
+
+    def send(number: int) -> Transaction:
+        return post.send(f"r{number}@d{number}.example", sender=f"bounces+{number}@b.example", author="s@shop.example")
+
+    # When mails are sent
+    ended = [send(number) for number in range(9)]
+
+    # Then what is paused is the domain of the return path
+    assert [type(one) for one in ended] == [Rejected] * refused + [Paused] * (9 - refused)
+    assert [one.sender for one in post.relays.paused_senders()] == ["@b.example"]
+
+    # And when the relay takes it, nothing is paused any more
+    smtp_sink.behave()
+    clock.now += SENDER_COOL_DOWN_S
+    assert isinstance(send(10), Accepted)
+    assert post.relays.paused_senders() == ()
+
+
 def test_what_is_kept_of_senders_is_bounded(clock: Clock) -> None:
     pauses = SenderPauses("relay:25", clock)
     for number in range(3 * MOST_KEPT):
@@ -209,6 +233,29 @@ def test_a_relay_that_refuses_some_mails_as_no_relay_of_ours_is_found_out_by_ano
     assert not post.relays.states()[0].up
 
 
+def test_bounce_addresses_of_their_own_once_made_every_mail_one_of_another_kind(
+    post: Post, smtp_sink: SmtpSink
+) -> None:
+    # Given mails of one From, each with a return path of its own (VERP), and recipients that are refused as relaying
+    smtp_sink.reply("RCPT", NO_RELAY, matching=r"@example.org")
+
+    def send(recipient: str) -> Transaction:
+        return post.send(recipient, sender=f"bounces+{recipient.partition('@')[0]}@b.example", author="s@b.example")
+
+    for number in range(FAILURES_IN_A_ROW):
+        assert isinstance(send(f"r{number}@example.org"), Rejected)
+
+    # When more of them come, by a clock that stands still
+    more = [send(f"r{number + 9}@example.org") for number in range(2 * FAILURES_IN_A_ROW)]
+
+    # Then none of them asks, a mail to another domain does, and they do not pause the relay again
+    assert all(isinstance(one, Paused) for one in more)
+    assert isinstance(send("good@inside.example"), Accepted)
+    assert all(isinstance(send(f"r{number}@example.org"), Rejected) for number in range(2 * FAILURES_IN_A_ROW))
+    assert isinstance(send("good2@inside.example"), Accepted)
+    assert post.relays.states()[0].up
+
+
 def test_a_probe_is_never_the_mail_that_was_just_refused_unless_there_is_no_other(
     post: Post, smtp_sink: SmtpSink, clock: Clock
 ) -> None:
@@ -262,6 +309,28 @@ def test_a_relay_that_is_closing_at_the_final_dot_is_left_to_the_second_at_once(
     assert len(second.mails) == 2 * FAILURES_IN_A_ROW
     assert smtp_sink.counters.commands["DOT"] == FAILURES_IN_A_ROW
     assert not post.relays.states()[0].up
+
+
+def test_an_account_that_may_not_send_is_left_to_the_second_relay_and_parks_nothing(
+    posting: Posting, smtp_sink: SmtpSink
+) -> None:
+    # Given a provider that takes our login and every mail, and then says that it has stopped the account
+    second = SmtpSink()
+    smtp_sink.reply(
+        "DOT", "554 Message rejected: Sending paused for this account. For more information, see your inbox"
+    )
+    alone, both = posting(plain(smtp_sink)), posting(plain(smtp_sink), plain(second))
+
+    # When mails are sent by it alone, and with another relay behind it
+    kept = [alone.send(f"r{number}@example.org") for number in range(2 * FAILURES_IN_A_ROW)]
+    ended = [both.send(f"r{number}@example.org") for number in range(2 * FAILURES_IN_A_ROW)]
+
+    # Then none is given up, the relay is paused after some, and the second takes each in the same delivery
+    second.close()
+    assert [type(classify(one)) for one in kept] == [Deferred] * FAILURES_IN_A_ROW + [NotTried] * FAILURES_IN_A_ROW
+    assert all(isinstance(one, Accepted) for one in ended)
+    assert smtp_sink.counters.commands["DOT"] == 2 * FAILURES_IN_A_ROW
+    assert not alone.relays.states()[0].up
 
 
 def test_a_relay_that_takes_nothing_for_its_rate_rests_ever_longer(
