@@ -115,6 +115,16 @@ def test_a_mechanism_that_is_offered_and_not_taken_is_left_out_the_next_time(
     assert isinstance(post.send(), Accepted)
 
 
+def test_a_relay_that_asks_for_the_name_by_itself_is_given_it_then(
+    posting: Posting, sink_with: Sinks, ca: dict[str, Any]
+) -> None:
+    # Given a relay that takes no name beside AUTH LOGIN, as RFC 4954 §4 demands: LOGIN begins with its question
+    sink = sink_with("LOGIN")
+    sink.reply("AUTH", "501 5.5.2 Syntax: AUTH LOGIN", matching="^LOGIN .")
+    assert isinstance(posting(url(sink, "user:secret"), **ca).send(), Accepted)
+    assert sink.mails[0].user == "user"
+
+
 def test_a_token_from_a_file_is_read_for_each_login(
     posting: Posting, sink_with: Sinks, ca: dict[str, Any], tmp_path: Path, clock: Clock
 ) -> None:
