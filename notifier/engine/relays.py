@@ -146,9 +146,10 @@ class SmtpRelays:
             if not _may_go_elsewhere(ends[-1]):
                 break
         # What one relay answered says more than that the other one is paused; of two that are, the sooner one counts.
-        answered = [end for end in ends if not isinstance(end, Paused)]
+        # What it would have answered says less: the other one may take it.
+        answered = [end for end in ends if not isinstance(end, Paused) and not _is_foreseen(end)]
         paused = [end for end in ends if isinstance(end, Paused)]
-        end = answered[-1] if answered else min(paused, key=lambda one: one.seconds)
+        end = answered[-1] if answered else min(paused, key=lambda one: one.seconds, default=ends[-1])
         ended(errand.place, end, errand.deadlines.taken)
 
     def paused_for(self) -> float:
@@ -179,7 +180,13 @@ def _may_go_elsewhere(ended: Transaction) -> bool:
         return False
     if isinstance(ended, Paused):
         return ended.down or bool(ended.sender)
-    return ended.phase in _NOTHING_SAID or (isinstance(ended, Rejected) and classify(ended) in _ELSEWHERE)
+    if ended.phase in _NOTHING_SAID or _is_foreseen(ended):
+        return True
+    return isinstance(ended, Rejected) and classify(ended) in _ELSEWHERE
+
+
+def _is_foreseen(ended: Transaction) -> bool:
+    return isinstance(ended, Rejected) and ended.foreseen
 
 
 def checked(

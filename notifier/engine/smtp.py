@@ -142,12 +142,12 @@ class Connection:
         """What the relay would refuse anyway, or worse, mangle; in the words it would have used."""
         size = self.offers.size
         if mail.smtputf8 and not self.offers.smtputf8:
-            return Rejected(self.relay, Phase.MAIL, 550, "5.6.7 needs SMTPUTF8, which the relay does not offer")
+            return Rejected(self.relay, Phase.MAIL, 550, "5.6.7 needs SMTPUTF8, which the relay does not offer", True)
         if size and len(mail.content) > size:
             text = f"5.3.4 {len(mail.content)} bytes are more than the {size} the relay offers to take"
-            return Rejected(self.relay, Phase.MAIL, 552, text)
+            return Rejected(self.relay, Phase.MAIL, 552, text, True)
         if not self.offers.eightbit and not mail.content.isascii():
-            return Rejected(self.relay, Phase.MAIL, 554, "5.6.3 needs 8BITMIME, which the relay does not offer")
+            return Rejected(self.relay, Phase.MAIL, 554, "5.6.3 needs 8BITMIME, which the relay does not offer", True)
         return None
 
     def _commands(self, mail: Mail) -> tuple[str, str, str]:

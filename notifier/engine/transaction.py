@@ -46,6 +46,8 @@ class Rejected:
     code: int
     text: str
     """What it said, enhanced status code included; several lines are separated by newlines."""
+    foreseen: bool = False
+    """It follows from what the relay offers: nothing was said to it, and another one may offer more."""
 
 
 @dataclass(frozen=True, slots=True)

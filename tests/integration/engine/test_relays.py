@@ -245,6 +245,29 @@ def test_a_refused_login_sets_the_relay_down_and_the_second_takes_over(
     assert "old" not in state.reason
 
 
+def test_what_the_first_relay_cannot_carry_is_left_to_the_second_and_waits_for_it(
+    posting: Posting, second_sink: SmtpSink
+) -> None:
+    # Given a relay that takes small mails only, and another one behind it
+    small = SmtpSink(extensions=("SIZE 10",))
+    alone, both = posting(plain(small)), posting(plain(small), plain(second_sink))
+
+    # When a larger one is sent, Then the second takes it
+    assert isinstance(both.send(), Accepted)
+    assert "MAIL" not in small.counters.commands
+
+    # And while the second is away it waits, because nobody has refused it
+    second_sink.stop()
+    second_sink.drop_connections()
+    assert isinstance(both.send(), Broken)
+    assert isinstance(both.send(), Paused)
+
+    # And where there is no other, or that one cannot either, it is refused
+    assert isinstance(alone.send(), Rejected)
+    assert isinstance(posting(plain(small), plain(small)).send(), Rejected)
+    small.close()
+
+
 def test_a_refused_login_alone_is_a_refusal_at_auth(
     posting: Posting, tls_smtp_sink: SmtpSink, certificate: Certificate
 ) -> None:
