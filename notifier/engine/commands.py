@@ -85,7 +85,10 @@ class _Reader(asyncio.Protocol):
 async def _read(reading: int) -> bytes:
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.connect_read_pipe(lambda: _Reader(ended), os.fdopen(reading, "rb", 0))
+    # Only libuv closes it. uvloop has the file closed once more after that, and by then the number may be that of
+    # another thread's new connection, which it would close (seen).
+    file = open(reading, "rb", 0, closefd=False)  # noqa: ASYNC230, SIM115 - of a descriptor that is open
+    transport, _ = await loop.connect_read_pipe(lambda: _Reader(ended), file)
     try:
         return await ended
     finally:

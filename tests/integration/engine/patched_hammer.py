@@ -11,6 +11,8 @@ import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
+from gevent.monkey import get_original  # noqa: E402
+from gevent.threadpool import ThreadPool  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
@@ -121,6 +123,23 @@ def commands(engine: Engine) -> None:
         running = [gevent.spawn(ours, number) for number in range(5)] + [gevent.spawn(geventlets) for _ in range(3)]
         gevent.joinall(running, timeout=60, raise_error=True)
         assert all(greenlet.successful() for greenlet in running)
+
+
+def descriptors(engine: Engine) -> None:
+    """Commands close their own descriptors, and none that a thread has opened since: RabbitMQ's socket, say."""
+    sys.setswitchinterval(1e-6)
+    close, pool, working = get_original("os", "close"), ThreadPool(2), [True]
+
+    def open_and_close() -> None:
+        while working:
+            for descriptor in os.pipe():
+                close(descriptor)
+
+    threads = [pool.spawn(open_and_close) for _ in range(2)]
+    for _ in range(300):
+        assert engine.run(lambda: output_of(["true"], os.environ, 20), 30) == b""
+    working.clear()
+    gevent.joinall(threads, timeout=60, raise_error=True)
 
 
 def mail(engine: Engine, url: str, ca_file: str, count: str) -> None:

@@ -25,7 +25,9 @@ def play(*arguments: str) -> None:
     assert ended.stderr == ""
 
 
-@pytest.mark.parametrize("scenario", ["hammer", "names", "neighbours", "deadline", "stopping", "commands"])
+@pytest.mark.parametrize(
+    "scenario", ["hammer", "names", "neighbours", "deadline", "stopping", "commands", "descriptors"]
+)
 def test_greenlets_and_the_loop_work_together(scenario: str) -> None:
     play(scenario)
 
