@@ -3,6 +3,7 @@
 import asyncio
 
 from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, Crowded, Held, Slots
+from tests.servers.own_time import run
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
@@ -39,7 +40,7 @@ def test_an_endpoint_cannot_hold_more_than_its_share_while_others_go_on() -> Non
         # Then another endpoint still gets one at once
         await taken(slots, "b", 0.001)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
@@ -57,7 +58,7 @@ def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
         slots.release(held, answered=True)
         assert isinstance(await waiting, Held)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
@@ -80,7 +81,7 @@ def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
         assert running == 0
         assert slots.lanes == 0
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
@@ -104,7 +105,7 @@ def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
             await met(slots, lane)
         assert slots.lanes == 0
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_endpoints() -> None:
@@ -134,7 +135,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         # The look that was due runs out, instead of into the next test's loop.
         await asyncio.sleep(LINGER_S)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total() -> None:
@@ -151,7 +152,7 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
         slots.release(last, answered=True)
         await taken(slots, "healthy")
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
@@ -174,7 +175,7 @@ def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
 
         waiting.cancel()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_pause_of_our_own_does_not_send_away_who_waits_for_an_endpoint_that_is_quick() -> None:
@@ -200,7 +201,7 @@ def test_a_pause_of_our_own_does_not_send_away_who_waits_for_an_endpoint_that_is
         for task in (*waiting, one_more):
             task.cancel()
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_all_of_its_slots() -> None:
@@ -222,7 +223,7 @@ def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_a
         busy.gate.answered = later
         assert slots.seconds_away("slow", later) == 0
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer() -> None:
@@ -248,7 +249,7 @@ def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer
             await taken(slots, "new", 0.001)
         assert isinstance(await slots.acquire("new", 0.001), Crowded)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() -> None:
@@ -265,7 +266,7 @@ def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() ->
         assert slots.seconds_away("hangs", clock()) > 0
         assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay() -> None:
@@ -288,7 +289,7 @@ def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay()
         slots.release(busy.pop(), answered=True)
         assert isinstance(await lines["busy"], Held)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_one_that_has_answered_before_however_slowly_need_not_start_again() -> None:
@@ -308,7 +309,7 @@ def test_one_that_has_answered_before_however_slowly_need_not_start_again() -> N
             await taken(slots, "hangs", 0.001)
         assert isinstance(await slots.acquire("hangs", 0.001), Crowded)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_again() -> None:
@@ -329,7 +330,7 @@ def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_ag
         slots.release(await taken(slots, "restarts"), answered=False)
         assert slots.known == 1
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
@@ -349,7 +350,7 @@ def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when
         await until_slow(known)
         assert not again.slow
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_that_are_known_to_answer() -> None:
@@ -374,7 +375,7 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
         await taken(slots, "one more", 0.001)
         slots.release(known, answered=True)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_an_endpoint_that_was_slow_the_last_time_shares_with_strangers() -> None:
@@ -393,7 +394,7 @@ def test_an_endpoint_that_was_slow_the_last_time_shares_with_strangers() -> None
         # Then it waits as they do
         assert isinstance(await slots.acquire("was well", 0.001), Crowded)
 
-    asyncio.run(scenario())
+    run(scenario())
 
 
 def test_only_so_many_endpoints_are_remembered() -> None:
@@ -403,4 +404,4 @@ def test_only_so_many_endpoints_are_remembered() -> None:
             await met(slots, str(number))
         assert slots.known == KNOWN
 
-    asyncio.run(scenario())
+    run(scenario())
