@@ -278,6 +278,7 @@ def test_a_deleted_intake_queue_is_declared_and_read_again(broker: Broker, start
     process.until(lambda p: p.readiness()["status"] == "ok")
 
     # When its queue is deleted, which ends its subscription without an error
+    broker.altered = True
     with broker.connect() as connection:
         connection.channel().queue_delete("notifier.intake")
     process.until(lambda p: p.metric("notifier_broker_reconnects_total") == 1 and p.readiness()["status"] == "ok")
@@ -291,6 +292,7 @@ def test_a_full_work_queue_holds_events_and_loses_none(
     broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
 ) -> None:
     # Given a work queue that takes two tasks, and one delivery per task
+    broker.altered = True
     rabbitmq.limit_queue(broker.url, "email-normal", 2)
     broker.publish(*(structured(n) for n in range(30)))
     process = start_consumer(NOTIFIER_BATCH_DELIVERIES="1", NOTIFIER_INTAKE_PREFETCH="5")
@@ -308,6 +310,7 @@ def test_a_full_work_queue_holds_events_and_loses_none(
 
 def test_a_deleted_work_queue_is_declared_again(broker: Broker, start_consumer: StartConsumer) -> None:
     # Given a running intake whose work queue is gone
+    broker.altered = True
     process = start_consumer()
     process.until(lambda p: p.readiness()["status"] == "ok")
     with broker.connect() as connection:
@@ -420,6 +423,7 @@ def test_a_queue_of_another_shape_stops_the_process_with_the_reason(
     broker: Broker, start_consumer: StartConsumer
 ) -> None:
     # Given somebody's own idea of a work queue
+    broker.altered = True
     with broker.connect() as connection:
         connection.channel().queue_delete("email-low")
         connection.channel().queue_declare("email-low", durable=True)
