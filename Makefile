@@ -4,8 +4,11 @@ BIN := .venv/bin
 # The demo needs far less than development; an environment that has the development lock has the demo's too.
 DEMO_ENVIRONMENT = $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.demo)
 
-# The whole suite runs in two processes, each with servers of its own; what is asked for by ARGS in one, which starts sooner.
-WORKERS ?= $(if $(ARGS),0,2)
+# The whole suite runs in several processes, each with servers of its own: on two cores three, because what waits for a
+# deadline or a server that restarts leaves its core to the others. What is asked for by ARGS runs in one, which starts sooner.
+WORKERS ?= $(if $(ARGS),0,3)
+# Kept also where a container's environment says otherwise: every process of the tests would compile its tests anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-profile bench-pressure matrix failovers fmt lock clean
