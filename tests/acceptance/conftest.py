@@ -19,7 +19,6 @@ def service(
         tmp_path,
         environment(broker_url=broker_url, redis_url=redis_url, smtp_url=f"smtp+plain://127.0.0.1:{smtp_sink.port}"),
     )
-    applied = running.run("topology", "apply")
-    assert applied.returncode == 0, applied.stderr
+    running.declare()
     yield running
     running.close()

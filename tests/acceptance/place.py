@@ -225,8 +225,7 @@ def place(
     )
     store = connect(redis.url)
     try:
-        applied = service.run("topology", "apply")
-        assert applied.returncode == 0, applied.stderr
+        service.declare()
         yield Place(service, broker_url, rabbit, redis, smtp, http, templates, store)
     finally:
         service.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from consumers.topology import apply_topology
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
@@ -54,6 +55,10 @@ class Service:
     directory: Path
     environment: dict[str, str]
     processes: list[Process] = field(default_factory=list)
+
+    def declare(self) -> None:
+        """What `notifier topology apply` declares, by the user it is run as; without a process of its own."""
+        apply_topology(self.as_(OPERATOR)["NOTIFIER_BROKER_URL"])
 
     def consumer(self) -> Process:
         """An intake process."""

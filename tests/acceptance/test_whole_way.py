@@ -1,7 +1,15 @@
 """Ten thousand events of several types, from the broker to a mail server and a webhook receiver."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from notifier.settings import read_settings
+from notifier.storage.ledger import Ledger
+from notifier.storage.parked import ParkedFilter, ParkedIndex
+from notifier.storage.store import Store
+from notifier.wiring.stores import build_store
 from tests.acceptance import shop
 from tests.acceptance.service import Service
 from tests.servers.http import HttpSink
@@ -18,25 +26,35 @@ def add_endpoint(service: Service, sink: HttpSink, path: str = "/hook") -> tuple
     return endpoint["id"], endpoint["secret"]
 
 
+@contextmanager
+def opened(service: Service) -> Iterator[Store]:
+    """The service's Redis."""
+    store = build_store(read_settings({k: v for k, v in service.environment.items() if k.startswith("NOTIFIER_")}))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def statuses(service: Service, ids: set[str]) -> dict[str, int]:
     """How many deliveries have each status, by the ledger."""
-    from notifier.settings import read_settings
-    from notifier.wiring.stores import build_ledger, build_store
+    with opened(service) as store:
+        found = Ledger(store).deliveries(sorted(ids))
+    return dict(Counter(record.status.value if record else "unknown" for record in found))
 
-    ours = read_settings({k: v for k, v in service.environment.items() if k.startswith("NOTIFIER_")})
-    store = build_store(ours)
-    found: dict[str, int] = {}
-    for record in build_ledger(ours, store).deliveries(sorted(ids)):
-        status = record.status.value if record else "unknown"
-        found[status] = found.get(status, 0) + 1
-    store.close()
-    return found
+
+def parked_ids(service: Service) -> set[str]:
+    """What the index of the failure queues names; for waiting, as a verb would cost a second at each look."""
+    with opened(service) as store:
+        return set(ParkedIndex(store).ids(ParkedFilter()))
 
 
 def test_ten_thousand_events_arrive_exactly_once_and_the_ledger_says_so(
     service: Service, broker_url: str, rabbitmq: RabbitMQ, smtp_sink: SmtpSink, http_sink: HttpSink
 ) -> None:
-    # Given the service, with a webhook endpoint that wants everything
+    # Given the service, set up as an operator does, with a webhook endpoint that wants everything
+    applied = service.run("topology", "apply")
+    assert applied.returncode == 0, applied.stderr
     endpoint, _ = add_endpoint(service, http_sink)
     service.consumer()
     service.worker("-n", "one@%h")

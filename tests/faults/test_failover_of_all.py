@@ -154,7 +154,7 @@ def unknown(url: str, ids: set[str]) -> list[str]:
 
 def arrivals(sink: SmtpSink) -> dict[str, float]:
     """When each mail came last."""
-    return {shop.message_id(mail.data): mail.received_at for mail in sink.mails}
+    return {mail.delivery: mail.received_at for mail in sink.mails}
 
 
 def tell(kind: str, times: Times, sink: SmtpSink, wanted: int, forgotten: list[float]) -> None:

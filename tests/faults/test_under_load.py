@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tests.acceptance import shop
 from tests.acceptance.service import Service
-from tests.acceptance.test_whole_way import add_endpoint, statuses
+from tests.acceptance.test_whole_way import add_endpoint, parked_ids, statuses
 from tests.faults.missing import missing_hooks, missing_mails, saying_what_is_known
 from tests.servers.http import HttpSink
 from tests.servers.patience import poll
@@ -130,8 +130,7 @@ def test_what_a_relay_refuses_waits_in_the_failure_queue_and_goes_out_after_a_re
     shop.publish(broker_url, events)
 
     def settled() -> bool:
-        parked = json.loads(service.run("failures", "list", "--json", "--limit", "1000").stdout)["entries"]
-        return len(shop.arrived_mails(smtp_sink)) + len(parked) == len(wanted)
+        return len(shop.arrived_mails(smtp_sink)) + len(parked_ids(service)) == len(wanted)
 
     poll(settled, "every mail is sent or parked")
 

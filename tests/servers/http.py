@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tests.servers.certificates import Certificate
@@ -27,6 +28,11 @@ class Request:
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @cached_property
+    def delivery(self) -> str:
+        """The delivery's id, which our `webhook-id` is; kept as `Mail.delivery` is."""
+        return self.header("webhook-id") or ""
 
 
 Answer = Callable[[asyncio.StreamWriter], Coroutine[Any, Any, bool]]
