@@ -17,6 +17,7 @@ from tests.servers.processes import ServerMissing
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.receivers import RECEIVERS, Receiver
 from tests.servers.redis import RedisServer
+from tests.servers.service_vhost import ServiceVhost
 from tests.servers.smtp import SmtpSink
 
 __all__ = ["pytest_runtest_makereport", "pytest_runtest_setup"]
@@ -73,6 +74,18 @@ def broker_url(rabbitmq: RabbitMQ) -> Iterator[str]:
     url = rabbitmq.new_vhost()
     yield url
     rabbitmq.delete_vhost(url)
+
+
+@pytest.fixture(scope="session")
+def service_vhost(rabbitmq: RabbitMQ) -> ServiceVhost:
+    """For tests that need the service's topology and leave it as it is."""
+    return ServiceVhost(rabbitmq)
+
+
+@pytest.fixture
+def service_url(service_vhost: ServiceVhost) -> str:
+    """The address of a virtual host with the service's topology and nothing in it."""
+    return service_vhost.lend()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import orjson
 import pika
 import pytest
 
-from consumers.topology import apply_topology
 from notifier.client import (
     AccessRefused,
     BrokerBlocked,
@@ -29,13 +28,6 @@ from notifier.client import (
 )
 from tests.servers.patience import PATIENCE_S
 from tests.servers.rabbitmq import RabbitMQ
-
-
-@pytest.fixture
-def service_url(broker_url: str) -> str:
-    """A vhost where the service's topology was applied."""
-    apply_topology(broker_url)
-    return broker_url
 
 
 @pytest.fixture

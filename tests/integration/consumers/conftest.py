@@ -18,13 +18,13 @@ import orjson
 import pika
 import pytest
 
-from consumers.topology import apply_topology
 from notifier.domain.batch import Batch
 from notifier.domain.parked import ParkedEvent, decode_parked
 from notifier.domain.rule import lane_queues
-from tests.servers.patience import PATIENCE_S, poll
+from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.service_vhost import ServiceVhost
 
 RULES = """\
 event: order.placed
@@ -56,20 +56,7 @@ class Broker:
     url: str
     server: RabbitMQ
     altered: bool = False
-    """Said by a test that changes the queues themselves: no other one uses them after it."""
-
-    def empty(self) -> None:
-        """Whoever is gone has given back what it had, and nothing is left: for whoever is next."""
-        poll(lambda: self.server.connection_count(self.url) == 0, "nobody is connected")
-
-        def is_empty() -> bool:
-            left = [name for name, count in self.server.queue_depths(self.url).items() if count]
-            with self.connect() as connection:
-                for name in left:
-                    connection.channel().queue_purge(name)
-            return not left
-
-        poll(is_empty, "all queues are empty")
+    """Said by a test that changes the queues themselves."""
 
     def connect(self) -> pika.BlockingConnection:
         return pika.BlockingConnection(pika.URLParameters(self.url))
@@ -176,25 +163,13 @@ class Process:
 StartConsumer = Callable[..., Process]
 
 
-@pytest.fixture(scope="module")
-def used_before(rabbitmq: RabbitMQ) -> Iterator[list[Broker]]:
-    """Virtual hosts of the module's tests so far: one with our topology costs a second and a half."""
-    made: list[Broker] = []
-    yield made
-    for one in made:
-        rabbitmq.delete_vhost(one.url)
-
-
 @pytest.fixture
-def broker(used_before: list[Broker], rabbitmq: RabbitMQ) -> Broker:
+def broker(service_vhost: ServiceVhost, rabbitmq: RabbitMQ) -> Iterator[Broker]:
     """A virtual host where the topology was applied, with nothing in it."""
-    if used_before and not used_before[-1].altered:
-        used_before[-1].empty()
-    else:
-        url = rabbitmq.new_vhost()
-        used_before.append(Broker(url, rabbitmq))
-        apply_topology(url)
-    return used_before[-1]
+    lent = Broker(service_vhost.lend(), rabbitmq)
+    yield lent
+    if lent.altered:
+        service_vhost.renew()
 
 
 @pytest.fixture
