@@ -132,9 +132,15 @@ def commands(text: str) -> Iterator[str]:
         yield from re.findall(r"^(?:\$ |NOTIFIER_\w+=\S+ )?notifier ((?:[a-z]+ ?)+)", block, flags=re.MULTILINE)
 
 
+@cache
+def root_command() -> object:
+    """Made once: it reads the options of every verb."""
+    return typer.main.get_command(application)
+
+
 def is_verb(command: str) -> bool:
     """Whether the words name a verb, followed by arguments or nothing."""
-    found: object = typer.main.get_command(application)
+    found: object = root_command()
     for word in command.split():
         if not isinstance(found, TyperGroup):
             return True  # a verb was named, and this is its argument
