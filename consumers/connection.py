@@ -156,6 +156,10 @@ class Connection:
             return answer.result()
         raise self.lost.result()
 
+    def hang_up(self, why: str) -> None:
+        """End it without a goodbye; ``lost`` says why."""
+        self._connection.hang_up(why)
+
     async def close(self) -> None:
         """Say goodbye; never raises, and hangs up when there is no answer within `CLOSE_TIMEOUT_S`."""
         if self._connection.is_open:

@@ -21,7 +21,7 @@ from consumers.connection import Connection, parameters
 from consumers.dead_letters import DeadLetterIntake, Examining
 from consumers.intake import Intake
 from consumers.lookout import Tell
-from consumers.session import Pace, Session
+from consumers.session import SUBSCRIBE_S, Pace, Session
 from notifier import logs, metrics
 from notifier.errors import PublishRejected, StorageUnavailable, Unavailable
 
@@ -50,6 +50,7 @@ class Consumer:
     ) -> None:
         self._nodes = parameters(broker_url, "notifier consumer", broker_ca_file)
         self._turn = 0
+        self._begins_within = SUBSCRIBE_S
         self._advises = advises
         self._trusts_topology = False
         self._intake = intake
@@ -110,6 +111,7 @@ class Consumer:
                 on_begun=lambda: self._on_begun(connection, backoff),
                 on_hold=self._on_hold,
                 tell_full=self._tell_full,
+                begins_within=self._next_patience() if len(self._nodes) > 1 else None,
             )
             parking = asyncio.create_task(self._park_dead_letters(connection))
             try:
@@ -119,6 +121,11 @@ class Consumer:
                 await asyncio.wait({parking})
         finally:
             await connection.close()
+
+    def _next_patience(self) -> float:
+        """Twice as much as the last, until one was enough: what is slow and well must come to its end."""
+        seconds, self._begins_within = self._begins_within, self._begins_within * 2
+        return seconds
 
     async def _park_dead_letters(self, connection: Connection) -> None:
         if self._dead_letters is not None:
@@ -131,6 +138,7 @@ class Consumer:
 
     def _on_begun(self, connection: Connection, backoff: Backoff) -> None:
         self._away = None
+        self._begins_within = SUBSCRIBE_S
         self._trusts_topology = len(self._nodes) > 1
         metrics.INTAKE_PAUSED.set(0)
         backoff.reset()

@@ -42,6 +42,9 @@ FANOUTS_IN_FLIGHT = 2
 #: broker. Well below RabbitMQ's consumer_timeout (30 min), and long, because every return counts towards the limit of
 #: 20 after which the broker parks a message.
 HOLD_S = 600.0
+#: Seconds for getting hold of the queues, where there are other nodes; doubled each time. A channel that asked for a
+#: queue whose leader has just frozen may be answered only when Erlang has given up connecting to it, after seven more.
+SUBSCRIBE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Session:
 
     ``restore`` declares the topology again when it went missing. ``on_begun`` hears that the queues are read.
     ``on_hold`` hears why messages are held back, and None when none is any more. ``tell_full`` tells the other
-    processes which work queues are full.
+    processes which work queues are full. ``begins_within`` are the seconds after which another node is asked for them.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class Session:
         on_begun: Callable[[], None],
         on_hold: Callable[[str | None], None],
         tell_full: Tell,
+        begins_within: float | None = None,
     ) -> None:
         self._connection = connection
+        self._begins_within = begins_within
         self._intake = intake
         self._pace = pace
         self._restore = restore
@@ -112,7 +117,7 @@ class Session:
 
         Raises `Unavailable` or `PublishRejected` when it had to end before; nothing is lost then.
         """
-        await self._subscribe()
+        await self._begin()
         self._on_begun()
         self._watching = asyncio.create_task(self._watch())
         self._watching.add_done_callback(self._on_done)
@@ -131,6 +136,15 @@ class Session:
             metrics.INTAKE_IN_FLIGHT.set(0)
         if self._ended.done():
             raise self._ended.result()
+
+    async def _begin(self) -> None:
+        try:
+            async with asyncio.timeout(self._begins_within):
+                await self._subscribe()
+        except TimeoutError:
+            # Without a goodbye: it would be answered after the same seconds.
+            self._connection.hang_up(f"it has not given us its queues in {self._begins_within:.0f} s")
+            raise (await self._connection.lost) from None
 
     async def _subscribe(self) -> None:
         connection = self._connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pika
@@ -66,6 +67,16 @@ class Lane:
         self._returned.clear()
         self.outbox.begin_again()
 
+    def renew(self, connection: Any) -> None:
+        """Give up a channel that is of no use, and send what it has not confirmed over another one."""
+        if not self._is_confirming:
+            return  # it is being opened
+        former = self._channel
+        self.forget_channel()
+        if former.is_open:
+            former.close()
+        self.pump(connection)
+
     def fail(self, error_of: Callable[[Pending], PublishError]) -> None:
         """Nothing that is here can go anywhere."""
         for pending in self.outbox.clear():
@@ -75,21 +86,22 @@ class Lane:
         self._channel = channel
         channel.add_on_return_callback(self._on_return)
         channel.add_on_close_callback(self._on_closed)
-        channel.confirm_delivery(self._on_confirm, lambda _: self._on_confirming(channel))
+        channel.confirm_delivery(partial(self._on_confirm, channel), lambda _: self._on_confirming(channel))
 
     def _on_confirming(self, channel: Any) -> None:
         self._is_confirming = True
         self._on_usable()
         self.pump(channel.connection)
 
-    def _on_confirm(self, frame: Any) -> None:
+    def _on_confirm(self, channel: Any, frame: Any) -> None:
+        if channel is not self._channel:
+            return  # given up: its tags are another's by now
         method = frame.method
         is_nack = isinstance(method, pika.spec.Basic.Nack)
         (self._stall.refused if is_nack else self._stall.confirmed)(self._exchange)
         for pending in self.outbox.confirmed(method.delivery_tag, multiple=method.multiple):
             pending.settle(self._refusal(pending, is_nack))
-        if self._channel is not None:
-            self.pump(self._channel.connection)
+        self.pump(channel.connection)
 
     def _refusal(self, pending: Pending, is_nack: bool) -> PublishError | None:
         if reason := self._returned.pop(pending.token, ""):
@@ -98,11 +110,14 @@ class Lane:
             return Rejected("RabbitMQ refused it (nack): its queue is full or has lost its majority", pending.event_id)
         return None
 
-    def _on_return(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
-        self._returned[properties.correlation_id] = method.reply_text
+    def _on_return(self, channel: Any, method: Any, properties: Any, _: bytes) -> None:
+        if channel is self._channel:
+            self._returned[properties.correlation_id] = method.reply_text
 
     def _on_closed(self, channel: Any, reason: Any) -> None:
         """404: the exchange is not there. 403: a permission is not. Anything else is the connection's trouble."""
+        if channel is not self._channel:
+            return  # given up before
         # A connection that ends, ends its channels too, with its own codes.
         code, text = (reason.reply_code, reason.reply_text) if isinstance(reason, ChannelClosedByBroker) else (0, "")
         if code == 404:

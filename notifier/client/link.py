@@ -74,7 +74,11 @@ class Link:
         self._trouble = "the connection is not open yet"
         self._turn = self._failed = 0
         self._silence = Silence(TICK_S)
-        self._stall = Stall(TICK_S, has_others=len(self._nodes) > 1)
+        self._stall = Stall(TICK_S, has_others=self._has_others)
+
+    @property
+    def _has_others(self) -> bool:
+        return len(self._nodes) > 1
 
     @property
     def _where(self) -> str:
@@ -280,9 +284,18 @@ class Link:
         """Why to make another connection, at another node if there is one."""
         if not self._connection.is_open:
             return ""
-        silent = self._silence.look(self._connection.bytes_received) if len(self._nodes) > 1 else ""
+        if self._has_others and (reason := self._silence.look(self._connection.bytes_received)):
+            return reason
         waits = not self._alarm and any(lane.outbox.has_unconfirmed for lane in self._everywhere())
-        return silent or self._stall.look(waits=waits)
+        reason = self._stall.look(waits=waits)
+        if reason and self._has_others and self._stall.is_first:
+            # The node talks, and the next one may be the one that does not.
+            log.warning("RabbitMQ at %s: %s; trying other channels", self._where, reason)
+            self._stall.begin()
+            for lane in self._everywhere():
+                lane.renew(self._connection)
+            return ""
+        return reason
 
     def _expire(self) -> None:
         """Fail what has waited as long as its publisher allowed."""

@@ -15,7 +15,7 @@ UNCONFIRMED_S = 4.0
 UNCONFIRMED_ALONE_S = 30.0
 #: Seconds in which all that is meant for one queue is refused.
 REFUSED_S = 1.0
-#: Both are doubled each time: a cluster that is overloaded or has lost its majority, and a queue that is full, look the
+#: What both grow to: a cluster that is overloaded or has lost its majority, and a queue that is full, look the
 #: same.
 LONGEST_S = 60.0
 
@@ -36,17 +36,23 @@ class Silence:
 
 
 class Stall:
-    """A channel that confirms nothing, or refuses all that is meant for one queue.
+    """A channel that confirms nothing, or refuses all that is meant for one queue, while its node talks.
 
-    RabbitMQ 3.10 leaves channels like that behind when a queue's leader dies: what was published during the election is
-    never answered, and a channel whose first message met no leader refuses every later one. A new channel is well.
+    The queue has no leader, or RabbitMQ 3.10 has left the channel behind when it died: what was published during the
+    election is never answered, and a channel whose first message met no leader refuses every later one. A new channel
+    is well, also at the same node.
     """
 
     def __init__(self, tick: float, *, has_others: bool) -> None:
         self._tick = tick
         self._first = UNCONFIRMED_S if has_others else UNCONFIRMED_ALONE_S
-        self._for_confirms, self._for_refusals = self._first, REFUSED_S
+        self._unanswered = self._refusals = 0
         self.begin()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether what `look` said last it said for the first time since something was taken."""
+        return self._unanswered + self._refusals == 1
 
     def begin(self) -> None:
         """A new channel."""
@@ -55,12 +61,11 @@ class Stall:
 
     def confirmed(self, key: str) -> None:
         """A message with this routing key has arrived."""
-        self._unconfirmed = 0
-        self._for_confirms = self._first
+        self._unconfirmed = self._unanswered = 0
         if self._refusing:
             self._refusing.pop(key, None)
         else:
-            self._for_refusals = REFUSED_S
+            self._refusals = 0
 
     def refused(self, key: str) -> None:
         """A message with this routing key was refused."""
@@ -72,12 +77,16 @@ class Stall:
         self._unconfirmed = self._unconfirmed + 1 if waits else 0
         for key in self._refusing:
             self._refusing[key] += 1
-        if self._unconfirmed * self._tick >= self._for_confirms:
-            reason = f"it has confirmed nothing for {self._for_confirms:.0f} s"
-            self._for_confirms = min(LONGEST_S, self._for_confirms * 2)
-            return reason
-        if max(self._refusing.values(), default=0) * self._tick >= self._for_refusals:
-            reason = f"it has refused all that is meant for a queue for {self._for_refusals:.0f} s"
-            self._for_refusals = min(LONGEST_S, self._for_refusals * 2)
-            return reason
+        if self._unconfirmed * self._tick >= (patience := _patience(self._first, self._unanswered)):
+            self._unanswered += 1
+            return f"it has confirmed nothing for {patience:.0f} s"
+        longest = max(self._refusing.values(), default=0)
+        if longest * self._tick >= (patience := _patience(REFUSED_S, self._refusals)):
+            self._refusals += 1
+            return f"it has refused all that is meant for a queue for {patience:.0f} s"
         return ""
+
+
+def _patience(first: float, times: int) -> float:
+    """Doubled each time, but the second is as soon as the first: for most, that is another node's turn."""
+    return min(LONGEST_S, first * 2.0 ** max(0, times - 1))

@@ -35,6 +35,7 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
+from notifier.worker import watching
 from notifier.worker.alarm import ALARM
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
@@ -137,6 +138,7 @@ def start(parts: WorkerParts) -> None:
     _beat_once(parts)
     gevent.spawn(_show_life, parts)
     gevent.spawn(_look_after_held, parts)
+    gevent.spawn(_watch_nodes, parts)
     if parts.one_cpu and is_possible():
         gevent.spawn(_stay_together, parts)
     parts.health.start()
@@ -181,6 +183,16 @@ def _look_after_held(parts: WorkerParts) -> None:
             _log.exception("held.crashed")
 
 
+def _watch_nodes(parts: WorkerParts) -> None:
+    while _current is parts:
+        gevent.sleep(watching.LOOK_EVERY_S)
+        try:
+            watching.look()
+        except Exception:
+            # A bug, or a socket closed meanwhile; a frozen node must not hold the worker for it.
+            _log.exception("broker.unwatched")
+
+
 def _stay_together(parts: WorkerParts) -> None:
     placement = Placement((threading.get_native_id(), parts.engine.native_thread))
     try:
@@ -210,12 +222,13 @@ def _leave(parts: WorkerParts) -> None:
 
 
 class QuietEventConnection(bootsteps.StartStopStep):
-    """Takes AMQP heartbeats off the *event* connection only.
+    """Takes AMQP heartbeats and confirms off the *event* connection only.
 
     Celery 5.7's `synloop` drains the event connection for 0.1 s after every message when heartbeats are on, which
     limits a gevent worker to about 10 messages a second, and may lose the dispatcher's confirm, which hangs SIGTERM
     (trap T15). The task connection keeps its heartbeat: `Connection` has started before this step and `Events` opens
-    its connection after it.
+    its connection after it. Confirms: a worker would wait for a node that is away before it works, because somebody
+    who looks at events has a queue there.
     """
 
     requires = (Connection,)
@@ -223,6 +236,10 @@ class QuietEventConnection(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._heartbeat = consumer.amqheartbeat
+        # Celery's consumers make no other connection with it.
+        consumer.connection_for_write = lambda heartbeat=None: consumer.ensure_connected(
+            consumer.app.connection_for_write(heartbeat=heartbeat, transport_options={"confirm_publish": False})
+        )
 
     def start(self, consumer: Any) -> None:
         """Between the two connections."""
@@ -242,8 +259,24 @@ class DeclaredTopology(bootsteps.StartStopStep):
 
     requires = (Connection,)
 
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._reads = False
+        consumer.trusts_topology = False
+        make_handler = consumer.create_task_handler
+
+        def reads() -> Any:
+            self._reads = True
+            return make_handler()
+
+        consumer.create_task_handler = reads
+
     def start(self, consumer: Any) -> None:
-        """On every connection, so that queues deleted meanwhile are there again."""
+        """On every connection, so that queues deleted meanwhile are there again; but see `_is_known`."""
+        consumer.trusts_topology = self._is_known(consumer)
+        self._reads = False
+        if consumer.trusts_topology:
+            return
         if consumer.connection.transport.driver_type != "amqp":
             declare_parked(consumer.connection)
             return
@@ -265,6 +298,14 @@ class DeclaredTopology(bootsteps.StartStopStep):
             for name, exchange_name, key in topology.FORMER_BINDINGS:
                 channel.queue_unbind(name, exchange_name, key)
 
+    def _is_known(self, consumer: Any) -> bool:
+        """Whether the queues were read a moment ago, at another node; as consumers trust them too.
+
+        A hundred declarations take seconds of a cluster that has just lost a node; before 4.3 they wait for a frozen
+        one.
+        """
+        return self._reads and bool(consumer.connection.alt)
+
 
 class DeclaredDelays(bootsteps.StartStopStep):
     """Declares what delayed delivery needs, on the connection that there is; what one node has, all have.
@@ -272,11 +313,11 @@ class DeclaredDelays(bootsteps.StartStopStep):
     Celery's own step logs in to each of several nodes in turn, and waits four times for one that is away.
     """
 
-    requires = (Tasks,)
+    requires = (Tasks, DeclaredTopology)
 
     def start(self, consumer: Any) -> None:
         """After the queues are read, because it takes a second."""
-        if consumer.connection.transport.driver_type == "amqp":
+        if consumer.connection.transport.driver_type == "amqp" and not consumer.trusts_topology:
             declare_native_delayed_delivery_exchanges_and_queues(consumer.connection, "quorum")
             for queue in consumer.app.amqp.queues.values():
                 bind_queue_to_native_delayed_delivery_exchange(consumer.connection, queue)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import pika
 import pytest
 
 from notifier.domain.rule import WORK_QUEUES
@@ -95,6 +96,23 @@ def flower(service: Service) -> Iterator[Flower]:
     """Flower beside the service."""
     with running_flower(service) as running:
         yield running
+
+
+def test_a_queue_that_refuses_celerys_own_messages_keeps_no_worker_from_its_work(
+    service: Service, broker_url: str
+) -> None:
+    # Given somebody who listened to events and commands, and whose queue refuses them: on RabbitMQ 4.3 one at a node
+    # that is down does, and kombu publishes again for ever what was refused
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare("away", arguments={"x-max-length": 0, "x-overflow": "reject-publish"})
+        for exchange, kind in (("celeryev", "topic"), ("celery.pidbox", "fanout")):
+            channel.exchange_declare(exchange, kind, durable=exchange == "celeryev")
+            channel.queue_bind("away", exchange, "#")
+
+    # When a stock worker starts, then it is ready, and answers who asks it
+    service.worker()
+    assert list(inspect(service, "ping", 1).values()) == [{"ok": "pong"}]
 
 
 def test_flower_shows_the_worker_its_tasks_and_metrics(

@@ -6,7 +6,9 @@ import pika
 import pytest
 
 from tests.acceptance.service import Service
+from tests.servers.freezing import FreezingWay
 from tests.servers.processes import ServerBroken
+from tests.servers.rabbitmq import RabbitMQ
 
 
 def test_a_queue_with_other_arguments_ends_the_worker_with_an_explanation(service: Service, broker_url: str) -> None:
@@ -27,6 +29,20 @@ def test_a_queue_with_other_arguments_ends_the_worker_with_an_explanation(servic
     assert "queue email-low exists with other arguments" in told
     assert "x-dead-letter-exchange" in told
     assert "notifier topology apply" in told
+
+
+def test_a_worker_whose_first_node_is_frozen_starts_with_the_next(
+    service: Service, broker_url: str, rabbitmq: RabbitMQ
+) -> None:
+    # Given a node whose kernel accepts connections, and that never says hello
+    way = FreezingWay(None)
+    frozen = broker_url.replace(f":{rabbitmq.port}/", f":{way.port}/")
+    service.environment["NOTIFIER_BROKER_URL"] = f"{frozen};{broker_url}"
+
+    # When a worker starts, then it is soon ready: Celery, which waits for such a login for ever, is given a time
+    service.worker("-n", "one@%h")
+    assert way.accepted
+    way.close()
 
 
 def test_what_a_worker_says_while_it_is_built_is_said_in_the_format_of_the_logs(service: Service) -> None:

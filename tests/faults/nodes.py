@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes, the service, and its publishers: one node is killed, and another one may freeze."""
+"""Three RabbitMQ nodes, the service, and its publishers: one node is killed, and another one freezes."""
 
 import json
 import threading
@@ -62,8 +62,8 @@ class Outcome:
     """All logs."""
 
 
-def fail_nodes(cluster: RabbitCluster, at: Place, *, freezes: bool) -> Outcome:
-    """All use the first node; it is killed and comes back, and then the one that leads ``freezes``."""
+def fail_nodes(cluster: RabbitCluster, at: Place) -> Outcome:
+    """All use the first node; it is killed and comes back, and then the one that leads freezes."""
     roles = [at.service.consumer(), at.service.worker(), at.service.api()]
     client = Publisher(at.broker_url, source=SOURCE)
     publishers = [
@@ -75,10 +75,9 @@ def fail_nodes(cluster: RabbitCluster, at: Place, *, freezes: bool) -> Outcome:
     assert cluster.leader_of(at.broker_url, "notifier.intake") is first
     cluster.kill(first)
     _until_all_go_on(publishers, roles, at)
-    if freezes:
-        cluster.start(first)
-        cluster.freeze(cluster.leader_of(at.broker_url, "notifier.intake"))
-        _until_all_go_on(publishers, roles, at)
+    cluster.start(first)
+    cluster.freeze(cluster.leader_of(at.broker_url, "notifier.intake"))
+    _until_all_go_on(publishers, roles, at)
     for publisher in publishers:
         publisher.stop()
     client.close()

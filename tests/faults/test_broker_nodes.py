@@ -1,7 +1,6 @@
-"""Three RabbitMQ nodes given as a list of addresses: the one that leads, and that all use, is killed.
+"""Three RabbitMQ nodes given as a list of addresses: the one that leads, and that all use, is killed; another freezes.
 
-One that freezes is tried with each kind of connection by itself (`test_several_nodes` of client and worker), and all
-together in ``make matrix ARGS='brokers nodes'``, which says how long everybody stood still.
+How long everybody stood still is said by ``make matrix ARGS='brokers nodes'``.
 """
 
 import pytest
@@ -15,15 +14,16 @@ from tests.servers.redis import RedisServer
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_leading_node_that_is_killed_loses_nothing_and_stops_nobody(
+def test_a_leading_node_that_is_killed_and_one_that_freezes_lose_nothing_and_stop_nobody(
     redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     # Given three nodes that all roles, a client and a caller of the API use by their list of addresses
     cluster = _start(RabbitCluster, tmp_path_factory.mktemp("cluster"))
     try:
         with place(cluster, redis_server, tmp_path_factory.mktemp("nodes"), FOLDERS) as at:
-            # When the first is killed; everybody goes on, and every role says again that it is ready
-            outcome = fail_nodes(cluster, at, freezes=False)
+            # When the first is killed and comes back, and then the one that leads freezes; each time everybody goes on,
+            # and every role says again that it is ready
+            outcome = fail_nodes(cluster, at)
     finally:
         cluster.close()
 

@@ -109,7 +109,7 @@ def _nodes(environment: dict[str, str]) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         cluster, redis = RabbitCluster(Path(folder, "cluster")), RedisServer(_made(Path(folder, "redis")))
         with closing(cluster), closing(redis), place(cluster, redis, _made(Path(folder, "nodes")), FOLDERS) as at:
-            outcome = fail_nodes(cluster, at, freezes=True)
+            outcome = fail_nodes(cluster, at)
     os.environ.pop(VARIABLE, None)
     silence = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.silence.items())
     met = not outcome.lost and max(outcome.silence.values()) <= SILENCE_S

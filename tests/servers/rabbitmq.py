@@ -63,7 +63,12 @@ _IS_WHOLE = """
 
 # A node that restarts may lose what a delay queue hands on at that moment; it waits three minutes for the confirm, and
 # hands it on again. Nothing is lost, but tests would wait as long (docs/operations/runbook.md).
-_ADVANCED_CONFIGURATION = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 10000}]}].\n"
+_ADVANCED_CONFIGURATION = """\
+[
+  {{rabbit, [{{dead_letter_worker_publisher_confirm_timeout, 10000}}]}},
+  {{aten, [{{poll_interval, {poll_interval}}}]}}
+].
+"""
 
 
 _JOINING = """\
@@ -82,11 +87,19 @@ class RabbitMQ:
     """One RabbitMQ node with its own name, ports, cookie and data, on loopback only.
 
     ``joins`` is a node whose cluster it becomes a member of; ``net_ticktime`` is after how many seconds its members
-    give up one that is frozen; ``management`` starts its management API.
+    give up one that is frozen, ``net_setuptime`` how many they try to reach it again, and ``poll_interval`` how many
+    milliseconds pass between their looks at who leads queues; ``management`` starts its management API.
     """
 
     def __init__(
-        self, directory: Path, *, joins: "RabbitMQ | None" = None, net_ticktime: int = 60, management: bool = False
+        self,
+        directory: Path,
+        *,
+        joins: "RabbitMQ | None" = None,
+        net_ticktime: int = 60,
+        net_setuptime: int = 7,
+        poll_interval: int = 5000,
+        management: bool = False,
     ) -> None:
         self._installation = chosen()
         self._directory = directory
@@ -98,6 +111,8 @@ class RabbitMQ:
         self._is_member = joins is not None
         self.node = f"notifier-{os.getpid()}-{self.port}@localhost"
         self._net_ticktime = net_ticktime
+        self._net_setuptime = net_setuptime
+        self._poll_interval = poll_interval
         self._management_port = free_port() if management else 0
         self._write_files(_JOINING.format(node=joins.node) if joins else "")
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,7 +145,9 @@ class RabbitMQ:
 
     def _write_files(self, more: str) -> None:
         (self._directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=self.port) + more)
-        (self._directory / "advanced.config").write_text(_ADVANCED_CONFIGURATION)
+        (self._directory / "advanced.config").write_text(
+            _ADVANCED_CONFIGURATION.format(poll_interval=self._poll_interval)
+        )
         plugins = ""
         if self._management_port:
             plugins = "rabbitmq_management"
@@ -160,7 +177,8 @@ class RabbitMQ:
             "RABBITMQ_MNESIA_BASE": str(here / "data"),
             "RABBITMQ_LOG_BASE": str(here / "log"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG_ARGUMENTS} -kernel net_ticktime {self._net_ticktime}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG_ARGUMENTS} -kernel net_ticktime {self._net_ticktime} "
+            f"-kernel net_setuptime {self._net_setuptime}",
         }
 
     @property
@@ -334,6 +352,14 @@ class RabbitMQ:
     def freeze(self) -> None:
         """Stops all of the node's processes where they are; its kernel goes on answering for it."""
         os.killpg(self.pid, signal.SIGSTOP)
+
+    def suspend_queue(self, url: str, queue: str) -> None:
+        """Lets a quorum queue answer nobody, while its node talks to everybody."""
+        self._control.run(f'sys:suspend(whereis(binary_to_atom(<<"{vhost_of(url)}_{queue}">>)))')
+
+    def resume_queue(self, url: str, queue: str) -> None:
+        """Lets it do what it was asked meanwhile."""
+        self._control.run(f'sys:resume(whereis(binary_to_atom(<<"{vhost_of(url)}_{queue}">>)))')
 
     def peers(self) -> int:
         """How many other nodes it is connected to."""

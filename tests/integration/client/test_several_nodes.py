@@ -96,6 +96,26 @@ def test_an_idle_publisher_says_when_it_is_open_and_leaves_a_node_that_freezes(u
     way.close()
 
 
+def test_a_queue_that_answers_nothing_is_asked_over_another_channel_before_the_node_is_left(
+    url: str, rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a queue that stands still, as while it has no leader, at a node that talks
+    with Publisher(f"{url};{at_port(url, rabbitmq, free_port())}", source="/s", timeout=PATIENCE_S) as publisher:
+        publisher.publish("a", id="before")
+        rabbitmq.suspend_queue(url, "notifier.intake")
+        publishing = threading.Thread(target=publisher.publish, args=("a",), kwargs={"id": "meanwhile"})
+        publishing.start()
+
+        # When the client gives its channel up, and the queue goes on
+        poll(lambda: "trying other channels" in caplog.text, "another channel")
+        rabbitmq.resume_queue(url, "notifier.intake")
+        publishing.join()
+
+    # Then the event has arrived by the connection that there was: the next node may be the one that is frozen
+    assert "was lost" not in caplog.text
+    assert set(ids(url)) == {"before", "meanwhile"}
+
+
 def test_when_all_are_away_the_last_one_is_named_without_its_password() -> None:
     nodes = "amqp://me:verysecret@127.0.0.1:1/;amqp://me:othersecret@127.0.0.1:2/"
     with (

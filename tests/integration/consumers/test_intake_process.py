@@ -11,6 +11,7 @@ import pytest
 
 from notifier.domain.outcome import Cause
 from tests.integration.consumers.conftest import Broker, StartConsumer
+from tests.servers.freezing import FreezingWay
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
@@ -270,6 +271,27 @@ def test_a_connection_closed_by_the_broker_is_made_again(
     rabbitmq.close_connections()
     broker.publish(structured("a"))
     broker.until(lambda depths: depths == {"email-normal": 1})
+
+
+def test_a_node_that_does_not_give_it_its_queues_is_asked_no_longer_than_others(
+    broker: Broker, start_consumer: StartConsumer, rabbitmq: RabbitMQ
+) -> None:
+    # Given a consumer with several nodes, and a queue that stands still, as when its leader's node has just frozen
+    way = FreezingWay(rabbitmq.port)
+    first = broker.url.replace(f":{rabbitmq.port}/", f":{way.port}/")
+    process = start_consumer(NOTIFIER_BROKER_URL=f"{first};{broker.url}")
+    process.until(lambda p: p.readiness()["status"] == "ok")
+    rabbitmq.suspend_queue(broker.url, "notifier.intake")
+
+    # When its own node is lost
+    way.close()
+
+    # Then the next one is given seconds, without a goodbye, and another time as soon as the queue can be read
+    process.until(lambda p: "it has not given us its queues in 2 s" in p.log.read_text())
+    rabbitmq.resume_queue(broker.url, "notifier.intake")
+    broker.publish(structured("after"))
+    broker.until_taken_in()
+    assert broker.delivered() == ["after/ann@example.org"]
 
 
 def test_a_deleted_intake_queue_is_declared_and_read_again(broker: Broker, start_consumer: StartConsumer) -> None:

@@ -1,16 +1,24 @@
 """Celery's connections with a list of nodes: one that failed is tried last by all of them, and no password is shown."""
 
-from collections.abc import Iterator
+import itertools
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
+from amqp.transport import SSLTransport
 from celery import Celery
 from celery.app.utils import filter_hidden_settings
+from kombu.transport.pyamqp import Connection
 
 from notifier.celery import from_settings
 from notifier.settings import Settings
-from notifier.worker import nodes
+from notifier.worker import nodes, watching
+from tests.servers.certificates import Certificate
 from tests.servers.freezing import FreezingWay
-from tests.servers.patience import poll
+from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 
 
@@ -75,28 +83,128 @@ def test_celerys_views_show_no_password_of_any_node() -> None:
     assert "secret" not in shown
 
 
-def test_when_one_connection_misses_its_heartbeats_all_to_that_node_are_closed_at_once(
-    broker_url: str, rabbitmq: RabbitMQ
-) -> None:
-    # Given two connections by a way that freezes
+@pytest.fixture
+def way(rabbitmq: RabbitMQ) -> Iterator[FreezingWay]:
+    """To a node that freezes when it is told to."""
     nodes._shunned.clear()
     way = FreezingWay(rabbitmq.port)
+    yield way
+    way.close()
+    nodes._shunned.clear()
+
+
+@pytest.fixture
+def app(broker_url: str, rabbitmq: RabbitMQ, way: FreezingWay) -> Iterator[Celery]:
+    """Two nodes: the first is the one that freezes."""
     app = app_of(f"{broker_url.replace(f':{rabbitmq.port}/', f':{way.port}/')};{broker_url}")
+    yield app
+    app.pool.force_close_all()
+
+
+@pytest.mark.parametrize("notices", ["celery", "we"])
+def test_when_one_connection_finds_its_node_silent_all_to_that_node_are_closed_at_once(
+    app: Celery, rabbitmq: RabbitMQ, way: FreezingWay, notices: str
+) -> None:
+    # Given two connections to a node that freezes, one of them with heartbeats
     with app.connection_for_read(heartbeat=1) as watched, app.pool.acquire() as other:
         watched.ensure_connection()
         other.ensure_connection()
         way.freeze()
 
-        # When the heartbeats of one are missed
-        poll(lambda: is_silent(watched), "missed heartbeats")
+        # When its silence is noticed: heartbeats are missed, or the kernel has got nothing
+        if notices == "celery":
+            poll(lambda: is_silent(watched), "missed heartbeats")
+        else:
+            poll(lambda: has_been_left(watched), "nothing for seconds")
 
         # Then the other one is closed too, says no goodbye, and goes to the next node
         assert not other.connected
         other.ensure_connection()
         assert other.port == rabbitmq.port
-    app.pool.force_close_all()
-    way.close()
-    nodes._shunned.clear()
+
+
+def test_a_node_that_talks_is_not_left_though_nobody_reads_what_it_says(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a process that reads nothing: what arrives stays in the kernel
+    monkeypatch.setattr(watching, "SILENT_S", 2.0)
+    with app.connection_for_read(heartbeat=1) as connection:
+        connection.ensure_connection()
+        read = connection.amqp.bytes_recv
+        heard: list[float] = []
+
+        # When it looks for longer than a silent node is given
+        def looked() -> bool:
+            watching.look()
+            connection.amqp.send_heartbeat()
+            heard.append(watching.silence(connection.amqp.sock))
+            return sum(after < before for before, after in itertools.pairwise(heard)) >= 6
+
+        poll(looked, "six heartbeats")
+
+        # Then it is still there
+        assert connection.connected
+        assert connection.amqp.bytes_recv == read
+
+
+def test_whoever_waits_for_an_answer_that_never_comes_is_let_go_and_asks_another_node(
+    app: Celery, rabbitmq: RabbitMQ, way: FreezingWay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a connection without heartbeats, as Celery makes most of its own, whose node froze
+    monkeypatch.setattr(watching, "ANSWER_S", 1.0)
+    with app.connection_for_write() as connection:
+        channel = connection.channel()
+        way.freeze()
+
+        # When somebody asks there
+        asking = threading.Thread(target=swallowing(connection, channel.exchange_declare), args=("x", "topic"))
+        asking.start()
+        poll(lambda: has_been_left(connection) and not asking.is_alive(), "an end of the waiting")
+
+        # Then the next question goes to the other node
+        connection.ensure_connection()
+        assert connection.port == rabbitmq.port
+        connection.channel().exchange_declare("x", "topic")
+
+
+def test_a_silent_node_is_hung_up_on_without_the_goodbye_of_tls(certificate: Certificate) -> None:
+    # Given a connection over TLS to a node that froze after its first words
+    here, there = socket.socketpair()
+    server = certificate.server_context()
+    accepted: list[ssl.SSLSocket] = []
+    shaking = threading.Thread(target=lambda: accepted.append(server.wrap_socket(there, server_side=True)))
+    shaking.start()
+    transport = SSLTransport("node")
+    context = ssl.create_default_context(cafile=str(certificate.certificate))
+    transport.sock, transport.connected = context.wrap_socket(here, server_hostname="localhost"), True
+    shaking.join()
+    amqp = Connection()
+    amqp.transport = transport
+    node = nodes.NodeConnection("amqps://one;amqps://two")
+    node._connection = amqp
+
+    # When it is left
+    leaving = threading.Thread(target=node.hang_up, daemon=True)
+    leaving.start()
+    leaving.join(PATIENCE_S)
+
+    # Then nobody waits
+    assert not leaving.is_alive()
+    assert node.amqp is None
+    accepted[0].close()
+
+
+def has_been_left(connection: nodes.NodeConnection) -> bool:
+    watching.look()
+    return not connection.connected
+
+
+def swallowing(connection: nodes.NodeConnection, ask: Callable[..., object]) -> Callable[..., None]:
+    def run(*arguments: object) -> None:
+        with suppress(*connection.connection_errors):
+            ask(*arguments)
+
+    return run
 
 
 def is_silent(connection: nodes.NodeConnection) -> bool:

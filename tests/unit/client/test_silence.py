@@ -52,9 +52,30 @@ def test_whoever_confirms_nothing_again_and_again_is_given_more_time_each_time()
     for _ in range(6):
         stall.begin()
         waited.append(looks_until(lambda _: stall.look(waits=True)))
-    assert waited == [4, 8, 16, 32, 60, 60]
+    assert waited == [4, 4, 8, 16, 32, 60], "the second time it may be another node's fault"
 
     # When it confirms something, then the next time is short again
     stall.begin()
     stall.confirmed("queue")
     assert looks_until(lambda _: stall.look(waits=True)) == 4
+    assert stall.is_first
+
+
+def test_a_channel_is_given_up_for_the_first_time_only_once_until_something_is_taken() -> None:
+    # Given one that refuses, then one that answers nothing
+    stall = Stall(1, has_others=True)
+    stall.refused("queue")
+    assert stall.look(waits=False)
+    assert stall.is_first
+    stall.begin()
+    assert looks_until(lambda _: stall.look(waits=True)) == UNCONFIRMED_S
+    assert not stall.is_first
+
+    # When one takes something
+    stall.begin()
+    stall.confirmed("queue")
+
+    # Then the next is the first again
+    stall.refused("queue")
+    assert stall.look(waits=False)
+    assert stall.is_first
