@@ -493,14 +493,15 @@ def table(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path_factory: pytes
             if case.row.type == "row.hook" and not case.endpoint:
                 case.endpoint = at.endpoints.add(case.tenant, at.http.url + case.path).id
         consumer, worker = at.service.consumer(), at.service.worker("-n", "one@%h")
-        for case in sorted(cases.values(), key=lambda case: case.row.pauses_relay):
+        # Last comes the one that must be seen while its receiver's time runs; before it others are waited for.
+        last = cases["endpoint disabled meanwhile"]
+        for case in sorted(cases.values(), key=lambda case: (case is last, case.row.pauses_relay)):
             if case.row.pauses_relay:
                 at.until(cases["expires before the next try"].delivery(at), Status.EXPIRED)
             data = {"to": case.row.to or case.address}
             case.event = at.publish(case.row.type, data, tenant=case.tenant, **case.row.event)
-        case = cases["endpoint disabled meanwhile"]
-        at.until(case.delivery(at), Status.DEFERRED)
-        at.endpoints.set_state(case.endpoint, EndpointState.DISABLED, "switched off by its owner")
+        at.until(last.delivery(at), Status.DEFERRED)
+        at.endpoints.set_state(last.endpoint, EndpointState.DISABLED, "switched off by its owner")
         yield Table(at, consumer, worker, cases)
 
 
