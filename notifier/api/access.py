@@ -39,6 +39,11 @@ class Caller:
     roles: frozenset[Role]
 
 
+def needs_a_token(path: str) -> bool:
+    """Whether nobody is answered here without one; health checks and unsubscribe links are for everybody."""
+    return path.startswith("/v1/")
+
+
 class Tokens:
     """The tokens of ``NOTIFIER_API_TOKENS``; only their hashes are kept."""
 

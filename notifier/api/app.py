@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any, cast
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from notifier import __version__
 from notifier.api import (
     deliveries,
+    description,
     endpoints,
     events,
     failures,
@@ -25,7 +24,7 @@ from notifier.api import (
     recipients,
     unsubscribing,
 )
-from notifier.api.access import Tokens, identify
+from notifier.api.access import Tokens, identify, needs_a_token
 from notifier.api.edge import Edge
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.cloudevents import MAX_BYTES
@@ -46,14 +45,6 @@ MAX_BODY_BYTES = 512 * 1024
 MAX_OPEN_BODY_BYTES = 4096
 #: A batch may have as many bytes as this many of the largest events.
 BATCH_FACTOR = 16
-
-_ABOUT = """Publish events, ask what became of them, and operate the failure queues.
-
-Callers send `Authorization: Bearer TOKEN`. Roles: `publish` (events in), `read` (statuses), `operate` (`read`, failure
-queues, switching endpoints), `admin` (everything). Without configured tokens the API answers 401 to everything but
-health checks and unsubscribe links.
-
-Errors are `application/problem+json` (RFC 9457) with `title` (what), `where`, `detail` (why) and `do`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ class Services:
 def create_app(services: Services) -> FastAPI:
     """The application."""
     # No /docs: that page loads its scripts from a stranger's server. docs/reference/http-api.md says the same.
-    app = FastAPI(title="Notifier", version=__version__, description=_ABOUT, redoc_url=None, docs_url=None)
+    app = FastAPI(title=description.TITLE, version=__version__, description=description.ABOUT, redoc_url=None, docs_url=None)
     batch_bytes = services.event_bytes * BATCH_FACTOR
     parts = (
         events.router(
@@ -110,13 +101,13 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.add_middleware(Edge, limit=_limit(services.tokens, batch_bytes))
     # Made once: the page is open, and making it costs tens of milliseconds.
-    app.openapi = cache(lambda: _description(app.routes))  # type: ignore[method-assign]
+    app.openapi = cache(lambda: description.describe(app.routes))  # type: ignore[method-assign]
     return app
 
 
 def _limit(tokens: Tokens, batch_bytes: int) -> Callable[[Scope], int]:
     def limit(scope: Scope) -> int:
-        if not scope["path"].startswith("/v1/"):
+        if not needs_a_token(scope["path"]):
             return MAX_OPEN_BODY_BYTES
         authorization: bytes = dict(scope["headers"]).get(b"authorization", b"")
         identify(tokens, authorization.decode("latin-1"))
@@ -147,21 +138,3 @@ def describe() -> dict[str, Any]:
         limits=unused,
     )
     return create_app(services).openapi()
-
-
-def _description(routes: list[BaseRoute]) -> dict[str, Any]:
-    description = get_openapi(title="Notifier", version=__version__, description=_ABOUT, routes=routes)
-    components = description.setdefault("components", {})
-    components.setdefault("schemas", {})["ProblemBody"] = problems.ProblemBody.model_json_schema()
-    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    for path, methods in description["paths"].items():
-        for operation in methods.values():
-            if path.startswith("/v1/"):
-                operation["security"] = [{"token": []}]
-            # FastAPI describes its own shape of 422; ours is a problem like every other.
-            answers = operation.get("responses", {})
-            if "HTTPValidationError" in str(answers.get("422")):
-                answers["422"] = problems.responses(422)[422]
-    for unwanted in ("HTTPValidationError", "ValidationError"):
-        components["schemas"].pop(unwanted, None)
-    return description

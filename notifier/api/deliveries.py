@@ -27,7 +27,7 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
         "/events/{key:path}",
         summary="One event and its deliveries",
         dependencies=[Depends(needs(tokens, Role.READ, Role.PUBLISH))],
-        responses=responses(401, 403, 404, 503),
+        responses=responses(404),
     )
     def show_event(request: Request, key: Key, source: Source = "", page: Page = 0) -> EventBody:
         """What became of an event, with statuses and attempts of everything it caused. Role: `read`, or `publish`.
@@ -60,7 +60,7 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
         "/deliveries/{id}",
         summary="One delivery and its attempts",
         dependencies=[Depends(needs(tokens, Role.READ))],
-        responses=responses(401, 403, 404, 503),
+        responses=responses(404),
     )
     def show_delivery(id: Annotated[str, Path(max_length=64, examples=["dlv_7qk2…"])]) -> DeliveryBody:  # noqa: A002
         """Status and every attempt of one delivery. Role: `read`."""

@@ -31,7 +31,7 @@ from notifier.failures.held import HeldDeliveries
 from notifier.storage.endpoints import Endpoints
 
 Id = Annotated[str, Path(max_length=64, examples=["ep_5t2v…"])]
-_ERRORS = responses(401, 403, 404, 503)
+_NOT_THERE = responses(404)
 
 
 def router(
@@ -48,7 +48,7 @@ def router(
     Operators may look and switch; where webhooks go, and with which secret, only administrators may change.
     """
     # The prefix stands in the inner routers: metrics name a route by its own path, which knows no outer prefix.
-    routes = APIRouter(tags=["endpoints"], responses=_ERRORS)
+    routes = APIRouter(tags=["endpoints"])
     routes.include_router(_looking(tokens, endpoints, held))
     routes.include_router(_holding(tokens, held))
     routes.include_router(_changing(tokens, endpoints, checked_url, header_names))
@@ -58,7 +58,7 @@ def router(
 def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
-    @routes.get("", summary="Endpoints, page by page", responses=responses(422))
+    @routes.get("", summary="Endpoints, page by page")
     def browse(chosen: Annotated[BrowsingEndpoints, Query()]) -> EndpointPageBody:
         """Of one tenant, or of all, in the order of their ids. Role: `operate`."""
         page = endpoints.page(chosen.tenant, limit=chosen.limit, after=chosen.after)
@@ -66,18 +66,18 @@ def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
         bodies = [_body(endpoint, counts.get(endpoint.id, 0)) for endpoint in page.endpoints]
         return EndpointPageBody(endpoints=bodies, next=page.next)
 
-    @routes.get("/{id}", summary="One endpoint")
+    @routes.get("/{id}", summary="One endpoint", responses=_NOT_THERE)
     def show(id: Id) -> EndpointBody:  # noqa: A002
         """Without its secret. Role: `operate`."""
         return _body(endpoints.get(id), held.counts([id]).get(id, 0))
 
-    @routes.post("/{id}/disable", summary="Stop sending to it")
+    @routes.post("/{id}/disable", summary="Stop sending to it", responses=_NOT_THERE)
     def disable(request: Request, id: Id, why: Disabling | None = None) -> EndpointBody:  # noqa: A002
         """Deliveries to it end as `skipped`; once it is enabled, a replay sends them. Role: `operate`."""
         reason = why.reason if why else "disabled by an operator"
         return _switch(request, endpoints, id, EndpointState.DISABLED, reason)
 
-    @routes.post("/{id}/enable", summary="Send to it again")
+    @routes.post("/{id}/enable", summary="Send to it again", responses=_NOT_THERE)
     def enable(request: Request, id: Id) -> EndpointBody:  # noqa: A002
         """What is held follows within a minute, as it is set to (`on_resume`); what was skipped waits for a replay.
 
@@ -91,14 +91,14 @@ def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIR
 def _holding(tokens: Tokens, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
-    @routes.post("/{id}/pause", summary="Hold its deliveries")
+    @routes.post("/{id}/pause", summary="Hold its deliveries", responses=_NOT_THERE)
     def pause(request: Request, id: Id, why: Pausing | None = None) -> EndpointBody:  # noqa: A002
         """Nothing is sent and nothing is lost until it is resumed. Role: `operate`."""
         paused = held.pause(id, why.reason if why else "paused by an operator")
         _note(request, "paused", paused)
         return _body(paused, held.counts([id]).get(id, 0))
 
-    @routes.post("/{id}/resume", summary="Send to it again, and its held deliveries")
+    @routes.post("/{id}/resume", summary="Send to it again, and its held deliveries", responses=_NOT_THERE)
     def resume(request: Request, id: Id, how: Resuming | None = None) -> ResumedBody:  # noqa: A002
         """After a pause, after it was disabled, or at once while its breaker is open. Role: `operate`.
 
@@ -119,7 +119,7 @@ def _changing(
 ) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.ADMIN))])
 
-    @routes.post("", status_code=201, summary="Register an endpoint", responses=responses(422))
+    @routes.post("", status_code=201, summary="Register an endpoint")
     def add(request: Request, new: NewEndpoint) -> EndpointWithSecret:
         """Answers with its signing secret, this once. Every event published after the answer counts. Role: `admin`."""
         made = endpoints.add(
@@ -135,7 +135,7 @@ def _changing(
         _note(request, "added", made)
         return _with_secret(made)
 
-    @routes.patch("/{id}", summary="Change an endpoint", responses=responses(422))
+    @routes.patch("/{id}", summary="Change an endpoint", responses=_NOT_THERE)
     def change(request: Request, id: Id, change: EndpointChange) -> EndpointBody:  # noqa: A002
         """What is left out stays. Deliveries that wait are sent to the new URL. Role: `admin`."""
         changed = endpoints.update(
@@ -150,14 +150,14 @@ def _changing(
         _note(request, "changed", changed)
         return _body(changed)
 
-    @routes.post("/{id}/rotate", summary="Give it a new secret")
+    @routes.post("/{id}/rotate", summary="Give it a new secret", responses=_NOT_THERE)
     def rotate(request: Request, id: Id, how: Rotating | None = None) -> EndpointWithSecret:  # noqa: A002
         """For a day requests are signed with the old secret as well, so nothing breaks meanwhile. Role: `admin`."""
         rotated = endpoints.rotate(id, secret=how.secret if how else "")
         _note(request, "rotated", rotated)
         return _with_secret(rotated)
 
-    @routes.delete("/{id}", status_code=204, summary="Remove an endpoint")
+    @routes.delete("/{id}", status_code=204, summary="Remove an endpoint", responses=_NOT_THERE)
     def remove(request: Request, id: Id) -> None:  # noqa: A002
         """Deliveries on their way to it end as `skipped`. Role: `admin`."""
         gone = endpoints.get(id)

@@ -73,7 +73,7 @@ def router(
         response_model_exclude_defaults=True,
         summary="Publish one or more CloudEvents",
         dependencies=[Depends(needs(tokens, Role.PUBLISH))],
-        responses=responses(400, 401, 403, 413, 415, 422, 503),
+        responses=responses(415, 422),
         openapi_extra={"requestBody": examples.EVENT_BODY, "parameters": examples.EVENT_HEADERS},
     )
     async def publish(

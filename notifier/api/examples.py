@@ -16,25 +16,46 @@ EVENT: dict[str, Any] = {
     "data": {"user": {"email": "kim@example.org", "name": "Kim"}, "url": "https://shop.example.org/"},
 }
 
+#: No control characters, and no more than Redis and headers should carry (`domain.event`).
+_LINE = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+#: Null is the same as nothing (CloudEvents JSON format §2.2).
+_MAYBE: dict[str, Any] = {**_LINE, "type": ["string", "null"]}
+_MOMENT: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+
 _EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["specversion", "type", "source", "id"],
     "properties": {
         "specversion": {"const": "1.0"},
-        "type": {"type": "string", "description": "Which rules apply."},
-        "source": {"type": "string", "description": "With `id` it identifies the event."},
-        "id": {"type": "string"},
-        "time": {"type": "string", "format": "date-time"},
-        "subject": {"type": "string"},
-        "tenant": {"type": "string", "default": "default", "description": "Whose webhook endpoints hear of it."},
-        "expirytime": {"type": "string", "format": "date-time", "description": "After it nothing is sent."},
+        "type": {**_LINE, "description": "Which rules apply."},
+        "source": {**_LINE, "description": "With `id` it identifies the event."},
+        "id": _LINE,
+        "time": _MOMENT,
+        "subject": _MAYBE,
+        "datacontenttype": _MAYBE,
+        "dataschema": _MAYBE,
+        "tenant": {**_MAYBE, "default": "default", "description": "Whose webhook endpoints hear of it."},
+        "expirytime": {**_MOMENT, "description": "After it nothing is sent."},
         "data": {"description": "Any JSON; checked against the schema.json of its type when there is one."},
+        "data_base64": {
+            "type": ["string", "null"],
+            "contentEncoding": "base64",
+            "description": "Instead of `data`: what is no JSON.",
+        },
     },
-    "additionalProperties": {"type": ["string", "integer", "boolean"]},
+    # Extensions. Capitals are read as lower-case letters, and the answer says so.
+    "propertyNames": {"pattern": "^(?:[A-Za-z0-9]+|data_base64)$"},
+    "additionalProperties": {
+        "type": ["string", "integer", "boolean", "null"],
+        "maxLength": 1024,
+        "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    },
+    "maxProperties": 100,
 }
 
 EVENT_BODY: dict[str, Any] = {
-    "required": True,
+    # In binary mode an event without data has none.
+    "required": False,
     "content": {
         STRUCTURED: {"schema": _EVENT_SCHEMA, "example": EVENT},
         BATCH: {"schema": {"type": "array", "items": _EVENT_SCHEMA}, "example": [EVENT]},

@@ -30,8 +30,9 @@ from notifier.storage.parked import ParkedFilter
 def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
     """The routes; reading them is for operators too, because reasons quote what other servers said."""
     routes = APIRouter(tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
-    routes.include_router(_looking(operator, clock))
+    # First, so that another method than POST on these is told of them, not of an entry with such an id.
     routes.include_router(_acting(operator, clock))
+    routes.include_router(_looking(operator, clock))
     return routes
 
 
@@ -39,7 +40,7 @@ def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
     # As with endpoints the prefix stands here: metrics name a route by its own path.
     routes = APIRouter(prefix="/v1/failures")
 
-    @routes.get("", summary="What lies in the failure queues", responses=responses(401, 403, 422, 503))
+    @routes.get("", summary="What lies in the failure queues")
     def browse(chosen: Annotated[Browsing, Query()]) -> ParkedPageBody:
         """Newest first, with the counts of everything by queue and cause. Role: `operate`."""
         page = operator.search(_filter(chosen, clock()), limit=chosen.limit, after=chosen.after)
@@ -49,12 +50,12 @@ def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
         entries = [ParkedBody.model_validate(entry) for entry in page.entries]
         return ParkedPageBody(entries=entries, next=page.cursor, counts=counts)
 
-    @routes.get("/unmatched", summary="Types of events no rule wanted", responses=responses(401, 403, 503))
+    @routes.get("/unmatched", summary="Types of events no rule wanted")
     def unmatched() -> list[UnmatchedBody]:
         """The most frequent first, of the last month; of very many types only these. Role: `operate`."""
         return [UnmatchedBody(type=kind, count=count) for kind, count in operator.unmatched()]
 
-    @routes.get("/{id}", summary="One entry", responses=responses(401, 403, 404, 503))
+    @routes.get("/{id}", summary="One entry", responses=responses(404))
     def show(
         request: Request,
         id: Annotated[str, Path(max_length=64)],  # noqa: A002
@@ -76,7 +77,7 @@ def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
 def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
     routes = APIRouter(prefix="/v1/failures")
 
-    @routes.post("/replay", summary="Send parked entries again", responses=responses(400, 401, 403, 422, 503))
+    @routes.post("/replay", summary="Send parked entries again")
     def replay(request: Request, chosen: Replaying) -> SummaryBody:
         """Sends the chosen entries back to their queues; what was sent meanwhile is never sent twice. Role: `operate`.
 
@@ -87,7 +88,7 @@ def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
             return _counted(operator.count(wanted))
         return _told(request, "replayed", operator.replay(wanted, rate=chosen.rate))
 
-    @routes.post("/discard", summary="Drop parked entries for good", responses=responses(400, 401, 403, 422, 503))
+    @routes.post("/discard", summary="Drop parked entries for good")
     def discard(request: Request, chosen: Chosen) -> SummaryBody:
         """Drops the chosen entries from their queues; the ledger keeps that they failed. Role: `operate`."""
         wanted = _filter(_something(chosen), clock())

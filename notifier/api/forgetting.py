@@ -20,7 +20,7 @@ MOST_CHARACTERS = 256
 class Forget(BaseModel):
     """Who is to be forgotten."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     who: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=MOST_CHARACTERS)] = Field(
         description="An email address, or a recipient's id.", examples=["kim@example.org"]
@@ -47,7 +47,7 @@ class ForgottenBody(BaseModel):
 
 def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
     """The route; for administrators, because nothing brings back what it takes."""
-    routes = APIRouter(prefix="/v1/forget", tags=["recipients"], responses=responses(400, 401, 403, 404, 422, 503))
+    routes = APIRouter(prefix="/v1/forget", tags=["recipients"], responses=responses(404))
 
     @routes.post("", summary="Forget a person everywhere", dependencies=[Depends(needs(tokens, Role.ADMIN))])
     def forget(request: Request, wanted: Forget) -> ForgottenBody:

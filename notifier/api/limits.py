@@ -11,11 +11,18 @@ from starlette.requests import Request
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.problems import HttpProblem, responses
-from notifier.domain.limit import MAX_NAME, Rate, Scope, parse_limit
+from notifier.domain.limit import MAX_NAME, RATE_PATTERN, UNLIMITED, Kind, Rate, Scope, parse_limit
 from notifier.errors import NotFound
 from notifier.limits.board import LimitBoard
 
-ScopeName = Annotated[str, Path(max_length=MAX_NAME + 10, examples=["domain:gmail.com"])]
+ScopeName = Annotated[
+    str,
+    Path(
+        max_length=MAX_NAME + 10,
+        examples=["domain:gmail.com"],
+        json_schema_extra={"pattern": rf"^(?:{'|'.join(Kind)})(?::\S{{1,{MAX_NAME}}})?$"},
+    ),
+]
 
 
 class LimitBody(BaseModel):
@@ -37,27 +44,32 @@ class LimitChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    rate: str = Field(max_length=60, description="`20/s`, `5/10s burst 2`, or `unlimited`.", examples=["20/s burst 40"])
+    rate: str = Field(
+        max_length=60,
+        description="`20/s`, `5/10s burst 2`, or `unlimited`.",
+        examples=["20/s burst 40"],
+        json_schema_extra={"pattern": rf"^\s*(?:{UNLIMITED}|{RATE_PATTERN})\s*$"},
+    )
 
 
 def router(tokens: Tokens, board: LimitBoard) -> APIRouter:
     """The routes. Operators may do all of it: a limit only moves when things are sent."""
     operate = [Depends(needs(tokens, Role.OPERATE))]
-    routes = APIRouter(prefix="/v1/limits", tags=["limits"], responses=responses(401, 403, 503), dependencies=operate)
+    routes = APIRouter(prefix="/v1/limits", tags=["limits"], dependencies=operate)
 
     @routes.get("", summary="Every rate limit")
     def browse() -> list[LimitBody]:
         """From settings, rules, endpoints and what was set live or learned. Role: `operate`."""
         return [LimitBody.model_validate(view) for view in board.list()]
 
-    @routes.put("/{scope:path}", status_code=204, summary="Set a limit", responses=responses(422))
+    @routes.put("/{scope:path}", status_code=204, summary="Set a limit")
     def change(request: Request, scope: ScopeName, change: LimitChange) -> None:
         """Every worker follows within about a second, until it is reset. Role: `operate`."""
         wanted, rate = _parsed(scope, change.rate)
         board.set(wanted, rate)
         audit.note("limit.set", scope=str(wanted), rate=change.rate, by=request.state.caller.name)
 
-    @routes.delete("/{scope:path}", status_code=204, summary="Reset a limit", responses=responses(404, 422))
+    @routes.delete("/{scope:path}", status_code=204, summary="Reset a limit", responses=responses(404))
     def reset(request: Request, scope: ScopeName) -> None:
         """Back to what is configured, at full rate. Role: `operate`."""
         wanted, _ = _parsed(scope, "unlimited")

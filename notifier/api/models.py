@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from notifier.channels.webhook.signing import read_secret
 from notifier.domain.delivery import Status
-from notifier.domain.endpoint import OnResume
+from notifier.domain.endpoint import OnResume as _OnResume
 from notifier.domain.event_status import EventStatus
-from notifier.domain.limit import parse_rate
-from notifier.domain.outcome import Cause
+from notifier.domain.limit import RATE_PATTERN, parse_rate
+from notifier.domain.outcome import Cause as _Cause
 from notifier.domain.rule import Channel
 from notifier.errors import InvalidDestination
 from notifier.storage.endpoints import CURSOR as ENDPOINT_CURSOR
@@ -23,15 +23,26 @@ from notifier.storage.parked import CURSOR
 
 _Line = StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", strip_whitespace=True)
 Text = Annotated[str, _Line, Field(max_length=256)]
+# Words of ours are texts in JSON.
+OnResume = Annotated[_OnResume, Field(strict=False)]
+Cause = Annotated[_Cause, Field(strict=False)]
 #: Seconds; no entry is a hundred years old, and the clock minus infinity is no time.
 Age = Annotated[float | None, Field(ge=0, le=100 * 365 * 86400, allow_inf_nan=False)]
-Url = Annotated[str, _Line, Field(min_length=8, max_length=2048)]
+Url = Annotated[
+    str, _Line, Field(min_length=8, max_length=2048, json_schema_extra={"pattern": r"^\s*[Hh][Tt][Tt][Pp][Ss]?://"})
+]
 
 _ON_RESUME = "What becomes of held deliveries when it recovers: all, the newest of each type and subject, or none."
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(from_attributes=True, extra="forbid", hide_input_in_errors=True)
+
+
+class _Wanted(_Body):
+    """What a request's JSON says: true is not 1, and no number is a text."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class AttemptBody(_Body):
@@ -92,7 +103,9 @@ def _written_rate(text: str) -> str:
     return parse_rate(text).written if text else ""
 
 
-WrittenRate = Annotated[Text, AfterValidator(_written_rate)]
+WrittenRate = Annotated[
+    Text, AfterValidator(_written_rate), Field(json_schema_extra={"pattern": rf"^\s*(?:{RATE_PATTERN})?\s*$"})
+]
 
 
 def _readable_secret(secret: str) -> str:
@@ -107,11 +120,14 @@ def _readable_secret(secret: str) -> str:
 GivenSecret = Annotated[
     Text,
     AfterValidator(_readable_secret),
-    Field(description="A `whsec_…` secret that its receiver has already; left out, a new one is made."),
+    Field(
+        description="A `whsec_…` secret that its receiver has already; left out, a new one is made.",
+        json_schema_extra={"pattern": r"^\s*(?:whsec_[A-Za-z0-9+/]{32,88}={0,2})?\s*$"},
+    ),
 ]
 
 
-class NewEndpoint(_Body):
+class NewEndpoint(_Wanted):
     """A webhook endpoint to register."""
 
     url: Url = Field(description="https:// address that does not point inside.", examples=["https://example.org/hooks"])
@@ -120,11 +136,11 @@ class NewEndpoint(_Body):
     headers: Headers = {}
     description: Text = ""
     rate: WrittenRate = Field("", description=_RATE, examples=["10/s"])
-    on_resume: OnResume = Field(OnResume.DELIVER, description=_ON_RESUME)
+    on_resume: OnResume = Field(_OnResume.DELIVER, description=_ON_RESUME)
     secret: GivenSecret = ""
 
 
-class EndpointChange(_Body):
+class EndpointChange(_Wanted):
     """What to change; what is left out stays."""
 
     url: Url | None = None
@@ -176,25 +192,25 @@ class EndpointWithSecret(EndpointBody):
     secret: str = Field(description="Keep it: it is not shown again.", examples=["whsec_…"])
 
 
-class Disabling(_Body):
+class Disabling(_Wanted):
     """Why an endpoint is switched off."""
 
     reason: Text = Field("disabled by an operator", examples=["customer asked to pause"])
 
 
-class Rotating(_Body):
+class Rotating(_Wanted):
     """Which secret an endpoint gets."""
 
     secret: GivenSecret = ""
 
 
-class Pausing(_Body):
+class Pausing(_Wanted):
     """Why an endpoint is paused."""
 
     reason: Text = Field("paused by an operator", examples=["customer migrates until Monday"])
 
 
-class Resuming(_Body):
+class Resuming(_Wanted):
     """How an endpoint is resumed."""
 
     held: OnResume | None = Field(None, description="What becomes of held deliveries; as it is set to, if left out.")
@@ -207,7 +223,7 @@ class ResumedBody(EndpointBody):
     dropped: int = Field(description="Held deliveries that were not wanted; they end as `skipped`.")
 
 
-class RecipientChange(_Body):
+class RecipientChange(_Wanted):
     """A person, as events may name them by id."""
 
     email: Annotated[str, _Line, Field(min_length=3, max_length=320)] = Field(examples=["kim@example.org"])
@@ -293,7 +309,7 @@ class Browsing(Filter):
     after: str = Field("", pattern=f"^({CURSOR})?$", description="`next` of the page before.")
 
 
-class Chosen(Filter):
+class Chosen(Filter, _Wanted):
     """Which parked entries to act on. At least one condition must be given."""
 
     ids: list[Text] = Field([], max_length=10_000)

@@ -5,15 +5,35 @@ Callers can fill the API's port, so what must always answer (probes, Prometheus)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from notifier import metrics
+from notifier.api.problems import content
 from notifier.domain.topology import FAILURE_QUEUES
 from notifier.errors import StorageUnavailable
 from notifier.failures.operator import Operator
 from notifier.health import Checks, answer
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": sorted(properties), "properties": properties, "additionalProperties": False}
+
+
+_TEXT = {"type": "string"}
+_ALIVE = _object({"status": _TEXT, "version": _TEXT, "zones": {**_TEXT, "description": "Version of the time zones."}})
+_READY = _object({"status": {"enum": ["ok", "not ready"]}, "checks": {"type": "object", "additionalProperties": _TEXT}})
+_METRICS = {"content": {kind: {"schema": _TEXT} for kind in ("text/plain", "application/openmetrics-text")}}
+
+
+def _told(schema: dict[str, Any], more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """An answer, for the OpenAPI description."""
+    return {"description": "In words.", "content": {"application/json": {"schema": schema}, **more}}
 
 
 def router(checks: Checks, operator: Operator) -> APIRouter:
@@ -30,12 +50,14 @@ def router(checks: Checks, operator: Operator) -> APIRouter:
         reply = answer(request.url.path, checks, request.headers.get("accept", ""))
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
-    for path, summary in (
-        ("/healthz", "Whether the process runs"),
-        ("/readyz", "Whether it can work, and if not, why"),
-        ("/metrics", "Metrics for Prometheus"),
+    for path, summary, responses in (
+        ("/healthz", "Whether the process runs", {200: _told(_ALIVE)}),
+        ("/readyz", "Whether it can work, and if not, why", {200: _told(_READY), 503: _told(_READY, content())}),
+        ("/metrics", "Metrics for Prometheus", {200: {"description": "In the format that was asked for.", **_METRICS}}),
     ):
-        routes.add_api_route(path, monitor, methods=["GET"], summary=summary, response_class=Response)
+        routes.add_api_route(
+            path, monitor, methods=["GET"], summary=summary, response_class=Response, responses=responses
+        )
         routes.add_api_route(path, monitor, methods=["HEAD"], include_in_schema=False)
     return routes
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from notifier import errors, logs
 
@@ -114,11 +115,22 @@ async def _http(request: Request, error: Exception) -> Response:
             f"nothing is served at {request.url.path[:200]}",
             "see /openapi.json for all paths",
         ),
-        405: ("This path has other methods", f"{request.method} is not among them", "see header Allow"),
+        405: ("This path has other methods", f"{request.method} is not among them", "use a method of the header Allow"),
         400: ("The request cannot be read", str(getattr(error, "detail", "")), "send a JSON body"),
     }.get(status, ("The request failed", str(getattr(error, "detail", "")), ""))
     where = request.url.path[:200]
+    if status == 405:
+        headers["Allow"] = ", ".join(sorted({*headers["Allow"].split(", "), *_methods(request)}))
     return HttpProblem(status, f"http_{status}", what, why, where=where, do=do, headers=headers).response()
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method of a path. Starlette names those of one route, and a path has a route for each method."""
+    operations = request.app.openapi()["paths"].get(getattr(request.scope.get("route"), "path_format", ""), {})
+    # Not described: it is GET without the content.
+    head = {**request.scope, "method": "HEAD"}
+    is_head = any(route.matches(head)[0] is Match.FULL for route in request.app.routes)
+    return {method.upper() for method in operations} | ({"HEAD"} if is_head else set())
 
 
 async def _validation(_: Request, error: Exception) -> Response:
@@ -146,21 +158,58 @@ MEANINGS = {
     401: "No bearer token, or one that is not known.",
     403: "The token lacks the role that `detail` names.",
     404: "Nothing is known under this id.",
-    409: "It is not in a state that allows this.",
+    405: "The path has other methods, which the header `Allow` names.",
+    408: "The request did not arrive in time.",
     413: "More bytes than this path takes.",
     415: "Not a content type this path reads.",
     422: "Readable but wrong: `where` names the field.",
-    503: "RabbitMQ or Redis is away or refuses, or too much waits already (`overloaded`). Send it again after "
-    "`Retry-After` seconds; nothing is doubled.",
+    431: "Path and header lines have more bytes than `NOTIFIER_API_HEAD_BYTES`.",
+    500: "An error nobody expected; it is in the log.",
+    503: "RabbitMQ or Redis is away or refuses, or too much waits already (`overloaded`), or too many connections are open "
+    "(`crowded`). Send it again after `Retry-After` seconds; nothing is doubled.",
+}
+#: What any request may be answered, before or instead of what its path says.
+ANY_REQUEST = frozenset({400, 408, 413, 431, 500, 503})
+#: What any request may be answered that needs a token.
+ANY_CALLER = frozenset({401, 403})
+#: Headers that go with a status, always.
+_HEADERS = {
+    401: {"WWW-Authenticate": "That a bearer token is wanted (RFC 6750)."},
+    403: {"WWW-Authenticate": "That a bearer token is wanted, and of which role."},
+    503: {"Retry-After": "Seconds."},
 }
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems a path may answer, for its OpenAPI description."""
+    """The problems a path may answer besides those of any request, for its OpenAPI description."""
+    return {status: {"description": MEANINGS[status], "content": content()} for status in statuses}
+
+
+def content() -> dict[str, Any]:
+    """What a problem is as the content of an answer."""
+    return {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+
+
+def is_ours(answer: Mapping[str, Any]) -> bool:
+    """Whether a described answer is a problem and nothing else; FastAPI's own 422 is one of ours when it is sent."""
+    return answer.get("content") == content() or "HTTPValidationError" in str(answer)
+
+
+def reference(status: int) -> dict[str, str]:
+    """Where a description says once what this problem is."""
+    return {"$ref": f"#/components/responses/{status}"}
+
+
+def components() -> dict[str, dict[str, Any]]:
+    """Every problem, for `reference`."""
     return {
-        status: {
-            "description": MEANINGS[status],
-            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+        str(status): {
+            "description": meaning,
+            "content": content(),
+            "headers": {
+                name: {"description": text, "required": True, "schema": {"type": "string"}}
+                for name, text in _HEADERS.get(status, {}).items()
+            },
         }
-        for status in statuses
+        for status, meaning in MEANINGS.items()
     }

@@ -22,11 +22,11 @@ Id = Annotated[str, Path(max_length=256, pattern=r"^[^\x00-\x20\x7f-\x9f]+$", ex
 
 def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
     """The routes. Addresses leave here in clear: operators may look, administrators may change."""
-    routes = APIRouter(prefix="/v1/recipients", tags=["recipients"], responses=responses(401, 403, 422, 503))
+    routes = APIRouter(prefix="/v1/recipients", tags=["recipients"])
     operate = [Depends(needs(tokens, Role.OPERATE))]
     admin = [Depends(needs(tokens, Role.ADMIN))]
 
-    @routes.put("/{id}", summary="Add or replace a person", dependencies=admin)
+    @routes.put("/{id:path}", summary="Add or replace a person", dependencies=admin)
     def put(request: Request, id: Id, change: RecipientChange) -> RecipientBody:  # noqa: A002
         """Deliveries that wait go to the new address. Role: `admin`."""
         person = Recipient(id=id, **change.model_dump())
@@ -35,7 +35,7 @@ def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
         _note(request, "put", id)
         return RecipientBody(id=id, **change.model_dump())
 
-    @routes.get("/{id}", summary="One person", dependencies=operate, responses=responses(404))
+    @routes.get("/{id:path}", summary="One person", dependencies=operate, responses=responses(404))
     def show(id: Id) -> RecipientBody:  # noqa: A002
         """With the address in clear. Role: `operate`."""
         found = recipients.get_many([id]).get(id)
@@ -43,7 +43,9 @@ def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
             raise NotFound(f"no recipient {id!r}")
         return RecipientBody.model_validate(found)
 
-    @routes.delete("/{id}", status_code=204, summary="Forget a person", dependencies=admin, responses=responses(404))
+    @routes.delete(
+        "/{id:path}", status_code=204, summary="Forget a person", dependencies=admin, responses=responses(404)
+    )
     def remove(request: Request, id: Id) -> None:  # noqa: A002
         """Deliveries that wait for this id are parked as `bad_destination`. Role: `admin`."""
         if not recipients.remove(id):

@@ -10,12 +10,13 @@ import html
 import logging
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import HTMLResponse, Response
 
 from notifier import logs
+from notifier.api.problems import content
 from notifier.channels.email.unsubscribe import UnsubscribeLinks, Unsubscription
 from notifier.errors import NotFound, StorageUnavailable
 from notifier.storage.suppressions import Suppressions
@@ -38,6 +39,17 @@ _AGAIN_S = 30
 _log = logs.get("api")
 
 
+def _described(text: str, *, with_problem: bool = False) -> dict[str, Any]:
+    """A page as an answer, for the OpenAPI description; ``with_problem`` if there are answers to programs as well."""
+    page: dict[str, Any] = {"text/html": {"schema": {"type": "string"}}}
+    return {"description": text, "content": page | content() if with_problem else page}
+
+
+_PAGES: dict[int | str, dict[str, Any]] = {
+    200: _described("A page for people."),
+    404: _described("The link is not one of ours, or was cut.", with_problem=True),
+}
+
 Token = Annotated[str, Path(max_length=2048)]
 Person = Annotated[str, Query(max_length=2048, description="Whom the mail was for, when they are known by an id.")]
 
@@ -46,7 +58,7 @@ def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[
     """The two routes; open, because the link itself is the proof. Links of others are 404."""
     routes = APIRouter(tags=["unsubscribe"], default_response_class=HTMLResponse)
 
-    @routes.get("/unsubscribe/{token}", summary="Ask before unsubscribing")
+    @routes.get("/unsubscribe/{token}", summary="Ask before unsubscribing", responses=_PAGES)
     def ask(token: Token, person: Person = "") -> Response:
         """A page with one button; changes nothing. Open: the link is the proof."""
         wish = _read(links, token, person)
@@ -58,7 +70,11 @@ def router(links: UnsubscribeLinks, suppressions: Suppressions, clock: Callable[
     # Programs that check links ask so, and must not take one that works for a dead one.
     routes.add_api_route("/unsubscribe/{token}", ask, methods=["HEAD"], include_in_schema=False)
 
-    @routes.post("/unsubscribe/{token}", summary="Unsubscribe with one click (RFC 8058)")
+    @routes.post(
+        "/unsubscribe/{token}",
+        summary="Unsubscribe with one click (RFC 8058)",
+        responses=_PAGES | {503: _described("It could not be stored, and nothing has changed.", with_problem=True)},
+    )
     def obey(token: Token, person: Person = "") -> Response:
         """What mail programs and the page's button call; doing it twice is the same as once. The body is not read.
 

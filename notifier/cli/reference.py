@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 import typer.main
@@ -105,14 +105,20 @@ def _parameters(command: Any) -> Iterator[str]:
 def http_page() -> str:
     """Every path of the API, from its OpenAPI description."""
     from notifier.api.app import describe
-    from notifier.api.problems import MEANINGS
+    from notifier.api.problems import ANY_CALLER, ANY_REQUEST, MEANINGS
 
     description = describe()
     lines = ["# HTTP API\n", _GENERATED, description["info"]["description"], ""]
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
             lines += _operation(method.upper(), path, operation)
-    lines += ["# Problems\n", "| Status | Meaning |", "|---|---|"]
+    lines += [
+        "# Problems\n",
+        f"Any request may be answered {_listed(ANY_REQUEST)}, one that needs a token also {_listed(ANY_CALLER)}; what a",
+        "path answers besides stands with it.\n",
+        "| Status | Meaning |",
+        "|---|---|",
+    ]
     lines += [f"| {status} | {_cell(meaning)} |" for status, meaning in MEANINGS.items()]
     lines.append("\n# Bodies\n")
     for name, schema in sorted(description["components"]["schemas"].items()):
@@ -120,7 +126,14 @@ def http_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _listed(statuses: Iterable[int]) -> str:
+    *others, last = map(str, sorted(statuses))
+    return f"{', '.join(others)} or {last}"
+
+
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+    from notifier.api.problems import ANY_CALLER, ANY_REQUEST
+
     yield f"## `{method} {path}`\n"
     yield f"{operation.get('summary', '')}. {operation.get('description', '')}".strip() + "\n"
     parameters = operation.get("parameters", [])
@@ -140,7 +153,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
         )
     answers = operation.get("responses", {})
     good = [f"{status}{_bodies(answer)}" for status, answer in answers.items() if status < "400"]
-    bad = sorted(status for status in answers if status >= "400")
+    bad = sorted(status for status in answers if status >= "400" and int(status) not in ANY_REQUEST | ANY_CALLER)
     yield f"Answers: {', '.join(good)}" + (f". Problems: {', '.join(bad)}." if bad else ".") + "\n"
 
 

@@ -18,6 +18,8 @@ _RATE = re.compile(
     r"(?P<count>[0-9]{1,9}(?:\.[0-9]{1,3})?)\s*/\s*(?P<units>[0-9]{1,4})?\s*(?P<unit>[smhd])"
     r"(?:\s+burst\s+(?P<burst>[0-9]{1,9}))?"
 )
+#: How a rate is written, for descriptions; `parse_rate` bounds it, too.
+RATE_PATTERN = re.sub(r"\?P<\w+>", "?:", _RATE.pattern)
 _EXAMPLE = "write it like 100/s, 5/10s, 600/m or 20/s burst 40, with s, m, h or d"
 UNLIMITED = "unlimited"
 

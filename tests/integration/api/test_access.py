@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from tests.integration.api.conftest import TOKENS
 
 _EVENT = {"specversion": "1.0", "type": "nobody.listens", "source": "/t", "id": "1"}
+_ADMIN = {"Authorization": f"Bearer {TOKENS['admin']}"}
 _ALL = {"publish", "read", "operate", "admin"}
 
 #: method, path, body, roles that get past the door.
@@ -125,3 +126,21 @@ def test_a_stranger_is_refused_before_the_body_is_read(client: TestClient) -> No
     answer = client.post("/v1/events", content=endless(), headers={"Content-Type": "application/cloudevents+json"})
 
     assert answer.status_code == 401
+
+
+def test_a_method_that_a_path_has_not_is_refused_with_all_that_it_has(client: TestClient) -> None:
+    # Given every path of the API, as it describes itself
+    described = client.get("/openapi.json").json()["paths"]
+    described["/openapi.json"] = {"get": {}}
+
+    # When it is asked by a method that no path has
+    answers = {path: client.request("TRACE", path.replace("{", "").replace("}", ""), headers=_ADMIN) for path in described}
+
+    # Then it names those it has; HEAD where it answers that
+    assert {answer.status_code for answer in answers.values()} == {405}
+    allowed = {path: set(answer.headers["allow"].split(", ")) for path, answer in answers.items()}
+    assert {path: names - {"HEAD"} for path, names in allowed.items()} == {
+        path: {method.upper() for method in operations} for path, operations in described.items()
+    }
+    heads = {"/healthz", "/readyz", "/metrics", "/unsubscribe/{token}", "/openapi.json"}
+    assert {path for path, names in allowed.items() if "HEAD" in names} == heads

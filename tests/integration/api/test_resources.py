@@ -214,6 +214,14 @@ def test_a_recipient_is_stored_shown_and_forgotten(client: TestClient) -> None:
     assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 404
 
 
+def test_an_id_with_a_slash_is_an_id(client: TestClient) -> None:
+    path = "/v1/recipients/shop%2Fuser-1"
+
+    assert client.put(path, headers=ADMIN, json={"email": "kim@example.org"}).status_code == 200
+    assert client.get(path, headers=ADMIN).json()["id"] == "shop/user-1"
+    assert client.delete(path, headers=ADMIN).status_code == 204
+
+
 @pytest.mark.parametrize(
     ("identity", "person"),
     [
@@ -300,6 +308,19 @@ def test_a_filter_that_names_nothing_is_refused(client: TestClient, verb: str) -
 
     assert answer.status_code == 422
     assert "everything" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+@pytest.mark.parametrize(
+    ("field", "value"), [("dry_run", 0), ("dry_run", "false"), ("older_than", "3"), ("older_than", True)]
+)
+def test_a_value_of_another_json_type_is_refused_and_not_read_as_what_it_may_mean(
+    client: TestClient, verb: str, field: str, value: Any
+) -> None:
+    answer = client.post(f"/v1/failures/{verb}", headers=ADMIN, json={"ids": ["dlv_1"], field: value})
+
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["where"] == f"body.{field}"
 
 
 def test_endpoints_are_read_page_by_page_and_each_is_on_one(client: TestClient, registry: Endpoints) -> None:
