@@ -157,6 +157,12 @@ class Settings(BaseModel):
     endpoint_disable_after: float = Field(
         5 * 86400, ge=0, description="Seconds of nothing but failures after which an endpoint is disabled; 0: never."
     )
+    endpoint_held_max: int = Field(
+        100_000,
+        ge=1,
+        description="Deliveries kept for one endpoint that is not sent to (paused, disabled by itself, away for long), "
+        "about; and in all for those that people disabled. What more comes is skipped, and cannot be sent any more.",
+    )
     webhook_allow: str = Field(
         "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
     )

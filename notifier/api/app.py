@@ -74,7 +74,9 @@ class Services:
 def create_app(services: Services) -> FastAPI:
     """The application."""
     # No /docs: that page loads its scripts from a stranger's server. docs/reference/http-api.md says the same.
-    app = FastAPI(title=description.TITLE, version=__version__, description=description.ABOUT, redoc_url=None, docs_url=None)
+    app = FastAPI(
+        title=description.TITLE, version=__version__, description=description.ABOUT, redoc_url=None, docs_url=None
+    )
     batch_bytes = services.event_bytes * BATCH_FACTOR
     parts = (
         events.router(

@@ -165,8 +165,8 @@ MEANINGS = {
     422: "Readable but wrong: `where` names the field.",
     431: "Path and header lines have more bytes than `NOTIFIER_API_HEAD_BYTES`.",
     500: "An error nobody expected; it is in the log.",
-    503: "RabbitMQ or Redis is away or refuses, or too much waits already (`overloaded`), or too many connections are open "
-    "(`crowded`). Send it again after `Retry-After` seconds; nothing is doubled.",
+    503: "RabbitMQ or Redis is away or refuses, or too much waits already (`overloaded`), or too many connections are "
+    "open (`crowded`). Send it again after `Retry-After` seconds; nothing is doubled.",
 }
 #: What any request may be answered, before or instead of what its path says.
 ANY_REQUEST = frozenset({400, 408, 413, 431, 500, 503})

@@ -114,8 +114,8 @@ def http_page() -> str:
             lines += _operation(method.upper(), path, operation)
     lines += [
         "# Problems\n",
-        f"Any request may be answered {_listed(ANY_REQUEST)}, one that needs a token also {_listed(ANY_CALLER)}; what a",
-        "path answers besides stands with it.\n",
+        f"Any request may be answered {_listed(ANY_REQUEST)}, one that needs a token also {_listed(ANY_CALLER)};",
+        "what a path answers besides stands with it.\n",
         "| Status | Meaning |",
         "|---|---|",
     ]
@@ -153,7 +153,8 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
         )
     answers = operation.get("responses", {})
     good = [f"{status}{_bodies(answer)}" for status, answer in answers.items() if status < "400"]
-    bad = sorted(status for status in answers if status >= "400" and int(status) not in ANY_REQUEST | ANY_CALLER)
+    common = {str(status) for status in ANY_REQUEST | ANY_CALLER}
+    bad = sorted(status for status in answers if status >= "400" and status not in common)
     yield f"Answers: {', '.join(good)}" + (f". Problems: {', '.join(bad)}." if bad else ".") + "\n"
 
 

@@ -74,14 +74,14 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         longest_send=max(email.longest_send, ours.webhook_timeout),
     )
     resuming = Resuming(stores, publisher)
-    consequences = Consequences(stores, publisher)
+    consequences = Consequences(stores, publisher, kept_most=ours.endpoint_held_max)
     breakers, held = Breakers(store), HeldIndex(store)
     held_deliveries = HeldDeliveries(
         app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
     )
     etiquette = Etiquette(
         gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout),
-        shelf=Shelf(ledger, held, publisher),
+        shelf=Shelf(ledger, held, publisher, most=ours.endpoint_held_max),
         judging=Judging(breakers, held, disable_after=ours.endpoint_disable_after),
         stragglers=Stragglers(),
         consequences=consequences,

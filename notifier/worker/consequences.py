@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+from notifier import metrics
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.identity import Identity
 from notifier.domain.ids import recipient_key
-from notifier.domain.outcome import clip
+from notifier.domain.outcome import Cause, clip
 from notifier.domain.parked import Parked, told
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
+from notifier.logs import get, wide
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.deciding import Park, Retry
@@ -24,6 +27,8 @@ from notifier.worker.preparing import Withheld, Work
 from notifier.worker.recorder import now
 from notifier.worker.sending import Settled
 
+_log = get("endpoint")
+
 #: Characters of a reason that operators see in a list; the whole reply is in the ledger's attempt.
 REASON_LIMIT = 300
 
@@ -31,8 +36,10 @@ REASON_LIMIT = 300
 class Consequences:
     """Carries out what was decided; returns when the broker and Redis have all of it."""
 
-    def __init__(self, stores: Stores, publisher: Publishes) -> None:
+    def __init__(self, stores: Stores, publisher: Publishes, *, kept_most: int = 100_000) -> None:
+        """``kept_most`` deliveries are parked for all endpoints that people disabled."""
         self._stores = stores
+        self._kept_most = kept_most
         self._publisher = publisher
 
     def follow(
@@ -52,9 +59,21 @@ class Consequences:
             record_items(self._stores.ledger, batch, unsent.work.delivery, unsent.status, reason=unsent.reason)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
             hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
-        for queue, group in by_queue(batch, [*_exhausted(settled), *_refused(withheld)]):
+        for queue, group in by_queue(batch, [*_exhausted(settled), *self._within_bounds(_refused(withheld))]):
             hold(lambda q=queue, g=group: self._publisher.park(q, g), "park deliveries")  # type: ignore[misc]
             hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+
+    def _within_bounds(self, refused: list[tuple[Delivery, Parked]]) -> list[tuple[Delivery, Parked]]:
+        """What was skipped for a disabled endpoint is kept for a replay, up to a number: nobody may ever ask for one."""
+        skipped = [one.id for _, one in refused if one.cause is Cause.ENDPOINT_DISABLED]
+        if not skipped:
+            return refused
+        counts = hold(self._stores.parked.counts, "count parked deliveries")
+        if counts.get(("failed-webhook", Cause.ENDPOINT_DISABLED), 0) < self._kept_most:
+            return refused
+        metrics.HELD_BEYOND.labels("failed-webhook").inc(len(skipped))
+        wide(_log, "endpoint.held_beyond", level=logging.WARNING, deliveries=skipped, most=self._kept_most)
+        return [(delivery, one) for delivery, one in refused if one.cause is not Cause.ENDPOINT_DISABLED]
 
     def _stop_what_is_gone(self, one: Settled) -> None:
         decision, to = one.decision, one.work.delivery.to

@@ -8,6 +8,7 @@ moment and travels in as few messages as possible: a message each costs more tha
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 import random
 from collections import defaultdict
@@ -28,6 +29,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, told
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.waiting import Waiting, together
+from notifier.logs import get, wide
 from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
@@ -35,6 +37,8 @@ from notifier.worker.following import Publishes
 from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
+
+_log = get("endpoint")
 
 #: Seconds what waits is gathered; about as long as the rest of its batch is under way. With 0.6, batches that have ill
 #: endpoints use up what the broker hands over ahead, and are then acknowledged all at once: two thirds of the
@@ -73,10 +77,12 @@ class Shelving:
 class Shelf:
     """Puts deliveries where they wait; one greenlet gathers for all batches of the process."""
 
-    def __init__(self, ledger: Ledger, index: HeldIndex, publisher: Publishes) -> None:
+    def __init__(self, ledger: Ledger, index: HeldIndex, publisher: Publishes, *, most: int = 100_000) -> None:
+        """``most`` deliveries are put aside for one endpoint, about."""
         self._ledger = ledger
         self._index = index
         self._publisher = publisher
+        self._most = most
         self._waiting: list[Shelving] = []
         self._wanted = Signal()
         self._away: list[tuple[float, int]] = []
@@ -154,8 +160,8 @@ class Shelf:
             for batch in together(waiting, Channel.WEBHOOK, priority, shard):
                 if seconds:
                     hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
-                else:
-                    self._put_aside(_decoded(batch))
+                elif (kept := self._within_bounds(_decoded(batch))) is not None:
+                    self._put_aside(kept)
 
     def _fair_wait(self) -> float:
         """The more are away, the longer each stays."""
@@ -163,6 +169,22 @@ class Shelf:
         while self._away and self._away[0][0] <= moment:
             self._away_count -= heapq.heappop(self._away)[1]
         return self._away_count / LOOKS_PER_S
+
+    def _within_bounds(self, batch: Batch) -> Batch | None:
+        """What there is room for. The rest ends, and is told: nobody may mend an endpoint for months."""
+        held = hold(lambda: self._index.counts(sorted({_endpoint(one) for one in batch.deliveries})), "count held")
+        full = {endpoint for endpoint, count in held.items() if count >= self._most}
+        if not full:
+            return batch
+        over = [one for one in batch.deliveries if _endpoint(one) in full]
+        why = f"not held: {self._most:,} deliveries wait for the endpoint already (NOTIFIER_ENDPOINT_HELD_MAX)"
+        hold(lambda: self._ledger.skip([one.id for one in over], why), "record deliveries that are not held")
+        metrics.HELD_BEYOND.labels(topology.HELD_QUEUE).inc(len(over))
+        metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.SKIPPED).inc(len(over))
+        ids = [one.id for one in over]
+        wide(_log, "endpoint.held_beyond", level=logging.WARNING, endpoints=sorted(full), deliveries=ids, most=self._most)
+        kept = [one for one in batch.deliveries if _endpoint(one) not in full]
+        return batch.narrowed(kept) if kept else None
 
     def _put_aside(self, batch: Batch) -> None:
         moment = now()
@@ -196,6 +218,10 @@ def read_ended(
     statuses = iter([status for _, status in ended])
     batches = together([waiting for waiting, _ in ended], Channel.WEBHOOK, priority, shard)
     return [(batch, [(delivery, next(statuses)) for delivery in batch.deliveries]) for batch in map(_decoded, batches)]
+
+
+def _endpoint(delivery: Delivery) -> str:
+    return delivery.to.endpoint if isinstance(delivery.to, EndpointRef) else ""
 
 
 def _decoded(batch: EncodedBatch) -> Batch:

@@ -1,4 +1,4 @@
-"""For schemathesis: callers of every role take turns. It knows the administrator's token alone, and asks without it too."""
+"""For schemathesis, which knows the administrator's token alone, and asks without it too: every role takes turns."""
 
 import itertools
 import os

@@ -102,7 +102,15 @@ def asked(api: Process, known: Mapping[str, Sequence[str]], folder: Path) -> sub
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
         *("run", f"http://127.0.0.1:{api.health_port}/openapi.json", "-H", f"Authorization: Bearer {ADMIN_TOKEN}"),
-        *("--phases", "examples,coverage,fuzzing", "--checks", "all", "--continue-on-failure", "--request-timeout", "60"),
+        *(
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--checks",
+            "all",
+            "--continue-on-failure",
+            "--request-timeout",
+            "60",
+        ),
         *("--generation-database", "none", "--no-color", "--suppress-health-check", "all", *SEARCH),
     ]
     environment = {

@@ -134,7 +134,8 @@ def test_a_method_that_a_path_has_not_is_refused_with_all_that_it_has(client: Te
     described["/openapi.json"] = {"get": {}}
 
     # When it is asked by a method that no path has
-    answers = {path: client.request("TRACE", path.replace("{", "").replace("}", ""), headers=_ADMIN) for path in described}
+    urls = {path: path.translate({ord(brace): None for brace in "{}"}) for path in described}
+    answers = {path: client.request("TRACE", url, headers=_ADMIN) for path, url in urls.items()}
 
     # Then it names those it has; HEAD where it answers that
     assert {answer.status_code for answer in answers.values()} == {405}
