@@ -1,10 +1,13 @@
 """Audit lines: who changed what. One line of the log for each change, the same by HTTP and by the command line.
 
+A change that takes steps leaves a line before them as well: whoever is killed between them has been told of.
 Every line has ``by``. Lines carry ids and keys, never addresses, as all of the log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from notifier.domain.endpoint import Endpoint
@@ -20,6 +23,20 @@ _log = get(LOGGER)
 def note(what: str, /, *, by: str, **about: Any) -> None:
     """One line: ``note("limit.set", by="admin-1", scope="relay", rate="100/s")``."""
     wide(_log, what, **about, by=by)
+
+
+@contextmanager
+def steps(note: Callable[..., None], what: str, /, **about: Any) -> Iterator[None]:
+    """Around what is done in steps and may be cut off: a line before the first, and one with the error if one fails.
+
+    ``note`` is `note` with whoever asks; what was done says the line that follows these.
+    """
+    note(f"{what}_begun", **about)
+    try:
+        yield
+    except BaseException as error:
+        note(f"{what}_cut_off", **about, error=type(error).__name__)
+        raise
 
 
 def about_endpoint(endpoint: Endpoint) -> dict[str, str]:

@@ -103,7 +103,9 @@ RATE_LIMITED = _counter(
 )
 HELD_RESUMED = _counter("held_resumed_total", "Held deliveries when their endpoint was resumed.", "became")
 HELD_BEYOND = _counter(
-    "held_beyond_total", "Deliveries to endpoints that are not sent to, of which no copy was kept: too many were.", "queue"
+    "held_beyond_total",
+    "Deliveries to endpoints that are not sent to, of which no copy was kept: too many were.",
+    "queue",
 )
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -104,7 +105,8 @@ def _holding(tokens: Tokens, held: HeldDeliveries) -> APIRouter:
 
         Answers when the held deliveries are queued.
         """
-        resumed, became = held.resume(id, how.held if how else None)
+        with audit.steps(partial(audit.note, by=request.state.caller.name), "endpoint.resume", id=id):
+            resumed, became = held.resume(id, how.held if how else None)
         _note(request, "resumed", resumed)
         waiting = held.counts([id]).get(id, 0)
         return ResumedBody.model_validate(

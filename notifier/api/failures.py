@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -86,7 +88,9 @@ def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
         wanted = _filter(_something(chosen), clock())
         if chosen.dry_run:
             return _counted(operator.count(wanted))
-        return _told(request, "replayed", operator.replay(wanted, rate=chosen.rate))
+        with _steps(request, "replay", operator, wanted):
+            summary = operator.replay(wanted, rate=chosen.rate)
+        return _told(request, "replayed", summary)
 
     @routes.post("/discard", summary="Drop parked entries for good")
     def discard(request: Request, chosen: Chosen) -> SummaryBody:
@@ -94,7 +98,9 @@ def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
         wanted = _filter(_something(chosen), clock())
         if chosen.dry_run:
             return _counted(operator.count(wanted))
-        return _told(request, "discarded", operator.discard(wanted))
+        with _steps(request, "discard", operator, wanted):
+            summary = operator.discard(wanted)
+        return _told(request, "discarded", summary)
 
     return routes
 
@@ -129,6 +135,11 @@ def _something(chosen: Chosen) -> Chosen:
 
 def _counted(chosen: int) -> SummaryBody:
     return SummaryBody(chosen=chosen, done=0, already_sent=0, missing=0)
+
+
+def _steps(request: Request, verb: str, operator: Operator, wanted: ParkedFilter) -> AbstractContextManager[None]:
+    by_caller = partial(audit.note, by=request.state.caller.name)
+    return audit.steps(by_caller, f"failures.{verb}", chosen=operator.count(wanted))
 
 
 def _told(request: Request, verb: str, summary: Summary) -> SummaryBody:

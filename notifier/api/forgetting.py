@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -57,7 +58,9 @@ def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
         """
         if wanted.dry_run:
             return ForgottenBody.model_validate(forgetting.look(wanted.who))
-        found = forgetting.forget(wanted.who, suppress=wanted.suppress)
+        by_caller = partial(audit.note, by=request.state.caller.name)
+        with audit.steps(by_caller, "person.forget", key=forgetting.look(wanted.who).key):
+            found = forgetting.forget(wanted.who, suppress=wanted.suppress)
         audit.note("person.forgotten", key=found.key, by=request.state.caller.name)
         return ForgottenBody.model_validate(found)
 

@@ -50,11 +50,12 @@ def router(checks: Checks, operator: Operator) -> APIRouter:
         reply = answer(request.url.path, checks, request.headers.get("accept", ""))
         return Response(reply.body, reply.status, media_type=reply.content_type)
 
-    for path, summary, responses in (
+    pages: tuple[tuple[str, str, dict[int | str, dict[str, Any]]], ...] = (
         ("/healthz", "Whether the process runs", {200: _told(_ALIVE)}),
         ("/readyz", "Whether it can work, and if not, why", {200: _told(_READY), 503: _told(_READY, content())}),
         ("/metrics", "Metrics for Prometheus", {200: {"description": "In the format that was asked for.", **_METRICS}}),
-    ):
+    )
+    for path, summary, responses in pages:
         routes.add_api_route(
             path, monitor, methods=["GET"], summary=summary, response_class=Response, responses=responses
         )

@@ -9,6 +9,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Annotated, Any
 
@@ -43,6 +44,13 @@ def note(what: str, /, **about: Any) -> None:
     from notifier import audit
 
     audit.note(what, **about, **_asking)
+
+
+def steps(what: str, /, **about: Any) -> AbstractContextManager[None]:
+    """`audit.steps`, of verbs that are `changing` only."""
+    from notifier import audit
+
+    return audit.steps(note, what, **about)
 
 
 #: ``by`` and ``account`` of this process's lines.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from notifier.cli.auditing import changing, note
+from notifier.cli.auditing import changing, note, steps
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
 from notifier.cli.opening import opened_held, opened_stores
@@ -134,7 +134,8 @@ def resume(
     chosen = [policy for policy, wanted in zip(OnResume, (deliver, latest, discard), strict=True) if wanted]
     if len(chosen) > 1:
         raise fail("choose one of --deliver, --latest and --discard", USAGE)
-    endpoint, resumed = opened_held().resume(identity, chosen[0] if chosen else None)
+    with steps("endpoint.resume", id=identity):
+        endpoint, resumed = opened_held().resume(identity, chosen[0] if chosen else None)
     _note("resumed", endpoint)
     if as_json:
         became = {"delivered": resumed.delivered, "dropped": resumed.dropped, "waiting": resumed.waiting}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from notifier.cli.auditing import changing, note
+from notifier.cli.auditing import changing, note, steps
 from notifier.cli.choosing import Choice, Doing, with_options
 from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, USAGE, SpeakingGroup, fail
@@ -162,7 +162,7 @@ def reindex() -> None:
     Example: notifier failures reindex
     """
     operator = opened_operator()
-    with progress("Reading the queues", 0) as moved:
+    with steps("failures.reindex"), progress("Reading the queues", 0) as moved:
         found = operator.reindex(progress=moved)
     note("failures.reindexed", found=found)
     typer.echo(f"found {found} entries")
@@ -192,7 +192,7 @@ def _act(verb: str, chosen: Doing, rate: float = 0) -> None:
         _report(verb, {"chosen": count, "done": 0, "already_sent": 0, "missing": 0}, chosen)
         return
     confirm(f"{verb} {count} {'entry' if count == 1 else 'entries'}", chosen.yes)
-    with progress(verb.capitalize(), count) as moved:
+    with steps(f"failures.{verb}", chosen=count), progress(verb.capitalize(), count) as moved:
         summary: Summary = (
             operator.replay(entries, rate=rate, progress=moved)
             if verb == "replay"

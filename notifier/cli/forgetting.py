@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from notifier.cli.auditing import changing, note
+from notifier.cli.auditing import changing, note, steps
 from notifier.cli.confirming import confirm
 from notifier.cli.printing import print_fields, print_json
 
@@ -37,7 +37,8 @@ def forget(
         if not yes and not as_json:
             _print(found, as_json=False)
         confirm(f"forget {found.key}", yes)
-        found = forgetting.forget(who, suppress=suppress)
+        with steps("person.forget", key=found.key):
+            found = forgetting.forget(who, suppress=suppress)
         note("person.forgotten", key=found.key)
     _print(found, as_json=as_json)
     if not as_json:

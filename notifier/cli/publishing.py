@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from notifier.cli.auditing import changing, note
+from notifier.cli.auditing import changing, note, steps
 from notifier.cli.documents import read_events
 from notifier.cli.exits import USAGE, fail
 from notifier.cli.printing import print_json, progress
@@ -37,7 +37,8 @@ def publish(
     events = read_events(file, {"type": event_type, "source": source, "id": identity, "tenant": tenant})
     if identity and len(events) > 1:
         raise fail("--id names one event, and there are several", USAGE)
-    _send(events, urgent=urgent)
+    with steps("events.publish", events=len(events), first=events[0].key):
+        _send(events, urgent=urgent)
     note("events.published", events=len(events), first=events[0].key)
     told: list[dict[str, Any]] = [{"id": e.id, "source": e.source, "key": e.key} for e in events]
     if as_json:

@@ -64,7 +64,7 @@ class Consequences:
             hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
 
     def _within_bounds(self, refused: list[tuple[Delivery, Parked]]) -> list[tuple[Delivery, Parked]]:
-        """What was skipped for a disabled endpoint is kept for a replay, up to a number: nobody may ever ask for one."""
+        """What was skipped for a disabled endpoint is kept for a replay, up to a number: perhaps nobody ever asks."""
         skipped = [one.id for _, one in refused if one.cause is Cause.ENDPOINT_DISABLED]
         if not skipped:
             return refused

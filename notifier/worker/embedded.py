@@ -14,6 +14,7 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.trimming import trimmed
+from notifier.errors import PlanningError
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -48,7 +49,7 @@ class EmbeddedIntake:
         for event in events:
             catalog.validate(event)
         self._directory.refresh(sorted({event.tenant for event in events}))
-        plans = [plan(event, catalog, self._directory, now()) for event in events]
+        plans = [_whole(plan(event, catalog, self._directory, now())) for event in events]
         registered = self._ledger.register(
             [Registration(p.event, tuple((one.delivery, one.rule) for one in p.planned)) for p in plans]
         )
@@ -68,3 +69,11 @@ class EmbeddedIntake:
                 part = deliveries[start : start + MAX_DELIVERIES]
                 self._publisher.send(Batch(channel=channel, priority=priority, events=[event], deliveries=part))
         wide(_log, "event.received", event=planned.event.key, type=planned.event.type, planned=len(planned.planned))
+
+
+def _whole(planned: Plan) -> Plan:
+    """Raises `PlanningError` when a part of the event could not be planned: nobody parks it here, its caller hears."""
+    if planned.problems:
+        more = [f"and {planned.more_problems} more"] if planned.more_problems else []
+        raise PlanningError("; ".join([*map(str, planned.problems), *more]))
+    return planned

@@ -182,7 +182,9 @@ class Shelf:
         metrics.HELD_BEYOND.labels(topology.HELD_QUEUE).inc(len(over))
         metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.SKIPPED).inc(len(over))
         ids = [one.id for one in over]
-        wide(_log, "endpoint.held_beyond", level=logging.WARNING, endpoints=sorted(full), deliveries=ids, most=self._most)
+        wide(
+            _log, "endpoint.held_beyond", level=logging.WARNING, endpoints=sorted(full), deliveries=ids, most=self._most
+        )
         kept = [one for one in batch.deliveries if _endpoint(one) not in full]
         return batch.narrowed(kept) if kept else None
 
