@@ -1,6 +1,7 @@
-"""GitHub's own examples of its webhooks through the running service: what was published is what arrives, to the byte.
+"""Platforms' own examples of what they send, through the running service: what was published arrives, to the byte.
 
-They come with the npm package `@octokit/webhooks-examples` (MIT), whose version the lock in `foreign/npm/` pins.
+GitHub's webhooks come with the npm package `@octokit/webhooks-examples` (MIT), events of Amazon's services and of Alexa
+with `@serverless/event-mocks` (Apache-2.0); the lock in `foreign/npm/` pins both.
 """
 
 from pathlib import Path
@@ -16,13 +17,20 @@ from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import RedisServer
 
 EVENT = "payload.hook"
-EXAMPLES = "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+GITHUB = "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+AMAZON = "node_modules/@serverless/event-mocks/dist/events/aws"
 
 
 def payloads() -> list[bytes]:
     """Each example as the file spells it: with its spaces, its line ends and its order."""
+    amazon = [file.read_bytes().strip() for file in sorted((packages() / AMAZON).glob("*.json"))]
+    assert len(amazon) == 12
+    return _github() + amazon
+
+
+def _github() -> list[bytes]:
     found: list[bytes] = []
-    for kind in elements((packages() / EXAMPLES).read_bytes()):
+    for kind in elements((packages() / GITHUB).read_bytes()):
         start = kind.index(b'"examples": [') + len(b'"examples": ')
         found += elements(kind[start : kind.rindex(b"]") + 1])
     return found
@@ -31,7 +39,7 @@ def payloads() -> list[bytes]:
 def test_what_platforms_send_arrives_byte_for_byte_in_either_mode(
     rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    # Given the service with an endpoint, and some 330 payloads as GitHub sends them
+    # Given the service with an endpoint, and some 340 payloads as GitHub and Amazon send them
     published = {uuid4().hex: payload for payload in payloads() for _ in ("structured", "binary")}
     assert len(published) > 2 * 300
     with place(rabbitmq, redis_server, tmp_path, {EVENT: hook_folder(EVENT)}) as at:

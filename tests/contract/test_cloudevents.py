@@ -99,7 +99,7 @@ def test_what_goes_out_has_the_data_and_the_time_as_they_were_written(message: d
     # Then nothing of it was spelled anew
     assert published["data"] == message["data"]
     if '"data":' in message["body"]:
-        written = message["body"].split('"data": ', 1)[1][:15]
+        written = message["body"].split('"data":', 1)[1].lstrip()[:15]
         assert f'"data":{written}'.encode() in event.published
     assert (
         published.get("time") in (None, message["headers"].get("ce-time"))

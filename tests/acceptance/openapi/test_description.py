@@ -32,7 +32,7 @@ MAIL, HOOK = "described.mail.94d1", "described.hook.94d1"
 FOLDERS = {MAIL: mail_folder(MAIL), HOOK: hook_folder(HOOK)}
 #: Cases for each operation, besides those that follow from the description; and where they begin.
 EXAMPLES = os.environ.get("OPENAPI_EXAMPLES", "")
-SEARCH = ["-n", EXAMPLES] if EXAMPLES else ["-n", "4", "--seed", "20261130"]
+SEARCH = ["-n", EXAMPLES] if EXAMPLES else ["-n", "2", "--seed", "20261130"]
 
 
 def test_the_api_does_what_its_description_says(rabbitmq: RabbitMQ, redis_server: RedisServer, tmp_path: Path) -> None:
