@@ -1,12 +1,15 @@
-"""``python -m tests.matrix brokers [SUITE …] [--rabbitmq 4.3 …] [--redis PATH …] [--python 3.13 …]``.
+"""``python -m tests.matrix brokers [SUITE …] [--rabbitmq 4.3 …] [--redis valkey-9 …] [--python 3.13 …]``.
 
-Whole suites on other people's brokers: RabbitMQ 3.10 as this machine has it, 4.0 and 4.3 from folders (`debian`), any
-Redis or Valkey by its binary, any Python that pyenv or the system has. One row a suite; and, with ``nodes`` among the
-suites, how long publishers and mails stood still when one of three nodes was killed and another one froze.
+Whole suites on other people's brokers: RabbitMQ 3.10 as this machine has it, 4.0 and 4.3 from folders (`debian`), Redis
+7 as it has it, others from folders too (`scripts/install-redis-versions`), any Python that pyenv or the system has. One
+row a suite; and, with ``nodes`` among the suites, how long publishers and mails stood still when one of three nodes was
+killed and another one froze. Without options four combinations in which each version occurs, else all that are named.
 """
 
 import argparse
+import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -33,8 +36,13 @@ from tests.servers.redis import RedisServer
 ROOT = Path(__file__).parents[2]
 #: Version → the Debian suite that has it; none is what this machine has.
 RABBITMQ = {"3.10": "", "4.0": "trixie", "4.3": "sid"}
+#: Those of `scripts/install-redis-versions`, in its order, after what this machine has.
+REDIS = ("7", "8", "valkey-8", "valkey-9")
+#: Each version occurs; all 48 combinations would take a day.
+PLAN = (("3.10", "7", "3.11"), ("4.0", "8", "3.12"), ("4.3", "valkey-9", "3.13"), ("4.3", "valkey-8", "3.14"))
 SUITES = ("tests/contract", "tests/integration", "tests/acceptance", "tests/faults")
 NODES = "nodes"
+NOT_RUN = "not run"
 #: Seconds for which nobody may stand still.
 SILENCE_S = 10.0
 _HEAD = ("RabbitMQ", "Redis", "Python", "suite", "passed", "failed", "skipped", "seconds", "", "bar")
@@ -57,32 +65,54 @@ class Row:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: whether every suite passed."""
+    """The exit code: whether every suite that ran passed."""
     options = _parse(arguments)
     rows = []
     for row in _rows(options):
         say(" | ".join(map(str, astuple(row))))
         rows.append(row)
     print(markdown(_HEAD, [tuple(map(str, astuple(row))) for row in rows]))  # the report
-    return int(any(row.bar != "met" for row in rows))
+    return int(any(row.bar not in ("met", NOT_RUN) for row in rows))
 
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    for rabbitmq in options.rabbitmq or RABBITMQ:
-        for redis in options.redis or [""]:
-            for python in options.python or [""]:
-                for suite in options.suite or (*SUITES, NODES):
-                    environment = {**os.environ, **_variables(rabbitmq, redis)}
-                    if suite == NODES:
-                        yield _nodes(environment)
-                    else:
-                        yield _suite(suite, environment, _interpreter(python))
+    for rabbitmq, redis, python in _combinations(options):
+        found = _python(python) if python else sys.executable
+        for suite in options.suite or (*SUITES, NODES):
+            environment = {**os.environ, **_variables(rabbitmq, redis)}
+            if suite == NODES:
+                yield _nodes(environment)
+            elif found is None:
+                yield Row(rabbitmq, redis, python, suite, 0, 0, 0, 0, f"no Python {python} here", NOT_RUN)
+            else:
+                yield _suite(suite, environment, _interpreter(python, found))
+
+
+def _combinations(options: argparse.Namespace) -> Sequence[tuple[str, str, str]]:
+    if not (options.rabbitmq or options.redis or options.python):
+        return PLAN
+    return list(itertools.product(options.rabbitmq or RABBITMQ, options.redis or REDIS[:1], options.python or [""]))
 
 
 def _variables(rabbitmq: str, redis: str) -> dict[str, str]:
     suite = RABBITMQ[rabbitmq]
     found = {VARIABLE: str(folder_of("rabbitmq-server", suite))} if suite else {}
-    return found | ({"NOTIFIER_TEST_REDIS": redis} if redis else {})
+    return found if redis == REDIS[0] else found | {"NOTIFIER_TEST_REDIS": _other_redises()[REDIS.index(redis) - 1]}
+
+
+@functools.cache
+def _other_redises() -> list[str]:
+    return _printed([str(ROOT / "scripts" / "install-redis-versions")]).splitlines()
+
+
+def _python(version: str) -> str | None:
+    """The system's of that version, or one of pyenv's, whose name on the PATH may be a stub that has none."""
+    named = [f"python{version}", *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
+    return next((found for name in named if (found := shutil.which(name)) and _runs(found)), None)
+
+
+def _runs(program: str) -> bool:
+    return subprocess.run([program, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def _suite(suite: str, environment: dict[str, str], python: str) -> Row:
@@ -110,7 +140,8 @@ def _nodes(environment: dict[str, str]) -> Row:
         cluster, redis = RabbitCluster(Path(folder, "cluster")), RedisServer(_made(Path(folder, "redis")))
         with closing(cluster), closing(redis), place(cluster, redis, _made(Path(folder, "nodes")), FOLDERS) as at:
             outcome = fail_nodes(cluster, at)
-    os.environ.pop(VARIABLE, None)
+    for name in (VARIABLE, "NOTIFIER_TEST_REDIS"):
+        os.environ.pop(name, None)
     silence = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in outcome.silence.items())
     met = not outcome.lost and max(outcome.silence.values()) <= SILENCE_S
     return Row(
@@ -136,15 +167,15 @@ def _versions(environment: dict[str, str], python: str) -> tuple[str, str, str]:
 _KNOWN: dict[tuple[str, str, str], tuple[str, str, str]] = {}
 
 
-def _interpreter(version: str) -> str:
+def _interpreter(version: str, program: str) -> str:
     """Of this checkout's environment, or of one in the cache that has another Python and what the lock says."""
     if not version:
-        return sys.executable
+        return program
     lock = ROOT / "requirements" / "dev.txt"
     wanted = cache() / "python" / f"{version}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
     if not (wanted / ".made").exists():
         shutil.rmtree(wanted, ignore_errors=True)
-        subprocess.run([f"python{version}", "-m", "venv", str(wanted)], check=True)
+        subprocess.run([program, "-m", "venv", str(wanted)], check=True)
         pip = [str(wanted / "bin/python"), "-m", "pip", "install", "-qq"]
         subprocess.run([*pip, "--require-hashes", "-r", str(lock)], check=True)
         subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
@@ -165,6 +196,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make matrix ARGS='brokers …'", description=__doc__)
     parser.add_argument("suite", nargs="*", help=f"folders or files of tests, or {NODES}; all when none is named")
     parser.add_argument("--rabbitmq", action="append", choices=RABBITMQ, help="only this one; repeatable")
-    parser.add_argument("--redis", action="append", help="whole path of a redis-server or valkey-server; repeatable")
+    parser.add_argument("--redis", action="append", choices=REDIS, help="only this one; repeatable")
     parser.add_argument("--python", action="append", help="such as 3.13, as pyenv or the system has it; repeatable")
     return parser.parse_args(arguments)

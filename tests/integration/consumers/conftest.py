@@ -117,7 +117,9 @@ class Process:
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.port = free_port()
         self.log = log
-        environment = {**os.environ, **environment, "NOTIFIER_HTTP_PORT": str(self.port)}
+        # Without those that choose the tests' servers, which are no settings.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
+        environment = {**inherited, **environment, "NOTIFIER_HTTP_PORT": str(self.port)}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "consumers"], cwd=ROOT, env=environment, stderr=output, stdout=output
