@@ -11,6 +11,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -107,11 +108,22 @@ class Management:
     def _limited(self, vhost: str) -> dict[str, str]:
         found = {}
         for name in FAILURE_QUEUES:
-            queue = self._ask("GET", f"/api/queues/{quote(vhost, safe='')}/{name}")
-            effective = queue.get("effective_policy_definition") or {}
-            if effective.get("delivery-limit") != -1:
-                found[name] = str(queue.get("policy") or "")
+            policy, definition = self._policy_of(name, vhost)
+            if definition.get("delivery-limit") != -1:
+                found[name] = policy
         return found
+
+    def _policy_of(self, name: str, vhost: str) -> tuple[str, Mapping[str, Any]]:
+        """The policy of a queue, and what it and an operator's come to."""
+        where = quote(vhost, safe="")
+        queue = self._ask("GET", f"/api/queues/{where}/{name}")
+        if (effective := queue.get("effective_policy_definition")) is not None:
+            return str(queue.get("policy") or ""), effective
+        # That is a statistic: for up to ten seconds after the queue was declared there is none.
+        queue = self._ask("GET", f"/api/queues/{where}/{name}?disable_stats=true&enable_queue_totals=true")
+        if not (policy := str(queue.get("policy") or "")):
+            return "", {}
+        return policy, self._ask("GET", f"/api/policies/{where}/{quote(policy, safe='')}")["definition"]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         address = self._address

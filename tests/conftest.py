@@ -11,6 +11,7 @@ import pytest
 from tests.last_words import pytest_runtest_makereport, pytest_runtest_setup
 from tests.servers.busybox import BusyboxHttpd
 from tests.servers.certificates import Certificate, make_certificate
+from tests.servers.choosing import PREFIX
 from tests.servers.http import HttpSink
 from tests.servers.memory import kept_in_memory
 from tests.servers.processes import ServerMissing
@@ -54,6 +55,13 @@ def _start(make: Callable[[Path], Server], directory: Path) -> Server:
         if os.environ.get("CI") == "true":
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+@pytest.fixture(autouse=True)
+def without_choices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What chooses the tests' servers is none of our settings (`tests.servers.choosing` remembers it)."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.choosing import choice
 from tests.servers.processes import ServerMissing, find_binary
 
 VARIABLE = "NOTIFIER_TEST_RABBITMQ"
@@ -53,7 +54,7 @@ class Installation:
 
 def chosen() -> Installation:
     """What the environment names, else what this machine has. Raises `ServerMissing`."""
-    folder = os.environ.get(VARIABLE)
+    folder = choice(VARIABLE)
     if not folder:
         return Installation(
             find_binary(*_SCRIPTS, install=INSTALL),

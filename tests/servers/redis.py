@@ -1,6 +1,5 @@
 """A private Redis (or Valkey) with the persistence and eviction settings that the service asks of production."""
 
-import os
 import platform
 import shutil
 import signal
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.servers.choosing import choice
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
 from tests.servers.rights import redis_users
@@ -21,7 +21,7 @@ BINARY = "NOTIFIER_TEST_REDIS"
 
 def find_server() -> str:
     """The binary that tests run as Redis, as its replica and as Sentinel."""
-    if chosen := os.environ.get(BINARY):
+    if chosen := choice(BINARY):
         return find_binary(chosen, install=f"unset {BINARY}, which names it")
     return find_binary("redis-server", "valkey-server", *_bundled(), install=INSTALL)
 
