@@ -100,6 +100,9 @@ class Placement:
         for thread in self._threads:
             with suppress(OSError):
                 os.sched_setaffinity(thread, self._allowed)
+        if self._set != self._allowed:
+            with suppress(OSError):
+                self._let_go_of_heirs(self._set)
 
     def _stays(self, now: Reading) -> bool:
         """Whether it was where it is, and is best there."""
@@ -116,10 +119,21 @@ class Placement:
         return better is None
 
     def _place(self, cpus: set[int]) -> None:
-        if cpus != self._set:
-            for thread in self._threads:
-                os.sched_setaffinity(thread, cpus)
-            self._set = cpus
+        if cpus == self._set:
+            return
+        for thread in self._threads:
+            os.sched_setaffinity(thread, cpus)
+        former, self._set = self._set, cpus
+        if former != self._allowed:
+            self._let_go_of_heirs(former)
+
+    def _let_go_of_heirs(self, cpus: set[int]) -> None:
+        """A thread that one of ours started meanwhile began on the same CPU (sched_setaffinity(2)) and would stay."""
+        for task in Path("/proc/self/task").iterdir():
+            thread = int(task.name)
+            with suppress(ProcessLookupError):  # it has ended since it was listed
+                if thread not in self._threads and os.sched_getaffinity(thread) == cpus:
+                    os.sched_setaffinity(thread, self._allowed)
 
 
 def is_possible() -> bool:

@@ -75,6 +75,38 @@ def test_an_idle_process_is_left_to_the_kernel(cpus: set[int], threads: tuple[in
     assert where(threads) == [cpus, cpus]
 
 
+def test_a_thread_that_was_started_by_one_that_is_kept_is_let_go_with_it(cpus: set[int]) -> None:
+    # Given a thread that starts another one while it is kept on one CPU, as a pool that grows under load does
+    begin, begun, over = threading.Event(), threading.Event(), threading.Event()
+    heir = threading.Thread(target=over.wait)
+
+    def start_another() -> None:
+        begin.wait()
+        heir.start()
+        begun.set()
+        over.wait()
+
+    first = threading.Thread(target=start_another)
+    first.start()
+    placement = Placement([first.native_id or 0], busy=ALWAYS)
+    placement.look()
+    begin.set()
+    begun.wait()
+    heirs = heir.native_id or 0
+    assert len(os.sched_getaffinity(heirs)) == 1
+
+    # When the process is idle
+    placement.busy = NEVER
+    placement.look()
+
+    # Then both may run anywhere
+    found = [os.sched_getaffinity(first.native_id or 0), os.sched_getaffinity(heirs)]
+    over.set()
+    for thread in (first, heir):
+        thread.join()
+    assert found == [cpus, cpus]
+
+
 def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process that has its CPU, and then somebody else who uses all of every CPU but another one
     used = dict.fromkeys(cpus, 0.0)
