@@ -19,9 +19,8 @@ FOLDERS = {
     "hook": hook_folder("hook"),
 }
 RATE, BURST = 100, 10
-#: Mails that may come closer together than they were granted: a worker that cannot run for a second on a busy machine
-#: sends afterwards what was granted meanwhile. Without a common limit it would be a thousand and more.
-JITTER = 1.0 * RATE
+#: Mails that may come closer together than they were granted: what leaves 100 ms late meets what leaves on time.
+JITTER = 0.3 * RATE
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def test_four_workers_together_keep_a_relays_rate_and_use_all_of_it(at: Place) -
     times = arrivals(at, "a.example.org")
     assert most_ahead(times, RATE) <= BURST + JITTER
     # And it took no longer than it had to
-    assert 0.9 * (RATE * (times[-1] - times[0]) + BURST) <= 1500
+    assert 0.98 * (RATE * (times[-1] - times[0]) + BURST) <= 1500
     # And every worker took its part, once for each mail, with one try
     assert all(metric(worker, "notifier_rate_limited_total") > 100 for worker in at.service.processes[1:])
     assert len({mail.recipients[0] for mail in at.smtp.mails}) == 1500
@@ -122,8 +121,8 @@ def test_an_endpoint_may_ask_for_a_rate_of_its_own(at: Place) -> None:
         at.publish("hook", {"number": number})
     times = sorted(request.received_at for request in at.http.wait_for(8))
 
-    # Then it gets them at its rate (one that left late may meet the next; without a rate all eight would come together)
-    assert most_ahead(times, 2) <= 3
+    # Then it gets them at its rate
+    assert most_ahead(times, 2) <= 2
 
     # And a rate nobody can keep is refused
     refused = at.service.run("endpoints", "add", url, "--rate", "2")

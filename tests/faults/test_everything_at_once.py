@@ -1,4 +1,4 @@
-"""Everything at once: thousands of events while processes are killed, servers restart and the relay refuses a third."""
+"""Everything at once: ten thousand events while processes are killed, servers restart and the relay refuses a third."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ def explained(copies: dict[str, list[float]], faults: list[Fault]) -> dict[str, 
 
 
 @pytest.mark.timeout(1200)
-def test_four_thousand_events_survive_every_fault_in_one_run(
+def test_ten_thousand_events_survive_every_fault_in_one_run(
     service: Service,
     broker_url: str,
     rabbitmq: RabbitMQ,
@@ -65,7 +65,7 @@ def test_four_thousand_events_survive_every_fault_in_one_run(
     consumer = service.consumer()
     first = service.worker("-n", "first@%h")
     service.worker("-n", "second@%h")
-    events = shop.events(4_000)
+    events = shop.events(10_000)
     wanted = shop.expected(events, [endpoint])
     publishing = threading.Thread(target=shop.publish, args=(broker_url, events))
     publishing.start()

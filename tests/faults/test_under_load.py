@@ -16,7 +16,7 @@ from tests.servers.smtp import SmtpSink
 
 #: Retries come soon, and there are enough of them for a relay that refuses 30 of 100.
 QUICK = {"NOTIFIER_EMAIL_RETRY": " ".join(["1", *["2"] * 24]), "NOTIFIER_WEBHOOK_RETRY": " ".join(["1", *["2"] * 24])}
-EVENTS = 2000
+EVENTS = 3000
 #: What one kill may send twice: everything in flight in one worker, 24 batches of at most 50.
 IN_FLIGHT = 24 * 50
 
