@@ -2,7 +2,7 @@
 
 Python's lock lets one of the two run at a time. On two CPUs each turn wakes the other CPU up, and what one thread has
 made the other one reads out of a foreign cache: 0.29 CPU-s per 1,000 mails, and 0.22 on one CPU, where a process sends
-half as many again (docs/performance.md). The kernel sees two threads that want to run and keeps them apart.
+half as many again (docs/performance/figures.md). The kernel sees two threads that want to run and keeps them apart.
 
 Which CPU: the one the hub's thread is on, until others want it too and there is room on another one. An idle process is
 left to the kernel, and so is one whose affinity somebody set while it ran (`taskset`, a cpuset): theirs is the last

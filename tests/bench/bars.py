@@ -25,7 +25,7 @@ class Peer:
     """CPU seconds for a thousand of them."""
 
 
-#: With `tests.bench.plain`'s flags (docs/performance.md, What a user would pick instead).
+#: With `tests.bench.plain`'s flags (docs/performance/figures.md, What a user would pick instead).
 MAILS, HOOKS = Peer("plain Celery, email", 137, 7.31), Peer("plain Celery, webhook", 211, 4.65)
 
 
