@@ -15,14 +15,14 @@ from celery.app.defaults import NAMESPACES, flatten
 from celery.utils.nodenames import default_nodename
 from kombu import Exchange, Queue
 
+from notifier.broker import nodes
+from notifier.broker.alarm import ALARM, Callback
 from notifier.client.server_url import MASK, split_urls
 from notifier.domain import topology
 from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings
 from notifier.wiring.process import node_name, settings
-from notifier.worker import nodes
-from notifier.worker.alarm import ALARM, Callback
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {
@@ -32,7 +32,7 @@ _OWNED = {
     "result_backend": "NOTIFIER_REDIS_URL",
 }
 
-app = Celery("notifier", include=["notifier.worker.tasks"], amqp="notifier.worker.nodes:NodeAMQP")
+app = Celery("notifier", include=["notifier.worker.tasks"], amqp="notifier.broker.nodes:NodeAMQP")
 
 
 class Address(str):

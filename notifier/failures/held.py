@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from celery import Celery
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes
 from notifier.domain import topology
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
@@ -27,7 +28,6 @@ from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldDelivery, HeldIndex, newest
 from notifier.storage.ledger import Ledger
-from notifier.worker.following import Publishes
 
 #: Seconds one walk is ours before others may think that we died; renewed on the way.
 WALK_LEASE_S = 60.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from celery import Celery
 
 from notifier import metrics
+from notifier.broker.publisher import TaskPublisher
 from notifier.domain import topology
 from notifier.domain.cloudevents import BATCH, STRUCTURED
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
@@ -22,7 +23,6 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
 from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
-from notifier.worker.following import TaskPublisher
 
 _log = get("failures")
 

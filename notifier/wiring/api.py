@@ -95,8 +95,8 @@ def _build_intake(
     """Where the API's events go: to RabbitMQ, or in embedded mode through the planner in this process."""
     if ours.embedded:
         # Loads gevent, which this process must not have otherwise.
+        from notifier.broker.publisher import TaskPublisher
         from notifier.worker.embedded import EmbeddedIntake
-        from notifier.worker.following import TaskPublisher
 
         embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
         return embedded, dict, lambda: None

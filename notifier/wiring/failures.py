@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from notifier.broker.publisher import TaskPublisher
 from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
 from notifier.settings import Settings
@@ -12,7 +13,6 @@ from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from notifier.wiring.process import celery_app
 from notifier.wiring.stores import build_endpoints, build_ledger, build_recipients, build_store
-from notifier.worker.following import TaskPublisher
 
 
 def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:

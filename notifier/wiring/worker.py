@@ -7,6 +7,7 @@ import time
 
 from celery import Celery
 
+from notifier.broker.publisher import TaskPublisher
 from notifier.channels.email.channel import EmailChannel
 from notifier.domain.limit import parse_limits
 from notifier.engine.bridge import Engine
@@ -31,7 +32,6 @@ from notifier.worker.collecting import Collector
 from notifier.worker.consequences import Consequences
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
-from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Gate
 from notifier.worker.judging import Judging
 from notifier.worker.lanes import SHARED, Lanes

@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from notifier.broker.alarm import ALARM
 from notifier.errors import NotifierError
 from notifier.health import HealthServer
 from notifier.storage.runs import Runs
 from notifier.storage.store import Store
-from notifier.worker.alarm import ALARM
 from notifier.worker.scheduling import LATE_S, STUCK_S, SharedScheduler
 
 

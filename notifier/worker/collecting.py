@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes, by_delay, by_queue
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DigestItems, Status
 from notifier.domain.identity import Identity
@@ -27,7 +28,6 @@ from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.claiming import claim_batch
-from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now
 from notifier.worker.resuming import Resuming

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes, by_delay, by_queue
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
@@ -20,7 +21,6 @@ from notifier.logs import get, wide
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.deciding import Park, Retry
-from notifier.worker.following import Publishes, by_delay, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.late_items import record_items
 from notifier.worker.preparing import Withheld, Work

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from notifier.broker.publisher import Publishes
 from notifier.domain.batch import MAX_DELIVERIES, Batch
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
@@ -20,7 +21,6 @@ from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.rules.planner import Directory, Plan, plan
 from notifier.storage.ledger import Ledger, Registration
-from notifier.worker.following import Publishes
 from notifier.worker.recorder import now
 
 _log = get("intake")

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import EndpointRef, Status
 from notifier.domain.rule import Priority
@@ -18,7 +19,6 @@ from notifier.domain.waiting import RawBatch, Waiting
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
 from notifier.worker.consequences import Consequences
-from notifier.worker.following import Publishes
 from notifier.worker.gating import Gate, Gated
 from notifier.worker.holding import hold
 from notifier.worker.judging import Judging

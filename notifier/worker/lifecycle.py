@@ -28,6 +28,8 @@ from kombu.transport.native_delayed_delivery import (
     declare_native_delayed_delivery_exchanges_and_queues,
 )
 
+from notifier.broker import connection_watch
+from notifier.broker.alarm import ALARM
 from notifier.domain import topology
 from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
@@ -35,8 +37,6 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker import watching
-from notifier.worker.alarm import ALARM
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
@@ -185,9 +185,9 @@ def _look_after_held(parts: WorkerParts) -> None:
 
 def _watch_nodes(parts: WorkerParts) -> None:
     while _current is parts:
-        gevent.sleep(watching.LOOK_EVERY_S)
+        gevent.sleep(connection_watch.LOOK_EVERY_S)
         try:
-            watching.look()
+            connection_watch.look()
         except Exception:
             # A bug, or a socket closed meanwhile; a frozen node must not hold the worker for it.
             _log.exception("broker.unwatched")

@@ -10,6 +10,7 @@ import logging
 import random
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes
 from notifier.channels.email.channel import EmailChannel
 from notifier.domain.rule import Channel
 from notifier.domain.waiting import RawBatch
@@ -20,7 +21,6 @@ from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
 from notifier.worker.adapting import Adapting
 from notifier.worker.deciding import look_again_in
-from notifier.worker.following import Publishes
 from notifier.worker.holding import hold
 
 #: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from notifier.broker.publisher import Publishes, by_queue
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest
 from notifier.domain.endpoint import DISABLED
@@ -20,7 +21,6 @@ from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
 from notifier.worker.consequences import entry
 from notifier.worker.deciding import Park
-from notifier.worker.following import Publishes, by_queue
 from notifier.worker.holding import hold
 from notifier.worker.late_items import record_items
 

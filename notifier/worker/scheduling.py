@@ -15,11 +15,11 @@ from celery.beat import Scheduler
 from kombu import Exchange
 from kombu.exceptions import KombuError
 
+from notifier.broker.alarm import ALARM
 from notifier.domain.topology import TASKS_EXCHANGE
 from notifier.errors import NotifierError
 from notifier.logs import get, wide
 from notifier.storage.runs import Runs
-from notifier.worker.alarm import ALARM
 
 #: Seconds until a server that was away is asked again.
 AGAIN_S = 1.0

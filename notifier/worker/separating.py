@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from notifier.broker.publisher import Publishes
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
-from notifier.worker.following import Publishes
 from notifier.worker.holding import hold
 
 _log = get("worker")

@@ -19,6 +19,7 @@ from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 
 from notifier import metrics
+from notifier.broker.publisher import Publishes
 from notifier.domain import topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
@@ -33,7 +34,6 @@ from notifier.logs import get, wide
 from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
-from notifier.worker.following import Publishes
 from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
 from notifier.worker.recorder import now

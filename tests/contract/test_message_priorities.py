@@ -14,6 +14,7 @@ from consumers.parking import parked_message
 from consumers.publisher import Outgoing
 from consumers.task_message import task_message
 from consumers.topology import apply_topology
+from notifier.broker.publisher import TaskPublisher
 from notifier.celery import from_settings
 from notifier.client import Event, Publisher
 from notifier.client import event as client_event
@@ -23,7 +24,6 @@ from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.domain.topology import EVENT_PRIORITY, EVENTS_EXCHANGE, TASK_PRIORITY
 from notifier.failures.redrive import Publishing
 from notifier.settings import Settings
-from notifier.worker.following import TaskPublisher
 from tests.servers.patience import PATIENCE_S, poll
 from tests.unit.consumers.factories import event, planned, received, structured
 

@@ -12,9 +12,9 @@ from kombu import Connection, Producer
 from consumers.batching import Batcher
 from consumers.task_message import task_message
 from consumers.topology import apply_topology
+from notifier.broker.publisher import TaskPublisher
 from notifier.domain.batch import Batch
 from notifier.domain.task_message import COMPRESS_ABOVE
-from notifier.worker.following import TaskPublisher
 from tests.servers.patience import PATIENCE_S
 from tests.unit.consumers.factories import event, planned
 

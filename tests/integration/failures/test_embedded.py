@@ -2,6 +2,7 @@
 
 from celery import Celery
 
+from notifier.broker.publisher import TaskPublisher
 from notifier.celery import from_settings
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
@@ -11,7 +12,6 @@ from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority
 from notifier.failures.redrive import Redrive
 from notifier.settings import Settings
-from notifier.worker.following import TaskPublisher
 from notifier.worker.lifecycle import declare_parked
 
 

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 
 from consumers import topology
+from notifier.broker.publisher import TaskPublisher
 from notifier.celery import from_settings
 from notifier.domain.batch import Batch
 from notifier.domain.breaker import Observed
@@ -27,7 +28,6 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker.following import TaskPublisher
 from notifier.worker.gating import Blocked
 from notifier.worker.shelving import LOOKS_PER_S, Shelf, read_ended
 from tests.integration.storage.making import Clock

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from notifier.broker.publisher import Publishes
 from notifier.channels.webhook.answers import Answer, Reply
 from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
 from notifier.channels.webhook.guard import AddressGuard, Target, read_networks
@@ -27,7 +28,6 @@ from notifier.storage.store import Store
 from notifier.worker.consequences import Consequences
 from notifier.worker.deciding import Decision
 from notifier.worker.etiquette import Etiquette
-from notifier.worker.following import Publishes
 from notifier.worker.gating import FRESH_S, SOON, Gate
 from notifier.worker.judging import Judging
 from notifier.worker.preparing import Ready, Work

@@ -33,7 +33,7 @@ def mute() -> Iterator[FreezingWay]:
 
 
 def app_of(urls: str) -> Celery:
-    app = Celery("nodes", set_as_current=False, amqp="notifier.worker.nodes:NodeAMQP")
+    app = Celery("nodes", set_as_current=False, amqp="notifier.broker.nodes:NodeAMQP")
     app.conf.update(from_settings(Settings(broker_url=urls)))
     return app
 

@@ -2,7 +2,7 @@
 
 Every connection of kombu's begins with the first address, and Celery opens six to get a worker going again: with a
 frozen node in front each of them would wait for it. So a node that failed a moment ago is tried last, by all of them;
-and when one of them finds its node silent, all that are open to that node are closed without a goodbye (`watching`).
+and when one of them finds its node silent, all that are open to it are closed without a goodbye (`connection_watch`).
 """
 
 from __future__ import annotations

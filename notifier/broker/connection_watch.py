@@ -13,14 +13,14 @@ import sys
 import time
 from typing import Any
 
+from notifier.broker.alarm import ALARM
+from notifier.broker.nodes import Node, open_nodes
 from notifier.client.silence import SILENT_S
 from notifier.logs import get, wide
-from notifier.worker.alarm import ALARM
-from notifier.worker.nodes import Node, open_nodes
 
 #: Seconds between two looks.
 LOOK_EVERY_S = 0.5
-#: Seconds within which whatever was asked is answered: more than a publish waits for its confirm (`following`).
+#: Seconds within which whatever was asked is answered: more than a publish waits for its confirm (`publisher`).
 ANSWER_S = 60.0
 #: Where linux/tcp.h has `tcpi_last_data_recv` in its `tcp_info`: milliseconds since the kernel got anything.
 _LAST_DATA_RECEIVED = 52

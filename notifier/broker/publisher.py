@@ -15,6 +15,7 @@ from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 
+from notifier.broker.alarm import ALARM
 from notifier.domain import topology
 from notifier.domain.batch import Batch, task_name
 from notifier.domain.delivery import Delivery
@@ -23,7 +24,6 @@ from notifier.domain.json_text import read_written
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
 from notifier.errors import BrokerUnavailable, PublishRejected
-from notifier.worker.alarm import ALARM
 
 #: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
 CONFIRM_TIMEOUT_S = 30.0

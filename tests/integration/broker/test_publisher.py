@@ -11,6 +11,8 @@ from celery import Celery
 from consumers import topology
 from consumers.task_message import task_message
 from notifier import metrics
+from notifier.broker.alarm import ALARM
+from notifier.broker.publisher import TaskPublisher
 from notifier.celery import from_settings
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
@@ -22,8 +24,6 @@ from notifier.domain.rule import Channel, Priority
 from notifier.errors import BrokerUnavailable, PublishRejected
 from notifier.failures.redrive import Redrive
 from notifier.settings import Settings
-from notifier.worker.alarm import ALARM
-from notifier.worker.following import TaskPublisher
 from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 

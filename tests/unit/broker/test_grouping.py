@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.broker.publisher import by_delay, by_queue
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Priority
-from notifier.worker.following import by_delay, by_queue
 
 
 def batch_of(events: list[int]) -> Batch:
