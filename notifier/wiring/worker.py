@@ -28,8 +28,12 @@ from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
 from notifier.worker.adapting import Adapting
+from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.preparer import Preparer
+from notifier.worker.batch.recorder import Recorder
+from notifier.worker.batch.sender import Schedules, Sender
+from notifier.worker.batch.unfinished import Resuming
 from notifier.worker.collecting import Collector
-from notifier.worker.consequences import Consequences
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gate
@@ -38,11 +42,7 @@ from notifier.worker.lanes import SHARED, Lanes
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.limit_watch import LimitWatch
 from notifier.worker.pacing import Pacing
-from notifier.worker.preparing import Preparer
-from notifier.worker.recorder import Recorder
 from notifier.worker.relaying import Relaying
-from notifier.worker.resuming import Resuming
-from notifier.worker.sending import Schedules, Sender
 from notifier.worker.shelving import Shelf
 from notifier.worker.stragglers import Stragglers
 from notifier.worker.throttling import Throttling

@@ -27,11 +27,11 @@ from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
-from notifier.worker.claiming import claim_batch
+from notifier.worker.batch.claims import claim_batch
+from notifier.worker.batch.recorder import now
+from notifier.worker.batch.separation import separate
+from notifier.worker.batch.unfinished import Resuming
 from notifier.worker.holding import hold
-from notifier.worker.recorder import now
-from notifier.worker.resuming import Resuming
-from notifier.worker.separating import separate
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0

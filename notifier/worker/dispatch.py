@@ -24,20 +24,20 @@ from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.ledger import Record
 from notifier.storage.stores import Stores
-from notifier.worker.breathing import Breath
-from notifier.worker.claiming import Claims, claim_batch
-from notifier.worker.consequences import Consequences
+from notifier.worker.batch.claims import Claims, claim_batch
+from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.preparer import Directory, Preparer, Ready, Withheld, Work
+from notifier.worker.batch.recorder import Receipt, Recorder, now
+from notifier.worker.batch.report import report
+from notifier.worker.batch.sender import Sender, Settled
+from notifier.worker.batch.time_slices import Breath
+from notifier.worker.batch.unfinished import Resuming
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import Gated
 from notifier.worker.holding import hold
 from notifier.worker.lanes import UNCOUNTED, Turn, handicap_of
-from notifier.worker.observing import report
 from notifier.worker.pacing import Delayed, Pacing
-from notifier.worker.preparing import Directory, Preparer, Ready, Withheld, Work
-from notifier.worker.recorder import Receipt, Recorder, now
 from notifier.worker.relaying import Relaying
-from notifier.worker.resuming import Resuming
-from notifier.worker.sending import Sender, Settled
 from notifier.worker.shelving import read_ended
 from notifier.worker.throttling import Throttling
 

@@ -21,7 +21,7 @@ from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.rules.planner import Directory, Plan, plan
 from notifier.storage.ledger import Ledger, Registration
-from notifier.worker.recorder import now
+from notifier.worker.batch.recorder import now
 
 _log = get("intake")
 

@@ -18,14 +18,14 @@ from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch, Waiting
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
-from notifier.worker.consequences import Consequences
+from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.preparer import Ready, Work
+from notifier.worker.batch.report import report_late
+from notifier.worker.batch.sender import PATIENCE_S, Leave, Settled
+from notifier.worker.batch.separation import separate
 from notifier.worker.gating import Gate, Gated
 from notifier.worker.holding import hold
 from notifier.worker.judging import Judging
-from notifier.worker.observing import report_late
-from notifier.worker.preparing import Ready, Work
-from notifier.worker.sending import PATIENCE_S, Leave, Settled
-from notifier.worker.separating import separate
 from notifier.worker.shelving import Shelf, Shelving
 from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
 

@@ -17,10 +17,10 @@ from notifier.domain.endpoint import Endpoint
 from notifier.logs import get, wide
 from notifier.storage.breakers import Breakers, Changed
 from notifier.storage.held import HeldIndex
+from notifier.worker.batch.recorder import now
+from notifier.worker.batch.sender import Settled
 from notifier.worker.gating import breakers_of
 from notifier.worker.holding import hold
-from notifier.worker.recorder import now
-from notifier.worker.sending import Settled
 
 #: Seconds between writes of successes of an endpoint that failed lately: only failures are urgent.
 SUCCESSES_EVERY_S = 1.0

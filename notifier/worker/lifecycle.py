@@ -37,6 +37,7 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
+from notifier.worker.batch.recorder import Recorder
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.etiquette import Etiquette
@@ -44,7 +45,6 @@ from notifier.worker.lanes import Lanes
 from notifier.worker.placement import Placement, is_possible, out_of_step
 from notifier.worker.prefetch import RoomForAll
 from notifier.worker.receiving import RejectUnreadable, use_fast_json
-from notifier.worker.recorder import Recorder
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0

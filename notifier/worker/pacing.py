@@ -19,9 +19,9 @@ from notifier.domain.rule import Priority
 from notifier.limits.places import Place, of_mail, of_webhook
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
+from notifier.worker.batch.preparer import Directory, Work, gate
 from notifier.worker.holding import hold
 from notifier.worker.limit_watch import LimitWatch
-from notifier.worker.preparing import Directory, Work, gate
 
 #: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,
 #: and one that comes late leaves its place empty.

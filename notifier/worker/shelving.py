@@ -34,9 +34,9 @@ from notifier.logs import get, wide
 from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
+from notifier.worker.batch.recorder import now
 from notifier.worker.gating import Blocked
 from notifier.worker.holding import hold
-from notifier.worker.recorder import now
 
 _log = get("endpoint")
 

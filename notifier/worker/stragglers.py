@@ -19,9 +19,9 @@ from notifier import metrics
 from notifier.domain.rule import Channel
 from notifier.errors import NotifierError
 from notifier.logs import get
+from notifier.worker.batch.recorder import Receipt
+from notifier.worker.batch.sender import Flight, Leave, Settled
 from notifier.worker.deciding import Retry
-from notifier.worker.recorder import Receipt
-from notifier.worker.sending import Flight, Leave, Settled
 
 _log = get("worker")
 

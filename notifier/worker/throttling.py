@@ -13,8 +13,8 @@ from notifier.domain.delivery import Status
 from notifier.domain.rule import Throttle, Window
 from notifier.storage.digests import Digests, Item
 from notifier.storage.throttles import Question, Throttles
+from notifier.worker.batch.preparer import Directory, Withheld, Work, gate
 from notifier.worker.holding import hold
-from notifier.worker.preparing import Directory, Withheld, Work, gate
 
 #: What the ledger says of a delivery that was one too many.
 THROTTLED = "throttled"

@@ -25,14 +25,14 @@ from notifier.storage.connection import connect
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.store import Store
-from notifier.worker.consequences import Consequences
+from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.preparer import Ready, Work
+from notifier.worker.batch.recorder import now
+from notifier.worker.batch.sender import Settled
 from notifier.worker.deciding import Decision
 from notifier.worker.etiquette import Etiquette
 from notifier.worker.gating import FRESH_S, SOON, Gate
 from notifier.worker.judging import Judging
-from notifier.worker.preparing import Ready, Work
-from notifier.worker.recorder import now
-from notifier.worker.sending import Settled
 from notifier.worker.shelving import Shelf
 from notifier.worker.stragglers import Stragglers
 

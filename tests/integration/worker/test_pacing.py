@@ -16,9 +16,9 @@ from notifier.storage.connection import connect
 from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.storage.limits import HORIZON_S, Limits
 from notifier.storage.store import Store
+from notifier.worker.batch.preparer import Directory, Work
 from notifier.worker.limit_watch import LimitWatch
 from notifier.worker.pacing import SLEEPING_SHARE, Paced, Pacing
-from notifier.worker.preparing import Directory, Work
 
 NOW = 1_800_000_000.0
 RULE = Rule("news/mail", "news", Channel.EMAIL, "news", "news", transactional=False)

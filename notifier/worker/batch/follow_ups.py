@@ -20,12 +20,12 @@ from notifier.errors import NotFound
 from notifier.logs import get, wide
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
+from notifier.worker.batch.preparer import Withheld, Work
+from notifier.worker.batch.recorder import now
+from notifier.worker.batch.sender import Settled
 from notifier.worker.deciding import Park, Retry
 from notifier.worker.holding import hold
 from notifier.worker.late_items import record_items
-from notifier.worker.preparing import Withheld, Work
-from notifier.worker.recorder import now
-from notifier.worker.sending import Settled
 
 _log = get("endpoint")
 

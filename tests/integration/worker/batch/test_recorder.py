@@ -9,7 +9,7 @@ from notifier.domain.delivery import Attempt, Status
 from notifier.storage.connection import connect
 from notifier.storage.ledger import Claimed, Ledger, Record
 from notifier.storage.store import Store
-from notifier.worker.recorder import Receipt, Recorder
+from notifier.worker.batch.recorder import Receipt, Recorder
 from tests.integration.storage.making import claim, event, request
 
 

@@ -6,7 +6,7 @@ from gevent import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.worker.breathing import Breath
+from notifier.worker.batch.time_slices import Breath
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import Cause
 from notifier.logs import get, wide
-from notifier.worker.claiming import Claims
+from notifier.worker.batch.claims import Claims
+from notifier.worker.batch.preparer import Withheld
+from notifier.worker.batch.sender import Settled
 from notifier.worker.deciding import Park
-from notifier.worker.preparing import Withheld
-from notifier.worker.sending import Settled
 
 _log = get("worker")
 

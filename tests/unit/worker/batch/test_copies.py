@@ -4,7 +4,7 @@ import pytest
 
 from notifier.domain.delivery import Copies, Delivery, Mailbox, RecipientRef
 from notifier.domain.recipient import Recipient
-from notifier.worker.copies import is_doubled
+from notifier.worker.batch.copies import is_doubled
 
 #: An id is a word, an address has an @.
 STORED = {

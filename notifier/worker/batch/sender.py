@@ -21,9 +21,9 @@ from notifier.engine.smtp import Mail
 from notifier.errors import ClaimLost
 from notifier.logs import get
 from notifier.storage.ledger import Record
+from notifier.worker.batch.preparer import Ready, Work
+from notifier.worker.batch.recorder import Receipt, Recorder, now
 from notifier.worker.deciding import UNCERTAIN, Decision, Try, decide
-from notifier.worker.preparing import Ready, Work
-from notifier.worker.recorder import Receipt, Recorder, now
 
 _log = get("worker")
 

@@ -13,9 +13,9 @@ from notifier.domain.rule import Rule
 from notifier.rules.content import Content
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
+from notifier.worker.batch.preparer import Work
+from notifier.worker.batch.recorder import now
 from notifier.worker.holding import hold
-from notifier.worker.preparing import Work
-from notifier.worker.recorder import now
 
 #: Seconds between looks at a delivery somebody else is sending, at the most.
 BUSY_LOOK_S = 30

@@ -19,7 +19,7 @@ from notifier.domain.rule import Channel
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
-from notifier.worker.consequences import entry
+from notifier.worker.batch.follow_ups import entry
 from notifier.worker.deciding import Park
 from notifier.worker.holding import hold
 from notifier.worker.late_items import record_items

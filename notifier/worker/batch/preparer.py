@@ -23,9 +23,9 @@ from notifier.errors import InvalidDestination, RenderError
 from notifier.rendering.context import digest_context, event_context
 from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
-from notifier.worker.copies import WHY, is_doubled
+from notifier.worker.batch.copies import WHY, is_doubled
+from notifier.worker.batch.recorder import now
 from notifier.worker.deciding import Park
-from notifier.worker.recorder import now
 
 
 @value
