@@ -35,16 +35,16 @@ from notifier.worker.batch.sender import Schedules, Sender
 from notifier.worker.batch.unfinished import Resuming
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
-from notifier.worker.etiquette import Etiquette
-from notifier.worker.gating import Gate
-from notifier.worker.judging import Judging
+from notifier.worker.endpoints.delay_buffer import Shelf
+from notifier.worker.endpoints.gate import Gate
+from notifier.worker.endpoints.health import Judging
+from notifier.worker.endpoints.policy import Etiquette
+from notifier.worker.endpoints.stragglers import Stragglers
 from notifier.worker.lanes import SHARED, Lanes
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.limit_watch import LimitWatch
 from notifier.worker.pacing import Pacing
 from notifier.worker.relaying import Relaying
-from notifier.worker.shelving import Shelf
-from notifier.worker.stragglers import Stragglers
 from notifier.worker.throttling import Throttling
 
 

@@ -32,13 +32,13 @@ from notifier.worker.batch.report import report
 from notifier.worker.batch.sender import Sender, Settled
 from notifier.worker.batch.time_slices import Breath
 from notifier.worker.batch.unfinished import Resuming
-from notifier.worker.etiquette import Etiquette
-from notifier.worker.gating import Gated
+from notifier.worker.endpoints.delay_buffer import read_ended
+from notifier.worker.endpoints.gate import Gated
+from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.holding import hold
 from notifier.worker.lanes import UNCOUNTED, Turn, handicap_of
 from notifier.worker.pacing import Delayed, Pacing
 from notifier.worker.relaying import Relaying
-from notifier.worker.shelving import read_ended
 from notifier.worker.throttling import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives

@@ -40,7 +40,7 @@ from notifier.storage.store import Store
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.collecting import Collector
 from notifier.worker.dispatch import Dispatch
-from notifier.worker.etiquette import Etiquette
+from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.lanes import Lanes
 from notifier.worker.placement import Placement, is_possible, out_of_step
 from notifier.worker.prefetch import RoomForAll

@@ -28,8 +28,8 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker.gating import Blocked
-from notifier.worker.shelving import LOOKS_PER_S, Shelf, read_ended
+from notifier.worker.endpoints.delay_buffer import LOOKS_PER_S, Shelf, read_ended
+from notifier.worker.endpoints.gate import Blocked
 from tests.integration.storage.making import Clock
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ

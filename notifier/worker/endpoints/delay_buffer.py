@@ -35,7 +35,7 @@ from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
 from notifier.worker.batch.recorder import now
-from notifier.worker.gating import Blocked
+from notifier.worker.endpoints.gate import Blocked
 from notifier.worker.holding import hold
 
 _log = get("endpoint")

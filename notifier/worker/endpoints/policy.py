@@ -23,13 +23,13 @@ from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.report import report_late
 from notifier.worker.batch.sender import PATIENCE_S, Leave, Settled
 from notifier.worker.batch.separation import separate
-from notifier.worker.gating import Gate, Gated
+from notifier.worker.endpoints.delay_buffer import Shelf, Shelving
+from notifier.worker.endpoints.gate import Gate, Gated
+from notifier.worker.endpoints.health import Judging
+from notifier.worker.endpoints.stragglers import COPY_SLACK_S, Stragglers
 from notifier.worker.holding import hold
-from notifier.worker.judging import Judging
-from notifier.worker.shelving import Shelf, Shelving
-from notifier.worker.stragglers import COPY_SLACK_S, Stragglers
 
-#: Deliveries in hand above which a worker is busy (`gating.FRESH_S`): a few batches.
+#: Deliveries in hand above which a worker is busy (`gate.FRESH_S`): a few batches.
 BUSY = 200
 #: Seconds until a batch that found the worker full looks again.
 FULL_AWAY_S = 2

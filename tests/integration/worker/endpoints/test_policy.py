@@ -30,11 +30,11 @@ from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.deciding import Decision
-from notifier.worker.etiquette import Etiquette
-from notifier.worker.gating import FRESH_S, SOON, Gate
-from notifier.worker.judging import Judging
-from notifier.worker.shelving import Shelf
-from notifier.worker.stragglers import Stragglers
+from notifier.worker.endpoints.delay_buffer import Shelf
+from notifier.worker.endpoints.gate import FRESH_S, SOON, Gate
+from notifier.worker.endpoints.health import Judging
+from notifier.worker.endpoints.policy import Etiquette
+from notifier.worker.endpoints.stragglers import Stragglers
 
 EVENT = Event(id="1", source="/tests", type="a.b")
 RULE = Rule("a.b/hook", "a.b", Channel.WEBHOOK, template="a.b", category="", transactional=True)
@@ -225,7 +225,7 @@ def test_the_batches_of_a_busy_worker_share_what_was_read_of_healthy_endpoints(b
 def test_what_a_busy_worker_has_read_is_soon_read_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a busy worker that has just read an endpoint, which then fails elsewhere
     clock = [now()]
-    monkeypatch.setattr("notifier.worker.gating.now", lambda: clock[0])
+    monkeypatch.setattr("notifier.worker.endpoints.gate.now", lambda: clock[0])
     endpoint = bench.endpoint()
     bench.gate.sort(raw(batch_to(endpoint)), busy=True)
     bench.judging.judge(settled(batch_to(endpoint), "http_503", wait=30), bench.read(endpoint), {})

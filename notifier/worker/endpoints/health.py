@@ -19,7 +19,7 @@ from notifier.storage.breakers import Breakers, Changed
 from notifier.storage.held import HeldIndex
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
-from notifier.worker.gating import breakers_of
+from notifier.worker.endpoints.gate import breakers_of
 from notifier.worker.holding import hold
 
 #: Seconds between writes of successes of an endpoint that failed lately: only failures are urgent.
