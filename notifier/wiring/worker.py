@@ -27,7 +27,6 @@ from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
-from notifier.worker.adapting import Adapting
 from notifier.worker.batch.follow_ups import Consequences
 from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
@@ -42,10 +41,11 @@ from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.endpoints.stragglers import Stragglers
 from notifier.worker.lanes import SHARED, Lanes
 from notifier.worker.lifecycle import WorkerChecks, WorkerParts
-from notifier.worker.limit_watch import LimitWatch
-from notifier.worker.pacing import Pacing
-from notifier.worker.relaying import Relaying
-from notifier.worker.throttling import Throttling
+from notifier.worker.rates.adaptive import Adapting
+from notifier.worker.rates.limit_watch import LimitWatch
+from notifier.worker.rates.rate_limits import Pacing
+from notifier.worker.rates.relay_health import Relaying
+from notifier.worker.rates.throttles import Throttling
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:

@@ -37,9 +37,9 @@ from notifier.worker.endpoints.gate import Gated
 from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.holding import hold
 from notifier.worker.lanes import UNCOUNTED, Turn, handicap_of
-from notifier.worker.pacing import Delayed, Pacing
-from notifier.worker.relaying import Relaying
-from notifier.worker.throttling import Throttling
+from notifier.worker.rates.rate_limits import Delayed, Pacing
+from notifier.worker.rates.relay_health import Relaying
+from notifier.worker.rates.throttles import Throttling
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
 #: its claims up earlier, when its liveness key is gone.

@@ -17,8 +17,8 @@ from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.storage.limits import HORIZON_S, Limits
 from notifier.storage.store import Store
 from notifier.worker.batch.preparer import Directory, Work
-from notifier.worker.limit_watch import LimitWatch
-from notifier.worker.pacing import SLEEPING_SHARE, Paced, Pacing
+from notifier.worker.rates.limit_watch import LimitWatch
+from notifier.worker.rates.rate_limits import SLEEPING_SHARE, Paced, Pacing
 
 NOW = 1_800_000_000.0
 RULE = Rule("news/mail", "news", Channel.EMAIL, "news", "news", transactional=False)

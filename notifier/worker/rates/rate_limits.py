@@ -21,7 +21,7 @@ from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
 from notifier.worker.batch.preparer import Directory, Work, gate
 from notifier.worker.holding import hold
-from notifier.worker.limit_watch import LimitWatch
+from notifier.worker.rates.limit_watch import LimitWatch
 
 #: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,
 #: and one that comes late leaves its place empty.

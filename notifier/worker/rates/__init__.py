@@ -1,0 +1,5 @@
+"""How fast a worker may go: limits that were set, those that relays teach us, and what a recipient's rule allows.
+
+Reading order: `rate_limits` (a batch's places) → `limit_watch` (the limits in force) → `adaptive` (learned ones) →
+`throttles` (recipients') → `relay_health` (relays that are paused).
+"""
