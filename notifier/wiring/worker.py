@@ -32,7 +32,7 @@ from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Schedules, Sender
 from notifier.worker.batch.unfinished import Resuming
-from notifier.worker.collecting import Collector
+from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.delay_buffer import Shelf
 from notifier.worker.endpoints.gate import Gate

@@ -38,7 +38,7 @@ from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.batch.recorder import Recorder
-from notifier.worker.collecting import Collector
+from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.lanes import Lanes

@@ -1,4 +1,4 @@
-"""Celery's entry points. Each task takes one `Batch`; what it does is in `dispatch` and `collecting`."""
+"""Celery's entry points. Each task takes one `Batch`; what it does is in `dispatch` and `digests`."""
 
 from __future__ import annotations
 
