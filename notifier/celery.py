@@ -32,7 +32,7 @@ _OWNED = {
     "result_backend": "NOTIFIER_REDIS_URL",
 }
 
-app = Celery("notifier", include=["notifier.worker.tasks"], amqp="notifier.broker.nodes:NodeAMQP")
+app = Celery("notifier", include=["notifier.worker.celery_side.tasks"], amqp="notifier.broker.nodes:NodeAMQP")
 
 
 class Address(str):
@@ -57,7 +57,7 @@ def configuration() -> dict[str, Any]:
 @signals.celeryd_init.connect
 def _install_worker(instance: Any, **_: Any) -> None:
     """Only a worker needs the engine, the channels and gevent: beat, Flower and the API never import them."""
-    from notifier.worker.lifecycle import install
+    from notifier.worker.celery_side.lifecycle import install
 
     if instance.hostname == default_nodename(""):
         # Celery names every worker of a host alike: the second one could not be inspected, and on RabbitMQ may be
@@ -86,7 +86,7 @@ def _configure_logs(**_: Any) -> None:
 
 @signals.beat_init.connect
 def _install_beat(**options: Any) -> None:
-    from notifier.worker.beat import start_beat
+    from notifier.worker.celery_side.beat import start_beat
 
     start_beat(**options)
 
@@ -142,7 +142,7 @@ def from_settings(ours: Settings) -> dict[str, Any]:
         "broker_pool_limit": max(10, ours.worker_concurrency),
         "broker_transport_options": _transport_options(ours),
         **_several_nodes(ours),
-        "beat_scheduler": "notifier.worker.scheduling:SharedScheduler",
+        "beat_scheduler": "notifier.worker.celery_side.scheduler:SharedScheduler",
         "beat_schedule": {
             # Without `expires`: RabbitMQ dead-letters what expires, so each sweep that found no worker for ten seconds
             # lay in failed-digest. A thousand that waited cost one look at Redis each.

@@ -96,7 +96,7 @@ def _build_intake(
     if ours.embedded:
         # Loads gevent, which this process must not have otherwise.
         from notifier.broker.publisher import TaskPublisher
-        from notifier.worker.embedded import EmbeddedIntake
+        from notifier.worker.celery_side.embedded import EmbeddedIntake
 
         embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
         return embedded, dict, lambda: None

@@ -32,6 +32,7 @@ from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Schedules, Sender
 from notifier.worker.batch.unfinished import Resuming
+from notifier.worker.celery_side.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.delay_buffer import Shelf
@@ -40,7 +41,6 @@ from notifier.worker.endpoints.health import Judging
 from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.endpoints.stragglers import Stragglers
 from notifier.worker.lanes import SHARED, Lanes
-from notifier.worker.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.rates.adaptive import Adapting
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import Pacing

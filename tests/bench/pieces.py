@@ -28,7 +28,7 @@ from notifier.storage.ledger import Record, Registration
 from notifier.wiring.channels import build_email, build_webhook
 from notifier.wiring.content import build_content
 from notifier.wiring.stores import build_ledger, build_store
-from notifier.worker.receiving import read_json
+from notifier.worker.celery_side.receiving import read_json
 from tests.acceptance.service import environment
 from tests.bench import workload
 from tests.bench.sinks import smtp_sink

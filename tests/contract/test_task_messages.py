@@ -49,7 +49,7 @@ def app() -> Celery:
     app.conf.update(from_settings(Settings()))
 
     # The worker's own tasks: they are shared with every app of the process, this one included.
-    import notifier.worker.tasks  # noqa: F401
+    import notifier.worker.celery_side.tasks  # noqa: F401
 
     app.finalize()
     return app

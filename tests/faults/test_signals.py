@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from notifier.domain.delivery import Status
-from notifier.worker.lifecycle import EXIT_UNFINISHED
+from notifier.worker.celery_side.lifecycle import EXIT_UNFINISHED
 from tests.acceptance.place import Place, mail_folder, message_id, place
 from tests.acceptance.service import Process
 from tests.servers.faults import HANG

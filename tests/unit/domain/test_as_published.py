@@ -25,8 +25,8 @@ from notifier.domain.task_message import task_message
 from notifier.domain.trimming import trimmed
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidEvent, MalformedEvent
-from notifier.worker.receiving import read_json as read_task
-from notifier.worker.receiving import read_or_wait as read_batch
+from notifier.worker.celery_side.receiving import read_json as read_task
+from notifier.worker.celery_side.receiving import read_or_wait as read_batch
 
 HEAD = '{"specversion":"1.0","id":"1","source":"/shop","type":"order.placed"'
 NAMES = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.placed"}

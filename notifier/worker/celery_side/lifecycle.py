@@ -38,13 +38,13 @@ from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.batch.recorder import Recorder
+from notifier.worker.celery_side.cpu_affinity import Placement, is_possible, out_of_step
+from notifier.worker.celery_side.prefetch import RoomForAll
+from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.lanes import Lanes
-from notifier.worker.placement import Placement, is_possible, out_of_step
-from notifier.worker.prefetch import RoomForAll
-from notifier.worker.receiving import RejectUnreadable, use_fast_json
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0
@@ -113,7 +113,7 @@ class WorkerParts:
     owner: str
     grace: float
     one_cpu: bool
-    """Whether its threads are to share a CPU (`placement`)."""
+    """Whether its threads are to share a CPU (`cpu_affinity`)."""
     health: HealthServer
     checks: WorkerChecks
     channels: tuple[Closes, ...]

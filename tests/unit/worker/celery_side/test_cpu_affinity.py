@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.worker.placement import (
+from notifier.worker.celery_side.cpu_affinity import (
     FULL,
     ROOM,
     SHARED,

@@ -6,8 +6,8 @@ from typing import Any
 
 from celery import shared_task
 
-from notifier.worker.guard import run_guarded
-from notifier.worker.lifecycle import current
+from notifier.worker.celery_side.guard import run_guarded
+from notifier.worker.celery_side.lifecycle import current
 
 
 @shared_task(name="notifier.email")

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from kombu.utils import json as kombu_json
 
-from notifier.worker.receiving import read_json
+from notifier.worker.celery_side.receiving import read_json
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),

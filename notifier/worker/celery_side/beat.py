@@ -1,4 +1,4 @@
-"""Beat's start and its health page. What it sends, and which of several does: `scheduling`."""
+"""Beat's start and its health page. What it sends, and which of several does: `scheduler`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from notifier.errors import NotifierError
 from notifier.health import HealthServer
 from notifier.storage.runs import Runs
 from notifier.storage.store import Store
-from notifier.worker.scheduling import LATE_S, STUCK_S, SharedScheduler
+from notifier.worker.celery_side.scheduler import LATE_S, STUCK_S, SharedScheduler
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from kombu.utils import json as kombu_json
 from notifier import metrics
 from notifier.domain.json_text import NotJson, read_written
 from notifier.logs import get, wide
-from notifier.worker.unread import unread
+from notifier.worker.celery_side.lazy_batch import unread
 
 _log = get("worker")
 

@@ -2,7 +2,7 @@
 
 from notifier.celery import from_settings
 from notifier.settings import Settings
-from notifier.worker.tasks import sweep
+from notifier.worker.celery_side.tasks import sweep
 
 
 def test_nothing_scheduled_expires_because_rabbitmq_dead_letters_what_does() -> None:
