@@ -27,6 +27,7 @@ from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
+from notifier.worker.admission import SHARED, Lanes
 from notifier.worker.batch.follow_ups import Consequences
 from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
@@ -40,7 +41,6 @@ from notifier.worker.endpoints.gate import Gate
 from notifier.worker.endpoints.health import Judging
 from notifier.worker.endpoints.policy import Etiquette
 from notifier.worker.endpoints.stragglers import Stragglers
-from notifier.worker.lanes import SHARED, Lanes
 from notifier.worker.rates.adaptive import Adapting
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import Pacing

@@ -24,6 +24,7 @@ from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.ledger import Record
 from notifier.storage.stores import Stores
+from notifier.worker.admission import UNCOUNTED, Turn, handicap_of
 from notifier.worker.batch.claims import Claims, claim_batch
 from notifier.worker.batch.follow_ups import Consequences
 from notifier.worker.batch.preparer import Directory, Preparer, Ready, Withheld, Work
@@ -35,8 +36,7 @@ from notifier.worker.batch.unfinished import Resuming
 from notifier.worker.endpoints.delay_buffer import read_ended
 from notifier.worker.endpoints.gate import Gated
 from notifier.worker.endpoints.policy import Etiquette
-from notifier.worker.holding import hold
-from notifier.worker.lanes import UNCOUNTED, Turn, handicap_of
+from notifier.worker.outage import hold
 from notifier.worker.rates.rate_limits import Delayed, Pacing
 from notifier.worker.rates.relay_health import Relaying
 from notifier.worker.rates.throttles import Throttling

@@ -26,9 +26,9 @@ from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.errors import InvalidBatch, MalformedEvent
+from notifier.worker.admission import Lanes
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.receiving import RejectUnreadable
-from notifier.worker.lanes import Lanes
 
 CANARY = "kanarienvogel"
 

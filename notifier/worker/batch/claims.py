@@ -15,7 +15,7 @@ from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
 from notifier.worker.batch.preparer import Work
 from notifier.worker.batch.recorder import now
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds between looks at a delivery somebody else is sending, at the most.
 BUSY_LOOK_S = 30

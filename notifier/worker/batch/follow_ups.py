@@ -23,9 +23,9 @@ from notifier.storage.stores import Stores
 from notifier.worker.batch.preparer import Withheld, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
-from notifier.worker.deciding import Park, Retry
+from notifier.worker.decision import Park, Retry
 from notifier.worker.digests.late_items import record_items
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 _log = get("endpoint")
 

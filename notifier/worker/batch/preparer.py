@@ -25,7 +25,7 @@ from notifier.rules.content import Content
 from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.worker.batch.copies import WHY, is_doubled
 from notifier.worker.batch.recorder import now
-from notifier.worker.deciding import Park
+from notifier.worker.decision import Park
 
 
 @value

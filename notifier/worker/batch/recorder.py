@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event as Signal
 
 from notifier.storage.ledger import Record
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds outcomes wait for company. 3 ms gathers tens of outcomes under load and is invisible beside an ack.
 FLUSH_AFTER_S = 0.003

@@ -13,7 +13,7 @@ from notifier.logs import get, wide
 from notifier.worker.batch.claims import Claims
 from notifier.worker.batch.preparer import Withheld
 from notifier.worker.batch.sender import Settled
-from notifier.worker.deciding import Park
+from notifier.worker.decision import Park
 
 _log = get("worker")
 

@@ -23,7 +23,7 @@ from notifier.logs import get
 from notifier.storage.ledger import Record
 from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.recorder import Receipt, Recorder, now
-from notifier.worker.deciding import UNCERTAIN, Decision, Try, decide
+from notifier.worker.decision import UNCERTAIN, Decision, Try, decide
 
 _log = get("worker")
 

@@ -8,7 +8,7 @@ from notifier.broker.publisher import Publishes
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 _log = get("worker")
 

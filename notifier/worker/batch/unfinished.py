@@ -20,9 +20,9 @@ from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
 from notifier.worker.batch.follow_ups import entry
-from notifier.worker.deciding import Park
+from notifier.worker.decision import Park
 from notifier.worker.digests.late_items import record_items
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 _log = get("worker")
 

@@ -16,8 +16,8 @@ from notifier import metrics
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
+from notifier.worker.admission import LEAST, Lanes, Turn
 from notifier.worker.celery_side.lazy_batch import Unread
-from notifier.worker.lanes import LEAST, Lanes, Turn
 
 _log = get("worker")
 

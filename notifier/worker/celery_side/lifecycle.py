@@ -37,6 +37,7 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
+from notifier.worker.admission import Lanes
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.celery_side.cpu_affinity import Placement, is_possible, out_of_step
 from notifier.worker.celery_side.prefetch import RoomForAll
@@ -44,7 +45,6 @@ from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_jso
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.policy import Etiquette
-from notifier.worker.lanes import Lanes
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0

@@ -16,7 +16,7 @@ from celery import bootsteps
 from celery.worker.consumer.connection import Connection
 
 from notifier.domain.rule import Priority
-from notifier.worker.lanes import is_shard
+from notifier.worker.admission import is_shard
 
 #: Batches handed over ahead, as a share of the concurrency. Twice as many of normal ones, because on a quiet day they
 #: are of one, and receivers take their time. A shard's are mostly full, but of a fan-out to endpoints some of which are

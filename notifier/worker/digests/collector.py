@@ -31,7 +31,7 @@ from notifier.worker.batch.claims import claim_batch
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.unfinished import Resuming
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0

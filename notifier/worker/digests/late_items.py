@@ -13,7 +13,7 @@ from notifier.domain.delivery import Delivery, Status, with_digest
 from notifier.storage.claims import item_requests
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record
 from notifier.worker.batch.claims import claim
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds a claim on items is ours: recording is one round trip, and may have to wait for Redis.
 _LEASE_S = 60.0

@@ -36,7 +36,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
 from notifier.worker.batch.recorder import now
 from notifier.worker.endpoints.gate import Blocked
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 _log = get("endpoint")
 

@@ -23,7 +23,7 @@ from notifier.domain.waiting import RawBatch, Waiting
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
 from notifier.worker.batch.recorder import now
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds until those that came with a probe look again; most probes are answered by then.
 BEHIND_PROBE_S = 2.0

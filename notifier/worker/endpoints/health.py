@@ -20,7 +20,7 @@ from notifier.storage.held import HeldIndex
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.endpoints.gate import breakers_of
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Seconds between writes of successes of an endpoint that failed lately: only failures are urgent.
 SUCCESSES_EVERY_S = 1.0

@@ -27,7 +27,7 @@ from notifier.worker.endpoints.delay_buffer import Shelf, Shelving
 from notifier.worker.endpoints.gate import Gate, Gated
 from notifier.worker.endpoints.health import Judging
 from notifier.worker.endpoints.stragglers import COPY_SLACK_S, Stragglers
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: Deliveries in hand above which a worker is busy (`gate.FRESH_S`): a few batches.
 BUSY = 200

@@ -21,7 +21,7 @@ from notifier.errors import NotifierError
 from notifier.logs import get
 from notifier.worker.batch.recorder import Receipt
 from notifier.worker.batch.sender import Flight, Leave, Settled
-from notifier.worker.deciding import Retry
+from notifier.worker.decision import Retry
 
 _log = get("worker")
 

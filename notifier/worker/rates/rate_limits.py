@@ -20,7 +20,7 @@ from notifier.limits.places import Place, of_mail, of_webhook
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
 from notifier.worker.batch.preparer import Directory, Work, gate
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 from notifier.worker.rates.limit_watch import LimitWatch
 
 #: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,

@@ -19,8 +19,8 @@ from notifier.engine.sender_pauses import PausedSender
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
-from notifier.worker.deciding import look_again_in
-from notifier.worker.holding import hold
+from notifier.worker.decision import look_again_in
+from notifier.worker.outage import hold
 from notifier.worker.rates.adaptive import Adapting
 
 #: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.

@@ -14,7 +14,7 @@ from notifier.domain.rule import Throttle, Window
 from notifier.storage.digests import Digests, Item
 from notifier.storage.throttles import Question, Throttles
 from notifier.worker.batch.preparer import Directory, Withheld, Work, gate
-from notifier.worker.holding import hold
+from notifier.worker.outage import hold
 
 #: What the ledger says of a delivery that was one too many.
 THROTTLED = "throttled"

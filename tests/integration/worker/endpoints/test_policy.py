@@ -29,7 +29,7 @@ from notifier.worker.batch.follow_ups import Consequences
 from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
-from notifier.worker.deciding import Decision
+from notifier.worker.decision import Decision
 from notifier.worker.endpoints.delay_buffer import Shelf
 from notifier.worker.endpoints.gate import FRESH_S, SOON, Gate
 from notifier.worker.endpoints.health import Judging

@@ -13,8 +13,8 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.waiting import RawBatch
 from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected, StorageUnavailable
+from notifier.worker.admission import Lanes, Turn
 from notifier.worker.celery_side.guard import run_guarded
-from notifier.worker.lanes import Lanes, Turn
 
 BATCH = Batch(
     channel=Channel.EMAIL,

@@ -21,10 +21,10 @@ from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
+from notifier.worker.admission import Lanes
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.lazy_batch import Unread, unread
 from notifier.worker.celery_side.receiving import RejectUnreadable, read_json, use_fast_json
-from notifier.worker.lanes import Lanes
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(alphabet=st.characters(codec="utf-8")),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import WorkerStopping
+from notifier.worker.admission import PREPARED_AT_ONCE, Lanes, Turn, handicap_of, is_shard, share_of
 from notifier.worker.celery_side.prefetch import ahead_of
-from notifier.worker.lanes import PREPARED_AT_ONCE, Lanes, Turn, handicap_of, is_shard, share_of
 
 SHARED = [queue for queue in WORK_QUEUES if not math.isinf(share_of(queue))]
 
