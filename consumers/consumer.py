@@ -19,8 +19,8 @@ from consumers import topology
 from consumers.backoff import Backoff
 from consumers.connection import Connection, parameters
 from consumers.dead_letters import DeadLetterIntake, Examining
+from consumers.depth_monitor import Tell
 from consumers.intake import Intake
-from consumers.lookout import Tell
 from consumers.session import SUBSCRIBE_S, Pace, Session
 from notifier import logs, metrics
 from notifier.errors import PublishRejected, StorageUnavailable, Unavailable

@@ -19,8 +19,8 @@ from pika.exceptions import AMQPError
 
 from consumers.backoff import Backoff
 from consumers.connection import Connection, first, translated
+from consumers.outage import Patience
 from consumers.parking import parked_message
-from consumers.patience import Patience
 from consumers.publisher import publish_all
 from consumers.steady import SteadyPublisher
 from notifier import logs

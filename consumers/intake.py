@@ -14,8 +14,8 @@ from typing import Protocol
 
 from consumers.aside import aside_message, with_room
 from consumers.batching import Batcher, Shard
-from consumers.catching_up import change_webhooks
 from consumers.copies import check_copies
+from consumers.endpoint_refresh import change_webhooks
 from consumers.envelope import decode
 from consumers.group import Conflict, Fanout, Group, Received
 from consumers.parking import conflict_note, parked_message, partial_plan, refused_event, unplanned

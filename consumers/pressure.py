@@ -1,6 +1,6 @@
 """`Pressure`: which work queues are full. Low ones are full first, so that what must be quick has room longest.
 
-`lookout` looks how deep each one is; `Intake` asks which are full before it plans for them.
+`depth_monitor` looks how deep each one is; `Intake` asks which are full before it plans for them.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from pika.exceptions import AMQPError
 
 from consumers.acknowledging import Acknowledgements
 from consumers.connection import Connection, first, translated
+from consumers.depth_monitor import Lookout, Tell
 from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
-from consumers.lookout import Lookout, Tell
-from consumers.patience import Patience
+from consumers.outage import Patience
 from consumers.publisher import Outgoing, Unroutable, publish_all
 from consumers.steady import SteadyPublisher
 from notifier import logs, metrics

@@ -2,8 +2,8 @@
 
 Planning asks per event and must not wait per event: what was fetched is trusted, and every snapshot is of one version.
 Registering the planned deliveries reads the version that is in force, in the round trip it makes anyway; when that is
-another one, webhooks are planned again (`consumers.catching_up`). So an event that is published after an endpoint was
-changed is planned with the change, and nobody waits for that.
+another one, webhooks are planned again (`consumers.endpoint_refresh`). So an event that is published after an endpoint
+was changed is planned with the change, and nobody waits for that.
 """
 
 from __future__ import annotations

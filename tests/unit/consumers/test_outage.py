@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from consumers.patience import Patience
+from consumers.outage import Patience
 from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected, StorageUnavailable
 
 
