@@ -19,7 +19,7 @@ from pika.exceptions import AMQPError
 
 from consumers.backoff import Backoff
 from consumers.connection import Connection, first, translated
-from consumers.outage import Patience
+from consumers.outage import OutageRetry
 from consumers.parking import parked_message
 from consumers.publisher import publish_all
 from consumers.steady import SteadyPublisher
@@ -74,7 +74,7 @@ class DeadLetterIntake:
         self._connection = connection
         self._examining = examining
         self._restore = restore
-        self._patience = Patience(HOLD_S, _on_hold)
+        self._outage_retry = OutageRetry(HOLD_S, _on_hold)
 
     async def run(self) -> None:
         """Never raises: what goes wrong is logged, and what is not acknowledged returns to its queue."""
@@ -149,10 +149,10 @@ class DeadLetterIntake:
     async def _settle(self, taken: Taken, publisher: SteadyPublisher) -> None:
         again = True
         while again:
-            examined = await self._patience.insist(lambda: self._examining.examine(taken))
+            examined = await self._outage_retry.insist(lambda: self._examining.examine(taken))
             for parks in examined.parks:
-                await self._patience.insist(lambda p=parks: _publish(publisher, p))  # type: ignore[misc]
-                await self._patience.insist(lambda p=parks: self._examining.index(p))  # type: ignore[misc]
+                await self._outage_retry.insist(lambda p=parks: _publish(publisher, p))  # type: ignore[misc]
+                await self._outage_retry.insist(lambda p=parks: self._examining.index(p))  # type: ignore[misc]
             again = examined.again_in > 0
             await asyncio.sleep(examined.again_in)
 

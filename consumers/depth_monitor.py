@@ -1,4 +1,4 @@
-"""`Lookout`: looks once a second how deep the work queues are, and takes back what was put aside when there is room.
+"""`DepthMonitor`: looks once a second how deep the work queues are, and takes back what was put aside.
 
 A passive declare answers from the queue itself in about 0.2 ms; the broker's own statistics are up to five seconds old.
 A waiting queue is read while the work queues it waits for have room: its events come back by themselves, and a work
@@ -29,7 +29,7 @@ Ask = Callable[[Callable[[Callable[[Any], None]], Any]], Awaitable[Any]]
 Tell = Callable[[Mapping[str, int]], Awaitable[None]]
 
 
-class Lookout:
+class DepthMonitor:
     """One session's eyes. ``reading`` is the channel on which ``on_message`` gets what waited."""
 
     def __init__(

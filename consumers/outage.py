@@ -1,4 +1,4 @@
-"""`Patience`: do a step, and hold on to its messages while Redis is away or a queue is full."""
+"""`OutageRetry`: do a step, and hold on to its messages while Redis is away or a queue is full."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PASSES = (StorageUnavailable, PublishRejected)
 RETRY_S = 2.0
 
 
-class Patience:
+class OutageRetry:
     """Shared by all groups of a session, so that "held" begins with the first one that waits and ends with the last."""
 
     def __init__(self, hold: float, on_hold: Callable[[str | None], None]) -> None:

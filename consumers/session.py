@@ -19,10 +19,10 @@ from pika.exceptions import AMQPError
 
 from consumers.acknowledging import Acknowledgements
 from consumers.connection import Connection, first, translated
-from consumers.depth_monitor import Lookout, Tell
+from consumers.depth_monitor import DepthMonitor, Tell
 from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
-from consumers.outage import Patience
+from consumers.outage import OutageRetry
 from consumers.publisher import Outgoing, Unroutable, publish_all
 from consumers.steady import SteadyPublisher
 from notifier import logs, metrics
@@ -99,11 +99,11 @@ class Session:
         self._restore = restore
         self._on_begun = on_begun
         self._tell_full = tell_full
-        self._patience = Patience(pace.hold, on_hold)
+        self._outage_retry = OutageRetry(pace.hold, on_hold)
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
         self._publisher: SteadyPublisher
-        self._lookout: Lookout
+        self._depth_monitor: DepthMonitor
         self._watching: asyncio.Task[None]
         self._owed = Acknowledgements()
         self._line = _Line(INTAKE_QUEUE, pace.linger)
@@ -163,7 +163,7 @@ class Session:
         for line in (self._urgent, self._line):
             subscribed = await self._ask(partial(self._consume, line))
             line.consumer_tag = subscribed.method.consumer_tag
-        self._lookout = Lookout(
+        self._depth_monitor = DepthMonitor(
             self._intake.pressure,
             self._ask,
             self._tell_full,
@@ -174,7 +174,7 @@ class Session:
     async def _watch(self) -> None:
         looking = await self._connection.channel()
         looking.add_on_close_callback(lambda _, reason: self._end(translated(reason, self._connection.where)))
-        await self._lookout.run(looking)
+        await self._depth_monitor.run(looking)
 
     async def _ask(self, ask: Callable[[Callable[[Any], None]], Any]) -> Any:
         """Ask the broker something that takes a callback; what the callback got."""
@@ -243,7 +243,7 @@ class Session:
 
     async def _run_group(self, messages: Sequence[Received], line: _Line) -> None:
         try:
-            group = await self._patience.insist(lambda: self._intake.plan(messages))
+            group = await self._outage_retry.insist(lambda: self._intake.plan(messages))
             await self._carry_out(group)
         finally:
             line.groups.release()
@@ -256,9 +256,9 @@ class Session:
                 await self._carry_out(group)
 
     async def _carry_out(self, group: Group) -> None:
-        outgoing = await self._patience.insist(lambda: self._intake.register(group))
-        await self._patience.insist(lambda: self._publish(outgoing))
-        await self._patience.insist(lambda: self._intake.finish(group))
+        outgoing = await self._outage_retry.insist(lambda: self._intake.register(group))
+        await self._outage_retry.insist(lambda: self._publish(outgoing))
+        await self._outage_retry.insist(lambda: self._intake.finish(group))
         self._settle(group)
         report(group, self._loop.time())
 
@@ -287,13 +287,13 @@ class Session:
         Whoever holds its messages because of Redis or a full queue ends the session at once, and with it the channel:
         they return to the broker, and what was published of them is known by the ledger and the claims.
         """
-        self._patience.end()
+        self._outage_retry.end()
         await _cancelled([self._watching])
         try:
             async with asyncio.timeout(grace):
                 for line in (self._urgent, self._line):
                     await self._ask(partial(self._channel.basic_cancel, line.consumer_tag))
-                await self._lookout.stop_reading()
+                await self._depth_monitor.stop_reading()
                 while (self._line.waiting or self._urgent.waiting or self._tasks) and not self._ended.done():
                     await first(*self._tasks, self._ended, asyncio.ensure_future(asyncio.sleep(self._pace.linger)))
         except TimeoutError:

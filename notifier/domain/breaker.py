@@ -63,7 +63,7 @@ class Breaker:
         """How long a delivery that comes now should stay away.
 
         At least half as long as the trouble has lasted: each delivery then looks again a handful of times instead of
-        with every probe, and comes late by at most half of the outage. Where many wait, `worker.shelving` lets them
+        with every probe, and comes late by at most half of the outage. Where many wait, `delay_buffer` lets them
         wait longer.
         """
         left = max(self.until, self.lease if self.probe else 0.0) - now

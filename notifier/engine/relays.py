@@ -17,7 +17,7 @@ from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import BeforeDot, Mail
 from notifier.engine.smtp_connect import RelayAddress, Security, Way, open_connection, tls_context
-from notifier.engine.smtp_lanes import Errand, Lanes
+from notifier.engine.smtp_lanes import Lanes, MailJob
 from notifier.engine.smtp_login import Login
 from notifier.engine.smtp_pool import SmtpPool
 from notifier.engine.tokens import TokenSource
@@ -117,11 +117,11 @@ class SmtpRelays:
         """Many transactions (`checked` makes the mails); ``ended`` is told of each."""
         elsewhere: list[asyncio.Task[None]] = []
 
-        def first_ended(errand: Errand, end: Transaction) -> None:
+        def first_ended(job: MailJob, end: Transaction) -> None:
             if len(self._pools) > 1 and _may_go_elsewhere(end):
-                elsewhere.append(asyncio.create_task(self._elsewhere(errand, end, ended)))
+                elsewhere.append(asyncio.create_task(self._elsewhere(job, end, ended)))
             else:
-                ended(errand.place, end, errand.deadlines.taken)
+                ended(job.place, end, job.deadlines.taken)
 
         if not self._pools:
             for place in range(len(mails)):
@@ -129,20 +129,20 @@ class SmtpRelays:
             return
         clock = asyncio.get_running_loop().time
         begun = clock()
-        errands = [Errand(place, mail, Deadlines(self._timeout, clock, begun)) for place, mail in enumerate(mails)]
+        jobs = [MailJob(place, mail, Deadlines(self._timeout, clock, begun)) for place, mail in enumerate(mails)]
         try:
-            await Lanes(self._pools[0], errands, first_ended).run(self._connections)
+            await Lanes(self._pools[0], jobs, first_ended).run(self._connections)
             if elsewhere:
                 await asyncio.gather(*elsewhere)
         finally:
             for task in elsewhere:
                 task.cancel()
 
-    async def _elsewhere(self, errand: Errand, failed: Transaction, ended: Told) -> None:
+    async def _elsewhere(self, job: MailJob, failed: Transaction, ended: Told) -> None:
         """Through the other relays in turn, when the first one cannot."""
         ends = [failed]
         for pool in self._pools[1:]:
-            await Lanes(pool, [errand], lambda _, end: ends.append(end)).run(1)
+            await Lanes(pool, [job], lambda _, end: ends.append(end)).run(1)
             if not _may_go_elsewhere(ends[-1]):
                 break
         # What one relay answered says more than that the other one is paused; of two that are, the sooner one counts.
@@ -150,7 +150,7 @@ class SmtpRelays:
         answered = [end for end in ends if not isinstance(end, Paused) and not _is_foreseen(end)]
         paused = [end for end in ends if isinstance(end, Paused)]
         end = answered[-1] if answered else min(paused, key=lambda one: one.seconds, default=ends[-1])
-        ended(errand.place, end, errand.deadlines.taken)
+        ended(job.place, end, job.deadlines.taken)
 
     def paused_for(self) -> float:
         """Seconds until some relay may be used or probed; 0 when one may be now. For any thread."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from notifier.engine.deadlines import Deadlines
-from notifier.engine.ranked import HANDICAP
+from notifier.engine.priority_semaphore import HANDICAP
 from notifier.engine.relay_habits import Plainness
 from notifier.engine.second_try import MOST_AGAIN, Again, goes_again, is_dialogue
 from notifier.engine.smtp import Connection, Mail
@@ -28,7 +28,7 @@ HOLD_S = 0.02
 SHARE_S = 0.2
 
 
-class Errand:
+class MailJob:
     """One mail on its way, and how its transaction ended."""
 
     __slots__ = ("again", "deadlines", "mail", "place", "plainness", "why")
@@ -49,15 +49,15 @@ class Errand:
 
 
 #: Called when a transaction has ended, in the engine's loop.
-Ended = Callable[[Errand, Transaction], None]
+Ended = Callable[[MailJob, Transaction], None]
 
 
 class Lanes:
     """Sends some mails through one pool; `run` returns when each has ended."""
 
-    def __init__(self, pool: SmtpPool, errands: Iterable[Errand], ended: Ended) -> None:
+    def __init__(self, pool: SmtpPool, jobs: Iterable[MailJob], ended: Ended) -> None:
         self._pool = pool
-        self._line = deque(errands)
+        self._line = deque(jobs)
         self._left = len(self._line)
         self._ended = ended
         self._habits = pool.habits
@@ -104,9 +104,9 @@ class Lanes:
         elif not self._lanes:
             self._over.set_result(None)
 
-    def _end(self, errand: Errand, transaction: Transaction) -> None:
+    def _end(self, job: MailJob, transaction: Transaction) -> None:
         self._left -= 1
-        self._ended(errand, transaction)
+        self._ended(job, transaction)
         if not self._left and not self._over.done():
             self._over.set_result(None)
 
@@ -131,39 +131,39 @@ class Lanes:
             self._waiting += 1
         self._waiting -= 1
 
-    async def _use(self, connection: Connection, probe: Errand | None) -> None:
+    async def _use(self, connection: Connection, probe: MailJob | None) -> None:
         """Send mails for as long as the connection may be kept."""
         since = self._clock()
         if probe is not None and probe.is_late():
             self._pool.given_up(probe.mail)
             self._end_late(probe)
             probe = None
-        errand = probe or self._next()
+        job = probe or self._next()
         self._widen()
-        while errand is not None:
+        while job is not None:
             following = self._announced(connection, since) if self._habits.announces else None
-            ended = await self._carried(connection, errand, following)
+            ended = await self._carried(connection, job, following)
             if following is not None and connection.expects is not following.mail:
                 self._not_announced(following, ended)
                 following = None
-            if (again := self._again(connection, errand, ended)) is not None:
+            if (again := self._again(connection, job, ended)) is not None:
                 if following is not None:
                     self._line.appendleft(following)
-                self._go_again(connection, errand, again)
+                self._go_again(connection, job, again)
                 return
             # Before the connection is free: whoever waits for it must not be told no as well.
-            self._pool.ended(errand.mail, ended)
-            self._end(errand, ended)
-            errand = following or (self._next() if self._may_keep(connection, since) else None)
+            self._pool.ended(job.mail, ended)
+            self._end(job, ended)
+            job = following or (self._next() if self._may_keep(connection, since) else None)
         self._pool.give_back(connection)
 
-    async def _carried(self, connection: Connection, errand: Errand, following: Errand | None) -> Transaction:
-        errand.deadlines.begin()
-        limits = errand.deadlines
-        plainness = errand.plainness or self._habits.plainness
+    async def _carried(self, connection: Connection, job: MailJob, following: MailJob | None) -> Transaction:
+        job.deadlines.begin()
+        limits = job.deadlines
+        plainness = job.plainness or self._habits.plainness
         try:
             return await connection.carry(
-                errand.mail,
+                job.mail,
                 limits.early,
                 limits.late,
                 one_by_one=plainness is Plainness.ONE_BY_ONE,
@@ -172,34 +172,34 @@ class Lanes:
         except BaseException:
             connection.drop()  # cancelled in the middle: nobody knows where the relay stands
             self._pool.give_back(connection)
-            self._pool.given_up(errand.mail)
+            self._pool.given_up(job.mail)
             raise
 
-    def _again(self, connection: Connection, errand: Errand, ended: Transaction) -> Again | None:
+    def _again(self, connection: Connection, job: MailJob, ended: Transaction) -> Again | None:
         """Whether the mail goes again; if not, what is known now of how the relay wants to be talked to."""
         if isinstance(ended, Accepted):
             self._habits.note_accepted(connection.was_grouped, connection.was_announced)
-        elif (again := goes_again(connection, ended, self._habits)) and (errand.again < MOST_AGAIN or again.too_many):
+        elif (again := goes_again(connection, ended, self._habits)) and (job.again < MOST_AGAIN or again.too_many):
             return again
         elif connection.unanswered and isinstance(ended, Rejected):
             # Courier waits longer for each error, also when we have left, and all the while serves one connection less.
             self._habits.wants(Plainness.ONE_BY_ONE, f"no answer behind {ended.phase}: {ended.code} {ended.text}")
-        if errand.plainness and not is_dialogue(ended):
-            self._habits.wants(errand.plainness, errand.why)
+        if job.plainness and not is_dialogue(ended):
+            self._habits.wants(job.plainness, job.why)
         return None
 
-    def _go_again(self, connection: Connection, errand: Errand, again: Again) -> None:
+    def _go_again(self, connection: Connection, job: MailJob, again: Again) -> None:
         """Back to the head of the line, unless there is no other connection."""
-        errand.again += 1
-        errand.deadlines.end()
-        if again.plainness > errand.plainness:
-            errand.plainness, errand.why = again.plainness, again.why
-        self._line.appendleft(errand)
-        self._pool.given_up(errand.mail)
+        job.again += 1
+        job.deadlines.end()
+        if again.plainness > job.plainness:
+            job.plainness, job.why = again.plainness, again.why
+        self._line.appendleft(job)
+        self._pool.given_up(job.mail)
         if again.too_many:
             if (paused := self._pool.is_one_too_many(connection, again.why)) is not None:
-                self._line.remove(errand)
-                self._end(errand, paused)
+                self._line.remove(job)
+                self._end(job, paused)
             return
         connection.drop()
         self._pool.give_back(connection)
@@ -210,28 +210,28 @@ class Lanes:
         held = self._clock() - since
         return not (held > HOLD_S and self._pool.wanted(below=math.inf if held > SHARE_S else self._handicap))
 
-    def _announced(self, connection: Connection, since: float) -> Errand | None:
+    def _announced(self, connection: Connection, since: float) -> MailJob | None:
         """The next mail, if it may be named behind the final dot of the present one."""
         may = self._habits.may_announce(connection) and self._may_keep(connection, since, further=2)
         return self._next() if may and not self._line[0].plainness else None
 
-    def _not_announced(self, following: Errand, ended: Transaction) -> None:
+    def _not_announced(self, following: MailJob, ended: Transaction) -> None:
         """It goes back to the line; when the final dot it was to leave with got no answer, it may be why."""
         self._line.appendleft(following)
         if isinstance(ended, Broken) and ended.uncertain and not self._habits.announcing_works:
             self._habits.wants(Plainness.NOT_ANNOUNCED, f"{ended.phase}: {ended.kind}: {ended.why}")
 
-    def _next(self) -> Errand | None:
+    def _next(self) -> MailJob | None:
         """The next one that may leave."""
         while self._line:
-            errand = self._line.popleft()
-            if errand.is_late():
-                self._end_late(errand)
-            elif (paused := self._pool.senders.admits(errand.mail)) is not None:
-                self._end(errand, paused)
+            job = self._line.popleft()
+            if job.is_late():
+                self._end_late(job)
+            elif (paused := self._pool.senders.admits(job.mail)) is not None:
+                self._end(job, paused)
             else:
-                return errand
+                return job
         return None
 
-    def _end_late(self, errand: Errand) -> None:
-        self._end(errand, Paused(self._pool.state.relay, 0.0, "it expired while it waited its turn", down=False))
+    def _end_late(self, job: MailJob) -> None:
+        self._end(job, Paused(self._pool.state.relay, 0.0, "it expired while it waited its turn", down=False))

@@ -12,7 +12,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from notifier.engine.ranked import HANDICAP, RankedLine
+from notifier.engine.priority_semaphore import HANDICAP, PriorityLine
 from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState, describe
 from notifier.engine.relay_habits import RelayHabits
 from notifier.engine.replies import ReplyClass, classify
@@ -56,7 +56,7 @@ class SmtpPool:
         self._open_one = open_one
         self._mails = mails
         self._clock = clock
-        self._line = RankedLine[Taken]()
+        self._line = PriorityLine[Taken]()
         self._idle: list[Connection] = []
         self._open = 0
         self._openings: set[asyncio.Task[None]] = set()
@@ -77,7 +77,7 @@ class SmtpPool:
         return len(self._idle) + max(0, self.habits.connections - self._open - len(self._openings))
 
     def wanted(self, below: float = math.inf) -> bool:
-        """Whether who waits next for a connection has a smaller handicap (`ranked`) than this."""
+        """Whether who waits next for a connection has a smaller handicap (`priority_semaphore`) than this."""
         return self._line.wanted(below)
 
     async def acquire(self, mail: Mail, until: float) -> Taken:

@@ -27,25 +27,25 @@ from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
 from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
-from notifier.worker.admission import SHARED, Lanes
-from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.admission import SHARED, Admission
+from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Schedules, Sender
-from notifier.worker.batch.unfinished import Resuming
+from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.celery_side.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
-from notifier.worker.endpoints.delay_buffer import Shelf
+from notifier.worker.endpoints.delay_buffer import DelayBuffer
 from notifier.worker.endpoints.gate import Gate
-from notifier.worker.endpoints.health import Judging
-from notifier.worker.endpoints.policy import Etiquette
+from notifier.worker.endpoints.health import EndpointHealth
+from notifier.worker.endpoints.policy import EndpointPolicy
 from notifier.worker.endpoints.stragglers import Stragglers
-from notifier.worker.rates.adaptive import Adapting
+from notifier.worker.rates.adaptive import AdaptiveLimits
 from notifier.worker.rates.limit_watch import LimitWatch
-from notifier.worker.rates.rate_limits import Pacing
-from notifier.worker.rates.relay_health import Relaying
-from notifier.worker.rates.throttles import Throttling
+from notifier.worker.rates.rate_limits import RateLimits
+from notifier.worker.rates.relay_health import RelayHealth
+from notifier.worker.rates.throttles import RecipientThrottles
 
 
 def build_worker(app: Celery, *, node: str) -> WorkerParts:
@@ -73,18 +73,18 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         worker=owner,
         longest_send=max(email.longest_send, ours.webhook_timeout),
     )
-    resuming = Resuming(stores, publisher)
-    consequences = Consequences(stores, publisher, kept_most=ours.endpoint_held_max)
+    resuming = Unfinished(stores, publisher)
+    follow_ups = FollowUps(stores, publisher, kept_most=ours.endpoint_held_max)
     breakers, held = Breakers(store), HeldIndex(store)
     held_deliveries = HeldDeliveries(
         app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
     )
-    etiquette = Etiquette(
+    endpoint_policy = EndpointPolicy(
         gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout),
-        shelf=Shelf(ledger, held, publisher, most=ours.endpoint_held_max),
-        judging=Judging(breakers, held, disable_after=ours.endpoint_disable_after),
+        delay_buffer=DelayBuffer(ledger, held, publisher, most=ours.endpoint_held_max),
+        health=EndpointHealth(breakers, held, disable_after=ours.endpoint_disable_after),
         stragglers=Stragglers(),
-        consequences=consequences,
+        follow_ups=follow_ups,
         publisher=publisher,
         longest_exchange=ours.webhook_timeout,
         most_in_flight=ours.worker_in_flight,
@@ -103,18 +103,18 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
         preparer=Preparer(email, webhook),
         sender=sender,
         recorder=recorder,
-        consequences=consequences,
+        follow_ups=follow_ups,
         resuming=resuming,
-        throttling=Throttling(Throttles(store), digests),
-        etiquette=etiquette,
-        relaying=Relaying(
+        throttles=RecipientThrottles(Throttles(store), digests),
+        endpoint_policy=endpoint_policy,
+        relay_health=RelayHealth(
             email,
             publisher,
             RelayBoard(store),
             owner,
-            Adapting(rates, AdaptiveRates(store), limits, lambda: watch.table),
+            AdaptiveLimits(rates, AdaptiveRates(store), limits, lambda: watch.table),
         ),
-        pacing=Pacing(limits, watch, lambda: _relay_in_use(email), pool=ours.worker_concurrency),
+        rate_limits=RateLimits(limits, watch, lambda: _relay_in_use(email), pool=ours.worker_concurrency),
         owner=owner,
     )
     collector = Collector(
@@ -122,10 +122,10 @@ def build_worker(app: Celery, *, node: str) -> WorkerParts:
     )
     checks = WorkerChecks(app, store, engine)
     return WorkerParts(
-        lanes=Lanes(int(ours.worker_in_flight * SHARED)),
+        admission=Admission(int(ours.worker_in_flight * SHARED)),
         dispatch=dispatch,
         collector=collector,
-        etiquette=etiquette,
+        endpoint_policy=endpoint_policy,
         held=held_deliveries,
         recorder=recorder,
         engine=engine,

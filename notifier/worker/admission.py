@@ -1,4 +1,4 @@
-"""`Lanes`: how many deliveries of each work queue are under way at once, so that no queue makes another one wait.
+"""`Admission`: how many deliveries of each work queue are under way at once, so that no queue makes another one wait.
 
 Celery's pool is a line: with all of its greenlets busy, a password reset waits for newsletters. So the pool is larger
 than everything the broker may hand over, each batch has its greenlet at once, and here it is decided who goes on. High
@@ -50,23 +50,23 @@ UNCOUNTED = Turn()
 
 
 class _Counted(Turn):
-    def __init__(self, lanes: Lanes, queue: str, size: int) -> None:
-        self._lanes = lanes
+    def __init__(self, admission: Admission, queue: str, size: int) -> None:
+        self._admission = admission
         self._queue = queue
         self._size = size
         self._preparing = size
 
     def prepared(self) -> None:
         ready, self._preparing = self._preparing, 0
-        self._lanes.prepared(ready)
+        self._admission.prepared(ready)
 
     def narrow(self, deliveries: int) -> None:
         if deliveries < self._size:
             self._size, left = deliveries, self._size - deliveries
-            self._lanes.leave(self._queue, left)
+            self._admission.leave(self._queue, left)
 
 
-class Lanes:
+class Admission:
     """One per worker process; used on its hub's thread only."""
 
     def __init__(self, deliveries: int) -> None:
@@ -183,7 +183,7 @@ def share_of(queue: str) -> float:
 
 
 def handicap_of(queue: str) -> float:
-    """Seconds by which deliveries of a queue let more urgent ones past in the line for a connection (`ranked`).
+    """Seconds by which deliveries of a queue let more urgent ones past in line for a connection (`priority_semaphore`).
 
     At most half of the shortest time a mail waits there before it is given up (`relays.QUEUE_SHARE`).
     """

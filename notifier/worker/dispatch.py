@@ -26,20 +26,20 @@ from notifier.storage.ledger import Record
 from notifier.storage.stores import Stores
 from notifier.worker.admission import UNCOUNTED, Turn, handicap_of
 from notifier.worker.batch.claims import Claims, claim_batch
-from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.preparer import Directory, Preparer, Ready, Withheld, Work
 from notifier.worker.batch.recorder import Receipt, Recorder, now
 from notifier.worker.batch.report import report
 from notifier.worker.batch.sender import Sender, Settled
-from notifier.worker.batch.time_slices import Breath
-from notifier.worker.batch.unfinished import Resuming
+from notifier.worker.batch.time_slices import TimeSlices
+from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.endpoints.delay_buffer import read_ended
 from notifier.worker.endpoints.gate import Gated
-from notifier.worker.endpoints.policy import Etiquette
-from notifier.worker.outage import hold
-from notifier.worker.rates.rate_limits import Delayed, Pacing
-from notifier.worker.rates.relay_health import Relaying
-from notifier.worker.rates.throttles import Throttling
+from notifier.worker.endpoints.policy import EndpointPolicy
+from notifier.worker.outage import retry_while_down
+from notifier.worker.rates.rate_limits import Delayed, RateLimits
+from notifier.worker.rates.relay_health import RelayHealth
+from notifier.worker.rates.throttles import RecipientThrottles
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
 #: its claims up earlier, when its liveness key is gone.
@@ -62,12 +62,12 @@ class Dispatch:
         preparer: Preparer,
         sender: Sender,
         recorder: Recorder,
-        consequences: Consequences,
-        resuming: Resuming,
-        throttling: Throttling,
-        relaying: Relaying,
-        pacing: Pacing,
-        etiquette: Etiquette,
+        follow_ups: FollowUps,
+        resuming: Unfinished,
+        throttles: RecipientThrottles,
+        relay_health: RelayHealth,
+        rate_limits: RateLimits,
+        endpoint_policy: EndpointPolicy,
         owner: str,
     ) -> None:
         self._content = content
@@ -75,24 +75,24 @@ class Dispatch:
         self._preparer = preparer
         self._sender = sender
         self._recorder = recorder
-        self._consequences = consequences
-        self._resuming = resuming
-        self._throttling = throttling
-        self._relaying = relaying
-        self._pacing = pacing
-        self._etiquette = etiquette
-        self._breath = Breath()
+        self._follow_ups = follow_ups
+        self._unfinished = resuming
+        self._throttles = throttles
+        self._relay_health = relay_health
+        self._rate_limits = rate_limits
+        self._endpoint_policy = endpoint_policy
+        self._time_slices = TimeSlices()
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
     def run(self, batch: RawBatch, turn: Turn = UNCOUNTED) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
-        if self._relaying.postpones(batch) or not self._etiquette.begin(batch):
+        if self._relay_health.postpones(batch) or not self._endpoint_policy.begin(batch):
             return
         try:
             self._run_twice(batch, turn)
         finally:
-            self._etiquette.end(batch)
+            self._endpoint_policy.end(batch)
 
     def _run_twice(self, batch: RawBatch, turn: Turn) -> None:
         orphans = self._run_once(batch, turn, patient=True)
@@ -104,16 +104,16 @@ class Dispatch:
 
     def _run_once(self, batch: RawBatch, turn: Turn, *, patient: bool = False) -> Batch | None:
         """Returns what another worker has or had, if ``patient``."""
-        gated = self._etiquette.sort(batch)
-        shelving = self._etiquette.shelve(batch, gated)
+        gated = self._endpoint_policy.sort(batch)
+        delaying = self._endpoint_policy.delay(batch, gated)
         orphans = self._run_gated(gated, gated.batch, turn, patient) if gated.batch is not None else None
         # What was sent is let go before the wait, and its memory is the next batch's: two dozen batches with all they
         # were made into are more than a CPU's cache holds.
         del gated
         turn.prepared()
         turn.narrow(0)
-        for shelved, ended in read_ended(shelving.wait(), batch.priority, batch.shard):
-            self._resuming.finish(shelved, ended)
+        for delayed, ended in read_ended(delaying.wait(), batch.priority, batch.shard):
+            self._unfinished.finish(delayed, ended)
         return orphans
 
     def _run_gated(self, gated: Gated, batch: Batch, turn: Turn, patient: bool) -> Batch | None:
@@ -128,10 +128,10 @@ class Dispatch:
 
     def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated, turn: Turn) -> None:
         directory = self._directory(claims.work, gated.endpoints)
-        sifted = self._throttling.sift(claims.work, directory, now())
-        paced = self._pacing.pace(sifted.work, directory, batch.priority, now())
+        sifted = self._throttles.sift(claims.work, directory, now())
+        paced = self._rate_limits.pace(sifted.work, directory, batch.priority, now())
         self._delay(paced.delayed, claims)
-        with self._breath.turn(urgent=batch.priority is Priority.HIGH) as pause:
+        with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:
             ready, withheld = self._prepare(paced.work, content, directory, pause)
         withheld += sifted.withheld
         receipt = Receipt(len(ready) + len(withheld))
@@ -141,21 +141,21 @@ class Dispatch:
         def meanwhile(answered: Sequence[Settled]) -> None:
             turn.narrow(len(ready) - len(answered))
             # At once: who asks for time would be asked again by every batch until the breakers know.
-            self._etiquette.judge(gated, ready, answered)
+            self._endpoint_policy.judge(gated, ready, answered)
 
         turn.prepared()
         settled = self._sender.send(
-            ready, receipt, self._etiquette.leaving(batch, gated), meanwhile, handicap=handicap_of(batch.queue)
+            ready, receipt, self._endpoint_policy.leaving(batch, gated), meanwhile, handicap=handicap_of(batch.queue)
         )
-        self._etiquette.copy_left_behind(batch, ready, settled)
-        self._relaying.tell()
+        self._endpoint_policy.copy_left_behind(batch, ready, settled)
+        self._relay_health.tell()
         receipt.wait()
-        self._etiquette.judge(gated, ready, settled)
+        self._endpoint_policy.judge(gated, ready, settled)
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
-        self._consequences.follow(batch, settled, withheld, claims.later)
-        self._resuming.finish(batch, claims.ended)
+        self._follow_ups.follow(batch, settled, withheld, claims.later)
+        self._unfinished.finish(batch, claims.ended)
         report(batch, claims, settled, withheld)
 
     def _delay(self, delayed: Sequence[Delayed], claims: Claims) -> None:
@@ -163,7 +163,7 @@ class Dispatch:
             return
         moment = now()
         held = [(d.delivery.id, d.work.claim.fence, d.reason, moment + d.seconds) for d in delayed]
-        hold(lambda: self._stores.ledger.postpone(held), "release deliveries that wait for a rate limit")
+        retry_while_down(lambda: self._stores.ledger.postpone(held), "release deliveries that wait for a rate limit")
         claims.later += [(d.delivery, d.seconds) for d in delayed]
 
     def _release(self, work: Sequence[Work]) -> None:
@@ -175,9 +175,11 @@ class Dispatch:
 
     def _directory(self, work: Sequence[Work], endpoints: Mapping[str, Endpoint]) -> Directory:
         people = sorted({one.recipient for w in work for one in _named(w.delivery) if isinstance(one, RecipientRef)})
-        known = hold(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
+        known = retry_while_down(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
         keys = [key for person in known.values() for key in suppression_keys(person.email)]
-        suppressed = hold(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
+        suppressed = (
+            retry_while_down(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
+        )
         return Directory(endpoints, known, suppressed)
 
     def _prepare(

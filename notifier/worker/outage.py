@@ -22,7 +22,7 @@ _STEPS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 HOLD_LIMIT_S = 300.0
 
 
-def hold(action: Callable[[], T], what: str) -> T:
+def retry_while_down(action: Callable[[], T], what: str) -> T:
     """Run ``action`` until no dependency is away and no queue full; after `HOLD_LIMIT_S` the last error leaves.
 
     The greenlet keeps its prefetch slot on purpose: with Redis away there is nothing else a worker could do, and

@@ -15,7 +15,7 @@ _DECODE, _OUTCOME = "decode events and tasks", "decide, count, hand to the recor
 _RUN, _RECEIVE, _EVENTS = "Celery: run and acknowledge a task", "Celery: receive", "Celery: task events"
 _CLAIM, _RECORD, _ENDPOINTS = "claim (Redis)", "record (Redis)", "read endpoints (Redis)"
 _REGISTER, _PLANNED = "register deliveries (Redis)", "mark events as planned (Redis)"
-_LIMITS, _ETIQUETTE, _LANES = "rate limits", "breakers, slow and paused endpoints", "lanes: who goes on"
+_LIMITS, _ENDPOINT_POLICY, _LANES = "rate limits", "breakers, slow and paused endpoints", "lanes: who goes on"
 _PLAN, _BATCH, _AMQP = "match and plan", "make batches and tasks", "AMQP (pika)"
 
 #: Part of a frame, ``function (path/file.py:line)`` → stage; the first row that matches a frame wins. Libraries that
@@ -52,19 +52,17 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("Ledger.planned", _PLANNED),
     ("notifier/storage/endpoints.py", _ENDPOINTS),
     ("notifier/storage/directory.py", _ENDPOINTS),
-    *((f"notifier/worker/{name}.py", _LIMITS) for name in ("pacing", "adapting", "limit_watch", "throttling")),
+    ("notifier/worker/rates/", _LIMITS),
     ("notifier/storage/limits.py", _LIMITS),
     ("notifier/limits/", _LIMITS),
-    *(
-        (f"notifier/worker/{name}.py", _ETIQUETTE)
-        for name in ("gating", "judging", "etiquette", "stragglers", "shelving")
-    ),
-    ("notifier/storage/breakers.py", _ETIQUETTE),
-    ("notifier/storage/held.py", _ETIQUETTE),
-    *((f"notifier/worker/{name}.py", _LANES) for name in ("lanes", "prefetch")),
+    ("notifier/worker/endpoints/", _ENDPOINT_POLICY),
+    ("notifier/storage/breakers.py", _ENDPOINT_POLICY),
+    ("notifier/storage/held.py", _ENDPOINT_POLICY),
+    ("notifier/worker/admission.py", _LANES),
+    ("notifier/worker/celery_side/prefetch.py", _LANES),
     ("notifier/domain/fairness.py", _LANES),
     ("notifier/worker/batch/time_slices.py", "gevent hub"),
-    *((f"notifier/worker/{name}.py", _RUN) for name in ("guard", "tasks")),
+    *((f"notifier/worker/celery_side/{name}.py", _RUN) for name in ("guard", "tasks")),
     ("notifier/logs.py", "logs"),
     ("/prometheus_client/", _OUTCOME),
     ("notifier/worker/", _OUTCOME),

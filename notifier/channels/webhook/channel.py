@@ -38,11 +38,11 @@ class Exchanges(Protocol):
         ...
 
     def is_slow(self, lane: str) -> bool:
-        """Whether an endpoint has been owing an answer for long."""
+        """Whether an exchange with an endpoint has been pending for long."""
         ...
 
     def seconds_away(self, lane: str) -> float:
-        """How long to stay away from an endpoint that owes nothing but answers; 0 for others."""
+        """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others."""
         ...
 
 
@@ -106,7 +106,7 @@ class WebhookChannel:
         return classify(scrubbed(answer, head) if isinstance(answer, Reply) else answer, moment)
 
     def is_slow(self, endpoint: str) -> bool:
-        """Whether an endpoint has been owing an answer for long. From any thread."""
+        """Whether an exchange with an endpoint has been pending for long. From any thread."""
         return self._transport.is_slow(endpoint)
 
     def seconds_away(self, endpoint: str) -> float:

@@ -3,7 +3,7 @@
 A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
 `LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
 soon the last time share half of the total: when many begin to hang at once, those that are known to be prompt have the
-other half. One that has not answered at all is a *stranger*, and starts slowly: `FIRST` exchanges, and no more until it
+other half. One that has not answered at all is *unproven*, and starts slowly: `FIRST` exchanges, and no more until it
 answers one of them. Waiting for a slot does not count against the deadline of the exchange, and is short: what finds
 none goes back to the broker, which is where queues belong.
 """
@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from notifier.engine.ranked import Dismissed, RankedSemaphore
+from notifier.engine.priority_semaphore import Dismissed, PrioritySemaphore
 
 #: Seconds after which an unanswered exchange is slow. Receivers commonly answer within a few tenths.
 LINGER_S = 0.5
@@ -22,10 +22,10 @@ LINGER_S = 0.5
 LOOK_EVERY_S = 0.1
 #: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
 SLOW_SHARE = 4
-#: The same of a stranger, and the exchanges it has until its first answer. With as many and as long as others have,
-#: strangers that hang hold all that is shared, and batches that wait for them are all that a busy worker has in hand:
-#: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
-STRANGER_LINGER_S, FIRST = 0.2, 2
+#: The same of an unproven endpoint, and the exchanges it has until its first answer. With as many and as long as others
+#: have, unproven ones that hang hold all that is shared, and batches that wait for them are all that a busy worker has
+#: in hand: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
+UNPROVEN_LINGER_S, FIRST = 0.2, 2
 #: Share of a new duration in an endpoint's mean. Small: a pause of our own process lengthens all exchanges under way at
 #: once, and with 0.1 the twenty of one endpoint *were* its mean. Deliveries then went away for a second from endpoints
 #: that took thousands a second.
@@ -41,7 +41,7 @@ _AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 @dataclass(slots=True)
 class _Gate:
-    own: RankedSemaphore
+    own: PrioritySemaphore
     users: int = 0
     """Who holds or awaits a slot; at 0 the gate is forgotten, so endpoints cost memory only while they are in use."""
     waiting: int = 0
@@ -51,7 +51,7 @@ class _Gate:
     """Exchanges that wait for an answer for long."""
     slow_since: float = 0.0
     answered: float = 0.0
-    """When it last answered; 0 for a stranger."""
+    """When it last answered; 0 for an unproven endpoint."""
     kept_back: int = 0
     """Slots it gets with its first answer."""
 
@@ -67,7 +67,7 @@ class Held:
 
     __slots__ = ("gate", "lane", "shared", "since", "slow")
 
-    def __init__(self, lane: str, gate: _Gate, since: float, shared: Sequence[RankedSemaphore]) -> None:
+    def __init__(self, lane: str, gate: _Gate, since: float, shared: Sequence[PrioritySemaphore]) -> None:
         self.lane = lane
         self.gate = gate
         self.since = since
@@ -89,10 +89,10 @@ class Slots:
     """Limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
 
     def __init__(self, total: int, per_lane: int) -> None:
-        self._total = RankedSemaphore(total)
+        self._total = PrioritySemaphore(total)
         # One endpoint alone must not shut the others out.
         self._of_prompt = (self._total,)
-        self._of_others = (RankedSemaphore(min(total, max(total // 2, per_lane + 1))), self._total)
+        self._of_others = (PrioritySemaphore(min(total, max(total // 2, per_lane + 1))), self._total)
         # Who has answered: whether soon the last time.
         self._known: dict[str, bool] = {}
         self._per_lane = per_lane
@@ -142,14 +142,14 @@ class Slots:
         except BaseException as error:
             self._leave(lane, gate)
             if isinstance(error, Dismissed):
-                return self._owes(gate)
+                return self._pending(gate)
             if isinstance(error, TimeoutError):
                 return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
         return self._begin(lane, gate, shared)
 
     def release(self, held: Held, *, answered: bool) -> None:
-        """Give its slots back. Whoever ``answered``, whatever it said, is a stranger no longer."""
+        """Give its slots back. Whoever ``answered``, whatever it said, is unproven no longer."""
         gate = held.gate
         ended = asyncio.get_running_loop().time()
         gate.mean += _NEWEST * (ended - held.since - gate.mean)
@@ -174,34 +174,34 @@ class Slots:
         known = lane in self._known
         own = self._per_lane if known else min(FIRST, self._per_lane)
         answered = asyncio.get_running_loop().time() if known else 0.0
-        gate = _Gate(RankedSemaphore(own), answered=answered, kept_back=self._per_lane - own)
+        gate = _Gate(PrioritySemaphore(own), answered=answered, kept_back=self._per_lane - own)
         self._gates[lane] = gate
         return gate
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
         """Why waiting is of no use, if it is: a queue that is known to be long is not joined."""
         if gate.slow and (gate.own.locked() or gate.hangs(asyncio.get_running_loop().time())):
-            return self._owes(gate)
+            return self._pending(gate)
         if (wait := self._wait(gate)) > patience:
             return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", _bounded(wait))
         return None
 
-    def _owes(self, gate: _Gate) -> Crowded:
+    def _pending(self, gate: _Gate) -> Crowded:
         away = _bounded((asyncio.get_running_loop().time() - gate.slow_since) / 2)
         return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
 
     def _wait(self, gate: _Gate) -> float:
         return gate.waiting * gate.mean / self._per_lane
 
-    async def _queue(self, gate: _Gate, shared: Sequence[RankedSemaphore]) -> None:
+    async def _queue(self, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> None:
         gate.waiting += 1
         try:
             await self._take(gate, shared)
         finally:
             gate.waiting -= 1
 
-    async def _take(self, gate: _Gate, shared: Sequence[RankedSemaphore]) -> None:
-        taken: list[RankedSemaphore] = []
+    async def _take(self, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> None:
+        taken: list[PrioritySemaphore] = []
         try:
             for slots in (gate.own, *shared):
                 await slots.acquire()
@@ -221,7 +221,7 @@ class Slots:
         if len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
 
-    def _begin(self, lane: str, gate: _Gate, shared: Sequence[RankedSemaphore]) -> Held:
+    def _begin(self, lane: str, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> Held:
         loop = asyncio.get_running_loop()
         held = Held(lane, gate, loop.time(), shared)
         self._running[held] = None
@@ -236,7 +236,7 @@ class Slots:
         now = loop.time()
         slow: list[Held] = []
         for held in self._running:
-            if now - held.since < STRANGER_LINGER_S or len(slow) >= self._slow_left:
+            if now - held.since < UNPROVEN_LINGER_S or len(slow) >= self._slow_left:
                 break
             if now - held.since >= LINGER_S or not held.gate.answered:
                 slow.append(held)

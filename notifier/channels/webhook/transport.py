@@ -90,11 +90,11 @@ class WebhookTransport:
             self._slots.release(held, answered=isinstance(answer, Reply))
 
     def is_slow(self, lane: str) -> bool:
-        """Whether an endpoint has been owing an answer for long. From any thread."""
+        """Whether an exchange with an endpoint has been pending for long. From any thread."""
         return self._slots.is_slow(lane)
 
     def seconds_away(self, lane: str) -> float:
-        """How long to stay away from an endpoint that owes nothing but answers; 0 for others. From any thread."""
+        """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others. From any thread."""
         return self._slots.seconds_away(lane, time.monotonic())
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
 from notifier.worker.batch.preparer import Work
 from notifier.worker.batch.recorder import now
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Seconds between looks at a delivery somebody else is sending, at the most.
 BUSY_LOOK_S = 30
@@ -63,7 +63,9 @@ def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, lease: f
     # Of all claims of one owner's life; nobody has to be unable to guess it, and the system's generator would give the
     # GIL away in the middle of a batch.
     nonce = f"{random.getrandbits(32):08x}"
-    return hold(lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries")
+    return retry_while_down(
+        lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries"
+    )
 
 
 def _work(batch: Batch, request: ClaimRequest, claimed: Claimed, content: Content) -> Work:

@@ -25,7 +25,7 @@ from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.decision import Park, Retry
 from notifier.worker.digests.late_items import record_items
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 _log = get("endpoint")
 
@@ -33,7 +33,7 @@ _log = get("endpoint")
 REASON_LIMIT = 300
 
 
-class Consequences:
+class FollowUps:
     """Carries out what was decided; returns when the broker and Redis have all of it."""
 
     def __init__(self, stores: Stores, publisher: Publishes, *, kept_most: int = 100_000) -> None:
@@ -58,17 +58,17 @@ class Consequences:
         for unsent in withheld:
             record_items(self._stores.ledger, batch, unsent.work.delivery, unsent.status, reason=unsent.reason)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
-            hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
+            retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
         for queue, group in by_queue(batch, [*_exhausted(settled), *self._within_bounds(_refused(withheld))]):
-            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park deliveries")  # type: ignore[misc]
-            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park deliveries")  # type: ignore[misc]
+            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
 
     def _within_bounds(self, refused: list[tuple[Delivery, Parked]]) -> list[tuple[Delivery, Parked]]:
         """What was skipped for a disabled endpoint is kept for a replay, up to a number: perhaps nobody ever asks."""
         skipped = [one.id for _, one in refused if one.cause is Cause.ENDPOINT_DISABLED]
         if not skipped:
             return refused
-        counts = hold(self._stores.parked.counts, "count parked deliveries")
+        counts = retry_while_down(self._stores.parked.counts, "count parked deliveries")
         if counts.get(("failed-webhook", Cause.ENDPOINT_DISABLED), 0) < self._kept_most:
             return refused
         metrics.HELD_BEYOND.labels("failed-webhook").inc(len(skipped))
@@ -80,7 +80,7 @@ class Consequences:
         code = decision.attempt.code if decision.attempt else ""
         if decision.suppress:
             key = recipient_key(one.ready.address)
-            hold(lambda: self._stores.suppressions.add(key, bounced(code, now())), "suppress an address")
+            retry_while_down(lambda: self._stores.suppressions.add(key, bounced(code, now())), "suppress an address")
         if decision.disable_endpoint and isinstance(to, EndpointRef):
             self._disable_endpoint(to.endpoint, one.work.event.tenant, f"answered {code}", one.work.delivery.id)
 
@@ -91,7 +91,7 @@ class Consequences:
 
     def _disable_endpoint(self, endpoint: str, tenant: str, reason: str, delivery: str = "") -> None:
         try:
-            hold(lambda: self._stores.endpoints.disable_failing(endpoint, reason), "disable an endpoint")
+            retry_while_down(lambda: self._stores.endpoints.disable_failing(endpoint, reason), "disable an endpoint")
         except NotFound:
             # Removed while its webhook was under way: there is nobody left to tell.
             return
@@ -104,7 +104,7 @@ class Consequences:
             "tenant": tenant,
             "data": {"endpoint": endpoint, "reason": reason, **({"delivery": delivery} if delivery else {})},
         }
-        hold(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
+        retry_while_down(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
 
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:

@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event as Signal
 
 from notifier.storage.ledger import Record
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Seconds outcomes wait for company. 3 ms gathers tens of outcomes under load and is invisible beside an ack.
 FLUSH_AFTER_S = 0.003
@@ -123,7 +123,7 @@ class Recorder:
     def _flush_records(self) -> None:
         group = [self._records.popleft() for _ in range(min(len(self._records), FLUSH_MOST))]
         records = [record for record, _ in group]
-        written = hold(lambda: self._ledger.record(records), "record outcomes")
+        written = retry_while_down(lambda: self._ledger.record(records), "record outcomes")
         for (record, receipt), was_written in zip(group, written, strict=True):
             receipt.tick(record.id, was_written)
 
@@ -132,7 +132,7 @@ class Recorder:
         if not group:
             return
         pairs = [(delivery, fence) for delivery, fence, _ in group]
-        held = hold(lambda: self._ledger.mark_leaving(pairs), "mark leaving")
+        held = retry_while_down(lambda: self._ledger.mark_leaving(pairs), "mark leaving")
         for (_, _, marked), still_ours in zip(group, held, strict=True):
             marked(still_ours)
 

@@ -16,7 +16,7 @@ from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedul
 from notifier.domain.rule import Channel, Rule
 from notifier.domain.value import value
 from notifier.engine.bridge import Engine
-from notifier.engine.ranked import HANDICAP
+from notifier.engine.priority_semaphore import HANDICAP
 from notifier.engine.smtp import Mail
 from notifier.errors import ClaimLost
 from notifier.logs import get
@@ -121,7 +121,7 @@ class Sender:
     ) -> list[Settled]:
         """Send all of them at once; returns those that have ended, in the same order.
 
-        ``handicap`` is how many seconds they let more urgent ones past, where they wait for a connection (`ranked`).
+        ``handicap``: seconds they let more urgent ones past where they wait for a connection (`priority_semaphore`).
         Mails have all ended then. Webhooks whose endpoint is slow to answer are handed to ``leave`` and go on; while
         they are waited for, ``meanwhile`` is told of those that have an answer.
         """

@@ -8,7 +8,7 @@ from notifier.broker.publisher import Publishes
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 _log = get("worker")
 
@@ -18,7 +18,7 @@ def separate(batch: RawBatch, error: InvalidBatch, publisher: Publishes) -> None
     if batch.size == 1:
         raise error
     for alone in batch.alone():
-        hold(lambda b=alone: publisher.send(b), "queue deliveries one by one")  # type: ignore[misc]
+        retry_while_down(lambda b=alone: publisher.send(b), "queue deliveries one by one")  # type: ignore[misc]
     wide(
         _log,
         "batch.separated",

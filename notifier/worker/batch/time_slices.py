@@ -1,4 +1,4 @@
-"""`Breath`: lets the hub look at its sockets while batches are rendered, which is most of what a worker computes.
+"""`TimeSlices`: lets the hub look at its sockets while batches are rendered, which is most of what a worker computes.
 
 A batch of fifty renders for several milliseconds, and nothing else of the process runs meanwhile: no high batch is
 read, no reply of Redis, no result of the engine. `gevent.sleep(0)` does not help: it lets other greenlets run that are
@@ -25,7 +25,7 @@ URGENT_SLICE_S = 0.02
 _A_MOMENT_S = 1e-6
 
 
-class Breath:
+class TimeSlices:
     """One per worker process; used on its hub's thread only."""
 
     def __init__(self, *, slice_s: float = SLICE_S, urgent_slice_s: float = URGENT_SLICE_S) -> None:

@@ -22,7 +22,7 @@ from notifier.storage.stores import Stores
 from notifier.worker.batch.follow_ups import entry
 from notifier.worker.decision import Park
 from notifier.worker.digests.late_items import record_items
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 _log = get("worker")
 
@@ -30,7 +30,7 @@ _log = get("worker")
 _FAILED = (Status.REFUSED, Status.EXHAUSTED, Status.SKIPPED)
 
 
-class Resuming:
+class Unfinished:
     """Finishes ended deliveries; everything it does may be done twice.
 
     Parking and the digest's items only: an address or endpoint that is gone says so again at the next try.
@@ -47,28 +47,30 @@ class Resuming:
         if not failed:
             return
         wanted = ParkedFilter(ids=tuple(failed))
-        known = hold(lambda: self._stores.parked.search(wanted, limit=len(failed)), "look for parked deliveries")
+        known = retry_while_down(
+            lambda: self._stores.parked.search(wanted, limit=len(failed)), "look for parked deliveries"
+        )
         for there in known.entries:
             failed.pop(there.id, None)
         self._park(batch, failed)
 
     def _record_items(self, batch: Batch, digests: Sequence[tuple[Delivery, Status]]) -> None:
         ids = [delivery.id for delivery, _ in digests]
-        found = hold(lambda: self._stores.ledger.deliveries(ids), "read ended digests") if ids else []
+        found = retry_while_down(lambda: self._stores.ledger.deliveries(ids), "read ended digests") if ids else []
         for (delivery, status), record in zip(digests, found, strict=True):
             record_items(self._stores.ledger, batch, delivery, status, reason=record.reason if record else "")
 
     def _park(self, batch: Batch, unparked: dict[str, Delivery]) -> None:
         if not unparked:
             return
-        records = hold(lambda: self._stores.ledger.deliveries(list(unparked)), "read ended deliveries")
+        records = retry_while_down(lambda: self._stores.ledger.deliveries(list(unparked)), "read ended deliveries")
         own = [record for record in records if record and _is_parked(record)]
         parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in own]
         if not parks:
             return
         for queue, group in by_queue(batch, parks):
-            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
-            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
+            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
         wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
 
 

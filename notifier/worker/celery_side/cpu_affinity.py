@@ -1,4 +1,4 @@
-"""`Placement`: the hub's thread and the engine's share one CPU while their process is busy.
+"""`CpuAffinity`: the hub's thread and the engine's share one CPU while their process is busy.
 
 Python's lock lets one of the two run at a time. On two CPUs each turn wakes the other CPU up, and what one thread has
 made the other one reads out of a foreign cache: 0.29 CPU-s per 1,000 mails, and 0.22 on one CPU, where a process sends
@@ -57,7 +57,7 @@ def better_cpu(before: Reading, after: Reading, here: int, allowed: Collection[i
     return best if is_shared and used[best] < 1 - ROOM else None
 
 
-class Placement:
+class CpuAffinity:
     """Places some threads of this process together; `look` from time to time, always on the same thread."""
 
     def __init__(

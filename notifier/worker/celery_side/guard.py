@@ -16,24 +16,24 @@ from notifier import metrics
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
-from notifier.worker.admission import LEAST, Lanes, Turn
-from notifier.worker.celery_side.lazy_batch import Unread
+from notifier.worker.admission import LEAST, Admission, Turn
+from notifier.worker.celery_side.lazy_batch import LazyBatch
 
 _log = get("worker")
 
 
-def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, lanes: Lanes) -> None:
+def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, admission: Admission) -> None:
     """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
-        if isinstance(wire, Unread):
-            with lanes.turn(wire.queue, wire.deliveries) as turn:
+        if isinstance(wire, LazyBatch):
+            with admission.turn(wire.queue, wire.deliveries) as turn:
                 batch = RawBatch.read(wire.read())
-                # Unread, it may have looked larger than it is.
+                # Not read yet, it may have looked larger than it is.
                 turn.narrow(max(LEAST, batch.size))
                 run(batch, turn)
         else:
             batch = RawBatch.read(wire)
-            with lanes.turn(batch.queue, batch.size) as turn:
+            with admission.turn(batch.queue, batch.size) as turn:
                 run(batch, turn)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])

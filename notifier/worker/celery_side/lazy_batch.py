@@ -1,4 +1,4 @@
-"""`Unread`: a batch that waits for its turn as the bytes it came in.
+"""`LazyBatch`: a batch that waits for its turn as the bytes it came in.
 
 The broker hands a worker more batches than it runs at once, so that none is waited for. Read on arrival, each of them
 was 600 KiB of dictionaries and strings where its bytes are 50: eighty of them were a third of the worker's memory.
@@ -26,7 +26,7 @@ _AFTER = b"}" + AFTER
 _DELIVERIES, _DELIVERY = b',"deliveries":[', b'"event":'
 
 
-class Unread:
+class LazyBatch:
     """One task's argument. What it says of itself before it is read is only what the lanes go by."""
 
     __slots__ = ("_deliveries", "_raw", "_read", "queue")
@@ -63,8 +63,8 @@ class Unread:
         return wire
 
 
-def unread(raw: bytes, read: Callable[[bytes], Any]) -> list[Any] | None:
-    """A task's body with an `Unread` in it; None for what `domain.task_message` did not write.
+def lazy_batch(raw: bytes, read: Callable[[bytes], Any]) -> list[Any] | None:
+    """A task's body with a `LazyBatch` in it; None for what `domain.task_message` did not write.
 
     ``read`` reads it when its time has come.
     """
@@ -75,4 +75,4 @@ def unread(raw: bytes, read: Callable[[bytes], Any]) -> list[Any] | None:
     if shard > SHARDS:
         return None
     queue = queue_name(Channel(start[1].decode()), Priority(start[2].decode()), shard)
-    return [[Unread(raw, queue, read)], {}, {}]
+    return [[LazyBatch(raw, queue, read)], {}, {}]

@@ -37,14 +37,14 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker.admission import Lanes
+from notifier.worker.admission import Admission
 from notifier.worker.batch.recorder import Recorder
-from notifier.worker.celery_side.cpu_affinity import Placement, is_possible, out_of_step
+from notifier.worker.celery_side.cpu_affinity import CpuAffinity, is_possible, out_of_step
 from notifier.worker.celery_side.prefetch import RoomForAll
 from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
-from notifier.worker.endpoints.policy import Etiquette
+from notifier.worker.endpoints.policy import EndpointPolicy
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0
@@ -102,10 +102,10 @@ class WorkerChecks:
 class WorkerParts:
     """Everything one worker process holds; built by `wiring.build_worker`."""
 
-    lanes: Lanes
+    admission: Admission
     dispatch: Dispatch
     collector: Collector
-    etiquette: Etiquette
+    endpoint_policy: EndpointPolicy
     held: Sweeps
     recorder: Recorder
     engine: Engine
@@ -151,7 +151,7 @@ def stop() -> None:
     if parts is None:
         return
     # Those that were left behind: what ends now needs no second worker. They are ours as long as we show life.
-    parts.etiquette.stop(parts.grace)
+    parts.endpoint_policy.stop(parts.grace)
     _current = None
     parts.recorder.stop()
     for channel in parts.channels:
@@ -194,16 +194,16 @@ def _watch_nodes(parts: WorkerParts) -> None:
 
 
 def _stay_together(parts: WorkerParts) -> None:
-    placement = Placement((threading.get_native_id(), parts.engine.native_thread))
+    affinity = CpuAffinity((threading.get_native_id(), parts.engine.native_thread))
     try:
-        again = placement.look()
+        again = affinity.look()
         while _current is parts:
             gevent.sleep(out_of_step(again))
-            again = placement.look()
+            again = affinity.look()
     except (OSError, ValueError, IndexError) as error:
         # A kernel or a container that forbids it, or shows its use of CPUs in another way: slower, and nothing else.
         wide(_log, "placement.given_up", error=f"{type(error).__name__}: {error}")
-        placement.give_up()
+        affinity.give_up()
 
 
 def _beat_once(parts: WorkerParts) -> None:
@@ -399,7 +399,7 @@ def _leave_at_once(number: int, _: Any) -> None:
 def _on_shutting_down(**_: Any) -> None:
     parts = _current
     if parts is not None:
-        parts.lanes.close()
+        parts.admission.close()
         gevent.spawn_later(parts.grace, _end_of_grace, parts)
 
 

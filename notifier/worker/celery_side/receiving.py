@@ -18,7 +18,7 @@ from kombu.utils import json as kombu_json
 from notifier import metrics
 from notifier.domain.json_text import NotJson, read_written
 from notifier.logs import get, wide
-from notifier.worker.celery_side.lazy_batch import unread
+from notifier.worker.celery_side.lazy_batch import lazy_batch
 
 _log = get("worker")
 
@@ -53,12 +53,12 @@ def use_fast_json() -> None:
 
 
 def read_or_wait(body: str | bytes | memoryview | list[Any]) -> Any:
-    """A task's body; of one of ours, an `Unread` with it."""
+    """A task's body; of one of ours, a `LazyBatch` with it."""
     # Celery asks twice: on arrival, to see the shape, and again when the task has its greenlet.
     if isinstance(body, list):
         return body
     raw = _bytes(body)
-    return unread(raw, _read_batch) or read_json(raw)
+    return lazy_batch(raw, _read_batch) or read_json(raw)
 
 
 def _bytes(body: str | bytes | memoryview) -> bytes:
@@ -112,8 +112,8 @@ def _check_shape(message: Any) -> None:
     match message.payload:
         case [list(), dict() as keywords, dict()] if not keywords:
             # Message, request and greenlet keep the body until the task has ended, two dozen batches of 50 KiB at once
-            # and more when they wait for what they shelved: more than a CPU's cache. Of this they keep only what
-            # `Unread` is, which gives its bytes up when it is read.
+            # and more when they wait for what they delayed: more than a CPU's cache. Of this they keep only what
+            # `LazyBatch` is, which gives its bytes up when it is read.
             message.body = message.payload
         case [list(), dict(), dict()]:
             raise NotOurTask("the body has keywords, which no task takes")

@@ -14,21 +14,21 @@ from notifier.worker.celery_side.lifecycle import current
 def email(batch: dict[str, Any]) -> None:
     """Render and send a batch of emails."""
     parts = current()
-    run_guarded(parts.dispatch.run, batch, parts.lanes)
+    run_guarded(parts.dispatch.run, batch, parts.admission)
 
 
 @shared_task(name="notifier.webhook")
 def webhook(batch: dict[str, Any]) -> None:
     """Render, sign and post a batch of webhooks."""
     parts = current()
-    run_guarded(parts.dispatch.run, batch, parts.lanes)
+    run_guarded(parts.dispatch.run, batch, parts.admission)
 
 
 @shared_task(name="notifier.digest")
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
     parts = current()
-    run_guarded(lambda items, _: parts.collector.run(items), batch, parts.lanes)
+    run_guarded(lambda items, _: parts.collector.run(items), batch, parts.admission)
 
 
 # Acknowledged before it runs: a sweep that fails is made good by the next one, two seconds later, and must not be

@@ -30,8 +30,8 @@ from notifier.storage.stores import Stores
 from notifier.worker.batch.claims import claim_batch
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
-from notifier.worker.batch.unfinished import Resuming
-from notifier.worker.outage import hold
+from notifier.worker.batch.unfinished import Unfinished
+from notifier.worker.outage import retry_while_down
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0
@@ -51,14 +51,14 @@ class Collector:
         stores: Stores,
         digests: Digests,
         publisher: Publishes,
-        resuming: Resuming,
+        resuming: Unfinished,
         owner: str,
     ) -> None:
         self._content = content
         self._stores = stores
         self._digests = digests
         self._publisher = publisher
-        self._resuming = resuming
+        self._unfinished = resuming
         self._owner = owner
 
     def run(self, raw: RawBatch) -> None:
@@ -84,13 +84,13 @@ class Collector:
         self._park(batch, unknown)
         # Another worker has these, or died with them: its batch may be the one in our hands.
         for seconds, delayed in by_delay(batch, claims.later):
-            hold(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue items again")  # type: ignore[misc]
-        self._resuming.finish(batch, claims.ended)
+            retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue items again")  # type: ignore[misc]
+        self._unfinished.finish(batch, claims.ended)
         wide(_log, "digest.collected", items=len(known), already_done=len(claims.ended), later=len(claims.later))
 
     def sweep(self) -> int:
         """Turn every window that is due into its email; returns how many. Safe to run anywhere, any number of times."""
-        due = hold(lambda: self._digests.due(now(), SWEEP_MOST), "look for due digests")
+        due = retry_while_down(lambda: self._digests.due(now(), SWEEP_MOST), "look for due digests")
         for ref in due:
             self._close(ref)
         metrics.DIGEST_SWEPT.set(now())
@@ -98,14 +98,14 @@ class Collector:
 
     def _close(self, ref: WindowRef) -> None:
         try:
-            closed = hold(lambda: self._digests.close(ref, now()), "close a digest")
+            closed = retry_while_down(lambda: self._digests.close(ref, now()), "close a digest")
             if closed is not None:
                 self._send(closed)
         except (RuleMissing, ConfigurationError, ValueError, KeyError) as error:
             # One window nobody can send must not keep the others waiting.
             wide(_log, "digest.stuck", level=logging.ERROR, window=ref.window, error=str(error))
         else:
-            hold(lambda: self._digests.forget(ref), "forget a digest window")
+            retry_while_down(lambda: self._digests.forget(ref), "forget a digest window")
 
     def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed, Window]]) -> None:
         moment = now()
@@ -113,10 +113,10 @@ class Collector:
         if not mine:
             return
         items = [Item(delivery, batch.events[delivery.event], window) for delivery, _, window in mine]
-        collected = hold(lambda: self._digests.collect(items, moment), "collect digest items")
+        collected = retry_while_down(lambda: self._digests.collect(items, moment), "collect digest items")
         metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
         records = [Record(d.id, claim.fence, Status.HELD, WAITS_FOR_DIGEST) for d, claim, _ in mine]
-        hold(lambda: self._stores.ledger.record(records), "record digest items")
+        retry_while_down(lambda: self._stores.ledger.record(records), "record digest items")
 
     def _without_late(
         self, mine: Sequence[tuple[Delivery, Claimed, Window]], moment: float
@@ -127,7 +127,7 @@ class Collector:
             records = [
                 Record(d.id, claim.fence, Status.EXPIRED, "expired before it was collected") for d, claim in late
             ]
-            hold(lambda: self._stores.ledger.record(records), "record expired items")
+            retry_while_down(lambda: self._stores.ledger.record(records), "record expired items")
         gone = {delivery.id for delivery, _ in late}
         return [one for one in mine if one[0].id not in gone]
 
@@ -136,10 +136,10 @@ class Collector:
             return
         parks = [(delivery, self._missing_rule(batch, delivery)) for delivery, _ in unknown]
         records = [Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown]
-        hold(lambda: self._stores.ledger.record(records), "record items without a rule")
+        retry_while_down(lambda: self._stores.ledger.record(records), "record items without a rule")
         for queue, group in by_queue(batch, parks):
-            hold(lambda q=queue, g=group: self._publisher.park(q, g), "park items")  # type: ignore[misc]
-            hold(lambda g=group: self._stores.parked.add(g.parked), "index parked items")  # type: ignore[misc]
+            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park items")  # type: ignore[misc]
+            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked items")  # type: ignore[misc]
 
     def _missing_rule(self, batch: Batch, delivery: Delivery) -> Parked:
         event = batch.events[delivery.event]
@@ -177,7 +177,7 @@ class Collector:
             ),
         )
         batch = Batch(channel=Channel.EMAIL, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
-        hold(lambda: self._publisher.send(batch), "queue a digest")
+        retry_while_down(lambda: self._publisher.send(batch), "queue a digest")
         by = "size" if rule.window and rule.window.at_most and closed.total >= rule.window.at_most else "time"
         metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()
         wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total, by=by)

@@ -13,7 +13,7 @@ from notifier.domain.delivery import Delivery, Status, with_digest
 from notifier.storage.claims import item_requests
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record
 from notifier.worker.batch.claims import claim
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Seconds a claim on items is ours: recording is one round trip, and may have to wait for Redis.
 _LEASE_S = 60.0
@@ -37,7 +37,7 @@ def record_items(
     if status is Status.SENT:
         # *Sent* is written whatever the fence: the items have left with their digest.
         sent = [Record(digest.digest.deliveries[p], 0, status, with_digest(digest.id)) for p in places]
-        hold(lambda: ledger.record(sent), "record digest items")
+        retry_while_down(lambda: ledger.record(sent), "record digest items")
     elif status in _ENDS:
         _end(ledger, item_requests(batch, digest, places), digest.id, status, with_digest(digest.id, reason))
     if status in (Status.SENT, Status.EXPIRED, *_ENDS):
@@ -54,4 +54,4 @@ def _end(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, status: S
         for request, claimed in zip(requests, claims, strict=True)
         if isinstance(claimed, Claimed)
     ]
-    hold(lambda: ledger.record(records), "record items that are not sent")
+    retry_while_down(lambda: ledger.record(records), "record items that are not sent")

@@ -13,6 +13,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import gevent
 from gevent.event import AsyncResult
@@ -36,7 +37,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
 from notifier.worker.batch.recorder import now
 from notifier.worker.endpoints.gate import Blocked
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 _log = get("endpoint")
 
@@ -54,7 +55,7 @@ LOOKS_PER_S = 50.0
 _STILL_WAITS = (Status.HELD, Status.SENDING)
 
 
-class Shelving:
+class Delaying:
     """What of a batch is on its way to where it waits."""
 
     def __init__(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]], told: bool) -> None:
@@ -74,7 +75,7 @@ class Shelving:
         return self.ended
 
 
-class Shelf:
+class DelayBuffer:
     """Puts deliveries where they wait; one greenlet gathers for all batches of the process."""
 
     def __init__(self, ledger: Ledger, index: HeldIndex, publisher: Publishes, *, most: int = 100_000) -> None:
@@ -83,7 +84,7 @@ class Shelf:
         self._index = index
         self._publisher = publisher
         self._most = most
-        self._waiting: list[Shelving] = []
+        self._waiting: list[Delaying] = []
         self._wanted = Signal()
         self._away: list[tuple[float, int]] = []
         """When how many come back; a heap."""
@@ -91,20 +92,20 @@ class Shelf:
         self._stopping = False
         self._greenlet = gevent.spawn(self._run)
 
-    def put(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]]) -> Shelving:
-        """Begin to put away what a batch of this queue cannot send; `Shelving.wait` says when that is done."""
-        return self._gather(Shelving(priority, shard, blocked, told=True))
+    def put(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]]) -> Delaying:
+        """Begin to put away what a batch of this queue cannot send; `Delaying.wait` says when that is done."""
+        return self._gather(Delaying(priority, shard, blocked, told=True))
 
     def send_later(self, priority: Priority, shard: int, waiting: Sequence[Waiting], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
         why = Blocked("", seconds, exact=True)
-        self._gather(Shelving(priority, shard, [(one, why) for one in waiting], told=False)).wait()
+        self._gather(Delaying(priority, shard, [(one, why) for one in waiting], told=False)).wait()
 
-    def _gather(self, shelving: Shelving) -> Shelving:
-        if shelving.blocked:
-            self._waiting.append(shelving)
+    def _gather(self, delaying: Delaying) -> Delaying:
+        if delaying.blocked:
+            self._waiting.append(delaying)
             self._wanted.set()
-        return shelving
+        return delaying
 
     def stop(self) -> None:
         """Put what is waiting, then end."""
@@ -129,13 +130,13 @@ class Shelf:
                 for one in group:
                     one.done.set(True)
 
-    def _tell(self, group: Sequence[Shelving]) -> None:
+    def _tell(self, group: Sequence[Delaying]) -> None:
         """Write that they are held, in one round trip; what turns out to have ended is taken out."""
         told = [one for one in group if one.told]
         waiting = [(delivery, why.reason) for one in told for delivery, why in one.blocked]
         if not waiting:
             return
-        found = hold(lambda: self._ledger.hold(waiting), "record held deliveries")
+        found = retry_while_down(lambda: self._ledger.hold(waiting), "record held deliveries")
         ended = 0
         for one in told:
             mine, found = found[: len(one.blocked)], found[len(one.blocked) :]
@@ -147,7 +148,7 @@ class Shelf:
             ended += len(one.ended)
         metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.HELD).inc(len(waiting) - ended)
 
-    def _publish(self, group: Sequence[Shelving]) -> None:
+    def _publish(self, group: Sequence[Delaying]) -> None:
         places: dict[tuple[int, Priority, int], list[Waiting]] = defaultdict(list)
         spread, fair = random.uniform(1.0, 1.25), self._fair_wait()  # noqa: S311 - jitter, not a secret
         for one in group:
@@ -159,7 +160,8 @@ class Shelf:
                 self._away_count += len(waiting)
             for batch in together(waiting, Channel.WEBHOOK, priority, shard):
                 if seconds:
-                    hold(lambda b=batch, s=seconds: self._publisher.send(b, after=s), "queue held deliveries")  # type: ignore[misc]
+                    send = partial(self._publisher.send, batch, after=seconds)
+                    retry_while_down(send, "queue held deliveries")
                 elif (kept := self._within_bounds(_decoded(batch))) is not None:
                     self._put_aside(kept)
 
@@ -172,13 +174,17 @@ class Shelf:
 
     def _within_bounds(self, batch: Batch) -> Batch | None:
         """What there is room for. The rest ends, and is told: nobody may mend an endpoint for months."""
-        held = hold(lambda: self._index.counts(sorted({_endpoint(one) for one in batch.deliveries})), "count held")
+        held = retry_while_down(
+            lambda: self._index.counts(sorted({_endpoint(one) for one in batch.deliveries})), "count held"
+        )
         full = {endpoint for endpoint, count in held.items() if count >= self._most}
         if not full:
             return batch
         over = [one for one in batch.deliveries if _endpoint(one) in full]
         why = f"not held: {self._most:,} deliveries wait for the endpoint already (NOTIFIER_ENDPOINT_HELD_MAX)"
-        hold(lambda: self._ledger.skip([one.id for one in over], why), "record deliveries that are not held")
+        retry_while_down(
+            lambda: self._ledger.skip([one.id for one in over], why), "record deliveries that are not held"
+        )
         metrics.HELD_BEYOND.labels(topology.HELD_QUEUE).inc(len(over))
         metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.SKIPPED).inc(len(over))
         ids = [one.id for one in over]
@@ -191,14 +197,16 @@ class Shelf:
     def _put_aside(self, batch: Batch) -> None:
         moment = now()
         entries = tuple(_entry(batch, delivery, moment) for delivery in batch.deliveries)
-        hold(lambda: self._publisher.park(topology.HELD_QUEUE, ParkedBatch(batch, entries)), "put deliveries aside")
+        retry_while_down(
+            lambda: self._publisher.park(topology.HELD_QUEUE, ParkedBatch(batch, entries)), "put deliveries aside"
+        )
         held = [
             # What was planned within one millisecond is in the order of its batch; `latest` depends on it.
             HeldDelivery(d.to.endpoint, d.id, kind_of(batch.events[d.event]), round(d.queued, 3) + n * 1e-6)
             for n, d in enumerate(batch.deliveries)
             if isinstance(d.to, EndpointRef)
         ]
-        hold(lambda: self._index.add(held), "index held deliveries")
+        retry_while_down(lambda: self._index.add(held), "index held deliveries")
 
 
 def _delay(blocked: Blocked, spread: float, fair: float) -> int:

@@ -1,8 +1,8 @@
 """Which deliveries of a batch may be sent now: looked at before anything is claimed, so that waiting costs little.
 
 A batch's endpoints are read once, with their breakers, in the round trip that fetches where they are; of a busy worker
-the batches of a moment share it. A healthy one costs a look. Deliveries to an endpoint that is paused, open or owes too
-many answers are taken out of the batch; of those to an endpoint whose time is up, one goes as its probe.
+the batches of a moment share it. A healthy one costs a look. Deliveries to an endpoint that is paused, open or has too
+many pending responses are taken out of the batch; of those to an endpoint whose time is up, one goes as its probe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from notifier.domain.waiting import RawBatch, Waiting
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
 from notifier.worker.batch.recorder import now
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Seconds until those that came with a probe look again; most probes are answered by then.
 BEHIND_PROBE_S = 2.0
@@ -32,9 +32,9 @@ PROBE_SLACK_S = 15.0
 #: Seconds what was read of endpoints may be used by the batches that follow at once. A fan-out has the same endpoints
 #: in a hundred batches a second.
 FRESH_S = 0.1
-#: Deliveries to an endpoint that owes its answers which look again as soon as its exchanges have ended; what more there
-#: is waits as everything does that is held. As many as one takes meanwhile that needs four seconds for each: more would
-#: find it owing again, and twenty that hang would be looked at hundreds of times a second.
+#: Deliveries to an endpoint with pending responses which look again as soon as its exchanges have ended; what more
+#: there is waits as everything does that is held. As many as one takes meanwhile that needs four seconds for each: more would
+#: find them pending again, and twenty that hang would be looked at hundreds of times a second.
 SOON = 100
 #: Endpoints of which is counted how many look again soon; 200 bytes each.
 _COUNTED = 10_000
@@ -103,7 +103,7 @@ class Gate:
         wanted = [_endpoint(delivery) for delivery in batch.deliveries]
         seen = self._look(set(wanted) - {""}, busy)
         known = {i: one.endpoint for i, one in seen.items()}
-        reasons = {i: why for i, one in seen.items() if (why := one.blocked or self._owes(i)) is not None}
+        reasons = {i: why for i, one in seen.items() if (why := one.blocked or self._pending(i)) is not None}
         if not reasons:
             return Gated(batch.decode(), known)
         return self._split(batch, wanted, known, reasons, now())
@@ -128,16 +128,18 @@ class Gate:
         return seen
 
     def _read(self, ids: set[str]) -> dict[str, _Seen]:
-        known = hold(lambda: self._endpoints.get_many(sorted(ids)), "read endpoints")
+        known = retry_while_down(lambda: self._endpoints.get_many(sorted(ids)), "read endpoints")
         moment = now()
         return {i: _Seen(endpoint, _why_blocked(endpoint, moment)) for i, endpoint in known.items()}
 
-    def _owes(self, endpoint: str) -> Blocked | None:
+    def _pending(self, endpoint: str) -> Blocked | None:
         seconds = self._webhook.seconds_away(endpoint)
         if not seconds:
             return None
         # Each exchange has ended by then: one that is slow but well is not to wait for those that are ill.
-        return Blocked("the endpoint owes too many answers", seconds, most=max(seconds, self._longest_exchange))
+        return Blocked(
+            "the endpoint has too many pending responses", seconds, most=max(seconds, self._longest_exchange)
+        )
 
     def _split(
         self,
@@ -187,7 +189,9 @@ class Gate:
         if not breaker.probe_is_due(moment) or self._webhook.seconds_away(endpoint.id):
             return False
         token = secrets.token_hex(6)
-        if not hold(lambda: self._breakers.begin_probe(endpoint.id, breaker, token, self._lease), "begin a probe"):
+        if not retry_while_down(
+            lambda: self._breakers.begin_probe(endpoint.id, breaker, token, self._lease), "begin a probe"
+        ):
             return False
         gated.probes[endpoint.id] = token
         return True

@@ -20,7 +20,7 @@ from notifier.storage.held import HeldIndex
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.endpoints.gate import breakers_of
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Seconds between writes of successes of an endpoint that failed lately: only failures are urgent.
 SUCCESSES_EVERY_S = 1.0
@@ -49,7 +49,7 @@ class _Tally:
     codes: list[str] = field(default_factory=list)
 
 
-class Judging:
+class EndpointHealth:
     """Writes what batches saw; one per worker process."""
 
     def __init__(self, breakers: Breakers, held: HeldIndex, *, disable_after: float) -> None:
@@ -71,7 +71,7 @@ class Judging:
         if not seen:
             return []
         known = breakers_of(endpoints, list(seen))
-        changed = hold(lambda: self._breakers.observe(seen, known), "tell the breakers")
+        changed = retry_while_down(lambda: self._breakers.observe(seen, known), "tell the breakers")
         for endpoint, change in changed.items():
             self._tell(endpoint, change)
         return [f for e, c in changed.items() if (f := self._failing(e, c.after)) is not None]
@@ -122,7 +122,7 @@ class Judging:
         elif change.closed and change.before is not None:
             metrics.ENDPOINT_BREAKERS.labels("closed").inc()
             wide(_log, "endpoint.breaker_closed", endpoint=endpoint, open_s=round(now() - change.before.opened, 1))
-            hold(lambda: self._held.look([endpoint], now()), "look for held deliveries")
+            retry_while_down(lambda: self._held.look([endpoint], now()), "look for held deliveries")
 
     def _failing(self, endpoint: str, breaker: Breaker | None) -> Failing | None:
         if breaker is None or not breaker.failing_since or not self._disable_after:

@@ -1,6 +1,6 @@
-"""`Etiquette`: how a worker behaves towards endpoints, in the order in which a batch of webhooks meets it.
+"""`EndpointPolicy`: how a worker behaves towards endpoints, in the order in which a batch of webhooks meets it.
 
-Gate (who is sent to at all) → leave (who is slow to answer) → judge (what the answers say) → shelve (where the others
+Gate (who is sent to at all) → leave (who is slow to answer) → judge (what the answers say) → delay (where the others
 wait). Batches of mails pass through untouched.
 """
 
@@ -18,16 +18,16 @@ from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch, Waiting
 from notifier.errors import InvalidBatch
 from notifier.logs import get, wide
-from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.report import report_late
 from notifier.worker.batch.sender import PATIENCE_S, Leave, Settled
 from notifier.worker.batch.separation import separate
-from notifier.worker.endpoints.delay_buffer import Shelf, Shelving
+from notifier.worker.endpoints.delay_buffer import DelayBuffer, Delaying
 from notifier.worker.endpoints.gate import Gate, Gated
-from notifier.worker.endpoints.health import Judging
+from notifier.worker.endpoints.health import EndpointHealth
 from notifier.worker.endpoints.stragglers import COPY_SLACK_S, Stragglers
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: Deliveries in hand above which a worker is busy (`gate.FRESH_S`): a few batches.
 BUSY = 200
@@ -37,26 +37,26 @@ FULL_AWAY_S = 2
 _log = get("worker")
 
 
-class Etiquette:
+class EndpointPolicy:
     """One per worker process, shared by all greenlets."""
 
     def __init__(
         self,
         *,
         gate: Gate,
-        shelf: Shelf,
-        judging: Judging,
+        delay_buffer: DelayBuffer,
+        health: EndpointHealth,
         stragglers: Stragglers,
-        consequences: Consequences,
+        follow_ups: FollowUps,
         publisher: Publishes,
         longest_exchange: float,
         most_in_flight: int,
     ) -> None:
         self._gate = gate
-        self._shelf = shelf
-        self._judging = judging
+        self._delay_buffer = delay_buffer
+        self._health = health
         self._stragglers = stragglers
-        self._consequences = consequences
+        self._follow_ups = follow_ups
         self._publisher = publisher
         self._copy_after = math.ceil(PATIENCE_S + longest_exchange) + COPY_SLACK_S
         self._most = most_in_flight
@@ -71,7 +71,7 @@ class Etiquette:
         under_way = self._in_flight + self._stragglers.under_way
         if batch.priority is not Priority.HIGH and under_way and under_way + size > self._most:
             whole = batch.decode()
-            hold(lambda: self._publisher.send(whole, after=FULL_AWAY_S), "queue a batch for later")
+            retry_while_down(lambda: self._publisher.send(whole, after=FULL_AWAY_S), "queue a batch for later")
             metrics.BATCHES_REJECTED.labels("full").inc()
             wide(_log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way)
             return False
@@ -97,7 +97,7 @@ class Etiquette:
         """What becomes of deliveries that the batch leaves behind."""
 
         def follow(settled: Settled) -> None:
-            self._consequences.follow(batch, [settled], [], [])
+            self._follow_ups.follow(batch, [settled], [], [])
             self._judge([settled], gated, _only(gated.probes, [settled.work]))
             report_late(batch, settled)
 
@@ -111,7 +111,7 @@ class Etiquette:
         left = [Waiting.of(one.work.delivery, one.work.event) for one in ready if one.work.delivery.id not in ended]
         self._stragglers.add(len(left))
         metrics.STRAGGLERS.inc(len(left))
-        self._shelf.send_later(batch.priority, batch.shard, left, self._copy_after)
+        self._delay_buffer.send_later(batch.priority, batch.shard, left, self._copy_after)
 
     def judge(self, gated: Gated, ready: Sequence[Ready], settled: Sequence[Settled]) -> None:
         """Tell the breakers what was seen so far, each try and each probe once however often it is called.
@@ -128,21 +128,21 @@ class Etiquette:
                 gated.probes = {endpoint: token for endpoint, token in gated.probes.items() if endpoint not in probes}
         self._judge(new, gated, probes)
 
-    def shelve(self, batch: RawBatch, gated: Gated) -> Shelving:
+    def delay(self, batch: RawBatch, gated: Gated) -> Delaying:
         """Begin to put away what must wait, while the rest of the batch is sent."""
-        return self._shelf.put(batch.priority, batch.shard, gated.blocked)
+        return self._delay_buffer.put(batch.priority, batch.shard, gated.blocked)
 
     def stop(self, seconds: float) -> None:
         """Wait for those that were left behind, for so long at most."""
         self._stragglers.wait(seconds)
-        self._shelf.stop()
+        self._delay_buffer.stop()
 
     def _judge(self, settled: Sequence[Settled], gated: Gated, probes: Mapping[str, str]) -> None:
-        failing = self._judging.judge(settled, gated.endpoints, probes)
+        failing = self._health.judge(settled, gated.endpoints, probes)
         failed = [one.work for one in settled if one.decision.status is not Status.SENT]
         self._gate.forget({*probes, *_endpoints(failed)})
         for one in failing:
-            self._consequences.disable_failing(gated.endpoints[one.endpoint], one.since, one.code)
+            self._follow_ups.disable_failing(gated.endpoints[one.endpoint], one.since, one.code)
 
 
 def _only(probes: Mapping[str, str], work: Sequence[Work]) -> dict[str, str]:

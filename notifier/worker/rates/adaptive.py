@@ -25,7 +25,7 @@ LOOK_S = 10.0
 _log = get("limits")
 
 
-class Adapting:
+class AdaptiveLimits:
     """One worker's part in finding the rates that relays and domains bear."""
 
     def __init__(

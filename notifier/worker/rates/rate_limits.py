@@ -20,7 +20,7 @@ from notifier.limits.places import Place, of_mail, of_webhook
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
 from notifier.worker.batch.preparer import Directory, Work, gate
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 from notifier.worker.rates.limit_watch import LimitWatch
 
 #: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,
@@ -54,7 +54,7 @@ class Paced:
     delayed: list[Delayed] = field(default_factory=list)
 
 
-class Pacing:
+class RateLimits:
     """Reserves for batches; one per worker process."""
 
     def __init__(self, limits: Limits, watch: LimitWatch, relay: Callable[[], str], *, pool: int) -> None:
@@ -78,7 +78,7 @@ class Pacing:
         urgent = priority is Priority.HIGH
         asks = [Ask(scopes, one.delivery.waited, urgent) for one, scopes in asking]
         sleeps = self._may_sleep(now)
-        answers = hold(lambda: self._limits.reserve(asks, sleeps=sleeps), "reserve rates")
+        answers = retry_while_down(lambda: self._limits.reserve(asks, sleeps=sleeps), "reserve rates")
         return self._sort(work, [one for one, _ in asking], answers, now)
 
     def _may_sleep(self, now: float) -> bool:

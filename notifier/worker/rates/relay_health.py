@@ -20,8 +20,8 @@ from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
 from notifier.worker.decision import look_again_in
-from notifier.worker.outage import hold
-from notifier.worker.rates.adaptive import Adapting
+from notifier.worker.outage import retry_while_down
+from notifier.worker.rates.adaptive import AdaptiveLimits
 
 #: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.
 MOST_SHOWN = 50
@@ -31,17 +31,17 @@ Seen = tuple[tuple[RelayState, ...], tuple[PausedSender, ...]]
 _log = get("relay")
 
 
-class Relaying:
+class RelayHealth:
     """Keeps batches from relays that are paused, and tells who is."""
 
     def __init__(
-        self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str, adapting: Adapting
+        self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str, adaptive: AdaptiveLimits
     ) -> None:
         self._email = email
         self._publisher = publisher
         self._board = board
         self._owner = owner
-        self._adapting = adapting
+        self._adaptive = adaptive
         self._told = self._look()
         self._telling = False
         self._count(self._told)
@@ -52,13 +52,13 @@ class Relaying:
             return False
         later = look_again_in(seconds, random.uniform(-1, 1))  # noqa: S311 - jitter, not a secret
         mails = batch.decode()
-        hold(lambda: self._publisher.send(mails, after=later), "queue mails until a relay is back")
+        retry_while_down(lambda: self._publisher.send(mails, after=later), "queue mails until a relay is back")
         wide(_log, "batch.postponed", deliveries=batch.size, queue=batch.queue, seconds=later)
         return True
 
     def tell(self) -> None:
         """After a batch: note what changed. Some comparisons when nothing did."""
-        self._adapting.follow()
+        self._adaptive.follow()
         # One at a time: of two that write, the older look could come last, and an idle worker would leave it there.
         if self._telling:
             return

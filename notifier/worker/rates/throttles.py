@@ -14,7 +14,7 @@ from notifier.domain.rule import Throttle, Window
 from notifier.storage.digests import Digests, Item
 from notifier.storage.throttles import Question, Throttles
 from notifier.worker.batch.preparer import Directory, Withheld, Work, gate
-from notifier.worker.outage import hold
+from notifier.worker.outage import retry_while_down
 
 #: What the ledger says of a delivery that was one too many.
 THROTTLED = "throttled"
@@ -29,7 +29,7 @@ class Sifted:
     withheld: list[Withheld] = field(default_factory=list)
 
 
-class Throttling:
+class RecipientThrottles:
     """Applies the rules' throttles to claimed deliveries."""
 
     def __init__(self, throttles: Throttles, digests: Digests) -> None:
@@ -43,7 +43,7 @@ class Throttling:
         if not asking:
             return Sifted(work)
         questions = [Question(one.delivery, throttle) for one, throttle in asking]
-        answers = hold(lambda: self._throttles.admit(questions), "ask recipients' throttles")
+        answers = retry_while_down(lambda: self._throttles.admit(questions), "ask recipients' throttles")
         over = [pair for pair, admitted in zip(asking, answers, strict=True) if not admitted]
         if not over:
             return Sifted(work)
@@ -59,7 +59,7 @@ class Throttling:
         if not over:
             return
         items = [Item(one.delivery, one.event, Window(after_first=throttle.per)) for one, throttle in over]
-        collected = hold(lambda: self._digests.collect(items, now), "collect throttled deliveries")
+        collected = retry_while_down(lambda: self._digests.collect(items, now), "collect throttled deliveries")
         metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
 
 

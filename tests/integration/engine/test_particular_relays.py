@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from notifier.engine.ranked import HANDICAP
+from notifier.engine.priority_semaphore import HANDICAP
 from notifier.engine.relay_habits import ONE_MORE_EVERY_S, REMEMBERED_S
 from notifier.engine.relays import checked
 from notifier.engine.smtp_pool import REFUSALS_IN_A_ROW, TURNED_AWAY_MOST_S

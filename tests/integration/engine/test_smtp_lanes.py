@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifier.engine.ranked import HANDICAP
+from notifier.engine.priority_semaphore import HANDICAP
 from notifier.engine.relays import checked
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from tests.integration.engine.conftest import CONTENT, Posting, plain

@@ -28,7 +28,7 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker.endpoints.delay_buffer import LOOKS_PER_S, Shelf, read_ended
+from notifier.worker.endpoints.delay_buffer import LOOKS_PER_S, DelayBuffer, read_ended
 from notifier.worker.endpoints.gate import Blocked
 from tests.integration.storage.making import Clock
 from tests.servers.patience import poll
@@ -53,7 +53,7 @@ class Bench:
         self.breakers = Breakers(self.store, self.clock)
         self.index = HeldIndex(self.store, self.clock)
         publisher = TaskPublisher(self.app)
-        self.shelf = Shelf(self.ledger, self.index, publisher)
+        self.shelf = DelayBuffer(self.ledger, self.index, publisher)
         self.held = HeldDeliveries(
             self.app,
             publisher,
@@ -261,8 +261,8 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
     # When they are shelved at once
     away = [[(one, Blocked("open", 40.0 + n / 10))] for n, one in enumerate(waiting)]
     shelvings = [bench.shelf.put(Priority.NORMAL, 0, blocked) for blocked in away]
-    for shelving in shelvings:
-        assert shelving.wait() == []
+    for delaying in shelvings:
+        assert delaying.wait() == []
 
     # Then one message carries them all
     depths = bench.rabbit.queue_depths(bench.url)

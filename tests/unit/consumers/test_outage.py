@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from consumers.outage import Patience
+from consumers.outage import OutageRetry
 from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected, StorageUnavailable
 
 
@@ -18,7 +18,7 @@ async def failing(errors: Iterator[NotifierError]) -> str:
 
 def test_a_step_that_works_is_done_once_and_nobody_hears_of_it() -> None:
     heard: list[str | None] = []
-    patience = Patience(60, heard.append)
+    patience = OutageRetry(60, heard.append)
     assert asyncio.run(patience.insist(lambda: failing(iter([])))) == "done"
     assert heard == []
 
@@ -29,7 +29,7 @@ def test_a_step_is_repeated_until_it_works() -> None:
     errors = iter([StorageUnavailable("redis is away"), PublishRejected("full")])
 
     # When a step insists
-    assert asyncio.run(Patience(60, heard.append).insist(lambda: failing(errors))) == "done"
+    assert asyncio.run(OutageRetry(60, heard.append).insist(lambda: failing(errors))) == "done"
 
     # Then both reasons were told, and the end
     assert heard == ["redis is away", "full", None]
@@ -38,7 +38,7 @@ def test_a_step_is_repeated_until_it_works() -> None:
 def test_held_ends_with_the_last_group_that_waits() -> None:
     # Given two groups that wait for different times
     heard: list[str | None] = []
-    patience = Patience(60, heard.append)
+    patience = OutageRetry(60, heard.append)
     short, long = iter([StorageUnavailable("a")]), iter([StorageUnavailable("a") for _ in range(3)])
 
     async def both() -> None:
@@ -53,19 +53,19 @@ def test_held_ends_with_the_last_group_that_waits() -> None:
 def test_patience_ends_with_the_last_error() -> None:
     heard: list[str | None] = []
     with pytest.raises(StorageUnavailable, match="away"):
-        asyncio.run(Patience(0, heard.append).insist(lambda: failing(iter([StorageUnavailable("away")]))))
+        asyncio.run(OutageRetry(0, heard.append).insist(lambda: failing(iter([StorageUnavailable("away")]))))
     assert heard == [None]
 
 
 def test_a_lost_connection_is_not_waited_for() -> None:
     with pytest.raises(BrokerUnavailable):
-        asyncio.run(Patience(60, [].append).insist(lambda: failing(iter([BrokerUnavailable("lost")]))))
+        asyncio.run(OutageRetry(60, [].append).insist(lambda: failing(iter([BrokerUnavailable("lost")]))))
 
 
 def test_who_waits_gives_up_at_once_when_patience_is_over() -> None:
     # Given Redis that stays away, and a step that waits for it
     begun = asyncio.Event()
-    patience = Patience(3600, lambda _: begun.set())
+    patience = OutageRetry(3600, lambda _: begun.set())
     away = iter([StorageUnavailable("away") for _ in range(1000)])
 
     async def stopped() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import WorkerStopping
-from notifier.worker.admission import PREPARED_AT_ONCE, Lanes, Turn, handicap_of, is_shard, share_of
+from notifier.worker.admission import PREPARED_AT_ONCE, Admission, Turn, handicap_of, is_shard, share_of
 from notifier.worker.celery_side.prefetch import ahead_of
 
 SHARED = [queue for queue in WORK_QUEUES if not math.isinf(share_of(queue))]
@@ -20,7 +20,7 @@ class Batches:
     """Batches that run until they are ended; knows which have begun, in order. They are ready to leave at once."""
 
     def __init__(self, deliveries: int, *, ready: bool = True) -> None:
-        self.lanes = Lanes(deliveries)
+        self.admission = Admission(deliveries)
         self._ready = ready
         self.begun: list[str] = []
         self.stopped: list[str] = []
@@ -42,7 +42,7 @@ class Batches:
 
     def _run(self, queue: str, size: int) -> None:
         try:
-            with self.lanes.turn(queue, size) as turn:
+            with self.admission.turn(queue, size) as turn:
                 self.begun.append(queue)
                 if self._ready:
                     turn.prepared()
@@ -90,10 +90,10 @@ def test_few_batches_are_prepared_at_once_however_many_may_be_under_way() -> Non
 
 def test_a_batch_that_is_ready_to_leave_lets_another_one_begin_and_counts_as_under_way() -> None:
     # Given as many batches as are prepared at once, and more that wait
-    lanes, begun, end = Lanes(1200), list[Turn](), Signal()
+    admission, begun, end = Admission(1200), list[Turn](), Signal()
 
     def run() -> None:
-        with lanes.turn("webhook-normal", 50) as turn:
+        with admission.turn("webhook-normal", 50) as turn:
             begun.append(turn)
             end.wait()
 
@@ -162,11 +162,11 @@ def test_room_goes_to_the_queue_that_has_least_under_way_for_its_share() -> None
 
 def test_a_batch_gives_up_the_place_of_what_has_been_answered() -> None:
     # Given a lane with as many batches under way as it may have, and one that waits
-    lanes, begun = Lanes(100), list[str]()
-    with lanes.turn("webhook-normal", 50) as first:
+    admission, begun = Admission(100), list[str]()
+    with admission.turn("webhook-normal", 50) as first:
 
         def second() -> None:
-            with lanes.turn("webhook-normal", 50):
+            with admission.turn("webhook-normal", 50):
                 begun.append("second")
 
         waiting = gevent.spawn(second)
@@ -180,7 +180,7 @@ def test_a_batch_gives_up_the_place_of_what_has_been_answered() -> None:
         # Then the other one begins, and the place is given up only once
         assert begun == ["second"]
         waiting.join()
-    with lanes.turn("webhook-normal", 50):
+    with admission.turn("webhook-normal", 50):
         third = gevent.spawn(second)
         gevent.idle()
         assert begun == ["second"]
@@ -194,7 +194,7 @@ def test_a_stopping_worker_hands_back_what_waits_and_finishes_what_runs() -> Non
     running = batches.running("email-low")
 
     # When the worker stops
-    batches.lanes.close()
+    batches.admission.close()
     gevent.idle()
 
     # Then those that wait are handed back, the others end in good order, and no other begins
@@ -207,10 +207,10 @@ def test_a_stopping_worker_hands_back_what_waits_and_finishes_what_runs() -> Non
 
 def test_a_batch_that_is_killed_while_it_waits_leaves_no_trace() -> None:
     # Given one that runs and one that waits
-    lanes, ended = Lanes(10), Signal()
+    admission, ended = Admission(10), Signal()
 
     def run() -> None:
-        with lanes.turn("email-low", 10):
+        with admission.turn("email-low", 10):
             ended.wait()
 
     first, second = gevent.spawn(run), gevent.spawn(run)
@@ -223,7 +223,7 @@ def test_a_batch_that_is_killed_while_it_waits_leaves_no_trace() -> None:
 
     # Then the whole worker is free again
     third = Batches(10)
-    third.lanes = lanes
+    third.admission = admission
     third.offer("email-low")
     assert third.begun == ["email-low"]
 

@@ -25,15 +25,15 @@ from notifier.storage.connection import connect
 from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.store import Store
-from notifier.worker.batch.follow_ups import Consequences
+from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.decision import Decision
-from notifier.worker.endpoints.delay_buffer import Shelf
+from notifier.worker.endpoints.delay_buffer import DelayBuffer
 from notifier.worker.endpoints.gate import FRESH_S, SOON, Gate
-from notifier.worker.endpoints.health import Judging
-from notifier.worker.endpoints.policy import Etiquette
+from notifier.worker.endpoints.health import EndpointHealth
+from notifier.worker.endpoints.policy import EndpointPolicy
 from notifier.worker.endpoints.stragglers import Stragglers
 
 EVENT = Event(id="1", source="/tests", type="a.b")
@@ -69,7 +69,7 @@ class Bench:
         self.exchanges = Exchanges()
         webhook = WebhookChannel(self.exchanges, AddressGuard(read_networks("127.0.0.1"), http=True))
         self.gate = Gate(self.endpoints, self.breakers, webhook, LONGEST_EXCHANGE_S)
-        self.judging = Judging(self.breakers, self.index, disable_after=5 * DAY)
+        self.judging = EndpointHealth(self.breakers, self.index, disable_after=5 * DAY)
 
     def endpoint(self) -> Endpoint:
         return self.endpoints.add("default", "https://a.example/")
@@ -120,14 +120,14 @@ def settled(batch: Batch, code: str = "http_204", *, wait: float = 0.0) -> list[
     return made
 
 
-def judging_only(bench: Bench) -> Etiquette:
-    """The etiquette of a worker that sends nothing: it sorts and judges."""
-    return Etiquette(
+def judging_only(bench: Bench) -> EndpointPolicy:
+    """The endpoint_policy of a worker that sends nothing: it sorts and judges."""
+    return EndpointPolicy(
         gate=bench.gate,
-        judging=bench.judging,
-        shelf=cast(Shelf, None),
+        health=bench.judging,
+        delay_buffer=cast(DelayBuffer, None),
         stragglers=cast(Stragglers, None),
-        consequences=cast(Consequences, None),
+        follow_ups=cast(FollowUps, None),
         publisher=cast(Publishes, None),
         longest_exchange=1.0,
         most_in_flight=100,
@@ -155,15 +155,15 @@ def test_healthy_endpoints_cost_one_read_and_their_successes_nothing(bench: Benc
 
 
 def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Bench) -> None:
-    # Given a paused, an open, an owing, a disabled and a healthy endpoint
-    paused, opened, owing, disabled, healthy = (bench.endpoint() for _ in range(5))
+    # Given a paused, an open, a pending, a disabled and a healthy endpoint
+    paused, opened, pending, disabled, healthy = (bench.endpoint() for _ in range(5))
     bench.endpoints.set_state(paused.id, EndpointState.PAUSED, "moves")
     bench.endpoints.set_state(disabled.id, EndpointState.DISABLED, "gone")
     bench.judging.judge(settled(batch_to(opened), "http_503", wait=30), bench.read(opened), {})
-    bench.exchanges.away[owing.id] = 4.0
+    bench.exchanges.away[pending.id] = 4.0
 
     # When a batch to all of them is sorted
-    gated = bench.gate.sort(raw(batch_to(paused, opened, owing, disabled, healthy)))
+    gated = bench.gate.sort(raw(batch_to(paused, opened, pending, disabled, healthy)))
 
     # Then two go: the disabled one ends as such, and each of the others waits in its own way
     assert gated.batch is not None
@@ -191,7 +191,7 @@ def test_of_many_that_wait_for_an_endpoint_that_owes_answers_only_some_look_agai
     assert [batch[:-1].count(LONGEST_EXCHANGE_S) for batch in most] == [40, 40, SOON - 80, 0]
     assert [batch[-1] for batch in most] == [LONGEST_EXCHANGE_S] * 4
     assert {(why.reason, why.seconds) for batch in blocked for _, why in batch} == {
-        ("the endpoint owes too many answers", 4.0)
+        ("the endpoint has too many pending responses", 4.0)
     }
 
 
@@ -309,16 +309,16 @@ def test_successes_of_an_endpoint_that_failed_lately_are_written_once_a_second(b
 def test_a_try_is_judged_once_however_often_the_batch_is_looked_at(bench: Bench) -> None:
     # Given a batch to one who fails, one who asks for time, and one who has not answered yet
     fails, busy, hangs = bench.endpoint(), bench.endpoint(), bench.endpoint()
-    etiquette = judging_only(bench)
+    endpoint_policy = judging_only(bench)
     batch = batch_to(fails, busy, hangs)
-    gated = etiquette.sort(raw(batch))
+    gated = endpoint_policy.sort(raw(batch))
     every = [settled(batch, code)[place] for place, code in enumerate(("http_500", "http_503", "timeout"))]
     ready = [one.ready for one in every]
 
     # When it is judged while one is under way, and again when that one has timed out
-    etiquette.judge(gated, ready, every[:2])
+    endpoint_policy.judge(gated, ready, every[:2])
     early = bench.read(fails, busy, hangs)
-    etiquette.judge(gated, ready, every)
+    endpoint_policy.judge(gated, ready, every)
 
     # Then who asks for time is left alone at once, and nobody's try counts twice
     breakers = [early[one.id].breaker for one in (fails, busy, hangs)]
@@ -331,17 +331,17 @@ def test_a_probe_that_is_under_way_is_judged_with_its_answer_and_not_before(benc
     # Given a batch with the probe of an open endpoint, which has not answered, and another delivery, which has
     opened, other = bench.endpoint(), bench.endpoint()
     bench.open_for_a_moment(opened)
-    etiquette = judging_only(bench)
+    endpoint_policy = judging_only(bench)
     batch = batch_to(opened, other)
-    gated = etiquette.sort(raw(batch))
+    gated = endpoint_policy.sort(raw(batch))
     probe, answered = settled(batch)
 
     # When it is judged while the probe is under way
-    etiquette.judge(gated, [probe.ready, answered.ready], [answered])
+    endpoint_policy.judge(gated, [probe.ready, answered.ready], [answered])
 
     # Then the endpoint is still being probed, and closes when the answer is there
     breaker = bench.read(opened)[opened.id].breaker
     assert breaker is not None
     assert breaker.probe
-    etiquette.judge(gated, [probe.ready, answered.ready], [probe, answered])
+    endpoint_policy.judge(gated, [probe.ready, answered.ready], [probe, answered])
     assert bench.read(opened)[opened.id].breaker is None

@@ -18,7 +18,7 @@ from notifier.storage.limits import HORIZON_S, Limits
 from notifier.storage.store import Store
 from notifier.worker.batch.preparer import Directory, Work
 from notifier.worker.rates.limit_watch import LimitWatch
-from notifier.worker.rates.rate_limits import SLEEPING_SHARE, Paced, Pacing
+from notifier.worker.rates.rate_limits import SLEEPING_SHARE, Paced, RateLimits
 
 NOW = 1_800_000_000.0
 RULE = Rule("news/mail", "news", Channel.EMAIL, "news", "news", transactional=False)
@@ -46,14 +46,14 @@ Pace = Callable[..., Paced]
 @pytest.fixture
 def pace(limits: Limits) -> Iterator[Pace]:
     """Paces a batch under the limits given at its first call; later calls share what was granted."""
-    made: list[tuple[LimitWatch, Pacing]] = []
+    made: list[tuple[LimitWatch, RateLimits]] = []
 
     def run(
         work: list[Work], text: str = "", directory: Directory = NOBODY, priority: Priority = Priority.LOW
     ) -> Paced:
         if not made:
             watch = LimitWatch(limits, parse_limits(text)[0])
-            made.append((watch, Pacing(limits, watch, lambda: "mx:25", pool=POOL)))
+            made.append((watch, RateLimits(limits, watch, lambda: "mx:25", pool=POOL)))
         return made[0][1].pace(work, directory, priority, NOW)
 
     yield run
@@ -196,7 +196,7 @@ def test_nothing_waits_in_the_broker_beyond_its_expiry(pace: Pace) -> None:
 def test_a_limit_set_live_is_seen_at_the_next_look(limits: Limits) -> None:
     # Given a worker without limits
     watch = LimitWatch(limits, {})
-    pacing = Pacing(limits, watch, lambda: "mx:25", pool=POOL)
+    pacing = RateLimits(limits, watch, lambda: "mx:25", pool=POOL)
     assert not pacing.pace(work(50), NOBODY, Priority.LOW, NOW).delayed
     # When an operator sets one and the worker looks
     limits.set(Scope(Kind.RELAY), parse_rate("1/s"))

@@ -12,7 +12,7 @@ from notifier.worker.celery_side.cpu_affinity import (
     FULL,
     ROOM,
     SHARED,
-    Placement,
+    CpuAffinity,
     Reading,
     better_cpu,
     cpu_of,
@@ -57,7 +57,7 @@ def where(threads: tuple[int, int]) -> list[set[int]]:
 
 def test_the_threads_of_a_busy_process_come_to_the_cpu_of_the_first(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a process that always counts as busy
-    placement = Placement(threads, busy=ALWAYS)
+    placement = CpuAffinity(threads, busy=ALWAYS)
 
     # When it looks, then both threads are where the first one was
     placement.look()
@@ -66,7 +66,7 @@ def test_the_threads_of_a_busy_process_come_to_the_cpu_of_the_first(cpus: set[in
 
 def test_an_idle_process_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a process that was busy and then never is
-    placement = Placement(threads, busy=ALWAYS)
+    placement = CpuAffinity(threads, busy=ALWAYS)
     placement.look()
     placement.busy = NEVER
 
@@ -88,7 +88,7 @@ def test_a_thread_that_was_started_by_one_that_is_kept_is_let_go_with_it(cpus: s
 
     first = threading.Thread(target=start_another)
     first.start()
-    placement = Placement([first.native_id or 0], busy=ALWAYS)
+    placement = CpuAffinity([first.native_id or 0], busy=ALWAYS)
     placement.look()
     begin.set()
     begun.wait()
@@ -110,7 +110,7 @@ def test_a_thread_that_was_started_by_one_that_is_kept_is_let_go_with_it(cpus: s
 def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process that has its CPU, and then somebody else who uses all of every CPU but another one
     used = dict.fromkeys(cpus, 0.0)
-    placement = Placement(threads, busy=ALWAYS, used=lambda: dict(used))
+    placement = CpuAffinity(threads, busy=ALWAYS, used=lambda: dict(used))
     placement.look()
     free = min(cpus - os.sched_getaffinity(threads[0]))
 
@@ -125,7 +125,7 @@ def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, in
 
 def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process that has its CPU
-    placement = Placement(threads, busy=ALWAYS)
+    placement = CpuAffinity(threads, busy=ALWAYS)
     placement.look()
 
     # When somebody moves its threads to another CPU
@@ -142,7 +142,7 @@ def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], thr
 
 def test_what_cannot_be_kept_together_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process one of whose threads has ended
-    placement = Placement((threads[0], ENDED, threads[1]), busy=ALWAYS)
+    placement = CpuAffinity((threads[0], ENDED, threads[1]), busy=ALWAYS)
 
     # When it looks, then the kernel says so in the middle of it
     with pytest.raises(ProcessLookupError):

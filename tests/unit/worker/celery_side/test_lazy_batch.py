@@ -21,9 +21,9 @@ from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
-from notifier.worker.admission import Lanes
+from notifier.worker.admission import Admission
 from notifier.worker.celery_side.guard import run_guarded
-from notifier.worker.celery_side.lazy_batch import Unread, unread
+from notifier.worker.celery_side.lazy_batch import LazyBatch, lazy_batch
 from notifier.worker.celery_side.receiving import RejectUnreadable, read_json, use_fast_json
 
 json_values = st.recursive(
@@ -53,13 +53,13 @@ def body_of(batch: Batch) -> bytes:
     return message.body
 
 
-def waiting(body: bytes) -> Unread:
+def waiting(body: bytes) -> LazyBatch:
     """What Celery gets as the argument."""
-    shaped = unread(body, read_json)
+    shaped = lazy_batch(body, read_json)
     assert shaped is not None
     [[argument], keywords, embedded] = shaped
     assert (keywords, embedded) == ({}, {})
-    assert isinstance(argument, Unread)
+    assert isinstance(argument, LazyBatch)
     return argument
 
 
@@ -79,7 +79,7 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
     assert argument.deliveries == MAX_WAITING
 
     # When it runs in a worker that has room for them, then nothing else of its queue is let in beside it
-    lanes, beside = Lanes(MAX_WAITING), list[Batch]()
+    lanes, beside = Admission(MAX_WAITING), list[Batch]()
 
     def run(*_: object) -> None:
         waits = gevent.spawn(
@@ -95,7 +95,7 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(body_of(batch_of(2))), Lanes(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(body_of(batch_of(2))), Admission(100))
 
     assert ran == [batch_of(2)]
 
@@ -159,7 +159,7 @@ def test_nothing_of_its_content_shows_where_celery_shows_arguments() -> None:
     ids=["nothing", "another batch", "written by Celery", "channel", "version", "shard", "embedded"],
 )
 def test_what_no_consumer_wrote_is_read_at_once(body: bytes) -> None:
-    assert unread(body, read_json) is None
+    assert lazy_batch(body, read_json) is None
 
 
 @pytest.mark.parametrize("damage", [b'"deliveries":[', b'"id":"dlv_0",', b'"specversion":'])
@@ -167,6 +167,6 @@ def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
     argument = waiting(body_of(batch_of(1)).replace(damage, b"", 1))
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: batch.decode(), argument, Lanes(100))
+        run_guarded(lambda batch, _: batch.decode(), argument, Admission(100))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]

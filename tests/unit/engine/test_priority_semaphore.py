@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.engine.ranked import HANDICAP, Dismissed, RankedSemaphore
+from notifier.engine.priority_semaphore import HANDICAP, Dismissed, PrioritySemaphore
 
 
-async def _wait(slots: RankedSemaphore, name: str, handicap: float, order: list[str]) -> None:
+async def _wait(slots: PrioritySemaphore, name: str, handicap: float, order: list[str]) -> None:
     HANDICAP.set(handicap)
     await slots.acquire()
     order.append(name)
@@ -18,7 +18,7 @@ async def _wait(slots: RankedSemaphore, name: str, handicap: float, order: list[
 def test_who_is_urgent_goes_before_those_that_came_first() -> None:
     async def run() -> list[str]:
         # Given one slot, taken, and three that wait for it
-        slots, order = RankedSemaphore(1), list[str]()
+        slots, order = PrioritySemaphore(1), list[str]()
         await slots.acquire()
         waiting = [
             asyncio.create_task(_wait(slots, name, handicap, order))
@@ -41,7 +41,7 @@ def test_who_is_urgent_goes_before_those_that_came_first() -> None:
 def test_who_has_waited_longer_than_its_handicap_goes_before_who_comes() -> None:
     async def run() -> list[str]:
         # Given one that waits, and has been let past by others for as long as it lets them
-        slots, order = RankedSemaphore(1), list[str]()
+        slots, order = PrioritySemaphore(1), list[str]()
         await slots.acquire()
         first = asyncio.create_task(_wait(slots, "newsletter", 0.001, order))
         await asyncio.sleep(0.002)
@@ -60,7 +60,7 @@ def test_who_has_waited_longer_than_its_handicap_goes_before_who_comes() -> None
 def test_whether_a_slot_is_wanted_goes_by_who_is_next() -> None:
     async def run() -> list[bool]:
         # Given one slot, taken, that nobody waits for
-        slots = RankedSemaphore(1)
+        slots = PrioritySemaphore(1)
         await slots.acquire()
         nobody = slots.wanted()
 
@@ -84,7 +84,7 @@ class Takers:
     """Those that wait for slots, and how many hold one."""
 
     def __init__(self, value: int) -> None:
-        self.slots = RankedSemaphore(value)
+        self.slots = PrioritySemaphore(value)
         self.held = 0
         self.waiting: list[asyncio.Task[bool]] = []
 
@@ -133,7 +133,7 @@ def test_slots_are_never_lost_or_made(value: int, steps: list[str]) -> None:
 def test_a_slot_handed_to_one_that_is_cancelled_at_that_moment_goes_on_to_the_next() -> None:
     async def run() -> None:
         # Given two that wait for one slot
-        slots = RankedSemaphore(1)
+        slots = PrioritySemaphore(1)
         await slots.acquire()
         first, second = (asyncio.create_task(slots.acquire()) for _ in range(2))
         await asyncio.sleep(0)
@@ -152,7 +152,7 @@ def test_a_slot_handed_to_one_that_is_cancelled_at_that_moment_goes_on_to_the_ne
 def test_a_line_that_is_dismissed_leaves_the_slots_to_whoever_comes_next() -> None:
     async def run() -> None:
         # Given two that wait for one slot, of which one gives up
-        slots = RankedSemaphore(1)
+        slots = PrioritySemaphore(1)
         await slots.acquire()
         gone, waiting = (asyncio.create_task(slots.acquire()) for _ in range(2))
         await asyncio.sleep(0)
@@ -173,7 +173,7 @@ def test_a_line_that_is_dismissed_leaves_the_slots_to_whoever_comes_next() -> No
 def test_one_that_is_dismissed_and_cancelled_at_that_moment_gives_back_no_slot() -> None:
     async def run() -> None:
         # Given one that waits for the only slot
-        slots = RankedSemaphore(1)
+        slots = PrioritySemaphore(1)
         await slots.acquire()
         waiting = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)

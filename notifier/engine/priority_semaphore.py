@@ -1,4 +1,4 @@
-"""`RankedLine` and `RankedSemaphore`: the most urgent who waits is served, not the first that came.
+"""`PriorityLine` and `PrioritySemaphore`: the most urgent who waits is served, not the first that came.
 
 A slow relay or receiver makes a line in front of its connections. In a plain line a password reset stands behind every
 newsletter that is already there; here it is let past, and the newsletters past it again when they have waited too long.
@@ -25,7 +25,7 @@ class Dismissed(Exception):
     """Those in line were sent away."""
 
 
-class RankedLine(Generic[T]):
+class PriorityLine(Generic[T]):
     """Those who wait for a thing, served by time of arrival plus `HANDICAP`, so that nobody waits for ever."""
 
     def __init__(self) -> None:
@@ -75,12 +75,12 @@ class RankedLine(Generic[T]):
                 turn.set_exception(Dismissed())
 
 
-class RankedSemaphore:
-    """`asyncio.Semaphore`, served in the order of a `RankedLine`."""
+class PrioritySemaphore:
+    """`asyncio.Semaphore`, served in the order of a `PriorityLine`."""
 
     def __init__(self, value: int) -> None:
         self._free = value
-        self._line = RankedLine[None]()
+        self._line = PriorityLine[None]()
 
     def locked(self) -> bool:
         """Whether `acquire` would wait."""
