@@ -11,9 +11,9 @@ import uvloop
 
 from notifier.errors import ConfigurationError, TopologyConflict
 from notifier.health import HealthServer
+from notifier.process import configure_logs, settings
 from notifier.settings import Settings
 from notifier.wiring.consumer import build_consumer
-from notifier.wiring.process import configure_logs, settings
 
 #: sysexits.h EX_CONFIG: a supervisor need not try again before somebody has changed something.
 EXIT_CONFIGURATION = 78

@@ -21,8 +21,8 @@ from notifier.client.server_url import MASK, split_urls
 from notifier.domain import topology
 from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
+from notifier.process import node_name, settings
 from notifier.settings import Settings
-from notifier.wiring.process import node_name, settings
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {
@@ -57,13 +57,14 @@ def configuration() -> dict[str, Any]:
 @signals.celeryd_init.connect
 def _install_worker(instance: Any, **_: Any) -> None:
     """Only a worker needs the engine, the channels and gevent: beat, Flower and the API never import them."""
+    from notifier.wiring.worker import build_worker
     from notifier.worker.celery_side.lifecycle import install
 
     if instance.hostname == default_nodename(""):
         # Celery names every worker of a host alike: the second one could not be inspected, and on RabbitMQ may be
         # locked out of the first one's control queue (trap T7). A name given with `-n` is kept.
         instance.hostname = node_name("worker")
-    install(app)
+    install(app, build_worker)
 
 
 @signals.celeryd_after_setup.connect
@@ -79,14 +80,14 @@ def _read_whole_lanes(instance: Any, **_: Any) -> None:
 @signals.setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     """Worker, beat and Flower log like the other roles, instead of in Celery's format."""
-    from notifier.wiring.process import configure_logs
+    from notifier.process import configure_logs
 
     configure_logs()
 
 
 @signals.beat_init.connect
 def _install_beat(**options: Any) -> None:
-    from notifier.worker.celery_side.beat import start_beat
+    from notifier.wiring.beat import start_beat
 
     start_beat(**options)
 

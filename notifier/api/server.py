@@ -17,9 +17,9 @@ from notifier.api.app import create_app
 from notifier.api.connections import Bounds, protocol
 from notifier.api.monitoring import measure
 from notifier.health import HealthServer
+from notifier.process import configure_logs
 from notifier.settings import Settings
 from notifier.wiring.api import build_services
-from notifier.wiring.process import configure_logs
 
 _log = logs.get("api")
 

@@ -59,7 +59,7 @@ _asking: dict[str, str] = {}
 
 def _open(said: str) -> None:
     from notifier import audit, logs
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     ours = settings()
     _asking.update(account=_account(), by=_name(said) or _sudoer() or _account())

@@ -44,6 +44,7 @@ def show(
 
 @group.command()
 def docs(
+    context: typer.Context,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path("docs/reference"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a page is out of date.")] = False,
 ) -> None:
@@ -53,12 +54,13 @@ def docs(
     """
     from notifier.cli.reference import pages
 
-    stale = [name for name, text in pages().items() if not _holds(folder / name, text)]
+    made = pages(context.find_root().command)
+    stale = [name for name, text in made.items() if not _holds(folder / name, text)]
     if check and stale:
         raise fail(f"out of date: {', '.join(stale)}; run `notifier config docs`")
     for name in stale:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(pages()[name], encoding="utf-8")
+        (folder / name).write_text(made[name], encoding="utf-8")
         typer.echo(f"wrote {folder / name}")
     if not stale:
         typer.echo("up to date")

@@ -88,7 +88,7 @@ class _Nobody:
 def _offline() -> Offline:
     from notifier.cli.foreseeing import Offline
     from notifier.domain.limit import parse_limits
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     ours = settings()
     return Offline(parse_limits(ours.limits)[0], relay_names(ours)[0])
@@ -177,7 +177,7 @@ def check(
 
 
 def _configured() -> Path:
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     return settings().templates
 
@@ -191,8 +191,8 @@ def _load(root: Path) -> Content:
 def _look() -> Look:
     """Mails are composed with the settings as they are, so that a sender's key and addresses are looked at too."""
     from notifier.channels.email.looking import MailLook
+    from notifier.process import settings
     from notifier.wiring.channels import build_email
-    from notifier.wiring.process import settings
 
     return MailLook(build_email(settings()))
 

@@ -47,8 +47,8 @@ def add(
     Example: notifier endpoints add https://example.org/hooks --tenant acme --event 'order.*'
     """
     from notifier.channels.webhook.headers import check_headers
+    from notifier.process import settings
     from notifier.wiring.edges import build_guard, header_names
-    from notifier.wiring.process import settings
 
     checked = build_guard(settings()).check_url(url).url
     headers = check_headers([_header(text) for text in header or []], header_names(settings()))

@@ -28,8 +28,8 @@ def forget(
 
     Example: notifier forget kim@example.org --dry-run
     """
+    from notifier.process import settings
     from notifier.wiring.people import build_forgetting
-    from notifier.wiring.process import settings
 
     forgetting = build_forgetting(settings())
     found = forgetting.look(who)

@@ -91,8 +91,8 @@ def _parsed(scope: str, rate: str) -> tuple[Scope, Rate | None]:
 
 @contextmanager
 def _opened_board() -> Iterator[LimitBoard]:
+    from notifier.process import settings
     from notifier.wiring.limits import build_limit_board
-    from notifier.wiring.process import settings
     from notifier.wiring.stores import build_store
 
     ours = settings()
@@ -105,8 +105,8 @@ def _opened_board() -> Iterator[LimitBoard]:
 
 def _rules() -> tuple[Rule, ...]:
     """Those of this machine's templates/; without them the other limits are shown all the same."""
+    from notifier.process import settings
     from notifier.rules.content import Content
-    from notifier.wiring.process import settings
 
     try:
         return Content.load(settings().templates).catalog.rules

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @contextmanager
 def opened_ledger() -> Iterator[Ledger]:
     """The ledger."""
-    from notifier.wiring.process import settings
+    from notifier.process import settings
     from notifier.wiring.stores import build_ledger, build_store
 
     ours = settings()
@@ -36,7 +36,7 @@ def opened_ledger() -> Iterator[Ledger]:
 @contextmanager
 def opened_stores() -> Iterator[Stores]:
     """Endpoints, recipients and the rest of what is kept in Redis."""
-    from notifier.wiring.process import settings
+    from notifier.process import settings
     from notifier.wiring.stores import build_ledger, build_store, build_stores
 
     ours = settings()
@@ -52,12 +52,12 @@ def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Foresight]]:
     """Which endpoints subscribed to what, and what would stop or delay a delivery."""
     from notifier.cli.foreseeing import Foresight
     from notifier.domain.limit import parse_limits
+    from notifier.process import settings
     from notifier.storage.directory import SyncEndpointDirectory
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
     from notifier.storage.suppressions import Suppressions
     from notifier.storage.throttles import Throttles
-    from notifier.wiring.process import settings
     from notifier.wiring.stores import build_endpoints, build_recipients, build_store
 
     ours = settings()
@@ -88,9 +88,9 @@ def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Foresight]]:
 @contextmanager
 def opened_relays() -> Iterator[tuple[list[str], RelayBoard, Limits]]:
     """The relays' names in order, what workers noted about them, and how fast they are used."""
+    from notifier.process import settings
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
-    from notifier.wiring.process import settings
     from notifier.wiring.stores import build_store
 
     ours = settings()
@@ -111,15 +111,15 @@ def relay_names(ours: Settings) -> list[str]:
 
 def opened_held() -> HeldDeliveries:
     """Held deliveries; its connections end with the process."""
+    from notifier.process import settings
     from notifier.wiring.failures import build_held
-    from notifier.wiring.process import settings
 
     return build_held(settings())
 
 
 def opened_operator() -> Operator:
     """Failure queues; its connections end with the process."""
+    from notifier.process import settings
     from notifier.wiring.failures import build_operator
-    from notifier.wiring.process import settings
 
     return build_operator(settings())

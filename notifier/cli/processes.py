@@ -112,7 +112,7 @@ def worker_queues(text: str) -> tuple[str, ...]:
 
 def _settings() -> Any:
     """Read here as well, so that a wrong variable is explained before another program starts."""
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     return settings()
 

@@ -51,8 +51,8 @@ def publish(
 
 def _send(events: Sequence[Event], *, urgent: bool) -> None:
     from notifier.domain.cloudevents import check_size
+    from notifier.process import settings
     from notifier.wiring.intake import build_broker_intake
-    from notifier.wiring.process import settings
 
     ours = settings()
     if ours.embedded:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-import typer.main
+from notifier.cli.exits import EXPLAINED
 
 _GENERATED = "<!-- Made from the code by `notifier config docs`; edit the code. -->\n"
 
 
-def pages() -> dict[str, str]:
-    """File name → text of every page."""
-    return {"settings.md": settings_page(), "cli.md": cli_page(), "http-api.md": http_page()}
+def pages(root: Any) -> dict[str, str]:
+    """File name → text of every page; ``root`` is the command ``notifier``."""
+    return {"settings.md": settings_page(), "cli.md": cli_page(root), "http-api.md": http_page()}
 
 
 def settings_page() -> str:
@@ -56,12 +56,8 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ").strip()
 
 
-def cli_page() -> str:
+def cli_page(root: Any) -> str:
     """Every verb with its options."""
-    from notifier.cli.application import application
-    from notifier.cli.exits import EXPLAINED
-
-    root = typer.main.get_command(application)
     lines = ["# Command line\n", _GENERATED, EXPLAINED, "Verbs that print data take `--json`.\n"]
     lines += _verb(root, "notifier")
     return "\n".join(lines).rstrip() + "\n"

@@ -96,7 +96,7 @@ def check() -> None:
 
 
 def _with_rabbitmq(otherwise: str) -> Settings:
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     ours = settings()
     if ours.embedded:

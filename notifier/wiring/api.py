@@ -28,7 +28,6 @@ from notifier.wiring.failures import build_held, build_operator
 from notifier.wiring.intake import build_broker_intake
 from notifier.wiring.limits import build_limit_board
 from notifier.wiring.people import build_forgetting
-from notifier.wiring.process import celery_app
 from notifier.wiring.stores import (
     build_directory,
     build_endpoints,
@@ -96,9 +95,10 @@ def _build_intake(
     if ours.embedded:
         # Loads gevent, which this process must not have otherwise.
         from notifier.broker.publisher import TaskPublisher
+        from notifier.celery import app
         from notifier.worker.celery_side.embedded import EmbeddedIntake
 
-        embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(celery_app()))
+        embedded = EmbeddedIntake(content, build_directory(ours, store), ledger, TaskPublisher(app))
         return embedded, dict, lambda: None
     # A caller of ours can be told to come back, so nobody waits here for an alarm to end.
     intake = build_broker_intake(ours, "notifier api", waits_for_alarms=False)

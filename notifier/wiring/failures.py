@@ -11,13 +11,14 @@ from notifier.storage.held import HeldIndex
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from notifier.wiring.process import celery_app
 from notifier.wiring.stores import build_endpoints, build_ledger, build_recipients, build_store
 
 
 def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:
     """Held deliveries for people: the CLI and the API."""
-    store, app = store or build_store(ours), celery_app()
+    from notifier.celery import app
+
+    store = store or build_store(ours)
     return HeldDeliveries(
         app,
         TaskPublisher(app),
@@ -30,6 +31,8 @@ def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:
 
 def build_operator(ours: Settings, store: Store | None = None) -> Operator:
     """Failure queues for people: the CLI and the API."""
+    from notifier.celery import app
+
     store = store or build_store(ours)
     recipients = build_recipients(ours, store)
-    return Operator(celery_app(), build_ledger(ours, store), ParkedIndex(store), Suppressions(store), recipients)
+    return Operator(app, build_ledger(ours, store), ParkedIndex(store), Suppressions(store), recipients)

@@ -14,6 +14,7 @@ from notifier.engine.bridge import Engine
 from notifier.engine.rate_watch import RateWatch
 from notifier.failures.held import HeldDeliveries
 from notifier.health import HealthServer
+from notifier.process import settings
 from notifier.storage.adaptive import AdaptiveRates
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
@@ -25,7 +26,6 @@ from notifier.storage.throttles import Throttles
 from notifier.wiring.advice import warn_of_mail_settings, warn_of_senders
 from notifier.wiring.channels import build_email, build_webhook, schedules
 from notifier.wiring.content import build_content
-from notifier.wiring.process import settings
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
 from notifier.worker.admission import SHARED, Admission
 from notifier.worker.batch.follow_ups import FollowUps
@@ -48,7 +48,7 @@ from notifier.worker.rates.relay_health import RelayHealth
 from notifier.worker.rates.throttles import RecipientThrottles
 
 
-def build_worker(app: Celery, *, node: str) -> WorkerParts:
+def build_worker(app: Celery, node: str) -> WorkerParts:
     """Everything a worker process holds; connects to nothing but Redis, to check it."""
     ours = settings()
     warn_of_mail_settings(ours)

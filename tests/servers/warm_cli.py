@@ -76,7 +76,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     from typer.testing import CliRunner
 
     from notifier.cli.application import application
-    from notifier.wiring.process import settings
+    from notifier.process import settings
 
     settings.cache_clear()
     done = CliRunner().invoke(application, asked["arguments"], input=asked["stdin"], env=asked["environment"])

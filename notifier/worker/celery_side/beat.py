@@ -1,15 +1,10 @@
-"""Beat's start and its health page. What it sends, and which of several does: `scheduler`."""
+"""Beat's health. What it sends, and which of several does: `scheduler`."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Any
 
 from notifier.broker.alarm import ALARM
-from notifier.errors import NotifierError
-from notifier.health import HealthServer
-from notifier.storage.runs import Runs
 from notifier.storage.store import Store
 from notifier.worker.celery_side.scheduler import LATE_S, STUCK_S, SharedScheduler
 
@@ -36,20 +31,3 @@ class BeatChecks:
     def _silent_for(self, seconds: float) -> str | None:
         silence = self.scheduler.silence()
         return f"has not looked what is due for {silence:.0f} s" if silence > seconds else None
-
-
-def start_beat(sender: Any, **_: Any) -> None:
-    """First act of beat: a look at Redis, and the page; leaves by `SystemExit` when it cannot (see `lifecycle`)."""
-    from notifier.wiring.process import settings
-    from notifier.wiring.stores import build_store, wait_for_storage
-
-    try:
-        ours = settings()
-        store = build_store(ours, connections=2)
-        wait_for_storage(ours, store)
-        sender.scheduler.runs = Runs(store)
-        checks = BeatChecks(store, sender.scheduler)
-        HealthServer(checks, ours.http_host, ours.http_port, checks.alive).start()
-    except (NotifierError, OSError) as error:
-        sys.stderr.write(f"beat cannot start: {error}\n")
-        raise SystemExit(2) from error

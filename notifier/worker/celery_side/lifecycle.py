@@ -35,6 +35,7 @@ from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
 from notifier.health import HealthServer
 from notifier.logs import get, wide
+from notifier.process import configure_logs
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.admission import Admission
@@ -119,6 +120,9 @@ class WorkerParts:
     channels: tuple[Closes, ...]
     close: Callable[[], None]
 
+
+#: Makes the parts of a worker of a Celery app, with the name of its node.
+Build = Callable[[Any, str], WorkerParts]
 
 _current: WorkerParts | None = None
 
@@ -332,8 +336,12 @@ def declare_parked(connection: Any) -> None:
                 kombu.Queue(queue.name, exchange, routing_key=queue.routing_key, durable=True).bind(channel).declare()
 
 
-def install(app: Any) -> None:
+def install(app: Any, build: Build) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
+
+    def on_init(sender: Any = None, **_: Any) -> None:
+        _init(sender.app, sender.hostname, build)
+
     use_fast_json()
     setattr(DelayedDelivery, "include_if", lambda *_: False)  # noqa: B010 - mypy takes no assignment to a method
     app.steps["consumer"].add(DeclaredTopology)
@@ -342,20 +350,17 @@ def install(app: Any) -> None:
     app.steps["consumer"].add(RoomForAll)
     app.steps["consumer"].add(RejectUnreadable)
     Events.requires = (Connection, DeclaredTopology, QuietEventConnection, RoomForAll)
-    signals.worker_init.connect(_on_init, weak=False)
+    signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
     signals.worker_shutdown.connect(_on_shutdown, weak=False)
 
 
-def _on_init(sender: Any = None, **_: Any) -> None:
-    from notifier.wiring.process import configure_logs
-    from notifier.wiring.worker import build_worker
-
+def _init(app: Any, node: str, build: Build) -> None:
     try:
         # Celery asks for it after this signal: what is said until then would come in Python's own format, unmasked.
         configure_logs()
-        start(build_worker(sender.app, node=sender.hostname))
+        start(build(app, node))
     except (NotifierError, OSError) as error:
         sys.stderr.write(f"the worker cannot start: {error}\n")
         raise SystemExit(2) from error

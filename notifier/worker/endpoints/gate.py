@@ -33,8 +33,8 @@ PROBE_SLACK_S = 15.0
 #: in a hundred batches a second.
 FRESH_S = 0.1
 #: Deliveries to an endpoint with pending responses which look again as soon as its exchanges have ended; what more
-#: there is waits as everything does that is held. As many as one takes meanwhile that needs four seconds for each: more would
-#: find them pending again, and twenty that hang would be looked at hundreds of times a second.
+#: there is waits as everything does that is held. As many as one takes meanwhile that needs four seconds for each: more
+#: would find them pending again, and twenty that hang would be looked at hundreds of times a second.
 SOON = 100
 #: Endpoints of which is counted how many look again soon; 200 bytes each.
 _COUNTED = 10_000

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from notifier.cli.application import application
+from notifier.process import settings
 from notifier.storage import keys
 from notifier.storage.commands import command
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
 from notifier.storage.store import Store
-from notifier.wiring.process import settings
 
 RELAY, OTHER = "relay.example:587", "second.example:587"
 

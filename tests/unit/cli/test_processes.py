@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from notifier.cli.application import application
 from notifier.cli.processes import worker_queues
 from notifier.domain.rule import LANES
-from notifier.wiring.process import settings
+from notifier.process import settings
 
 
 class _Became(BaseException):

@@ -20,7 +20,7 @@ from notifier.cli.application import application
 from notifier.cli.reference import pages
 from notifier.client import Receipt
 from notifier.domain.topology import QUEUES
-from notifier.wiring.process import settings
+from notifier.process import settings
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 
@@ -149,7 +149,9 @@ def test_wrong_settings_are_all_named_without_a_traceback() -> None:
 def test_the_reference_pages_are_what_the_code_says(name: str) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
 
-    assert written == pages()[name], f"docs/reference/{name} is out of date; run `notifier config docs`"
+    assert written == pages(typer.main.get_command(application))[name], (
+        f"docs/reference/{name} is out of date; run `notifier config docs`"
+    )
 
 
 def test_docs_are_written_and_checked(tmp_path: Path) -> None:

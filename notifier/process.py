@@ -8,7 +8,6 @@ import secrets
 import socket
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
 from notifier import zones
 from notifier.logs import configure, get, wide
@@ -33,13 +32,6 @@ def configure_logs() -> None:
     wide(_log, "zones.read", version=zones.VERSION, host_version=zones.host_version())
     for problem in zones.zone_advice(datetime.now(UTC).date()):
         wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
-
-
-def celery_app() -> Any:
-    """The Celery app, imported when it is needed."""
-    from notifier.celery import app
-
-    return app
 
 
 def node_name(role: str) -> str:
