@@ -26,7 +26,7 @@ from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.errors import InvalidBatch, MalformedEvent
-from notifier.worker.admission import Lanes
+from notifier.worker.admission import Admission
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.receiving import RejectUnreadable
 
@@ -79,7 +79,7 @@ def told_of(batch: Any) -> str:
     stream = io.StringIO()
     logs.configure("json", "debug", stream)
     try:
-        run_guarded(lambda raw, _: raw.decode(), batch, Lanes(100))
+        run_guarded(lambda raw, _: raw.decode(), batch, Admission(100))
     except Reject as error:
         return stream.getvalue() + repr(error) + str(error.__cause__) + repr(error.__cause__)
     return ""

@@ -13,9 +13,9 @@ from celery import Celery
 from celery.app.utils import filter_hidden_settings
 from kombu.transport.pyamqp import Connection
 
+from notifier.broker import connection_watch, nodes
 from notifier.celery import from_settings
 from notifier.settings import Settings
-from notifier.worker import nodes, watching
 from tests.servers.certificates import Certificate
 from tests.servers.freezing import FreezingWay
 from tests.servers.patience import PATIENCE_S, poll
@@ -135,9 +135,9 @@ def test_a_node_that_talks_is_not_left_though_nobody_reads_what_it_says(
 
         # When it looks for longer than a silent node is given
         def looked() -> bool:
-            watching.look()
+            connection_watch.look()
             connection.amqp.send_heartbeat()
-            heard.append(watching.silence(connection.amqp.sock))
+            heard.append(connection_watch.silence(connection.amqp.sock))
             return sum(after < before for before, after in itertools.pairwise(heard)) >= 6
 
         poll(looked, "six heartbeats")
@@ -195,7 +195,7 @@ def test_a_silent_node_is_hung_up_on_without_the_goodbye_of_tls(certificate: Cer
 
 
 def has_been_left(connection: nodes.NodeConnection) -> bool:
-    watching.look()
+    connection_watch.look()
     return not connection.connected
 
 
