@@ -127,7 +127,7 @@ def test_a_node_that_talks_is_not_left_though_nobody_reads_what_it_says(
     app: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a process that reads nothing: what arrives stays in the kernel
-    monkeypatch.setattr(watching, "SILENT_S", 2.0)
+    monkeypatch.setattr(connection_watch, "SILENT_S", 2.0)
     with app.connection_for_read(heartbeat=1) as connection:
         connection.ensure_connection()
         read = connection.amqp.bytes_recv
@@ -151,7 +151,7 @@ def test_whoever_waits_for_an_answer_that_never_comes_is_let_go_and_asks_another
     app: Celery, rabbitmq: RabbitMQ, way: FreezingWay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a connection without heartbeats, as Celery makes most of its own, whose node froze
-    monkeypatch.setattr(watching, "ANSWER_S", 1.0)
+    monkeypatch.setattr(connection_watch, "ANSWER_S", 1.0)
     with app.connection_for_write() as connection:
         channel = connection.channel()
         way.freeze()
