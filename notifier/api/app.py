@@ -26,6 +26,7 @@ from notifier.api import (
 )
 from notifier.api.access import Tokens, identify, needs_a_token
 from notifier.api.edge import Edge
+from notifier.api.threads import Threads
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
 from notifier.domain.cloudevents import MAX_BYTES
 from notifier.domain.event import Event
@@ -78,21 +79,23 @@ def create_app(services: Services) -> FastAPI:
         title=description.TITLE, version=__version__, description=description.ABOUT, redoc_url=None, docs_url=None
     )
     batch_bytes = services.event_bytes * BATCH_FACTOR
+    threads = Threads()
     parts = (
         events.router(
             services.tokens,
+            threads,
             services.intake,
             services.validate,
             event_bytes=services.event_bytes,
             batch_bytes=batch_bytes,
         ),
-        deliveries.router(services.tokens, services.ledger),
+        deliveries.router(services.tokens, threads, services.ledger),
         endpoints.router(
-            services.tokens, services.endpoints, services.held, services.checked_url, services.header_names
+            services.tokens, threads, services.endpoints, services.held, services.checked_url, services.header_names
         ),
         recipients.router(services.tokens, services.recipients),
-        failures.router(services.tokens, services.operator),
-        limits.router(services.tokens, services.limits),
+        failures.router(services.tokens, threads, services.operator),
+        limits.router(services.tokens, threads, services.limits),
         forgetting.router(services.tokens, services.forgetting),
         monitoring.router(services.checks, services.operator),
     )

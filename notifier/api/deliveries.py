@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
+from starlette.responses import Response
 
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import DeliveryBody, EventBody
 from notifier.api.problems import responses
+from notifier.api.threads import Threads
 from notifier.domain.ids import event_key
 from notifier.errors import NotFound
 from notifier.storage.ledger import Ledger
@@ -19,26 +21,15 @@ Source = Annotated[str, Query(max_length=1024, description="The CloudEvent's sou
 Page = Annotated[int, Query(ge=0, le=1_000_000, description="Page of a large fan-out.")]
 
 
-def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
+def router(tokens: Tokens, threads: Threads, ledger: Ledger) -> APIRouter:
     """The routes; not async, because the ledger's client is not."""
     routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
-    @routes.get(
-        "/events/{key:path}",
-        summary="One event and its deliveries",
-        dependencies=[Depends(needs(tokens, Role.READ, Role.PUBLISH))],
-        responses=responses(404),
-    )
-    def show_event(request: Request, key: Key, source: Source = "", page: Page = 0) -> EventBody:
-        """What became of an event, with statuses and attempts of everything it caused. Role: `read`, or `publish`.
-
-        A token that may only publish is told where the event stands and why, and nothing of its deliveries.
-        """
+    def read(key: str, source: str, page: int, may_read: bool) -> EventBody:
         wanted = event_key(source, key) if source else key
         found = ledger.event(wanted, page)
         if found is None:
             raise NotFound(_no_event(key, source))
-        may_read = Role.READ in request.state.caller.roles
         records = ledger.deliveries(found.deliveries) if may_read else []
         return EventBody(
             key=found.key,
@@ -55,6 +46,22 @@ def router(tokens: Tokens, ledger: Ledger) -> APIRouter:
             next_page=found.next_page if may_read else None,
             note=found.note,
         )
+
+    @routes.get(
+        "/events/{key:path}",
+        summary="One event and its deliveries",
+        dependencies=[Depends(needs(tokens, Role.READ, Role.PUBLISH))],
+        responses=responses(404),
+        response_model=EventBody,
+    )
+    async def show_event(request: Request, key: Key, source: Source = "", page: Page = 0) -> Response:
+        """What became of an event, with statuses and attempts of everything it caused. Role: `read`, or `publish`.
+
+        A token that may only publish is told where the event stands and why, and nothing of its deliveries.
+        """
+        # A page of a large fan-out has a thousand deliveries with their attempts.
+        may_read = Role.READ in request.state.caller.roles
+        return await threads.list(lambda: read(key, source, page, may_read))
 
     @routes.get(
         "/deliveries/{id}",

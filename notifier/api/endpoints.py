@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
+from starlette.responses import Response
 
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
@@ -26,6 +27,7 @@ from notifier.api.models import (
     Rotating,
 )
 from notifier.api.problems import responses
+from notifier.api.threads import Threads
 from notifier.channels.webhook.headers import check_headers
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.failures.held import HeldDeliveries
@@ -37,6 +39,7 @@ _NOT_THERE = responses(404)
 
 def router(
     tokens: Tokens,
+    threads: Threads,
     endpoints: Endpoints,
     held: HeldDeliveries,
     checked_url: Callable[[str], str],
@@ -50,22 +53,25 @@ def router(
     """
     # The prefix stands in the inner routers: metrics name a route by its own path, which knows no outer prefix.
     routes = APIRouter(tags=["endpoints"])
-    routes.include_router(_looking(tokens, endpoints, held))
+    routes.include_router(_looking(tokens, threads, endpoints, held))
     routes.include_router(_holding(tokens, held))
     routes.include_router(_changing(tokens, endpoints, checked_url, header_names))
     return routes
 
 
-def _looking(tokens: Tokens, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
+def _looking(tokens: Tokens, threads: Threads, endpoints: Endpoints, held: HeldDeliveries) -> APIRouter:
     routes = APIRouter(prefix="/v1/endpoints", dependencies=[Depends(needs(tokens, Role.OPERATE))])
 
-    @routes.get("", summary="Endpoints, page by page")
-    def browse(chosen: Annotated[BrowsingEndpoints, Query()]) -> EndpointPageBody:
-        """Of one tenant, or of all, in the order of their ids. Role: `operate`."""
+    def read(chosen: BrowsingEndpoints) -> EndpointPageBody:
         page = endpoints.page(chosen.tenant, limit=chosen.limit, after=chosen.after)
         counts = held.counts([endpoint.id for endpoint in page.endpoints])
         bodies = [_body(endpoint, counts.get(endpoint.id, 0)) for endpoint in page.endpoints]
         return EndpointPageBody(endpoints=bodies, next=page.next)
+
+    @routes.get("", summary="Endpoints, page by page", response_model=EndpointPageBody)
+    async def browse(chosen: Annotated[BrowsingEndpoints, Query()]) -> Response:
+        """Of one tenant, or of all, in the order of their ids. Role: `operate`."""
+        return await threads.list(lambda: read(chosen))
 
     @routes.get("/{id}", summary="One endpoint", responses=_NOT_THERE)
     def show(id: Id) -> EndpointBody:  # noqa: A002

@@ -7,7 +7,6 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from notifier import metrics
@@ -15,6 +14,7 @@ from notifier.api import examples
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.cloudevents_http import decode
 from notifier.api.problems import responses
+from notifier.api.threads import Threads
 from notifier.domain.event import Event
 
 
@@ -53,7 +53,13 @@ class Accepted(BaseModel):
 
 
 def router(
-    tokens: Tokens, intake: Intake, validate: Callable[[Event], None], *, event_bytes: int, batch_bytes: int
+    tokens: Tokens,
+    threads: Threads,
+    intake: Intake,
+    validate: Callable[[Event], None],
+    *,
+    event_bytes: int,
+    batch_bytes: int,
 ) -> APIRouter:
     """The route; ``validate`` raises `SchemaMismatch` when the data breaks a schema that the catalog knows."""
     routes = APIRouter(prefix="/v1", tags=["events"])
@@ -89,7 +95,7 @@ def router(
         event, and one that is known already is not delivered twice.
         """
         body = await request.body()
-        events = await run_in_threadpool(take_in, request.scope["headers"], body, urgent)
+        events = await threads.publish(lambda: take_in(request.scope["headers"], body, urgent))
         return Accepted(accepted=[AcceptedEvent(id=e.id, source=e.source, key=e.key, note=e.note) for e in events])
 
     return routes

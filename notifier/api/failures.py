@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
+from starlette.responses import Response
 
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
@@ -25,26 +26,27 @@ from notifier.api.models import (
     UnmatchedBody,
 )
 from notifier.api.problems import HttpProblem, responses
+from notifier.api.threads import Threads
 from notifier.failures.operator import Operator, Summary
 from notifier.storage.parked import ParkedFilter
 
 
-def router(tokens: Tokens, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
+def router(
+    tokens: Tokens, threads: Threads, operator: Operator, clock: Callable[[], float] = time.time
+) -> APIRouter:
     """The routes; reading them is for operators too, because reasons quote what other servers said."""
     routes = APIRouter(tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
     # First, so that another method than POST on these is told of them, not of an entry with such an id.
     routes.include_router(_acting(operator, clock))
-    routes.include_router(_looking(operator, clock))
+    routes.include_router(_looking(threads, operator, clock))
     return routes
 
 
-def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
+def _looking(threads: Threads, operator: Operator, clock: Callable[[], float]) -> APIRouter:
     # As with endpoints the prefix stands here: metrics name a route by its own path.
     routes = APIRouter(prefix="/v1/failures")
 
-    @routes.get("", summary="What lies in the failure queues")
-    def browse(chosen: Annotated[Browsing, Query()]) -> ParkedPageBody:
-        """Newest first, with the counts of everything by queue and cause. Role: `operate`."""
+    def read(chosen: Browsing) -> ParkedPageBody:
         page = operator.search(_filter(chosen, clock()), limit=chosen.limit, after=chosen.after)
         counts: dict[str, dict[str, int]] = {}
         for (name, why), count in operator.counts().items():
@@ -52,10 +54,17 @@ def _looking(operator: Operator, clock: Callable[[], float]) -> APIRouter:
         entries = [ParkedBody.model_validate(entry) for entry in page.entries]
         return ParkedPageBody(entries=entries, next=page.cursor, counts=counts)
 
-    @routes.get("/unmatched", summary="Types of events no rule wanted")
-    def unmatched() -> list[UnmatchedBody]:
+    @routes.get("", summary="What lies in the failure queues", response_model=ParkedPageBody)
+    async def browse(chosen: Annotated[Browsing, Query()]) -> Response:
+        """Newest first, with the counts of everything by queue and cause. Role: `operate`."""
+        return await threads.list(lambda: read(chosen))
+
+    @routes.get("/unmatched", summary="Types of events no rule wanted", response_model=list[UnmatchedBody])
+    async def unmatched() -> Response:
         """The most frequent first, of the last month; of very many types only these. Role: `operate`."""
-        return [UnmatchedBody(type=kind, count=count) for kind, count in operator.unmatched()]
+        return await threads.list(
+            lambda: [UnmatchedBody(type=kind, count=count) for kind, count in operator.unmatched()]
+        )
 
     @routes.get("/{id}", summary="One entry", responses=responses(404))
     def show(

@@ -7,10 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.responses import Response
 
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.problems import HttpProblem, responses
+from notifier.api.threads import Threads
 from notifier.domain.limit import MAX_NAME, RATE_PATTERN, UNLIMITED, Kind, Rate, Scope, parse_limit
 from notifier.errors import NotFound
 from notifier.limits.board import LimitBoard
@@ -52,15 +54,15 @@ class LimitChange(BaseModel):
     )
 
 
-def router(tokens: Tokens, board: LimitBoard) -> APIRouter:
+def router(tokens: Tokens, threads: Threads, board: LimitBoard) -> APIRouter:
     """The routes. Operators may do all of it: a limit only moves when things are sent."""
     operate = [Depends(needs(tokens, Role.OPERATE))]
     routes = APIRouter(prefix="/v1/limits", tags=["limits"], dependencies=operate)
 
-    @routes.get("", summary="Every rate limit")
-    def browse() -> list[LimitBody]:
+    @routes.get("", summary="Every rate limit", response_model=list[LimitBody])
+    async def browse() -> Response:
         """From settings, rules, endpoints and what was set live or learned. Role: `operate`."""
-        return [LimitBody.model_validate(view) for view in board.list()]
+        return await threads.list(lambda: [LimitBody.model_validate(view) for view in board.list()])
 
     @routes.put("/{scope:path}", status_code=204, summary="Set a limit")
     def change(request: Request, scope: ScopeName, change: LimitChange) -> None:

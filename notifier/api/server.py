@@ -23,10 +23,15 @@ from notifier.wiring.api import build_services
 
 _log = logs.get("api")
 
+#: Seconds after which a thread that wants Python's lock gets it. A publish wants it six times, on its way through the
+#: event loop, a thread of its own and the publisher's, each time behind everybody who lists; the default is 0.005.
+SWITCH_S = 0.0005
+
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight may finish within the grace time."""
     configure_logs()
+    sys.setswitchinterval(SWITCH_S)
     services, close = build_services(settings)
     # A listener that callers cannot fill: while every connection of the API is taken, probes are answered.
     health = HealthServer(

@@ -5,9 +5,9 @@ import http.client
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from statistics import median
 
 from tests.acceptance.service import ADMIN_TOKEN
@@ -29,9 +29,10 @@ def run(stage: Stage, *, quick: bool) -> Finding:
     finding = Finding("strangers", f"{CLIENTS:,} idle and slow clients of the API, {ENDPOINTS:,} endpoints to list")
     api = stage.service(stage.mails).api()
     stage.new_endpoints((f"http://127.0.0.1:{stage.hooks.port}/{n}", "nobody.publishes") for n in range(ENDPOINTS))
-    cases: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    cases: dict[str, Callable[[], AbstractContextManager[None]]] = {
         f"beside {CLIENTS:,} idle and slow clients": lambda: _strangers(api.health_port),
-        f"beside {LISTERS} that list {ENDPOINTS:,} endpoints": lambda: _listers(api.health_port),
+        f"beside {LISTERS} that list {ENDPOINTS:,} endpoints": lambda: _listers(api.health_port, "/v1/endpoints"),
+        f"beside {LISTERS} that list {ENDPOINTS:,} limits": lambda: _listers(api.health_port, "/v1/limits"),
     }
     for name, beside in cases.items():
         alone, disturbed = [], []
@@ -60,36 +61,20 @@ def _late(port: int, run: str, count: int) -> float:
     return percentile(sorted(taken), 99)
 
 
+def _strangers(port: int) -> AbstractContextManager[None]:
+    return _process("stranger_process", port, CLIENTS)
+
+
+def _listers(port: int, path: str) -> AbstractContextManager[None]:
+    return _process("lister_process", port, LISTERS, path)
+
+
 @contextlib.contextmanager
-def _strangers(port: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "tests.bench.pressure.stranger_process", str(port), str(CLIENTS)]
+def _process(name: str, *arguments: object) -> Iterator[None]:
+    """Clients of a process of their own, from when all have begun."""
+    command = [sys.executable, "-m", f"tests.bench.pressure.{name}", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # all have connected once
+        process.stdout.readline()
         yield
         process.terminate()
-
-
-@contextlib.contextmanager
-def _listers(port: int) -> Iterator[None]:
-    """Each follows the pages again and again, as a script of an operator does."""
-    stopping, begun = threading.Event(), threading.Barrier(LISTERS + 1)
-
-    def follow() -> None:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)) as connection:
-            after, waits = "", True
-            while not stopping.is_set():
-                connection.request("GET", f"/v1/endpoints?limit=500&after={after}", headers=_HEADERS)
-                after = json.loads(connection.getresponse().read())["next"]
-                if waits:
-                    waits = False
-                    begun.wait()
-
-    threads = [threading.Thread(target=follow) for _ in range(LISTERS)]
-    for thread in threads:
-        thread.start()
-    begun.wait()
-    yield
-    stopping.set()
-    for thread in threads:
-        thread.join()
