@@ -91,7 +91,12 @@ def create_app(services: Services) -> FastAPI:
         ),
         deliveries.router(services.tokens, threads, services.ledger),
         endpoints.router(
-            services.tokens, threads, services.endpoints, services.held, services.checked_url, services.header_names
+            services.tokens,
+            threads,
+            services.endpoints,
+            services.held,
+            checked_url=services.checked_url,
+            header_names=services.header_names,
         ),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, threads, services.operator),

@@ -42,6 +42,7 @@ def router(
     threads: Threads,
     endpoints: Endpoints,
     held: HeldDeliveries,
+    *,
     checked_url: Callable[[str], str],
     header_names: frozenset[str] = frozenset(),
 ) -> APIRouter:

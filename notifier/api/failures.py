@@ -30,10 +30,11 @@ from notifier.api.threads import Threads
 from notifier.failures.operator import Operator, Summary
 from notifier.storage.parked import ParkedFilter
 
+#: Seconds that a request may take to replay or discard: proxies wait for a minute, and a stop for no longer.
+ACTING_S = 20.0
 
-def router(
-    tokens: Tokens, threads: Threads, operator: Operator, clock: Callable[[], float] = time.time
-) -> APIRouter:
+
+def router(tokens: Tokens, threads: Threads, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
     """The routes; reading them is for operators too, because reasons quote what other servers said."""
     routes = APIRouter(tags=["failures"], dependencies=[Depends(needs(tokens, Role.OPERATE))])
     # First, so that another method than POST on these is told of them, not of an entry with such an id.
@@ -88,27 +89,31 @@ def _looking(threads: Threads, operator: Operator, clock: Callable[[], float]) -
 def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:
     routes = APIRouter(prefix="/v1/failures")
 
-    @routes.post("/replay", summary="Send parked entries again")
+    @routes.post("/replay", summary="Send parked entries again", response_model_exclude_none=True)
     def replay(request: Request, chosen: Replaying) -> SummaryBody:
         """Sends the chosen entries back to their queues; what was sent meanwhile is never sent twice. Role: `operate`.
 
-        Answers when it is done: count first with `dry_run`, and use the command line for many thousands at a slow rate.
+        Answers when it is done, after 20 seconds at the latest: then with `remaining`, for which the same request is
+        sent again `again_after` seconds later. `notifier failures replay` takes as long as it takes.
         """
         wanted = _filter(_something(chosen), clock())
         if chosen.dry_run:
             return _counted(operator.count(wanted))
         with _steps(request, "replay", operator, wanted):
-            summary = operator.replay(wanted, rate=chosen.rate)
+            summary = operator.replay(wanted, rate=chosen.rate, seconds=ACTING_S)
         return _told(request, "replayed", summary)
 
-    @routes.post("/discard", summary="Drop parked entries for good")
+    @routes.post("/discard", summary="Drop parked entries for good", response_model_exclude_none=True)
     def discard(request: Request, chosen: Chosen) -> SummaryBody:
-        """Drops the chosen entries from their queues; the ledger keeps that they failed. Role: `operate`."""
+        """Drops the chosen entries from their queues; the ledger keeps that they failed. Role: `operate`.
+
+        Answers as a replay does.
+        """
         wanted = _filter(_something(chosen), clock())
         if chosen.dry_run:
             return _counted(operator.count(wanted))
         with _steps(request, "discard", operator, wanted):
-            summary = operator.discard(wanted)
+            summary = operator.discard(wanted, seconds=ACTING_S)
         return _told(request, "discarded", summary)
 
     return routes
@@ -152,5 +157,7 @@ def _steps(request: Request, verb: str, operator: Operator, wanted: ParkedFilter
 
 
 def _told(request: Request, verb: str, summary: Summary) -> SummaryBody:
-    audit.note(f"failures.{verb}", chosen=summary.chosen, done=summary.done, by=request.state.caller.name)
-    return SummaryBody.model_validate(summary)
+    left = {"remaining": summary.remaining} if summary.remaining else {}
+    audit.note(f"failures.{verb}", chosen=summary.chosen, done=summary.done, **left, by=request.state.caller.name)
+    told = SummaryBody.model_validate(summary)
+    return told if left else told.model_copy(update={"remaining": None, "again_after": None})

@@ -284,9 +284,15 @@ class ParkedPageBody(_Body):
     counts: dict[str, dict[str, int]] = Field(description="Queue → cause → how many lie there in all.")
 
 
+#: Entries a second: a request takes 20 seconds at most, and no entry of it may have to wait for longer.
+_SLOWEST = 0.05
+
+
 def _bearable(rate: float) -> float:
-    if 0 < rate < 0.001:
-        raise ValueError("at least 0.001 entries a second, or 0 for no limit")
+    if 0 < rate < _SLOWEST:
+        raise ValueError(
+            f"at least {_SLOWEST:g} entries a second, or 0 for no limit; `notifier failures replay` may be slower"
+        )
     return rate
 
 
@@ -320,7 +326,11 @@ class Replaying(Chosen):
     """A replay, which may be slowed down so that it cannot flood what has just recovered."""
 
     rate: Annotated[float, AfterValidator(_bearable)] = Field(
-        0, ge=0, le=100_000, description="Entries a second, at least one in 1,000 seconds; 0 is no limit."
+        0,
+        ge=0,
+        le=100_000,
+        description="Entries a second, at least one in 20 seconds; 0 is no limit.",
+        json_schema_extra={"anyOf": [{"maximum": 0}, {"minimum": _SLOWEST}]},
     )
 
 
@@ -331,3 +341,7 @@ class SummaryBody(_Body):
     done: int = 0
     already_sent: int = Field(0, description="Sent meanwhile: dropped from the queue, not sent again.")
     missing: int = Field(0, description="Taken by somebody else meanwhile.")
+    remaining: int | None = Field(default=None, description="Not reached in 20 seconds; left out when there are none.")
+    again_after: float | None = Field(
+        default=None, description="Seconds after which to send the same request for these."
+    )

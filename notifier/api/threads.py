@@ -1,7 +1,7 @@
 """`Threads`: what the API does in threads, so that a publish waits neither for a thread nor long for Python's lock.
 
-Publishing has threads of its own: neither listings nor replays that take their time can use them up. Listings are made a
-few at a time, JSON included: each that runs wants Python's lock, and whoever publishes waits for each of them in turn.
+Publishing has threads of its own: neither listings nor replays that take their time can use them up. Listings are made
+a few at a time, JSON included: each that runs wants Python's lock, and whoever publishes waits for each in turn.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Threads:
             async with asyncio.timeout(self._turn_seconds):
                 await self._turns.acquire()
         except TimeoutError:
-            raise Overloaded(f"so much is being listed that it was no turn of yours in {self._turn_seconds:g} s") from None
+            raise Overloaded(
+                f"so much is being listed that it was no turn of yours in {self._turn_seconds:g} s"
+            ) from None
         try:
             body = await to_thread.run_sync(lambda: to_json(work()), limiter=self._listing)
         finally:

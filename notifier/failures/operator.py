@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -43,6 +44,10 @@ class Summary:
     """Entries whose delivery had been sent or queued meanwhile; they were dropped from the queue, not sent again."""
     missing: int = 0
     """Entries the index knew and no queue held: somebody else took them."""
+    remaining: int = 0
+    """Entries that were not reached in the time that was given."""
+    again_after: float = 0.0
+    """Seconds after which the next of these may be sent at the rate that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +140,29 @@ class Operator:
         """How many entries a filter matches: shown before anything is done."""
         return self._index.count(chosen)
 
-    def replay(self, chosen: ParkedFilter, *, rate: float = 0, progress: Progress = lambda d, t: None) -> Summary:
+    def replay(
+        self,
+        chosen: ParkedFilter,
+        *,
+        rate: float = 0,
+        seconds: float = math.inf,
+        progress: Progress = lambda d, t: None,
+    ) -> Summary:
         """Send the chosen entries again, at most ``rate`` a second (0 is no limit); what was sent stays sent.
+
+        Ends after about ``seconds``, with what remains.
 
         An address that was suppressed because this very delivery bounced is written to again: asking for the replay
         says that the cause is gone. Every other part of its suppression stays, and so does a bounce that came later.
         """
-        action = Replay(self._ledger, self._lifting, TaskPublisher(self._app), rate)
-        return self._redrive(chosen, action, progress)
+        action = Replay(self._ledger, self._lifting, TaskPublisher(self._app), _Pace(rate))
+        return self._redrive(chosen, action, seconds, progress)
 
-    def discard(self, chosen: ParkedFilter, *, progress: Progress = lambda d, t: None) -> Summary:
-        """Drop the chosen entries for good; the ledger keeps that they failed."""
-        return self._redrive(chosen, Discard(), progress)
+    def discard(
+        self, chosen: ParkedFilter, *, seconds: float = math.inf, progress: Progress = lambda d, t: None
+    ) -> Summary:
+        """Drop the chosen entries for good; the ledger keeps that they failed. ``seconds``: see `replay`."""
+        return self._redrive(chosen, Discard(), seconds, progress)
 
     def reindex(self, *, progress: Progress = lambda d, t: None) -> int:
         """Rebuild the index from the queues themselves; returns the entries found."""
@@ -161,21 +177,34 @@ class Operator:
             found += len(walked.entries)
         return found
 
-    def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, progress: Progress) -> Summary:
+    def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, seconds: float, progress: Progress) -> Summary:
+        ends = time.monotonic() + seconds
+
+        def is_late() -> bool:
+            return time.monotonic() + action.again_after > ends
+
         wanted = self._index.ids(chosen)
         queues = {queue: {i for i, q in wanted.items() if q == queue} for queue in topology.FAILURE_QUEUES}
-        missing = 0
+        missing = remaining = 0
         for queue, ids in queues.items():
-            if ids:
+            if ids and is_late():
+                remaining += len(ids)
+            elif ids:
                 action.ids = ids
                 before = self._index.search(ParkedFilter(ids=tuple(sorted(ids))), limit=len(ids)).entries
-                walked = Redrive(self._app, progress=progress).walk(queue, action)
-                missing += len(ids - {entry.id for entry in walked.entries})
+                walked = Redrive(self._app, progress=progress).walk(queue, action, enough=is_late)
+                unseen = ids - {entry.id for entry in walked.entries}
                 # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both
-                # must stay visible.
+                # must stay visible, as what was not reached.
                 kept = {entry.id for entry in walked.entries if not action.visit(entry)}
+                if walked.whole:
+                    missing += len(unseen)
+                else:
+                    remaining += len(unseen)
+                    kept |= unseen
                 self._index.drop([entry for entry in before if entry.id not in kept])
-        summary = Summary(len(wanted), action.done, action.already_sent, missing)
+        again_after = action.again_after if remaining else 0.0
+        summary = Summary(len(wanted), action.done, action.already_sent, missing, remaining, again_after)
         wide(_log, f"failures.{action.verb}", chosen=summary.chosen, done=summary.done)
         return summary
 
@@ -213,6 +242,7 @@ class Discard:
     """A visitor that drops what was chosen."""
 
     verb = "discarded"
+    again_after = 0.0
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -234,14 +264,19 @@ class Replay:
 
     verb = "replayed"
 
-    def __init__(self, ledger: Ledger, lifting: Lifting, publisher: TaskPublisher, rate: float) -> None:
+    def __init__(self, ledger: Ledger, lifting: Lifting, publisher: TaskPublisher, pace: _Pace) -> None:
         self.ids: set[str] = set()
         self.done = 0
         self.already_sent = 0
         self._ledger = ledger
         self._lifting = lifting
         self._publisher = publisher
-        self._pace = _Pace(rate)
+        self._pace = pace
+
+    @property
+    def again_after(self) -> float:
+        """Seconds until the next may go."""
+        return self._pace.due
 
     def visit(self, parked: Parked) -> bool:
         """Chosen by id; a task message nobody can read stays where it is until it is discarded."""
@@ -294,14 +329,17 @@ class _Pace:
         self._interval = 1 / rate if rate > 0 else 0.0
         self._next = time.monotonic()
 
+    @property
+    def due(self) -> float:
+        """Seconds until the next may go."""
+        return max(0.0, self._next - time.monotonic())
+
     def wait(self, entries: int) -> None:
         """Sleep until ``entries`` more may go."""
         if not self._interval:
             return
-        now = time.monotonic()
-        if self._next > now:
-            time.sleep(self._next - now)
-        self._next = max(now, self._next) + entries * self._interval
+        time.sleep(self.due)
+        self._next = max(time.monotonic(), self._next) + entries * self._interval
 
 
 def by_ids(ids: Sequence[str]) -> ParkedFilter:

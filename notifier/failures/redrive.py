@@ -57,6 +57,8 @@ class Walked:
     messages: int = 0
     entries: list[Parked] = field(default_factory=list)
     taken: int = 0
+    whole: bool = True
+    """Whether everything that was there was seen."""
 
 
 class Publishing:
@@ -130,6 +132,7 @@ class Redrive:
                 self._visit(publishing, queue, entry, visitor, seen)
                 self._progress(seen.messages, total)
                 if enough():
+                    seen.whole = seen.messages == total
                     break
         return seen
 

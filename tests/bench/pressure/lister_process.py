@@ -1,7 +1,7 @@
 """``python -m tests.bench.pressure.lister_process PORT COUNT PATH``: so many that list a path without pause.
 
-Each follows the pages again and again, as a script of an operator does, until SIGTERM. A process of its own: reading the
-pages beside whoever measures would be measured too. Prints a line when each has had its first page.
+Each follows the pages again and again, as a script of an operator does, until SIGTERM. A process of its own: reading
+the pages beside whoever measures would be measured too. Prints a line when each has had its first page.
 """
 
 import contextlib
