@@ -75,7 +75,7 @@ class _CorkedConnection(AsyncioConnection):  # type: ignore[misc]
             super()._adapter_emit_data(data)
 
 
-class Connection:
+class BrokerConnection:
     """An open connection. ``lost`` is done, with `BrokerUnavailable`, as soon as it is not."""
 
     def __init__(self, where: str) -> None:
@@ -96,7 +96,7 @@ class Connection:
         on_blocked: Callable[[str | None], None] = lambda _: None,
         *,
         has_others: bool = False,
-    ) -> Connection:
+    ) -> BrokerConnection:
         """Raises `BrokerUnavailable`. ``on_blocked`` hears the reason of an alarm, and None when it is over.
 
         ``has_others``: a frozen node ends the connection within seconds, because there are other nodes.

@@ -17,7 +17,7 @@ import pika
 
 from consumers import topology
 from consumers.backoff import Backoff
-from consumers.connection import Connection, parameters
+from consumers.connection import BrokerConnection, parameters
 from consumers.dead_letters import DeadLetterIntake, Examining
 from consumers.depth_monitor import Tell
 from consumers.intake import Intake
@@ -101,7 +101,7 @@ class Consumer:
         # Without Redis nothing can be planned, and every message taken and returned counts towards its limit.
         await self._check_storage()
         await self._look_after_topology()
-        connection = await Connection.open(self._node, self._on_alarm, has_others=len(self._nodes) > 1)
+        connection = await BrokerConnection.open(self._node, self._on_alarm, has_others=len(self._nodes) > 1)
         try:
             session = Session(
                 connection,
@@ -127,7 +127,7 @@ class Consumer:
         seconds, self._begins_within = self._begins_within, self._begins_within * 2
         return seconds
 
-    async def _park_dead_letters(self, connection: Connection) -> None:
+    async def _park_dead_letters(self, connection: BrokerConnection) -> None:
         if self._dead_letters is not None:
             await DeadLetterIntake(connection, self._dead_letters, self._declare).run()
 
@@ -136,7 +136,7 @@ class Consumer:
         """With several, each try is at the next one."""
         return self._nodes[self._turn % len(self._nodes)]
 
-    def _on_begun(self, connection: Connection, backoff: Backoff) -> None:
+    def _on_begun(self, connection: BrokerConnection, backoff: Backoff) -> None:
         self._away = None
         self._begins_within = SUBSCRIBE_S
         self._trusts_topology = len(self._nodes) > 1

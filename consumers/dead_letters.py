@@ -18,7 +18,7 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 
 from consumers.backoff import Backoff
-from consumers.connection import Connection, first, translated
+from consumers.connection import BrokerConnection, first, translated
 from consumers.outage import OutageRetry
 from consumers.parking import parked_message
 from consumers.publisher import publish_all
@@ -69,7 +69,9 @@ class Examining:
 class DeadLetterIntake:
     """Runs until it is cancelled or its connection ends."""
 
-    def __init__(self, connection: Connection, examining: Examining, restore: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, connection: BrokerConnection, examining: Examining, restore: Callable[[], Awaitable[Any]]
+    ) -> None:
         """``restore`` declares the topology again when it went missing."""
         self._connection = connection
         self._examining = examining

@@ -40,7 +40,7 @@ log = logs.get("intake")
 CHUNK = 500
 
 
-class EventLedger(Protocol):
+class _EventLedger(Protocol):
     """Where planned deliveries are written down: `storage.ledger.AsyncLedger`."""
 
     async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
@@ -93,7 +93,7 @@ class Intake:
         self,
         catalog: Callable[[], Catalog],
         directory: EndpointDirectory,
-        ledger: EventLedger,
+        ledger: _EventLedger,
         *,
         index_parked: IndexParked | None = None,
         limits: Limits | None = None,

@@ -15,7 +15,7 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic
 
-from consumers.connection import LOOK_EVERY_S, Connection, translated
+from consumers.connection import LOOK_EVERY_S, BrokerConnection, translated
 from notifier.client.silence import Stall
 from notifier.errors import BrokerUnavailable, NotifierError, PublishRejected
 
@@ -35,7 +35,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class _Rejected:
     """A message the broker did not take, and why."""
 
     message: Outgoing
@@ -45,7 +45,7 @@ class Rejected:
 class ConfirmedPublisher:
     """A channel in confirm mode. Tags count from 1 on each channel, so a lost channel needs a new publisher."""
 
-    def __init__(self, connection: Connection, channel: Channel, stall: Stall) -> None:
+    def __init__(self, connection: BrokerConnection, channel: Channel, stall: Stall) -> None:
         self._connection = connection
         self._stall = stall
         self._channel = channel
@@ -57,7 +57,7 @@ class ConfirmedPublisher:
         self._returned: dict[str, str] = {}
 
     @classmethod
-    async def open(cls, connection: Connection, stall: Stall | None = None) -> ConfirmedPublisher:
+    async def open(cls, connection: BrokerConnection, stall: Stall | None = None) -> ConfirmedPublisher:
         """Raises `BrokerUnavailable`. ``stall`` hears what is confirmed and refused."""
         channel = await connection.channel()
         self = cls(connection, channel, stall or Stall(LOOK_EVERY_S, has_others=connection.has_others))
@@ -135,7 +135,7 @@ class ConfirmedPublisher:
             _finish(future, error)
 
 
-class Publishes(Protocol):
+class _Publishes(Protocol):
     """A channel, or one after the other."""
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
@@ -143,16 +143,16 @@ class Publishes(Protocol):
         ...
 
 
-async def publish_all(publisher: Publishes, messages: Sequence[Outgoing]) -> list[Rejected]:
+async def publish_all(publisher: _Publishes, messages: Sequence[Outgoing]) -> list[_Rejected]:
     """Publish, wait for every confirm, and return what was refused. Raises `BrokerUnavailable` when nobody knows."""
     futures = [publisher.publish(message) for message in messages]
-    rejected: list[Rejected] = []
+    rejected: list[_Rejected] = []
     lost: BrokerUnavailable | None = None
     for message, future in zip(messages, futures, strict=True):
         try:
             await future
         except PublishRejected as error:
-            rejected.append(Rejected(message, error))
+            rejected.append(_Rejected(message, error))
         except BrokerUnavailable as error:
             lost = error
     if lost is not None:

@@ -18,7 +18,7 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 
 from consumers.acknowledging import Acknowledgements
-from consumers.connection import Connection, first, translated
+from consumers.connection import BrokerConnection, first, translated
 from consumers.depth_monitor import DepthMonitor, Tell
 from consumers.group import Fanout, Group, Received, report
 from consumers.intake import Intake
@@ -82,7 +82,7 @@ class Session:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: BrokerConnection,
         intake: Intake,
         pace: Pace,
         *,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from logging import WARNING
 
-from consumers.connection import LOOK_EVERY_S, Connection
+from consumers.connection import LOOK_EVERY_S, BrokerConnection
 from consumers.publisher import ConfirmedPublisher, Outgoing
 from notifier import logs
 from notifier.client.silence import Stall
@@ -21,14 +21,14 @@ log = logs.get("intake")
 class SteadyPublisher:
     """What was published and never confirmed ends as `PublishRejected`; whoever insists publishes it again."""
 
-    def __init__(self, connection: Connection, current: ConfirmedPublisher, stall: Stall) -> None:
+    def __init__(self, connection: BrokerConnection, current: ConfirmedPublisher, stall: Stall) -> None:
         self._connection = connection
         self._current = current
         self._stall = stall
         self._watching = asyncio.create_task(self._watch())
 
     @classmethod
-    async def open(cls, connection: Connection) -> SteadyPublisher:
+    async def open(cls, connection: BrokerConnection) -> SteadyPublisher:
         """Raises `BrokerUnavailable`."""
         stall = Stall(LOOK_EVERY_S, has_others=connection.has_others)
         return cls(connection, await ConfirmedPublisher.open(connection, stall), stall)

@@ -15,7 +15,7 @@ from notifier import metrics
 _WORDS = "RabbitMQ holds publishers back: an alarm of memory or disk (rabbitmq-diagnostics alarms)"
 
 
-class Alarm:
+class _Alarm:
     """What was heard last."""
 
     def __init__(self) -> None:
@@ -49,4 +49,4 @@ class Callback:
 
 
 #: One for the process: Celery makes its connections by itself, from settings.
-ALARM = Alarm()
+ALARM = _Alarm()

@@ -8,7 +8,7 @@
 `publish` returns when RabbitMQ has the event on disk and raises a `PublishError` when it has not. Events with your own
 stable ``id`` may be published again without harm. `publish_many` and `submit` do many at a time.
 
-Reading order: `publisher` → `event` → `link` (the connection's thread) → `lane` (a channel) → `outbox`; `errors` has
+Reading order: `publisher` → `event` → `link` (the connection's thread) → `confirm_channel` → `outbox`; `errors` has
 what can go wrong.
 """
 

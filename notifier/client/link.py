@@ -19,6 +19,7 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
+from notifier.client.confirm_channel import ConfirmChannel
 from notifier.client.errors import (
     BrokerBlocked,
     BrokerUnreachable,
@@ -26,7 +27,6 @@ from notifier.client.errors import (
     PublisherClosed,
     PublishError,
 )
-from notifier.client.lane import Lane
 from notifier.client.outbox import Pending
 from notifier.client.parameters import place
 from notifier.client.resolving import ResolvingServices
@@ -62,7 +62,7 @@ class Link:
     def reset(self) -> None:
         """Begin anew with nothing pending: at the start, and in a forked child, where the thread does not exist."""
         self._lock = threading.Lock()
-        self._lanes: dict[str, Lane] = {}
+        self._channels: dict[str, ConfirmChannel] = {}
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._is_closed = False
@@ -92,14 +92,14 @@ class Link:
     def trouble(self) -> str | None:
         """Why nothing can be published now, or None while there is an open channel."""
         with self._lock:
-            return None if any(lane.is_usable for lane in self._lanes.values()) else self._away()
+            return None if any(channel.is_usable for channel in self._channels.values()) else self._away()
 
     def open(self, exchange: str) -> None:
         """Connect, with a channel for this exchange, before there is anything to publish; and stay connected."""
         with self._lock:
-            if self._is_closed or (exchange in self._lanes and self._lanes[exchange].is_usable):
+            if self._is_closed or (exchange in self._channels and self._channels[exchange].is_usable):
                 return
-            self._lane(exchange).is_wanted = True
+            self._channel(exchange).is_wanted = True
             self._ensure_thread()
             self._ask_for_pump()
 
@@ -110,7 +110,7 @@ class Link:
                 raise PublisherClosed("the publisher is closed", pending.event_id)
             if self._alarm and not self._waits_for_alarms:
                 raise self._blocked(pending)
-            self._lane(pending.exchange).outbox.put(pending)
+            self._channel(pending.exchange).outbox.put(pending)
             self._ensure_thread()
             self._ask_for_pump()
 
@@ -127,18 +127,20 @@ class Link:
         if thread is None:
             return
         give_up = time.monotonic() + timeout
-        for lane in self._everywhere():
-            lane.outbox.wait_until_settled(max(0, give_up - time.monotonic()))
+        for channel in self._everywhere():
+            channel.outbox.wait_until_settled(max(0, give_up - time.monotonic()))
         with self._lock:
             self._stopping.set()
             if self._connection is not None:
                 self._connection.ioloop.add_callback_threadsafe(self._say_goodbye)
         thread.join(timeout + _GOODBYE_S)
 
-    def _lane(self, exchange: str) -> Lane:
-        if (lane := self._lanes.get(exchange)) is None:
-            lane = self._lanes[exchange] = Lane(exchange, lambda: self._where, self._on_usable, self._stall)
-        return lane
+    def _channel(self, exchange: str) -> ConfirmChannel:
+        if (channel := self._channels.get(exchange)) is None:
+            channel = self._channels[exchange] = ConfirmChannel(
+                exchange, lambda: self._where, self._on_usable, self._stall
+            )
+        return channel
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -218,17 +220,17 @@ class Link:
     def _pump(self) -> None:
         with self._lock:
             self._pump_is_due = False
-        for lane in self._everywhere():
+        for channel in self._everywhere():
             if self._connection.is_open:
-                lane.pump(self._connection)
+                channel.pump(self._connection)
 
     def _on_blocked(self, _: Any, frame: Any) -> None:
         self._hear(str(frame.method.reason) or "alarm")
         log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
         if not self._waits_for_alarms:
             # What was sent stays in the outbox until its tag is confirmed, but nobody waits for it any more.
-            for lane in self._everywhere():
-                for pending in lane.outbox.overdue(math.inf):
+            for channel in self._everywhere():
+                for pending in channel.outbox.overdue(math.inf):
                     pending.settle(self._blocked(pending))
 
     def _on_unblocked(self, _: Any, __: Any) -> None:
@@ -256,8 +258,8 @@ class Link:
         with self._lock:
             self._is_open = False
         self._trouble = _words(error)
-        for lane in self._everywhere():
-            lane.forget_channel()
+        for channel in self._everywhere():
+            channel.forget_channel()
         if not self._stopping.is_set():
             log.warning("the connection to RabbitMQ at %s was lost: %s", self._where, self._trouble)
         connection.ioloop.stop()
@@ -286,22 +288,22 @@ class Link:
             return ""
         if self._has_others and (reason := self._silence.look(self._connection.bytes_received)):
             return reason
-        waits = not self._alarm and any(lane.outbox.has_unconfirmed for lane in self._everywhere())
+        waits = not self._alarm and any(channel.outbox.has_unconfirmed for channel in self._everywhere())
         reason = self._stall.look(waits=waits)
         if reason and self._has_others and self._stall.is_first:
             # The node talks, and the next one may be the one that does not.
             log.warning("RabbitMQ at %s: %s; trying other channels", self._where, reason)
             self._stall.begin()
-            for lane in self._everywhere():
-                lane.renew(self._connection)
+            for channel in self._everywhere():
+                channel.renew(self._connection)
             return ""
         return reason
 
     def _expire(self) -> None:
         """Fail what has waited as long as its publisher allowed."""
         now = time.monotonic()
-        for lane in self._everywhere():
-            for pending in lane.outbox.overdue(now):
+        for channel in self._everywhere():
+            for pending in channel.outbox.overdue(now):
                 pending.settle(self._overdue(pending))
 
     def _overdue(self, pending: Pending) -> PublishError:
@@ -321,12 +323,12 @@ class Link:
         return f"RabbitMQ at {self._where} cannot be reached: {self._trouble or 'no channel is open yet'}"
 
     def _fail_all(self, error_of: Callable[[Pending], PublishError]) -> None:
-        for lane in self._everywhere():
-            lane.fail(error_of)
+        for channel in self._everywhere():
+            channel.fail(error_of)
 
-    def _everywhere(self) -> list[Lane]:
+    def _everywhere(self) -> list[ConfirmChannel]:
         with self._lock:
-            return list(self._lanes.values())
+            return list(self._channels.values())
 
 
 def _words(error: Any) -> str:

@@ -49,7 +49,7 @@ class Address:
 
 
 @value
-class Sender:
+class FromMailbox:
     """Who a mail is from."""
 
     name: str
@@ -104,7 +104,7 @@ def is_address(text: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def parse_sender(text: str) -> Sender:
+def parse_sender(text: str) -> FromMailbox:
     """Read ``Name <address>`` or an address alone. Raises `InvalidAddress`."""
     named = read_mailbox(text)
-    return Sender(named.name, read_address(named.address))
+    return FromMailbox(named.name, read_address(named.address))

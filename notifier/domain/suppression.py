@@ -14,7 +14,7 @@ from enum import StrEnum
 _ADDRESS = re.compile(r"([^\s@<>\x22',;:()…]?)[^\s@<>\x22',;:()]*@(?=\S)")
 
 
-class Kind(StrEnum):
+class PartKind(StrEnum):
     """What a part is about; in the order in which parts are shown."""
 
     BOUNCE = "bounce"
@@ -29,14 +29,14 @@ class Kind(StrEnum):
     """The recipient switched one category off: it alone stops, and not what is transactional."""
 
 
-_ORDER = tuple(Kind)
+_ORDER = tuple(PartKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One reason. Made by the functions below, which bring its texts into the form that is stored."""
 
-    kind: Kind
+    kind: PartKind
     since: float
     """Unix seconds, to the millisecond."""
     detail: str = ""
@@ -45,47 +45,47 @@ class Part:
     @property
     def name(self) -> str:
         """What lifts it: ``bounce``, ``category:news``."""
-        return f"{self.kind}:{self.detail}" if self.kind is Kind.CATEGORY else self.kind.value
+        return f"{self.kind}:{self.detail}" if self.kind is PartKind.CATEGORY else self.kind.value
 
     @property
     def reason(self) -> str:
         """In words, for the ledger and for people. Never an address."""
         match self.kind:
-            case Kind.CATEGORY:
+            case PartKind.CATEGORY:
                 return f"unsubscribed:{self.detail}"
-            case Kind.BOUNCE:
+            case PartKind.BOUNCE:
                 return f"bounced: {self.detail}" if self.detail else "bounced"
             case _:
                 return f"{self.kind}: {self.detail}" if self.detail else self.kind.value
 
     def stops(self, category: str, *, transactional: bool) -> bool:
         """Whether nothing of this category is sent because of it."""
-        return self.kind is not Kind.CATEGORY or (not transactional and self.detail == category)
+        return self.kind is not PartKind.CATEGORY or (not transactional and self.detail == category)
 
 
 def bounced(code: str, now: float) -> Part:
     """``code`` as attempts have it: ``smtp_550_5.1.1``."""
-    return Part(Kind.BOUNCE, _instant(now), _line(code))
+    return Part(PartKind.BOUNCE, _instant(now), _line(code))
 
 
 def complained(detail: str, now: float) -> Part:
     """The recipient called a mail spam; ``detail`` says who told us."""
-    return Part(Kind.COMPLAINT, _instant(now), without_addresses(_line(detail)))
+    return Part(PartKind.COMPLAINT, _instant(now), without_addresses(_line(detail)))
 
 
 def by_operator(reason: str, now: float) -> Part:
     """``reason`` is shown to whoever asks; addresses in it are masked."""
-    return Part(Kind.OPERATOR, _instant(now), without_addresses(_line(reason)) or "suppressed")
+    return Part(PartKind.OPERATOR, _instant(now), without_addresses(_line(reason)) or "suppressed")
 
 
 def forgotten(now: float) -> Part:
     """Whoever was forgotten is not written to."""
-    return Part(Kind.FORGOTTEN, _instant(now))
+    return Part(PartKind.FORGOTTEN, _instant(now))
 
 
 def unsubscribed(category: str, now: float) -> Part:
     """One category is switched off."""
-    return Part(Kind.CATEGORY, _instant(now), category)
+    return Part(PartKind.CATEGORY, _instant(now), category)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Suppression:
     @property
     def wishes(self) -> tuple[Part, ...]:
         """What is true of the person whatever their address is. A bounce is the mailbox's."""
-        return tuple(part for part in self.parts if part.kind is not Kind.BOUNCE)
+        return tuple(part for part in self.parts if part.kind is not PartKind.BOUNCE)
 
     def reason(self, category: str, *, transactional: bool) -> str:
         """Why nothing of this category is sent, by all parts that stop it; empty when it may be sent."""

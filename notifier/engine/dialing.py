@@ -22,7 +22,7 @@ STAGGER_S = 0.25
 _NO_WAY = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-class OfFamily(Protocol):
+class _OfFamily(Protocol):
     """An address of any form."""
 
     @property
@@ -32,7 +32,7 @@ class OfFamily(Protocol):
 
 
 Where = TypeVar("Where")
-_Address = TypeVar("_Address", bound=OfFamily)
+_Address = TypeVar("_Address", bound=_OfFamily)
 
 
 @value

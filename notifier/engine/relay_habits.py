@@ -10,7 +10,7 @@ import logging
 from enum import IntEnum
 
 from notifier.engine.relay_breaker import Clock
-from notifier.engine.smtp import Connection
+from notifier.engine.smtp import SmtpConnection
 from notifier.logs import get, wide
 
 #: After this long a relay that was found to want fewer mails on a connection, or plainer talk, is tried again: it may
@@ -48,7 +48,7 @@ class RelayHabits:
         self._mails = 0
         self._mails_until = 0.0
         self._ended_after = 0
-        self._trial: Connection | None = None
+        self._trial: SmtpConnection | None = None
         self._trial_at = 0.0
         self.grouping_works = False
         """A mail whose commands went in one write was accepted."""
@@ -122,10 +122,10 @@ class RelayHabits:
         """Whether the next mail may be announced behind a final dot."""
         return self._announce and not self.plainness
 
-    def may_announce(self, connection: Connection) -> bool:
+    def may_announce(self, connection: SmtpConnection) -> bool:
         """Whether it may be done on that connection: on one alone, until it is known to work there.
 
-        Where it does not, the mail before may be lost sight of as well; so it is one mail, and not one of each lane.
+        Where it does not, the mail before may be lost sight of as well; so it is one mail, and not one of each session.
         """
         if not self.announcing_works and not (self._trial and self._trial.usable) and self._clock() >= self._trial_at:
             self._trial, self._trial_at = connection, self._clock() + ONE_MORE_EVERY_S

@@ -17,9 +17,9 @@ from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.sender_pauses import PausedSender
 from notifier.engine.smtp import BeforeDot, Mail
 from notifier.engine.smtp_connect import RelayAddress, Security, Way, open_connection, tls_context
-from notifier.engine.smtp_lanes import Lanes, MailJob
 from notifier.engine.smtp_login import Login
 from notifier.engine.smtp_pool import SmtpPool
+from notifier.engine.smtp_sessions import MailJob, SmtpSessions
 from notifier.engine.tokens import TokenSource
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 from notifier.errors import InvalidAddress
@@ -131,7 +131,7 @@ class SmtpRelays:
         begun = clock()
         jobs = [MailJob(place, mail, Deadlines(self._timeout, clock, begun)) for place, mail in enumerate(mails)]
         try:
-            await Lanes(self._pools[0], jobs, first_ended).run(self._connections)
+            await SmtpSessions(self._pools[0], jobs, first_ended).run(self._connections)
             if elsewhere:
                 await asyncio.gather(*elsewhere)
         finally:
@@ -142,7 +142,7 @@ class SmtpRelays:
         """Through the other relays in turn, when the first one cannot."""
         ends = [failed]
         for pool in self._pools[1:]:
-            await Lanes(pool, [job], lambda _, end: ends.append(end)).run(1)
+            await SmtpSessions(pool, [job], lambda _, end: ends.append(end)).run(1)
             if not _may_go_elsewhere(ends[-1]):
                 break
         # What one relay answered says more than that the other one is paused; of two that are, the sooner one counts.

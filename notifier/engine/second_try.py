@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from notifier.engine.relay_habits import Plainness, RelayHabits
 from notifier.engine.replies import ReplyClass, classify
-from notifier.engine.smtp import Connection
+from notifier.engine.smtp import SmtpConnection
 from notifier.engine.transaction import Broken, Phase, Rejected, Transaction
 
 #: A mail goes again so often in one delivery; each time the connection that failed is closed.
@@ -28,7 +28,7 @@ class Again(NamedTuple):
     """The relay serves fewer connections than there are."""
 
 
-def goes_again(connection: Connection, ended: Transaction, habits: RelayHabits) -> Again | None:
+def goes_again(connection: SmtpConnection, ended: Transaction, habits: RelayHabits) -> Again | None:
     """Whether this end of a transaction on that connection is about the connection."""
     if isinstance(ended, Rejected):
         return _refused(connection, ended, habits)
@@ -42,7 +42,7 @@ def is_dialogue(ended: Transaction) -> bool:
     return isinstance(ended, Broken) or (isinstance(ended, Rejected) and classify(ended) is ReplyClass.DIALOGUE)
 
 
-def _refused(connection: Connection, rejected: Rejected, habits: RelayHabits) -> Again | None:
+def _refused(connection: SmtpConnection, rejected: Rejected, habits: RelayHabits) -> Again | None:
     meaning, before = classify(rejected), connection.carried - 1
     why = f"{rejected.phase}: {rejected.code} {rejected.text}"
     if meaning is ReplyClass.CONNECTIONS:
@@ -58,7 +58,7 @@ def _refused(connection: Connection, rejected: Rejected, habits: RelayHabits) ->
     return None
 
 
-def _lost(connection: Connection, broken: Broken, habits: RelayHabits) -> Again | None:
+def _lost(connection: SmtpConnection, broken: Broken, habits: RelayHabits) -> Again | None:
     before = connection.carried - 1
     why = f"{broken.phase}: {broken.kind}: {broken.why}"
     if connection.was_announced:
@@ -72,14 +72,14 @@ def _lost(connection: Connection, broken: Broken, habits: RelayHabits) -> Again 
     return None
 
 
-def _closed(connection: Connection, habits: RelayHabits, why: str) -> None:
+def _closed(connection: SmtpConnection, habits: RelayHabits, why: str) -> None:
     """Relays close idle connections at any moment; one that was busy may have carried all it may."""
     before = connection.carried - 1
     if connection.rested_at != before:
         habits.closed_after(before, why)
 
 
-def _plainer(connection: Connection) -> Plainness:
+def _plainer(connection: SmtpConnection) -> Plainness:
     if connection.was_announced:
         return Plainness.NOT_ANNOUNCED
     return Plainness.ONE_BY_ONE if connection.was_grouped else Plainness.AS_OFFERED

@@ -58,7 +58,7 @@ class Mail:
     """The address in From, where it is not the envelope's sender; relays refuse it at the final dot."""
 
 
-class Connection:
+class SmtpConnection:
     """An open, greeted, encrypted and logged-in connection; carries one transaction at a time."""
 
     def __init__(self, relay: str, dialogue: Dialogue, offers: Offers, opened: float) -> None:

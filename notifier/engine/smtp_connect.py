@@ -1,4 +1,4 @@
-"""From a relay's URL to an open, encrypted, logged-in `Connection`, by aiosmtplib; its errors become values here.
+"""From a relay's URL to an open, encrypted, logged-in `SmtpConnection`, by aiosmtplib; its errors become values here.
 
 Nothing ever falls back to less security: ``smtp://`` without STARTTLS is a failure (a stripped offer must not win), and
 certificates are always verified.
@@ -22,7 +22,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDis
 from notifier.client.server_url import UnreadableUrl, read_server_url
 from notifier.engine.dialing import dial
 from notifier.engine.dialogue import Dialogue
-from notifier.engine.smtp import Connection, Offers
+from notifier.engine.smtp import Offers, SmtpConnection
 from notifier.engine.smtp_login import Login, NoMechanism
 from notifier.engine.tokens import TokenUnavailable
 from notifier.engine.transaction import Breakage, Broken, Phase, Rejected
@@ -119,7 +119,7 @@ class Way:
     login: Login | None = None
 
 
-async def open_connection(way: Way) -> Connection | Rejected | Broken:
+async def open_connection(way: Way) -> SmtpConnection | Rejected | Broken:
     """Get a token if need be, then connect, greet, encrypt and log in."""
     opened, token = await _open(way)
     refused = isinstance(opened, Rejected) and opened.code == _WRONG_LOGIN
@@ -128,7 +128,7 @@ async def open_connection(way: Way) -> Connection | Rejected | Broken:
     return opened
 
 
-async def _open(way: Way) -> tuple[Connection | Rejected | Broken, str]:
+async def _open(way: Way) -> tuple[SmtpConnection | Rejected | Broken, str]:
     address = way.address
     try:
         token = await way.login.token() if way.login is not None else ""
@@ -195,7 +195,7 @@ class _Steps:
             raise _Failed(Rejected(self._address.name, self.phase, _WRONG_LOGIN, str(error))) from error
 
 
-def _connection(relay: str, client: SMTP, now: float) -> Connection:
+def _connection(relay: str, client: SMTP, now: float) -> SmtpConnection:
     if client.transport is None:
         raise SMTPServerDisconnected("the relay closed the connection after its greeting")
     dialogue = Dialogue(asyncio.get_running_loop(), client.transport)
@@ -207,7 +207,7 @@ def _connection(relay: str, client: SMTP, now: float) -> Connection:
         size=None if size is None else int(size) if size.isascii() and size.isdigit() else 0,
         mails=_mailmax(client.esmtp_extensions.get("limits") or ""),
     )
-    return Connection(relay, dialogue, offers, now)
+    return SmtpConnection(relay, dialogue, offers, now)
 
 
 def _mailmax(limits: str) -> int:

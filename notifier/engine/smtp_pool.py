@@ -17,14 +17,14 @@ from notifier.engine.relay_breaker import Clock, RelayBreaker, RelayState, descr
 from notifier.engine.relay_habits import RelayHabits
 from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.sender_pauses import SenderPauses
-from notifier.engine.smtp import Connection, Mail
+from notifier.engine.smtp import Mail, SmtpConnection
 from notifier.engine.transaction import Broken, Paused, Phase, Rejected, Transaction
 from notifier.logs import get
 
 _log = get("relay")
 
-Open = Callable[[], Awaitable[Connection | Rejected | Broken]]
-Taken = Connection | Rejected | Broken | Paused
+Open = Callable[[], Awaitable[SmtpConnection | Rejected | Broken]]
+Taken = SmtpConnection | Rejected | Broken | Paused
 
 MAX_AGE_S = 300.0
 IDLE_CHECK_S = 30.0
@@ -57,7 +57,7 @@ class SmtpPool:
         self._mails = mails
         self._clock = clock
         self._line = PriorityLine[Taken]()
-        self._idle: list[Connection] = []
+        self._idle: list[SmtpConnection] = []
         self._open = 0
         self._openings: set[asyncio.Task[None]] = set()
         self._turned_away = 0
@@ -96,7 +96,7 @@ class SmtpPool:
             raise
         finally:
             self._probes -= probes
-        if not isinstance(taken, Connection):
+        if not isinstance(taken, SmtpConnection):
             if isinstance(taken, Broken) and taken.phase is Phase.QUEUE:
                 self.given_up(mail)
             return taken
@@ -119,11 +119,11 @@ class SmtpPool:
         why = "no connection to the relay became free in time"
         return Broken(self.breaker.state.relay, Phase.QUEUE, why, False, "timeout")
 
-    def lends_on(self, connection: Connection, further: int = 0) -> bool:
+    def lends_on(self, connection: SmtpConnection, further: int = 0) -> bool:
         """Whether the one who has it may carry one more mail with it, and ``further`` ones."""
         return self._keepable(connection, further) and self.breaker.passes
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: SmtpConnection) -> None:
         """Keep it for the next mail, or close it when it is too old, too used or broken."""
         connection.last_used = self._clock()
         if connection.carried and not connection.refusals:
@@ -134,7 +134,7 @@ class SmtpPool:
         else:
             self._pass_on(connection)
 
-    def is_one_too_many(self, connection: Connection, why: str) -> Paused | None:
+    def is_one_too_many(self, connection: SmtpConnection, why: str) -> Paused | None:
         """The relay says so of a connection it had taken: fewer, or, when it is the only one, a rest."""
         self._discard(connection)
         if self._open or self._openings:
@@ -152,7 +152,7 @@ class SmtpPool:
 
     # Connections that are there.
 
-    async def _rested(self) -> Connection | None:
+    async def _rested(self) -> SmtpConnection | None:
         """The connection used last, so that the others grow old and are closed when there is little to do."""
         while self._idle:
             connection = self._pick()
@@ -164,25 +164,25 @@ class SmtpPool:
             self._discard(connection)
         return None
 
-    def _pick(self) -> Connection:
+    def _pick(self) -> SmtpConnection:
         """One without refusals for who is urgent, if there is one."""
         if self._idle[-1].refusals and HANDICAP.get() < URGENT_BELOW_S:
             clean = next((place for place in reversed(range(len(self._idle))) if not self._idle[place].refusals), -1)
             return self._idle.pop(clean)
         return self._idle.pop()
 
-    def _usable_now(self, connection: Connection) -> bool:
+    def _usable_now(self, connection: SmtpConnection) -> bool:
         suspect = connection.refusals >= REFUSALS_NOT_URGENT and HANDICAP.get() < URGENT_BELOW_S
         return not suspect and self._keepable(connection)
 
-    async def _answers(self, connection: Connection) -> bool:
+    async def _answers(self, connection: SmtpConnection) -> bool:
         try:
             return await connection.answers(asyncio.get_running_loop().time())
         except BaseException:
             self._discard(connection)
             raise
 
-    def _keepable(self, connection: Connection, further: int = 0) -> bool:
+    def _keepable(self, connection: SmtpConnection, further: int = 0) -> bool:
         if not connection.usable or connection.refusals >= REFUSALS_IN_A_ROW:
             return False
         most = self.habits.mails or connection.offers.mails
@@ -193,7 +193,7 @@ class SmtpPool:
                 return False
         return not most or connection.carried + further < most
 
-    def _pass_on(self, connection: Connection) -> None:
+    def _pass_on(self, connection: SmtpConnection) -> None:
         """To who is next, or to whoever comes."""
         if connection.refusals >= REFUSALS_NOT_URGENT and self._line.wanted(below=URGENT_BELOW_S):
             self._discard(connection)
@@ -203,12 +203,12 @@ class SmtpPool:
             if self.habits.scarce:
                 asyncio.get_running_loop().call_later(SCARCE_IDLE_S, self._let_go, connection, connection.carried)
 
-    def _let_go(self, connection: Connection, carried: int) -> None:
+    def _let_go(self, connection: SmtpConnection, carried: int) -> None:
         if connection.carried == carried and connection in self._idle:
             self._idle.remove(connection)
             self._discard(connection)
 
-    def _discard(self, connection: Connection) -> None:
+    def _discard(self, connection: SmtpConnection) -> None:
         self._open -= 1
         connection.leave()
 
@@ -223,7 +223,7 @@ class SmtpPool:
             return self.nothing_free()
 
     def _unwanted(self, taken: Taken) -> None:
-        if isinstance(taken, Connection):
+        if isinstance(taken, SmtpConnection):
             self._pass_on(taken)
 
     def _grow(self, coming: int = 0) -> None:
@@ -251,7 +251,7 @@ class SmtpPool:
         """One more connection, for whoever is next, or what its failure means."""
         opened = await self._connected()
         self._openings.discard(asyncio.current_task())
-        if isinstance(opened, Connection):
+        if isinstance(opened, SmtpConnection):
             self._open += 1
             self.habits.serves(self._open)
             self.breaker.connected()
@@ -262,15 +262,15 @@ class SmtpPool:
         elif not self._openings:
             self._first_failed(opened)
 
-    async def _connected(self) -> Connection | Rejected | Broken:
+    async def _connected(self) -> SmtpConnection | Rejected | Broken:
         for pause in FIRST_AGAIN_S:
             opened = await self._tried()
-            if isinstance(opened, Connection) or self._open or not self._may_be_closing(opened):
+            if isinstance(opened, SmtpConnection) or self._open or not self._may_be_closing(opened):
                 return opened
             await asyncio.sleep(pause)
         return await self._tried()
 
-    async def _tried(self) -> Connection | Rejected | Broken:
+    async def _tried(self) -> SmtpConnection | Rejected | Broken:
         try:
             return await self._open_one()
         except Exception as error:

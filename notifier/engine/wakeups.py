@@ -25,7 +25,7 @@ class Waiter(Protocol):
         """Whether it was woken within ``seconds``; may be called again after False."""
 
 
-class Mailbox:
+class _Mailbox:
     """Wakes the greenlets of one hub. Made in that hub's thread; only `post` may be called from another."""
 
     def __init__(self, hub: Any) -> None:
@@ -50,10 +50,10 @@ class Mailbox:
             self._woken.popleft().set()
 
 
-class HubWaiter:
+class _HubWaiter:
     """A greenlet that waits while its hub runs others."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: _Mailbox) -> None:
         self._mailbox = mailbox
         self._event = Event()
 
@@ -66,7 +66,7 @@ class HubWaiter:
         return bool(self._event.wait(seconds))
 
 
-class ThreadWaiter:
+class _ThreadWaiter:
     """A thread of a process without gevent."""
 
     def __init__(self) -> None:
@@ -86,17 +86,17 @@ class Waiters:
 
     def __init__(self) -> None:
         self._patched = is_patched()
-        self._mailboxes: dict[Any, Mailbox] = {}
+        self._mailboxes: dict[Any, _Mailbox] = {}
 
     def new(self) -> Waiter:
         """A waiter for whoever calls."""
         if not self._patched:
-            return ThreadWaiter()
+            return _ThreadWaiter()
         hub = get_hub()
         mailbox = self._mailboxes.get(hub)
         if mailbox is None:
-            mailbox = self._mailboxes[hub] = Mailbox(hub)
-        return HubWaiter(mailbox)
+            mailbox = self._mailboxes[hub] = _Mailbox(hub)
+        return _HubWaiter(mailbox)
 
     def close(self) -> None:
         """Free the calling hub's watcher; those of other threads' hubs end with their hubs."""

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
-from notifier.domain.suppression import NOTHING, Kind, Part, Suppression, by_operator, without_addresses
+from notifier.domain.suppression import NOTHING, Part, PartKind, Suppression, by_operator, without_addresses
 from notifier.storage.records import RECORD, UNIT, moment, stamp
 
 _SEVERAL = "several"
 _UNSUBSCRIBED = "unsubscribed:"
 _OPERATOR = "operator: "
 _FORGOTTEN = "forgotten"
-_WORDS = {Kind.BOUNCE: "bounced:", Kind.COMPLAINT: "complaint:"}
+_WORDS = {PartKind.BOUNCE: "bounced:", PartKind.COMPLAINT: "complaint:"}
 #: What an operator's word must not begin with as it stands; the first is what a replay by the release before lifts.
 _TAKEN = ("bounced", *_WORDS.values(), _UNSUBSCRIBED, _OPERATOR)
 #: Before the time of the category before it.
@@ -32,8 +32,8 @@ _ESCAPED = str.maketrans({letter: f"%{ord(letter):02X}" for letter in f"%,={RECO
 
 def encode(suppression: Suppression) -> str:
     """Empty for `NOTHING`."""
-    categories = [part for part in suppression.parts if part.kind is Kind.CATEGORY]
-    pairs = [(part.since, _words(part)) for part in suppression.parts if part.kind is not Kind.CATEGORY]
+    categories = [part for part in suppression.parts if part.kind is PartKind.CATEGORY]
+    pairs = [(part.since, _words(part)) for part in suppression.parts if part.kind is not PartKind.CATEGORY]
     if categories:
         pairs.append((categories[0].since, _categories(categories)))
     if len(pairs) > 1:
@@ -52,9 +52,9 @@ def decode(stored: str | None) -> Suppression:
 
 
 def _words(part: Part) -> str:
-    if part.kind is Kind.FORGOTTEN:
+    if part.kind is PartKind.FORGOTTEN:
         return _FORGOTTEN
-    if part.kind is Kind.OPERATOR:
+    if part.kind is PartKind.OPERATOR:
         taken = part.detail.startswith(_TAKEN) or part.detail == _FORGOTTEN
         return _OPERATOR + part.detail if taken else part.detail
     return f"{_WORDS[part.kind]} {part.detail}".rstrip()
@@ -84,9 +84,9 @@ def _parts(since: float, reason: str) -> Iterator[Part]:
             yield Part(kind, since, reason.removeprefix(word).strip())
             return
     if reason == _FORGOTTEN:
-        yield Part(Kind.FORGOTTEN, since)
+        yield Part(PartKind.FORGOTTEN, since)
     else:
-        yield Part(Kind.OPERATOR, since, without_addresses(reason.removeprefix(_OPERATOR)))
+        yield Part(PartKind.OPERATOR, since, without_addresses(reason.removeprefix(_OPERATOR)))
 
 
 def _read_categories(since: float, written: Sequence[str]) -> Iterator[Part]:
@@ -95,4 +95,4 @@ def _read_categories(since: float, written: Sequence[str]) -> Iterator[Part]:
             continue
         following = written[place + 1] if place + 1 < len(written) else ""
         own = moment(following[1:]) if following.startswith(_SINCE) else since
-        yield Part(Kind.CATEGORY, own, unquote(name))
+        yield Part(PartKind.CATEGORY, own, unquote(name))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from notifier.domain.ids import former_key, recipient_key
-from notifier.domain.suppression import NOTHING, Kind, Part, Suppression, unsubscribed
+from notifier.domain.suppression import NOTHING, Part, PartKind, Suppression, unsubscribed
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
@@ -155,9 +155,9 @@ def _unsubscribe(recipient_key: str, part: Part, person: str) -> Operation[None]
 
 
 def _without_bounce(known: Suppression, seen: float) -> Suppression:
-    bounce = known.get(Kind.BOUNCE)
+    bounce = known.get(PartKind.BOUNCE)
     # In milliseconds, as it is stored: rounding must not make a bounce newer than the delivery that caused it.
-    return known.minus([Kind.BOUNCE]) if bounce and milliseconds(bounce.since) <= milliseconds(seen) else known
+    return known.minus([PartKind.BOUNCE]) if bounce and milliseconds(bounce.since) <= milliseconds(seen) else known
 
 
 def _swap(swaps: Sequence[tuple[int, str, str, str]]) -> Call:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote
 
-from notifier.channels.email.bodies import Part, base64_lines
+from notifier.channels.email.bodies import MimePart, base64_lines
 from notifier.channels.email.headers import LINE, clean
 from notifier.domain.media_type import read_media_type
 from notifier.errors import InvalidAttachment
@@ -64,7 +64,7 @@ def check_total(files: Sequence[File]) -> None:
         )
 
 
-def file_part(file: File) -> Part:
+def file_part(file: File) -> MimePart:
     """The file as a MIME part, always base64; shown inside the HTML when it has a cid, else attached.
 
     An invitation is attached as ``application/ics``, as Google's own are: its text is in the mail already (see
@@ -78,13 +78,13 @@ def file_part(file: File) -> Part:
         f"Content-Disposition: {disposition};\r\n {_filename(file.name)}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
     )
-    return Part(headers, base64_lines(file.content))
+    return MimePart(headers, base64_lines(file.content))
 
 
-def calendar_part(file: File) -> Part:
+def calendar_part(file: File) -> MimePart:
     """An invitation as one more form of the mail: Outlook and Gmail offer to accept only what is no attachment."""
     headers = f"{_content_type(file.media_type)}Content-Transfer-Encoding: base64\r\n"
-    return Part(headers, base64_lines(file.content))
+    return MimePart(headers, base64_lines(file.content))
 
 
 _read = lru_cache(maxsize=256)(read_media_type)

@@ -20,7 +20,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @value
-class Part:
+class MimePart:
     """One part: the headers that describe it (each with its line end), and its encoded content, ending in CRLF."""
 
     headers: str
@@ -29,16 +29,16 @@ class Part:
     """The content is as it was written, so it could contain anything, also a boundary."""
 
 
-def text_part(subtype: str, text: str) -> Part:
+def text_part(subtype: str, text: str) -> MimePart:
     """``text/plain`` or ``text/html`` in the shortest encoding that survives every relay."""
     lines = _lf(text)
     if lines.isascii() and _travels_as_it_is(plain := lines.encode("ascii")):
         headers = f"Content-Type: text/{subtype}; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n"
-        return Part(headers, plain.replace(b"\n", b"\r\n"), literal=True)
+        return MimePart(headers, plain.replace(b"\n", b"\r\n"), literal=True)
     data = _utf8(lines.replace("\n", "\r\n"))
     quoted, name = _shorter(data)
     headers = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {name}\r\n"
-    return Part(headers, quoted)
+    return MimePart(headers, quoted)
 
 
 def base64_lines(data: bytes) -> bytes:

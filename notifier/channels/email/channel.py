@@ -14,7 +14,7 @@ from notifier.channels.email.lists import ListFields
 from notifier.channels.email.mime import Letter, message_id, write
 from notifier.channels.email.outcomes import classify
 from notifier.channels.email.unsubscribe import UnsubscribeLinks
-from notifier.domain.addresses import Sender, parse_sender, read_address
+from notifier.domain.addresses import FromMailbox, parse_sender, read_address
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.ids import person_key, recipient_key
 from notifier.domain.message import EmailMessage
@@ -167,7 +167,7 @@ class EmailChannel:
         return message_id(delivery, self._hostname)
 
     @staticmethod
-    def _lists(rule: Rule, sender: Sender, tenant: str) -> ListFields:
+    def _lists(rule: Rule, sender: FromMailbox, tenant: str) -> ListFields:
         return ListFields(rule.category, _domain(sender), rule.id, tenant)
 
     async def send(
@@ -247,5 +247,5 @@ def read_return_path(text: str) -> str:
     return f"{local}@{address.envelope.rpartition('@')[2]}" if "{" not in domain else text
 
 
-def _domain(sender: Sender) -> str:
+def _domain(sender: FromMailbox) -> str:
     return sender.address.envelope.rpartition("@")[2]

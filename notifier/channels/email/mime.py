@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from notifier.channels.email.attachments import File, calendar_part, file_part
-from notifier.channels.email.bodies import Part, text_part
+from notifier.channels.email.bodies import MimePart, text_part
 from notifier.channels.email.extra import NO_EXTRA, Extra
 from notifier.channels.email.headers import mailbox, mailboxes, unstructured
 from notifier.channels.email.lists import ListFields
@@ -104,7 +104,7 @@ def _unsubscribe(url: str) -> str:
     return f"List-Unsubscribe: <{url}>\r\n{promise}"
 
 
-def _body(letter: Letter) -> Part:
+def _body(letter: Letter) -> MimePart:
     words = text_part("plain", letter.text)
     if letter.files:
         return _with_files(letter, words)
@@ -113,7 +113,7 @@ def _body(letter: Letter) -> Part:
     return words
 
 
-def _with_files(letter: Letter, words: Part) -> Part:
+def _with_files(letter: Letter, words: MimePart) -> MimePart:
     """``mixed(alternative(text, related(html, images), invitation), files)``, as far as there are such parts.
 
     The invitation comes last of the alternatives, as in the mails of calendars: a program that knows it shows that.
@@ -128,14 +128,14 @@ def _with_files(letter: Letter, words: Part) -> Part:
     return _multipart("mixed", (body, *map(file_part, attached)), f"=_m_{letter.id}") if attached else body
 
 
-def _page(letter: Letter, shown: Sequence[File]) -> Part:
+def _page(letter: Letter, shown: Sequence[File]) -> MimePart:
     page = text_part("html", letter.html)
     if not shown:
         return page
     return _multipart("related", (page, *map(file_part, shown)), f"=_r_{letter.id}", ' type="text/html";\r\n')
 
 
-def _multipart(subtype: str, parts: Sequence[Part], boundary: str, parameter: str = "") -> Part:
+def _multipart(subtype: str, parts: Sequence[MimePart], boundary: str, parameter: str = "") -> MimePart:
     """Neither base64 nor quoted-printable can contain ``=_`` (RFC 2045 §6.7), so only literal parts are searched."""
     boundary = _unused(boundary, parts)
     delimiter = f"--{boundary}".encode()
@@ -146,10 +146,10 @@ def _multipart(subtype: str, parts: Sequence[Part], boundary: str, parameter: st
         literal = literal or part.literal
     content = b"".join([*pieces, delimiter, b"--\r\n"])
     headers = f'Content-Type: multipart/{subtype};\r\n{parameter} boundary="{boundary}"\r\n'
-    return Part(headers, content, literal)
+    return MimePart(headers, content, literal)
 
 
-def _unused(boundary: str, parts: Sequence[Part]) -> str:
+def _unused(boundary: str, parts: Sequence[MimePart]) -> str:
     candidate, number = boundary, 0
     while _occurs(candidate.encode(), parts):
         number += 1
@@ -157,7 +157,7 @@ def _unused(boundary: str, parts: Sequence[Part]) -> str:
     return candidate
 
 
-def _occurs(boundary: bytes, parts: Sequence[Part]) -> bool:
+def _occurs(boundary: bytes, parts: Sequence[MimePart]) -> bool:
     # One byte is found 20 times as fast, and this one is rare. A loop: a generator takes as long again.
     for part in parts:  # noqa: SIM110
         if part.literal and b"_" in part.content and boundary in part.content:

@@ -1,4 +1,4 @@
-"""From a target to an open `Connection`: resolve, connect to a checked address, encrypt. The deadline is the caller's.
+"""From a target to an open `HttpConnection`: resolve, connect, encrypt; the caller sets the deadline.
 
 Every address is checked in the statement before a socket is connected to it, wherever it came from. Several addresses
 are tried as `engine.dialing` does.
@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from notifier.channels.webhook.failures import Unresolved
 from notifier.channels.webhook.guard import AddressGuard, Target
-from notifier.channels.webhook.resolver import Address, CheckedResolver
-from notifier.channels.webhook.wire import Connection
+from notifier.channels.webhook.resolver import CheckedResolver, SocketAddress
+from notifier.channels.webhook.wire import HttpConnection
 from notifier.engine.dialing import connect, interleaved, race
 
 
@@ -29,7 +29,7 @@ class Connector:
         self._tls = tls
         self._seconds = seconds
 
-    async def open(self, target: Target, make: Callable[[], Connection]) -> Connection:
+    async def open(self, target: Target, make: Callable[[], HttpConnection]) -> HttpConnection:
         """A connection that may carry a request.
 
         Raises `ForbiddenTarget`, `Unresolved`, or of all addresses the error that got furthest (`TimeoutError` and
@@ -58,21 +58,21 @@ class Connector:
                 raise
         raise encryption or OSError(None, f"{host} has no address")
 
-    async def _addresses(self, host: str, port: int) -> Sequence[Address]:
+    async def _addresses(self, host: str, port: int) -> Sequence[SocketAddress]:
         try:
             version = ipaddress.ip_address(host).version
         except ValueError:
             pass
         else:
-            return [Address(socket.AF_INET6 if version == 6 else socket.AF_INET, host, port)]
+            return [SocketAddress(socket.AF_INET6 if version == 6 else socket.AF_INET, host, port)]
         try:
             return await self._resolver.resolve(host, port)
         except OSError as error:
             raise Unresolved(host, error) from error
 
     async def _begin(
-        self, connected: socket.socket, make: Callable[[], Connection], server_name: str | None
-    ) -> Connection:
+        self, connected: socket.socket, make: Callable[[], HttpConnection], server_name: str | None
+    ) -> HttpConnection:
         loop = asyncio.get_running_loop()
         if server_name is None:
             _, connection = await loop.create_connection(make, sock=connected)
@@ -82,10 +82,10 @@ class Connector:
             )
         return connection
 
-    async def _race(self, addresses: Sequence[Address]) -> tuple[Address, socket.socket]:
+    async def _race(self, addresses: Sequence[SocketAddress]) -> tuple[SocketAddress, socket.socket]:
         return await race(addresses, self._connect)
 
-    async def _connect(self, address: Address) -> socket.socket:
+    async def _connect(self, address: SocketAddress) -> socket.socket:
         async with asyncio.timeout(self._seconds):
             self._guard.check_address(address.host)
             return await connect(address.family, (address.host, address.port))

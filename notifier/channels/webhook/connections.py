@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from notifier.channels.webhook.wire import Connection
+from notifier.channels.webhook.wire import HttpConnection
 
 #: Seconds an unused connection is kept. Node.js closes its side after 5 s: a POST sent at that very moment would be
 #: cut off with nobody knowing whether it arrived.
@@ -17,13 +17,13 @@ class Connections:
     """Inside one event loop. Connections tell it what becomes of them (`wire.Owner`)."""
 
     def __init__(self) -> None:
-        self._open: set[Connection] = set()
+        self._open: set[HttpConnection] = set()
         # By origin, the longest unused first; an origin without any is forgotten.
-        self._free: dict[str, list[Connection]] = {}
+        self._free: dict[str, list[HttpConnection]] = {}
         self._sweeping = False
         self._all_lost: asyncio.Future[None] | None = None
 
-    def take(self, origin: str) -> Connection | None:
+    def take(self, origin: str) -> HttpConnection | None:
         """The one used last, because the others are nearer to being closed by their receivers; it is the caller's."""
         free = self._free.get(origin)
         if not free:
@@ -37,11 +37,11 @@ class Connections:
         connection.abort()
         return self.take(origin)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: HttpConnection) -> None:
         """It may carry its first exchange."""
         self._open.add(connection)
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: HttpConnection) -> None:
         """It has had its answer and may carry another exchange."""
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
@@ -54,7 +54,7 @@ class Connections:
             self._sweeping = True
             loop.call_later(KEEPALIVE_S, self._sweep)
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: HttpConnection) -> None:
         """It was closed, by whichever side."""
         self._open.discard(connection)
         free = self._free.get(connection.origin)

@@ -28,7 +28,7 @@ async def look_up(host: str, port: int) -> Sequence[tuple[Any, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class SocketAddress:
     """Where a connection may be made to."""
 
     family: int
@@ -39,7 +39,7 @@ class Address:
 @dataclass(slots=True)
 class _Known:
     until: float
-    addresses: list[Address]
+    addresses: list[SocketAddress]
 
 
 class CheckedResolver:
@@ -52,9 +52,9 @@ class CheckedResolver:
         self._guard = guard
         self._ask = ask
         self._known: dict[tuple[str, int], _Known] = {}
-        self._asking: dict[tuple[str, int], asyncio.Task[list[Address]]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[list[SocketAddress]]] = {}
 
-    async def resolve(self, host: str, port: int) -> list[Address]:
+    async def resolve(self, host: str, port: int) -> list[SocketAddress]:
         """The addresses to connect to, in turn another first. Raises `ForbiddenAnswer`, or `OSError` without any."""
         name = (host, port)
         known = self._known.get(name)
@@ -76,12 +76,12 @@ class CheckedResolver:
         known = self._known[name] = _Known(asyncio.get_running_loop().time() + DNS_TTL_S, addresses)
         return known
 
-    async def _ask_once(self, name: tuple[str, int]) -> list[Address]:
+    async def _ask_once(self, name: tuple[str, int]) -> list[SocketAddress]:
         host, port = name
-        found: dict[str, Address] = {}
+        found: dict[str, SocketAddress] = {}
         for family, _, _, _, address in await self._ask(host, port):
             checked = self._check(host, address)
-            found[checked] = Address(family, checked, port)
+            found[checked] = SocketAddress(family, checked, port)
         if not found:
             raise OSError(None, f"{host} has no address")
         return list(found.values())

@@ -20,7 +20,7 @@ from notifier.channels.webhook.failures import EXCHANGE_ERRORS, read_failure
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.resolver import CheckedResolver, LookUp, look_up
 from notifier.channels.webhook.slots import Crowded, Slots
-from notifier.channels.webhook.wire import Asked, Connection, Stale
+from notifier.channels.webhook.wire import Asked, HttpConnection, Stale
 from notifier.errors import ForbiddenAnswer, ForbiddenTarget
 
 #: Most of the connections that one endpoint may use: five that are merely busy leave room for the sixth.
@@ -57,7 +57,7 @@ class WebhookTransport:
         self._connector = Connector(guard, CheckedResolver(guard, ask), tls, connect_timeout)
         self._connections = Connections()
         # Exchanges on kept connections, in the order of their deadlines: one timer for the first instead of one each.
-        self._deadlines: dict[Asked, tuple[float, Connection]] = {}
+        self._deadlines: dict[Asked, tuple[float, HttpConnection]] = {}
         self._watching = False
 
     async def post(
@@ -112,7 +112,7 @@ class WebhookTransport:
         anew = await self._ask_anew(target, head, body, until)
         return _repeated(anew) if answer.failure.uncertain else anew
 
-    async def _ask(self, kept: Connection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
+    async def _ask(self, kept: HttpConnection, head: bytes, body: bytes, until: float) -> Reply | Failure | Stale:
         asked = kept.send(head, body)
         self._deadlines[asked] = (until, kept)
         if not self._watching:
@@ -131,7 +131,9 @@ class WebhookTransport:
         asked: Asked | None = None
         try:
             async with asyncio.timeout_at(until):
-                connection = await self._connector.open(target, lambda: Connection(target.origin, self._connections))
+                connection = await self._connector.open(
+                    target, lambda: HttpConnection(target.origin, self._connections)
+                )
                 asked = connection.send(head, body)
                 answer = await asked
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""`Connection`: one socket to an endpoint and the exchange on it, one at a time; llhttp reads what the endpoint says.
+"""`HttpConnection`: one socket to an endpoint, one exchange at a time; llhttp reads what the endpoint says.
 
 The endpoint is not trusted. Whatever it sends, an exchange ends in a value: a `Reply` as soon as there is a status line
 to act upon, a `Failure` otherwise, `Stale` when a kept connection turns out to have been closed. A status line decides
@@ -65,15 +65,15 @@ Asked = asyncio.Future["Reply | Failure | Stale"]
 class Owner(Protocol):
     """Who is told what becomes of a connection; `connections.Connections`."""
 
-    def opened(self, connection: Connection, /) -> None:
+    def opened(self, connection: HttpConnection, /) -> None:
         """It may carry its first exchange."""
         ...
 
-    def free(self, connection: Connection, /) -> None:
+    def free(self, connection: HttpConnection, /) -> None:
         """It has had its answer and may carry another exchange."""
         ...
 
-    def lost(self, connection: Connection, /) -> None:
+    def lost(self, connection: HttpConnection, /) -> None:
         """It was closed, by whichever side."""
         ...
 
@@ -82,7 +82,7 @@ class _Unacceptable(Exception):
     """What the endpoint says breaks a limit of ours; raised through the parser, which then stops."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Made by the loop; `send` begins an exchange, whose answer the returned future gets."""
 
     __slots__ = (

@@ -23,7 +23,7 @@ FLUSH_AFTER_S = 0.003
 FLUSH_MOST = 500
 
 
-class RecordsLedger(Protocol):
+class _RecordsLedger(Protocol):
     """What the recorder needs of the ledger."""
 
     def record(self, records: Sequence[Record]) -> list[bool]:
@@ -70,7 +70,7 @@ class Receipt:
 class Recorder:
     """One greenlet that writes what every batch hands in, from any thread."""
 
-    def __init__(self, ledger: RecordsLedger) -> None:
+    def __init__(self, ledger: _RecordsLedger) -> None:
         self._ledger = ledger
         self._records: deque[tuple[Record, Receipt]] = deque()
         self._marks: deque[tuple[str, int, Callable[[bool], None]]] = deque()

@@ -26,7 +26,7 @@ from notifier.worker.batch.recorder import now
 _log = get("intake")
 
 
-class KnownEndpoints(Directory, Protocol):
+class _KnownEndpoints(Directory, Protocol):
     """The planner's directory, asked to look again before each event."""
 
     def refresh(self, tenants: Sequence[str]) -> None:
@@ -37,7 +37,9 @@ class KnownEndpoints(Directory, Protocol):
 class EmbeddedIntake:
     """Takes events in within the API's process; raises `InvalidEvent` or `Unavailable` and then has taken nothing."""
 
-    def __init__(self, content: Live[Content], directory: KnownEndpoints, ledger: Ledger, publisher: Publishes) -> None:
+    def __init__(
+        self, content: Live[Content], directory: _KnownEndpoints, ledger: Ledger, publisher: Publishes
+    ) -> None:
         self._content = content
         self._directory = directory
         self._ledger = ledger

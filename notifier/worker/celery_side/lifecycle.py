@@ -66,7 +66,7 @@ class Closes(Protocol):
         ...
 
 
-class Sweeps(Protocol):
+class _Sweeps(Protocol):
     """Held deliveries, looked after (`failures.held`)."""
 
     def sweep(self) -> object:
@@ -107,7 +107,7 @@ class WorkerParts:
     dispatch: Dispatch
     collector: Collector
     endpoint_policy: EndpointPolicy
-    held: Sweeps
+    held: _Sweeps
     recorder: Recorder
     engine: Engine
     ledger: Ledger
@@ -225,7 +225,7 @@ def _leave(parts: WorkerParts) -> None:
         wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=LIVENESS_TTL_S)
 
 
-class QuietEventConnection(bootsteps.StartStopStep):
+class _QuietEventConnection(bootsteps.StartStopStep):
     """Takes AMQP heartbeats and confirms off the *event* connection only.
 
     Celery 5.7's `synloop` drains the event connection for 0.1 s after every message when heartbeats are on, which
@@ -254,7 +254,7 @@ class QuietEventConnection(bootsteps.StartStopStep):
         consumer.amqheartbeat = self._heartbeat
 
 
-class DeclaredTopology(bootsteps.StartStopStep):
+class _DeclaredTopology(bootsteps.StartStopStep):
     """Declares the failure queues and looks whether the work queues are as this release declares them.
 
     Failure queues first: at-least-once dead lettering into a queue that is not there hides the message. A queue with
@@ -311,13 +311,13 @@ class DeclaredTopology(bootsteps.StartStopStep):
         return self._reads and bool(consumer.connection.alt)
 
 
-class DeclaredDelays(bootsteps.StartStopStep):
+class _DeclaredDelays(bootsteps.StartStopStep):
     """Declares what delayed delivery needs, on the connection that there is; what one node has, all have.
 
     Celery's own step logs in to each of several nodes in turn, and waits four times for one that is away.
     """
 
-    requires = (Tasks, DeclaredTopology)
+    requires = (Tasks, _DeclaredTopology)
 
     def start(self, consumer: Any) -> None:
         """After the queues are read, because it takes a second."""
@@ -344,12 +344,12 @@ def install(app: Any, build: Build) -> None:
 
     use_fast_json()
     setattr(DelayedDelivery, "include_if", lambda *_: False)  # noqa: B010 - mypy takes no assignment to a method
-    app.steps["consumer"].add(DeclaredTopology)
-    app.steps["consumer"].add(DeclaredDelays)
-    app.steps["consumer"].add(QuietEventConnection)
+    app.steps["consumer"].add(_DeclaredTopology)
+    app.steps["consumer"].add(_DeclaredDelays)
+    app.steps["consumer"].add(_QuietEventConnection)
     app.steps["consumer"].add(RoomForAll)
     app.steps["consumer"].add(RejectUnreadable)
-    Events.requires = (Connection, DeclaredTopology, QuietEventConnection, RoomForAll)
+    Events.requires = (Connection, _DeclaredTopology, _QuietEventConnection, RoomForAll)
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)

@@ -65,7 +65,7 @@ def _bytes(body: str | bytes | memoryview) -> bytes:
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
 
 
-class NotOurTask(InvalidTaskError):
+class _NotOurTask(InvalidTaskError):
     """A message that is none of our tasks; the text is ours and quotes nothing."""
 
 
@@ -98,7 +98,7 @@ def _guarded(receive: Callable[[Any], None], consumer: Any) -> Callable[[Any], N
 
 
 def _refuse(*_: Any) -> NoReturn:
-    raise NotOurTask("no task of that name takes such a message; `celery -A notifier inspect registered` names them")
+    raise _NotOurTask("no task of that name takes such a message; `celery -A notifier inspect registered` names them")
 
 
 def _check_shape(message: Any) -> None:
@@ -116,14 +116,14 @@ def _check_shape(message: Any) -> None:
             # `LazyBatch` is, which gives its bytes up when it is read.
             message.body = message.payload
         case [list(), dict(), dict()]:
-            raise NotOurTask("the body has keywords, which no task takes")
+            raise _NotOurTask("the body has keywords, which no task takes")
         case other:
-            raise NotOurTask(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
+            raise _NotOurTask(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
 
 
 def _reject(message: Any, body: str | bytes | memoryview | None, error: Exception, consumer: Any) -> None:
     # Never the body itself: it holds addresses. Nor the words of a library, which may quote it.
-    reason = str(error) if isinstance(error, NotOurTask) else f"cannot be read: {type(error).__name__}"
+    reason = str(error) if isinstance(error, _NotOurTask) else f"cannot be read: {type(error).__name__}"
     wide(
         _log,
         "message.unreadable",

@@ -33,7 +33,7 @@ _log = get("endpoint")
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class _Failing:
     """An endpoint that has failed for so long that it is switched off."""
 
     endpoint: str
@@ -61,7 +61,7 @@ class EndpointHealth:
 
     def judge(
         self, settled: Sequence[Settled], endpoints: Mapping[str, Endpoint], probes: Mapping[str, str]
-    ) -> list[Failing]:
+    ) -> list[_Failing]:
         """Tell the breakers; returns the endpoints to switch off."""
         troubled = {i for i, endpoint in endpoints.items() if endpoint.breaker is not None}
         failures = [one for one in settled if one.decision.status is not Status.SENT]
@@ -124,12 +124,12 @@ class EndpointHealth:
             wide(_log, "endpoint.breaker_closed", endpoint=endpoint, open_s=round(now() - change.before.opened, 1))
             retry_while_down(lambda: self._held.look([endpoint], now()), "look for held deliveries")
 
-    def _failing(self, endpoint: str, breaker: Breaker | None) -> Failing | None:
+    def _failing(self, endpoint: str, breaker: Breaker | None) -> _Failing | None:
         if breaker is None or not breaker.failing_since or not self._disable_after:
             return None
         if now() - breaker.failing_since < self._disable_after:
             return None
-        return Failing(endpoint, breaker.failing_since, breaker.code)
+        return _Failing(endpoint, breaker.failing_since, breaker.code)
 
 
 def _tally(settled: Sequence[Settled], moment: float) -> dict[str, _Tally]:

@@ -8,7 +8,7 @@ from typing import Any
 import pika
 import pytest
 
-from consumers.connection import Connection, parameters
+from consumers.connection import BrokerConnection, parameters
 from consumers.publisher import ConfirmedPublisher, Outgoing, Unroutable, publish_all
 from consumers.steady import SteadyPublisher
 from consumers.topology import apply_topology
@@ -21,9 +21,9 @@ def message(number: int, key: str = "email-normal", exchange: str = "notifier.ta
     return Outgoing(exchange, key, b"x", pika.BasicProperties(message_id=str(number)))
 
 
-def connected(url: str, work: Callable[[Connection, ConfirmedPublisher], Awaitable[Any]]) -> Any:
+def connected(url: str, work: Callable[[BrokerConnection, ConfirmedPublisher], Awaitable[Any]]) -> Any:
     async def main() -> Any:
-        connection = await Connection.open(*parameters(url, "test"))
+        connection = await BrokerConnection.open(*parameters(url, "test"))
         try:
             return await work(connection, await ConfirmedPublisher.open(connection))
         finally:
@@ -42,7 +42,7 @@ def test_exactly_the_messages_without_a_queue_are_refused(service_url: str, rabb
     # Given 3,000 messages of which every seventh leads nowhere
     messages = [message(n, "nowhere" if n % 7 == 0 else "email-normal") for n in range(3000)]
 
-    async def work(_: Connection, publisher: ConfirmedPublisher) -> tuple[list[Any], int]:
+    async def work(_: BrokerConnection, publisher: ConfirmedPublisher) -> tuple[list[Any], int]:
         return await publish_all(publisher, messages), publisher.unconfirmed
 
     # When they are published at once
@@ -56,7 +56,7 @@ def test_exactly_the_messages_without_a_queue_are_refused(service_url: str, rabb
 
 
 def test_a_lost_connection_fails_what_was_not_confirmed(service_url: str, rabbitmq: RabbitMQ) -> None:
-    async def work(connection: Connection, publisher: ConfirmedPublisher) -> None:
+    async def work(connection: BrokerConnection, publisher: ConfirmedPublisher) -> None:
         # Given a broker that confirms nothing because of an alarm
         waiting = publisher.publish(message(1))
         await asyncio.to_thread(rabbitmq.close_connections)
@@ -77,9 +77,9 @@ def test_a_lost_connection_fails_what_was_not_confirmed(service_url: str, rabbit
 
 def test_closing_does_not_wait_for_a_broker_that_does_not_listen(service_url: str, rabbitmq: RabbitMQ) -> None:
     # Given a connection that an alarm has blocked, with a message nobody confirmed
-    left: list[Connection] = []
+    left: list[BrokerConnection] = []
 
-    async def work(connection: Connection, publisher: ConfirmedPublisher) -> asyncio.Future[None]:
+    async def work(connection: BrokerConnection, publisher: ConfirmedPublisher) -> asyncio.Future[None]:
         left.append(connection)
         return publisher.publish(message(1))
 
@@ -94,7 +94,7 @@ def test_closing_does_not_wait_for_a_broker_that_does_not_listen(service_url: st
 
 
 def test_a_missing_exchange_fails_with_the_brokers_words(service_url: str) -> None:
-    async def work(_: Connection, publisher: ConfirmedPublisher) -> None:
+    async def work(_: BrokerConnection, publisher: ConfirmedPublisher) -> None:
         with pytest.raises(BrokerUnavailable, match="no exchange 'missing'"):
             await publisher.publish(message(1, exchange="missing"))
 
@@ -110,7 +110,7 @@ def test_a_channel_that_only_refuses_is_replaced_and_its_connection_stays(servic
     async def run() -> None:
         # Given a queue that refuses everything, as a channel does for ever that met no leader (RabbitMQ 3.10)
         rabbitmq.limit_queue(service_url, "email-normal", 1)
-        connection = await Connection.open(*parameters(service_url, "test"), has_others=True)
+        connection = await BrokerConnection.open(*parameters(service_url, "test"), has_others=True)
         publisher = await SteadyPublisher.open(connection)
         first = publisher._current
         while publisher._current is first:

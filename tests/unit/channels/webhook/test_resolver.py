@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from notifier.channels.webhook.guard import AddressGuard, read_networks
-from notifier.channels.webhook.resolver import Address, CheckedResolver
+from notifier.channels.webhook.resolver import CheckedResolver, SocketAddress
 from notifier.errors import ForbiddenTarget
 
 Row = tuple[Any, ...]
@@ -33,8 +33,8 @@ def test_every_public_address_is_handed_on_as_a_number() -> None:
     found = asyncio.run(checked.resolve("example.com", 443))
 
     assert found == [
-        Address(socket.AF_INET, "8.8.8.8", 443),
-        Address(socket.AF_INET6, "2606:4700::1111", 443),
+        SocketAddress(socket.AF_INET, "8.8.8.8", 443),
+        SocketAddress(socket.AF_INET6, "2606:4700::1111", 443),
     ]
 
 

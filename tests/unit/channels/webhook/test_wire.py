@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.channels.webhook.answers import Failure, Reply
-from notifier.channels.webhook.wire import HEAD_BYTES, HEADERS, RAW_BYTES, REPLY_BYTES, Connection, Stale
+from notifier.channels.webhook.wire import HEAD_BYTES, HEADERS, RAW_BYTES, REPLY_BYTES, HttpConnection, Stale
 
 Answer = Reply | Failure | Stale
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -46,13 +46,13 @@ class Owner:
 
     told: list[str] = field(default_factory=list)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: HttpConnection) -> None:
         self.told.append("opened")
 
-    def free(self, connection: Connection) -> None:
+    def free(self, connection: HttpConnection) -> None:
         self.told.append("free")
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: HttpConnection) -> None:
         self.told.append("lost")
 
 
@@ -64,7 +64,7 @@ class Talk:
     owner: Owner = field(default_factory=Owner)
 
     def __post_init__(self) -> None:
-        self.connection = Connection("http://a.example", self.owner)
+        self.connection = HttpConnection("http://a.example", self.owner)
         self.connection.connection_made(self.wire)
 
     def hear(self, *pieces: bytes) -> None:

@@ -1,7 +1,7 @@
-"""`Lanes`: the mails of one batch through one relay, a few connections carrying one mail after the other.
+"""`SmtpSessions`: the mails of one batch through one relay, a few connections carrying one mail after the other.
 
-A task and a wait for a connection for each mail cost as much as sending it. A lane holds its connection as long as it
-is quick about it and nobody waits. A mail whose connection failed it goes back to the head of the line (`second_try`).
+A task and a wait for a connection for each mail cost as much as sending it. A session keeps its connection as long as
+it is quick and nobody waits. A mail whose connection failed goes back to the head of the line (`second_try`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from notifier.engine.deadlines import Deadlines
 from notifier.engine.priority_semaphore import HANDICAP
 from notifier.engine.relay_habits import Plainness
 from notifier.engine.second_try import MOST_AGAIN, Again, goes_again, is_dialogue
-from notifier.engine.smtp import Connection, Mail
+from notifier.engine.smtp import Mail, SmtpConnection
 from notifier.engine.smtp_pool import SmtpPool
 from notifier.engine.transaction import Accepted, Broken, Paused, Rejected, Transaction
 
-#: Seconds a lane keeps a connection that somebody more urgent waits for: a fast relay takes ten mails in that time, a
-#: slow one less than one.
-HOLD_S = 0.02
+#: Seconds a session keeps a connection that somebody more urgent waits for: a fast relay takes ten mails in that time,
+#: a slow one less than one.
+KEEP_S = 0.02
 #: The same when nobody more urgent waits: a batch that comes later loses nothing by it, and passing connections around
 #: after every few mails costs each of them a wait, a task and a round trip.
 SHARE_S = 0.2
@@ -52,7 +52,7 @@ class MailJob:
 Ended = Callable[[MailJob, Transaction], None]
 
 
-class Lanes:
+class SmtpSessions:
     """Sends some mails through one pool; `run` returns when each has ended."""
 
     def __init__(self, pool: SmtpPool, jobs: Iterable[MailJob], ended: Ended) -> None:
@@ -65,15 +65,15 @@ class Lanes:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._over = self._loop.create_future()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._sessions: set[asyncio.Task[None]] = set()
         self._most = 1
         self._waiting = 1
-        """Lanes that have no connection yet."""
+        """Sessions that have no connection yet."""
 
     async def run(self, most: int) -> None:
         """Over ``most`` connections at once."""
         if self._left <= 1:
-            await self._lane()
+            await self._session()
             return
         self._most, self._waiting = most, 0
         self._widen()
@@ -82,26 +82,26 @@ class Lanes:
         finally:
             # One may still wait for a connection that nobody needs. After an error nothing may go out behind the back
             # of a caller who was told that it failed.
-            for lane in self._lanes:
-                lane.cancel()
-            if self._lanes:
-                await asyncio.gather(*self._lanes, return_exceptions=True)
+            for session in self._sessions:
+                session.cancel()
+            if self._sessions:
+                await asyncio.gather(*self._sessions, return_exceptions=True)
 
     def _widen(self) -> None:
-        """A lane for each free connection; when there is none, one that waits for the next, not ten of each batch."""
-        while self._waiting < min(len(self._line), max(1, self._pool.free)) and len(self._lanes) < self._most:
+        """A session for each free connection; when there is none, one that waits for the next, not ten a batch."""
+        while self._waiting < min(len(self._line), max(1, self._pool.free)) and len(self._sessions) < self._most:
             self._waiting += 1
-            lane = self._loop.create_task(self._lane())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._closed)
+            session = self._loop.create_task(self._session())
+            self._sessions.add(session)
+            session.add_done_callback(self._closed)
 
-    def _closed(self, lane: asyncio.Task[None]) -> None:
-        self._lanes.discard(lane)
+    def _closed(self, session: asyncio.Task[None]) -> None:
+        self._sessions.discard(session)
         if self._over.done():
             return
-        if not lane.cancelled() and (error := lane.exception()) is not None:
+        if not session.cancelled() and (error := session.exception()) is not None:
             self._over.set_exception(error)
-        elif not self._lanes:
+        elif not self._sessions:
             self._over.set_result(None)
 
     def _end(self, job: MailJob, transaction: Transaction) -> None:
@@ -110,7 +110,7 @@ class Lanes:
         if not self._left and not self._over.done():
             self._over.set_result(None)
 
-    async def _lane(self) -> None:
+    async def _session(self) -> None:
         while self._line:
             if self._clock() > self._line[0].deadlines.queue:
                 self._end(self._line.popleft(), self._pool.nothing_free())
@@ -122,7 +122,7 @@ class Lanes:
             head = probe or self._line[0]
             taken = await self._pool.acquire(head.mail, head.deadlines.queue)
             self._waiting -= 1
-            if isinstance(taken, Connection):
+            if isinstance(taken, SmtpConnection):
                 await self._use(taken, probe)
             elif probe is not None:
                 self._end(probe, taken)
@@ -131,7 +131,7 @@ class Lanes:
             self._waiting += 1
         self._waiting -= 1
 
-    async def _use(self, connection: Connection, probe: MailJob | None) -> None:
+    async def _use(self, connection: SmtpConnection, probe: MailJob | None) -> None:
         """Send mails for as long as the connection may be kept."""
         since = self._clock()
         if probe is not None and probe.is_late():
@@ -157,7 +157,7 @@ class Lanes:
             job = following or (self._next() if self._may_keep(connection, since) else None)
         self._pool.give_back(connection)
 
-    async def _carried(self, connection: Connection, job: MailJob, following: MailJob | None) -> Transaction:
+    async def _carried(self, connection: SmtpConnection, job: MailJob, following: MailJob | None) -> Transaction:
         job.deadlines.begin()
         limits = job.deadlines
         plainness = job.plainness or self._habits.plainness
@@ -175,7 +175,7 @@ class Lanes:
             self._pool.given_up(job.mail)
             raise
 
-    def _again(self, connection: Connection, job: MailJob, ended: Transaction) -> Again | None:
+    def _again(self, connection: SmtpConnection, job: MailJob, ended: Transaction) -> Again | None:
         """Whether the mail goes again; if not, what is known now of how the relay wants to be talked to."""
         if isinstance(ended, Accepted):
             self._habits.note_accepted(connection.was_grouped, connection.was_announced)
@@ -188,7 +188,7 @@ class Lanes:
             self._habits.wants(job.plainness, job.why)
         return None
 
-    def _go_again(self, connection: Connection, job: MailJob, again: Again) -> None:
+    def _go_again(self, connection: SmtpConnection, job: MailJob, again: Again) -> None:
         """Back to the head of the line, unless there is no other connection."""
         job.again += 1
         job.deadlines.end()
@@ -204,13 +204,13 @@ class Lanes:
         connection.drop()
         self._pool.give_back(connection)
 
-    def _may_keep(self, connection: Connection, since: float, further: int = 0) -> bool:
+    def _may_keep(self, connection: SmtpConnection, since: float, further: int = 0) -> bool:
         if not self._line or not self._pool.lends_on(connection, further):
             return False
-        held = self._clock() - since
-        return not (held > HOLD_S and self._pool.wanted(below=math.inf if held > SHARE_S else self._handicap))
+        kept = self._clock() - since
+        return not (kept > KEEP_S and self._pool.wanted(below=math.inf if kept > SHARE_S else self._handicap))
 
-    def _announced(self, connection: Connection, since: float) -> MailJob | None:
+    def _announced(self, connection: SmtpConnection, since: float) -> MailJob | None:
         """The next mail, if it may be named behind the final dot of the present one."""
         may = self._habits.may_announce(connection) and self._may_keep(connection, since, further=2)
         return self._next() if may and not self._line[0].plainness else None

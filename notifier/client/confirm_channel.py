@@ -1,4 +1,4 @@
-"""`Lane`: the channel of one exchange, in confirm mode, with the messages that go there.
+"""`ConfirmChannel`: the channel of one exchange, in confirm mode, with the messages that go there.
 
 A channel for each exchange, because RabbitMQ answers what it refuses (an exchange that is missing, a permission that is
 missing) by closing the channel: only what goes to the same exchange is concerned, and the connection stays.
@@ -24,7 +24,7 @@ from notifier.client.silence import Stall
 _SHORT_STRING = 60
 
 
-class Lane:
+class ConfirmChannel:
     """Everything but the outbox runs on the link's thread. ``on_usable`` hears that the broker takes messages here."""
 
     def __init__(self, exchange: str, where: Callable[[], str], on_usable: Callable[[], None], stall: Stall) -> None:
