@@ -28,7 +28,7 @@ def with_room(plan: Plan, full: Collection[str], standing: Shard) -> tuple[Plan,
     """The part of a plan whose queues have room, and the first queue that has none; "" when all have."""
     rules = {planned.rule.id: planned.rule for planned in plan.planned}
     tenant = plan.event.tenant
-    queues = {i: queue_name(r.channel, r.priority, standing(r.channel, r.priority, tenant)) for i, r in rules.items()}
+    queues = {i: queue_name(r.kind, r.priority, standing(r.kind, r.priority, tenant)) for i, r in rules.items()}
     lacking = next((queue for queue in queues.values() if queue in full), "")
     if not lacking:
         return plan, ""

@@ -13,7 +13,7 @@ import orjson
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
 from notifier.domain.encoding import EncodedBatch, encode_delivery, join_parts
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Priority, WorkKind
 from notifier.domain.trimming import trimmed
 from notifier.rules.planner import Planned
 
@@ -32,9 +32,9 @@ class _Open:
     size: int = 0
 
 
-_Lane = tuple[Channel, Priority, int]
-#: Channel, priority and tenant of one delivery → its shard: `domain.fairness.TenantShares.shard`.
-Shard = Callable[[Channel, Priority, str], int]
+_Lane = tuple[WorkKind, Priority, int]
+#: Kind, priority and tenant of one delivery → its shard: `domain.fairness.TenantShares.shard`.
+Shard = Callable[[WorkKind, Priority, str], int]
 
 
 class Batcher:
@@ -59,7 +59,7 @@ class Batcher:
             omit = entry.rule.omit
             if omit not in encoded:
                 encoded[omit] = (trimmed(event, omit) if omit else event).encoded
-            channel, priority = entry.rule.channel, entry.rule.priority
+            channel, priority = entry.rule.kind, entry.rule.priority
             lane = (channel, priority, self._shard(channel, priority, event.tenant))
             self._place(lane, (event.key, omit), encoded[omit], entry)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from notifier.domain.rule import Channel
+from notifier.domain.channels import TRAITS
 from notifier.rules.planner import Plan, Planned
 from notifier.storage.registration import Registered, Registration
 
@@ -41,7 +41,7 @@ def change_webhooks(plan: Plan, webhooks: Sequence[Planned], answer: Registered)
     dropped = tuple(
         one.delivery.id
         for one in plan.planned
-        if one.rule.channel is Channel.WEBHOOK and one.delivery.id not in wanted | answer.done
+        if not TRAITS[one.rule.channel].to_people and one.delivery.id not in wanted | answer.done
     )
     kept = tuple(one for one in plan.planned if one.delivery.id not in dropped)
     return Change(replace(plan, planned=kept + added), added, dropped)

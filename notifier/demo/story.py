@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel
 from notifier.rules.content import Content
 
 SOURCE = "/demo/shop"
@@ -25,7 +24,7 @@ def events(content: Content) -> list[dict[str, Any]]:
 
 def _repeats(content: Content, sample: Event) -> int:
     """One, or as many as close the largest digest window that counts its items."""
-    windows = [c.rule.window for c in content.catalog.matching(sample.type) if c.rule.channel is Channel.DIGEST]
+    windows = [c.rule.window for c in content.catalog.matching(sample.type) if c.rule.window is not None]
     return max([1, *(window.at_most or 1 for window in windows if window is not None)])
 
 

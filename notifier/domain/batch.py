@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
 from notifier.domain.mistakes import told
-from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
+from notifier.domain.rule import SHARDS, Priority, WorkKind, queue_name
 from notifier.errors import InvalidBatch, MalformedEvent
 
 #: Deliveries in one task: 50 amortise the 1.3 ms a Celery task costs to 0.03 ms each; more gained nothing (DESIGN §7).
@@ -29,7 +29,7 @@ class Frame(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     v: Literal[1] = SCHEMA_VERSION
-    channel: Channel
+    channel: WorkKind
     priority: Priority
     shard: Annotated[int, Field(ge=0, le=SHARDS)] = 0
     """Which queue of its lane it travels in; 0 is the lane's own. Retries and replays come back to it."""
@@ -98,6 +98,6 @@ class Batch(Frame):
         return self.model_copy(update={"events": [self.events[i] for i in wanted], "deliveries": moved})
 
 
-def task_name(channel: Channel) -> str:
+def task_name(channel: WorkKind) -> str:
     """``notifier.email``, ``notifier.webhook`` or ``notifier.digest``."""
     return f"notifier.{channel}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from notifier.domain.rule import Channel
+from notifier.domain.rule import WorkKind
 from notifier.domain.value import value
 
 
@@ -189,7 +189,7 @@ class DeliveryRecord:
     event: str
     """`Event.key`."""
     rule: str
-    channel: Channel
+    channel: WorkKind
     destination: str
     """Masked for people: ``a…@example.org`` or an endpoint id; the address itself stays encrypted at rest."""
     status: Status

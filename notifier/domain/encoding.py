@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 from notifier.domain.batch import SCHEMA_VERSION, Batch
 from notifier.domain.delivery import Delivery
-from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.domain.rule import Priority, WorkKind, queue_name
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
     """A `Batch` as the JSON that travels; `Batch.decode` reads it."""
 
-    channel: Channel
+    channel: WorkKind
     priority: Priority
     deliveries: int
     body: bytes
@@ -38,7 +38,7 @@ def encode_batch(batch: Batch) -> EncodedBatch:
 
 
 def join_parts(
-    channel: Channel,
+    channel: WorkKind,
     priority: Priority,
     shard: int,
     events: list[orjson.Fragment],

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from notifier.domain.rule import SHARDS, Channel, Priority
+from notifier.domain.rule import SHARDS, Priority, WorkKind
 
 #: Deliveries of one tenant that may wait in a lane's own queue: ten full batches, 0.2 s of one worker process.
 TENANT_BURST = 500
@@ -22,7 +22,7 @@ TENANT_RATE = 50.0
 #: Tenants remembered before those that are calm are forgotten.
 _REMEMBERED = 10_000
 
-Crowded = Callable[[Channel, Priority, str], None]
+Crowded = Callable[[WorkKind, Priority, str], None]
 
 
 @dataclass(slots=True)
@@ -50,11 +50,11 @@ class TenantShares:
         self._burst = burst
         self._rate = rate
         self._on_crowded = on_crowded
-        self._levels: dict[tuple[Channel, Priority, str], _Level] = {}
+        self._levels: dict[tuple[WorkKind, Priority, str], _Level] = {}
 
-    def shard(self, channel: Channel, priority: Priority, tenant: str) -> int:
+    def shard(self, kind: WorkKind, priority: Priority, tenant: str) -> int:
         """Count one delivery: 0 is the lane's own queue, else the tenant's shard."""
-        key = (channel, priority, tenant)
+        key = (kind, priority, tenant)
         level = self._levels.get(key)
         if level is None:
             level = self._remember(key)
@@ -64,19 +64,19 @@ class TenantShares:
         crowded = filled + 1 > self._burst or (level.crowded and filled > self._burst / 2)
         level.filled, level.at = min(filled + 1, self._burst), now
         if crowded and not level.crowded:
-            self._on_crowded(channel, priority, tenant)
+            self._on_crowded(kind, priority, tenant)
         level.crowded = crowded
         return shard_of(tenant) if crowded else 0
 
-    def standing(self, channel: Channel, priority: Priority, tenant: str) -> int:
+    def standing(self, kind: WorkKind, priority: Priority, tenant: str) -> int:
         """Where its next delivery would go, without counting one."""
-        level = self._levels.get((channel, priority, tenant))
+        level = self._levels.get((kind, priority, tenant))
         if level is None or not level.crowded:
             return 0
         filled = level.filled - (self._clock() - level.at) * self._rate
         return shard_of(tenant) if filled > self._burst / 2 else 0
 
-    def _remember(self, key: tuple[Channel, Priority, str]) -> _Level:
+    def _remember(self, key: tuple[WorkKind, Priority, str]) -> _Level:
         if len(self._levels) >= _REMEMBERED:
             now = self._clock()
             self._levels = {k: v for k, v in self._levels.items() if v.filled > (now - v.at) * self._rate}

@@ -11,11 +11,27 @@ from notifier.domain.retry import RetrySchedule
 
 
 class Channel(StrEnum):
-    """How something is delivered."""
+    """How something is delivered; what each is like: `domain.channels`."""
 
     EMAIL = "email"
     WEBHOOK = "webhook"
+
+
+class Collecting(StrEnum):
+    """How something is put aside until more of its kind is there; what comes of it is delivered by a channel."""
+
     DIGEST = "digest"
+
+
+#: What a batch asks a worker for. Words of queues, tasks, metrics and the ledger: none is in both.
+WorkKind = Channel | Collecting
+#: Each of them, in the order in which queues are declared and read.
+WORK_KINDS: tuple[WorkKind, ...] = (*Channel, *Collecting)
+
+
+def work_kind(word: str) -> WorkKind:
+    """Raises `ValueError` for a word that is none."""
+    return next((kind for kind in Collecting if kind.value == word), None) or Channel(word)
 
 
 class Priority(StrEnum):
@@ -32,13 +48,13 @@ class Priority(StrEnum):
 SHARDS = 4
 
 
-def queue_name(channel: Channel, priority: Priority, shard: int = 0) -> str:
+def queue_name(kind: WorkKind, priority: Priority, shard: int = 0) -> str:
     """The work queue, which is also the routing key, of a delivery: ``email-low``, or ``email-low-shard2`` of its lane.
 
     No dots: native delayed delivery binds ``#.<key>``, so a key that is a dot-suffix of another would run twice.
     Digests have one lane: collecting an item is a Redis write, nobody waits for it.
     """
-    lane = "digest" if channel is Channel.DIGEST else f"{channel}-{priority}"
+    lane = kind.value if isinstance(kind, Collecting) else f"{kind}-{priority}"
     return f"{lane}-shard{shard}" if shard else lane
 
 
@@ -48,10 +64,7 @@ def lane_queues(lane: str) -> tuple[str, ...]:
 
 
 #: Every lane, named like its own queue.
-LANES: tuple[str, ...] = (
-    *(queue_name(c, p) for c in (Channel.EMAIL, Channel.WEBHOOK) for p in Priority),
-    queue_name(Channel.DIGEST, Priority.NORMAL),
-)
+LANES: tuple[str, ...] = tuple(dict.fromkeys(queue_name(kind, p) for kind in WORK_KINDS for p in Priority))
 
 #: Every work queue, in the order a worker without ``--queues`` reads them.
 WORK_QUEUES: tuple[str, ...] = tuple(queue for lane in LANES for queue in lane_queues(lane))
@@ -132,3 +145,8 @@ class Rule:
     """Answers of machines are not wanted. False for what people answer, such as a ticket's mail."""
     source: str = ""
     """``file:line`` of the rule, for errors and explain."""
+
+    @property
+    def kind(self) -> WorkKind:
+        """What its batches ask for: a rule with a window collects, and its digests go by its channel."""
+        return self.channel if self.window is None else Collecting.DIGEST

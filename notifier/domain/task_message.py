@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.batch import task_name
-from notifier.domain.rule import Channel
+from notifier.domain.rule import WorkKind
 
 CONTENT_TYPE, CONTENT_ENCODING = "application/json", "utf-8"
 #: What stands around a batch: it is the only argument, there are no keywords, and nothing is embedded.
@@ -35,7 +35,7 @@ class TaskMessage:
     body: bytes
 
 
-def task_message(channel: Channel, deliveries: int, batch: bytes, origin: str) -> TaskMessage:
+def task_message(channel: WorkKind, deliveries: int, batch: bytes, origin: str) -> TaskMessage:
     """The task that runs a batch, given as JSON; ``origin`` is whose it is, for Celery's tools."""
     task_id = str(uuid.uuid4())
     # Celery logs this and Flower shows it, so it says what the task is and names nobody (trap T46).

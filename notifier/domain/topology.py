@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from notifier.domain.rule import WORK_QUEUES
+from notifier.domain.rule import WORK_KINDS, WORK_QUEUES
 
 EVENTS_EXCHANGE = "notifier.events"
 TASKS_EXCHANGE = "notifier.tasks"
@@ -23,7 +23,7 @@ INTAKE_QUEUE = "notifier.intake"
 URGENT_EXCHANGE = "notifier.urgent"
 URGENT_QUEUE = "notifier.intake-urgent"
 FAILED_INTAKE = "failed-intake"
-FAILURE_QUEUES = (FAILED_INTAKE, "failed-email", "failed-webhook", "failed-digest")
+FAILURE_QUEUES = (FAILED_INTAKE, *(f"failed-{kind}" for kind in WORK_KINDS))
 #: Deliveries to endpoints that are paused or have been away for long, until their endpoint is sent to again.
 HELD_QUEUE = "held-webhook"
 

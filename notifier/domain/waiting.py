@@ -19,7 +19,7 @@ from notifier.domain.encoding import EncodedBatch, at_place, encode_unplaced, jo
 from notifier.domain.event import Event
 from notifier.domain.json_text import NotJson, read_written, write_json
 from notifier.domain.mistakes import told
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Priority, WorkKind
 from notifier.domain.value import value
 from notifier.errors import InvalidBatch, MalformedEvent
 
@@ -55,7 +55,7 @@ class Waiting:
             raise _invalid(error) from error
 
 
-def together(waiting: Iterable[Waiting], channel: Channel, priority: Priority, shard: int) -> list[EncodedBatch]:
+def together(waiting: Iterable[Waiting], channel: WorkKind, priority: Priority, shard: int) -> list[EncodedBatch]:
     """As few batches as deliveries and bytes allow, each event once, for one queue."""
     batches: list[EncodedBatch] = []
     places: dict[bytes, int] = {}
@@ -88,7 +88,7 @@ class RawBatch:
     """A batch before its parts are read. `decode` and `split` give them out, once."""
 
     def __init__(self, shape: _Shape) -> None:
-        self.channel: Channel = shape.channel
+        self.channel: WorkKind = shape.channel
         self.priority: Priority = shape.priority
         self.shard: int = shape.shard
         self.queue: str = shape.queue

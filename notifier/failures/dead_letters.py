@@ -20,7 +20,7 @@ from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, told, unplanned_of
-from notifier.domain.rule import Channel
+from notifier.domain.rule import Collecting
 from notifier.domain.topology import FAILED_INTAKE, FAILURE_QUEUES
 from notifier.errors import NotifierError
 from notifier.failures.reading import read_message
@@ -211,7 +211,7 @@ def _as_it_is(letter: DeadLetter, reason: str) -> ParkedEvent:
 
 def _is_collected(batch: Batch, record: DeliveryRecord | None) -> bool:
     """An item of a digest that is in its window already: it goes out with its digest."""
-    return batch.channel is Channel.DIGEST and record is not None and record.status is Status.HELD
+    return batch.channel is Collecting.DIGEST and record is not None and record.status is Status.HELD
 
 
 def _as_recorded(entry: Parked, record: DeliveryRecord) -> Parked:

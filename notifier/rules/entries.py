@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 from notifier.domain.addresses import parse_sender
+from notifier.domain.channels import DIGEST_KEYS, TRAITS
 from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.media_type import read_media_type
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
-from notifier.domain.rule import Attachment, Channel, Priority, Rule, Window
+from notifier.domain.rule import WORK_KINDS, Attachment, Channel, Collecting, Priority, Rule, Window, WorkKind
 from notifier.errors import InvalidAddress
 from notifier.rendering.expressions import Expression, Expressions
 from notifier.rules.constants import wrong_constants
@@ -27,19 +29,23 @@ RULE_KEYS = (
     *("cc", "reply_to", "thread", "headers", "auto_submitted"),
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
-_ONLY: dict[str, tuple[frozenset[Channel], str]] = {
-    "to": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks go to the endpoints the tenant registered"),
-    "key": (frozenset({Channel.DIGEST}), "only digests collect by key"),
-    "window": (frozenset({Channel.DIGEST}), "only digests have a window"),
-    "from": (frozenset({Channel.EMAIL, Channel.DIGEST}), "webhooks have no sender"),
-    "attachments": (frozenset({Channel.EMAIL}), "only emails carry files"),
-    "cc": (frozenset({Channel.EMAIL}), "only emails have copies"),
-    "reply_to": (frozenset({Channel.EMAIL, Channel.DIGEST}), "nobody answers a webhook by mail"),
-    "thread": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails have threads"),
-    "headers": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails have such headers"),
-    "auto_submitted": (frozenset({Channel.EMAIL, Channel.DIGEST}), "only mails say so"),
-    "priority": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "digests have one queue"),
-    "throttle": (frozenset({Channel.EMAIL, Channel.WEBHOOK}), "a digest's window is its throttle"),
+_ONLY = {
+    "to": "webhooks go to the endpoints the tenant registered",
+    "key": "only digests collect by key",
+    "window": "only digests have a window",
+    "from": "only mails have a sender",
+    "attachments": "only emails carry files",
+    "cc": "only emails have copies",
+    "reply_to": "only mails are answered by mail",
+    "thread": "only mails have threads",
+    "headers": "only mails have such headers",
+    "auto_submitted": "only mails say so",
+    "priority": "digests have one queue",
+    "throttle": "a digest's window is its throttle",
+}
+_KEYS: Mapping[WorkKind, frozenset[str]] = {
+    **{channel: traits.rule_keys for channel, traits in TRAITS.items()},
+    Collecting.DIGEST: DIGEST_KEYS,
 }
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -87,18 +93,21 @@ class EntryReader:
             return None
         named = node.value.get("id")
         section = Section(self.report, node, f"rule {shown(named.text) if named else number}", RULE_KEYS)
-        channel = section.choice("channel", Channel, Channel.EMAIL, required=True)
+        kind = section.choice("channel", WORK_KINDS, Channel.EMAIL, required=True)
+        # A digest is delivered as a mail.
+        channel = kind if isinstance(kind, Channel) else Channel.EMAIL
+        collects = isinstance(kind, Collecting)
         written = section.get("channel")
-        if is_known := written is not None and written.text in set(Channel):
-            self._check_channel(section, channel)
+        if is_known := written is not None and written.text in set(WORK_KINDS):
+            self._check_channel(section, kind)
         to, when, key, cc = (self._expression(section, name) for name in ("to", "when", "key", "cc"))
         attachments = self._attachments(section)
-        throttle = read_throttle(section, channel)
+        throttle = read_throttle(section, kind)
         if throttle is not None and throttle.key:
             key = self._compiled(section, "throttle", throttle.key)
         transactional = self._transactional(section)
         # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
-        needs_category = is_known and channel is not Channel.WEBHOOK and not transactional
+        needs_category = is_known and TRAITS[channel].to_people and not transactional
         rule = Rule(
             id=f"{self.defaults.folder}/{self._id(section)}",
             event=self.defaults.event,
@@ -106,12 +115,12 @@ class EntryReader:
             template=self._template(section),
             category=self._category(section, required=needs_category),
             transactional=transactional,
-            priority=self._priority(section, channel),
+            priority=self._priority(section, kind),
             to=to.source if to else "",
             when=when.source if when else "",
             expires=section.duration("expires"),
-            key=key.source if key and channel is Channel.DIGEST else "",
-            window=self._window(section),
+            key=key.source if key and collects else "",
+            window=self._window(section) or (Window() if collects else None),
             uncertain=self._uncertain(section),
             retry=self._retry(section),
             attachments=tuple(compiled.attachment for compiled in attachments),
@@ -126,14 +135,14 @@ class EntryReader:
         mail = read_mail(section, self._compiled)
         return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments, cc=cc, mail=mail)
 
-    def _check_channel(self, section: Section, channel: Channel) -> None:
-        for name, (channels, why) in _ONLY.items():
-            if channel not in channels:
-                section.refuse(name, f"has no meaning for {channel}: {why}", f"remove {name}")
-        if channel is not Channel.WEBHOOK and not section.has("to"):
+    def _check_channel(self, section: Section, kind: WorkKind) -> None:
+        for name, why in _ONLY.items():
+            if name not in _KEYS[kind]:
+                section.refuse(name, f"has no meaning for {kind}: {why}", f"remove {name}")
+        if "to" in _KEYS[kind] and not section.has("to"):
             fix = "an expression naming whom, such as `to: data.customer`"
-            section.wrong("to", f"{section.name} has no to: nobody would get this {channel}", fix)
-        if channel is Channel.DIGEST:
+            section.wrong("to", f"{section.name} has no to: nobody would get this {kind}", fix)
+        if kind is Collecting.DIGEST:
             if not section.has("key"):
                 fix = "an expression that says what belongs together, such as `key: data.account.id`"
                 section.wrong("key", f"{section.name} has no key", fix)
@@ -152,9 +161,9 @@ class EntryReader:
         self._seen.setdefault(name, section.line_of("id"))
         return name
 
-    def _priority(self, section: Section, channel: Channel) -> Priority:
+    def _priority(self, section: Section, kind: WorkKind) -> Priority:
         default = Priority.NORMAL
-        return default if channel is Channel.DIGEST else section.choice("priority", Priority, default)
+        return default if isinstance(kind, Collecting) else section.choice("priority", Priority, default)
 
     def _template(self, section: Section) -> str:
         return section.text("template").strip("/") or self.defaults.folder

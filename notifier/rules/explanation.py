@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
 
+from notifier.domain.channels import TRAITS
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage, Message
-from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.domain.retry import RetrySchedule
 from notifier.domain.rule import Channel, Rule, Throttle, queue_name
 from notifier.domain.trimming import trimmed
 from notifier.errors import PlanningError, RenderError, SchemaMismatch
@@ -27,11 +28,7 @@ from notifier.rules.planner import Directory, Draft, expiry
 SHOWN = 3
 #: Event types named as "did you mean" when none matches.
 MAX_NEAR = 3
-_SCHEDULES: Mapping[Channel, RetrySchedule] = {
-    Channel.EMAIL: EMAIL_SCHEDULE,
-    Channel.DIGEST: EMAIL_SCHEDULE,
-    Channel.WEBHOOK: WEBHOOK_SCHEDULE,
-}
+_SCHEDULES: Mapping[Channel, RetrySchedule] = {channel: traits.schedule for channel, traits in TRAITS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +222,13 @@ class _Explainer:
         return ExplainedRule(
             rule=rule.id,
             source=rule.source,
-            channel=rule.channel.value,
+            channel=rule.kind.value,
             category=rule.category,
             transactional=rule.transactional,
             template=rule.template,
             sends=total > 0,
             reason=failure or (draft.unmatched[0].reason if draft.unmatched else _because(rule)),
-            queue=queue_name(rule.channel, rule.priority),
+            queue=queue_name(rule.kind, rule.priority),
             expires=expires,
             expired=expires is not None and expires <= self.now,
             retries=_timetable(rule.retry or self.schedules[rule.channel], self.now, expires),
@@ -301,7 +298,7 @@ def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) ->
         context = event_context(event, recipient=None, delivery_id=delivery.id)
         return renderer.webhook(rule.template, event, context)
     recipient = _recipient(to)
-    if rule.channel is Channel.DIGEST:
+    if rule.window is not None:
         digest = digest_context([event], total=1, key=delivery.key)
         context = event_context(event, recipient=recipient, delivery_id=delivery.id, digest=digest)
         return renderer.digest(rule.template, context, recipient["locale"])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from notifier.domain.rule import Channel, Rule
+from notifier.domain.channels import DIGEST_NEEDS, TRAITS
+from notifier.domain.rule import Collecting, Rule, WorkKind
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
 from notifier.rules.documents import Located, YamlMistake, read_yaml
@@ -33,9 +34,9 @@ MAX_RULES = 500
 #: A folder and a file: folders inside an event type's folder hold its templates in other languages.
 _DEPTH = 2
 #: What a rule of each channel needs in its template folder, for the error that says so.
-_NEEDED = {
-    Channel.EMAIL: "email.subject.j2 and email.text.j2 or email.html.j2",
-    Channel.DIGEST: "digest.subject.j2 and digest.text.j2 or digest.html.j2",
+_NEEDED: dict[WorkKind, str] = {
+    **{channel: traits.needs for channel, traits in TRAITS.items() if traits.needs},
+    Collecting.DIGEST: DIGEST_NEEDS,
 }
 
 
@@ -172,12 +173,12 @@ class _FolderReader:
             own = rule.template == self._name
             if not own and not _is_folder(self._root, rule.template):
                 report.add(line, f"rule {shown(rule.id)}: there is no template folder {shown(rule.template)}")
-            elif rule.channel in _NEEDED and not self._renderer.has(rule.template, rule.channel.value):
-                what = f"rule {shown(rule.id)}: {rule.template} has no {rule.channel} template"
-                report.add(line, what, f"it needs {_NEEDED[rule.channel]}")
-            elif _collects(rule) and not self._renderer.has(rule.template, Channel.DIGEST.value):
+            elif rule.kind in _NEEDED and not self._renderer.has(rule.template, rule.kind.value):
+                what = f"rule {shown(rule.id)}: {rule.template} has no {rule.kind} template"
+                report.add(line, what, f"it needs {_NEEDED[rule.kind]}")
+            elif _collects(rule) and not self._renderer.has(rule.template, Collecting.DIGEST.value):
                 what = f"rule {shown(rule.id)} throttles into a digest, and {rule.template} has no digest template"
-                report.add(line, what, f"it needs {_NEEDED[Channel.DIGEST]}")
+                report.add(line, what, f"it needs {_NEEDED[Collecting.DIGEST]}")
 
     def _schema(self) -> Schema | None:
         report = self._report(SCHEMA_FILE)
@@ -219,7 +220,7 @@ class _FolderReader:
 
 
 def _collects(rule: Rule) -> bool:
-    return rule.throttle is not None and rule.throttle.overflow == "digest" and rule.channel is not Channel.WEBHOOK
+    return rule.throttle is not None and rule.throttle.overflow == "digest" and TRAITS[rule.channel].digests
 
 
 def _is_folder(root: Path, name: str) -> bool:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
+from notifier.domain.channels import TRAITS
 from notifier.domain.delivery import Copies, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
-from notifier.domain.rule import Channel, Rule
+from notifier.domain.rule import Rule
 from notifier.errors import PlanningError
 from notifier.rules.catalog import Catalog
 from notifier.rules.destinations import BadEntry, destinations, is_same
@@ -123,7 +124,7 @@ def plan_webhooks(
     """Only what goes to endpoints, for an event that was planned before some of them changed."""
     draft = Draft(event, now, published)
     for compiled in catalog.matching(event.type):
-        if compiled.rule.channel is Channel.WEBHOOK:
+        if not TRAITS[compiled.rule.channel].to_people:
             with suppress(PlanningError):  # reported when the event was planned
                 draft.consider(compiled, directory)
     return tuple(draft.deliveries())
@@ -174,7 +175,7 @@ class Draft:
         rule, event = compiled.rule, self.event
         if not compiled.applies(event):
             self.unmatched.append(Unmatched(rule.id, f"when is false: {rule.when}"))
-        elif rule.channel is Channel.WEBHOOK:
+        elif not TRAITS[rule.channel].to_people:
             self._subscribed(compiled, directory.endpoints(event.tenant, event.type))
         elif is_nobody(audience := compiled.audience(event)):
             self.unmatched.append(Unmatched(rule.id, f"to names nobody: {rule.to}"))
@@ -232,7 +233,7 @@ class Draft:
         for rule, entries, key, copies in self.steps:
             expires = expiry(event, rule, self.published)
             # A throttle's key decides how many are sent, not which one this is.
-            suffix = _KEY_SEPARATOR + key if key and rule.channel is Channel.DIGEST else ""
+            suffix = _KEY_SEPARATOR + key if key and rule.window is not None else ""
             for entry in entries:
                 if isinstance(entry, BadEntry):
                     self.report(PlanProblem(rule.id, entry.index, entry.reason))

@@ -115,12 +115,12 @@ class Section:
         self.wrong(key, f"{key} is {shown(entry.text) if entry.text else entry.kind}", f"{least} to {most} {unit}")
         return None
 
-    def choice(self, key: str, options: type[E], default: E, *, required: bool = False) -> E:
+    def choice(self, key: str, options: Iterable[E], default: E, *, required: bool = False) -> E:
         """One of a few words."""
         words = [option.value for option in options]
         text = self.text(key, required="one of " + ", ".join(words) if required else "")
         if text in words:
-            return options(text)
+            return next(option for option in options if option.value == text)
         if text:
             near = suggestion(text, words, among="one of")
             self.wrong(key, f"{self.name}: {key} is {shown(text)}", near)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from notifier.domain.rule import Channel, Throttle
+from notifier.domain.channels import TRAITS
+from notifier.domain.rule import Channel, Throttle, WorkKind
 from notifier.rules.sections import Section
 
 _EXAMPLE = "such as `throttle: {at_most: 3, per: 1h}`"
@@ -18,7 +19,7 @@ class _Overflow(StrEnum):
     DIGEST = "digest"
 
 
-def read_throttle(rule: Section, channel: Channel) -> Throttle | None:
+def read_throttle(rule: Section, channel: WorkKind) -> Throttle | None:
     """The throttle of a rule; None when there is none or it cannot be used, which is noted."""
     node = rule.get("throttle")
     if node is None:
@@ -37,9 +38,9 @@ def read_throttle(rule: Section, channel: Channel) -> Throttle | None:
     return Throttle(at_most, per, section.text("key"), overflow)
 
 
-def _overflow(section: Section, channel: Channel) -> Literal["drop", "digest"]:
+def _overflow(section: Section, channel: WorkKind) -> Literal["drop", "digest"]:
     if section.choice("then", _Overflow, _Overflow.DROP) is _Overflow.DROP:
         return "drop"
-    if channel is Channel.WEBHOOK:
-        section.wrong("then", f"{section.name}: webhooks have no digest", "write `then: drop`, or leave it out")
+    if isinstance(channel, Channel) and not TRAITS[channel].digests:
+        section.wrong("then", f"{section.name}: {channel}s have no digest", "write `then: drop`, or leave it out")
     return "digest"

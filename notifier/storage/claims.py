@@ -14,7 +14,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRef, Status
 from notifier.domain.event import Event
 from notifier.domain.ids import former_key, recipient_key
-from notifier.domain.rule import Channel
+from notifier.domain.rule import Collecting, WorkKind
 from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
 from notifier.storage import keys
@@ -29,7 +29,7 @@ class ClaimRequest:
     """One delivery somebody wants to send now, with what its record needs if Redis has lost it."""
 
     delivery: Delivery
-    channel: Channel
+    channel: WorkKind
     event: Event
     recipient_key: str | None = None
     """`ids.recipient_key` of the address: checked against suppressions, and indexed."""
@@ -61,7 +61,7 @@ def item_requests(batch: Batch, digest: Delivery, places: Sequence[int]) -> list
     return [
         ClaimRequest(
             Delivery(id=digest.digest.deliveries[place], event=0, rule=digest.rule, to=digest.to, queued=digest.queued),
-            Channel.DIGEST,
+            Collecting.DIGEST,
             events[min(place, len(events) - 1)],
         )
         for place in places

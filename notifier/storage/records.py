@@ -26,7 +26,7 @@ from notifier.domain.delivery import (
     Mailbox,
     Status,
 )
-from notifier.domain.rule import Channel
+from notifier.domain.rule import WorkKind, work_kind
 from notifier.storage import keys
 
 RECORD = "\x1e"
@@ -102,7 +102,7 @@ def _base36(number: int) -> str:
     return _DIGITS[number] + digits if number or not digits else digits
 
 
-def encode_head(event: str, rule: str, channel: Channel, destination: str, queued: float) -> str:
+def encode_head(event: str, rule: str, channel: WorkKind, destination: str, queued: float) -> str:
     """What never changes of a delivery."""
     return join([keys.short(event, "evt_"), rule, channel, destination, stamp(queued)])
 
@@ -148,7 +148,7 @@ def decode_delivery(delivery_id: str, text: str) -> DeliveryRecord | None:
         id=delivery_id,
         event=keys.full(event, "evt_"),
         rule=rule,
-        channel=Channel(channel),
+        channel=work_kind(channel),
         destination=destination,
         status=Status(status),
         reason=reason,

@@ -160,5 +160,5 @@ def _register_event(entry: Registration, now: float, keep: float) -> Call:
 
 
 def _register_delivery(event: Event, delivery: Delivery, rule: Rule, now: float, keep: float) -> Call:
-    head = encode_head(event.key, rule.id, rule.channel, masked(delivery.to), delivery.queued or now)
+    head = encode_head(event.key, rule.id, rule.kind, masked(delivery.to), delivery.queued or now)
     return run_script("register", [keys.delivery(delivery.id)], stamp(now), head, milliseconds(keep))

@@ -108,7 +108,7 @@ def _build_intake(
 
     def queues_of(event: Event) -> set[str]:
         rules = {compiled.rule for compiled in content.current.catalog.matching(event.type)}
-        return {queue_name(r.channel, r.priority, shares.shard(r.channel, r.priority, event.tenant)) for r in rules}
+        return {queue_name(r.kind, r.priority, shares.shard(r.kind, r.priority, event.tenant)) for r in rules}
 
     admitting = AdmittingIntake(intake, lambda: store.run(full_queues()), queues_of)
     return admitting, lambda: {"broker": intake.ready(), "publishing": intake.blocked()}, intake.close

@@ -13,7 +13,7 @@ from consumers.session import Pace
 from notifier import metrics
 from notifier.domain.fairness import TenantShares, shard_of
 from notifier.domain.parked import ParkedBatch, ParkedEvent
-from notifier.domain.rule import Channel, Priority, queue_name
+from notifier.domain.rule import Priority, WorkKind, queue_name
 from notifier.failures.dead_letters import DeadLetter, DeadLetters, Examined
 from notifier.logs import get, wide
 from notifier.settings import Settings
@@ -63,9 +63,9 @@ def build_consumer(ours: Settings) -> Consumer:
 def build_shares(ours: Settings) -> TenantShares:
     """Which tenants' deliveries travel in a shard of their lane."""
 
-    def crowded(channel: Channel, priority: Priority, tenant: str) -> None:
-        metrics.TENANTS_CROWDED.labels(channel.value, priority.value).inc()
-        wide(_log, "tenant.crowded", tenant=tenant, queue=queue_name(channel, priority, shard_of(tenant)))
+    def crowded(kind: WorkKind, priority: Priority, tenant: str) -> None:
+        metrics.TENANTS_CROWDED.labels(kind.value, priority.value).inc()
+        wide(_log, "tenant.crowded", tenant=tenant, queue=queue_name(kind, priority, shard_of(tenant)))
 
     return TenantShares(time.monotonic, burst=ours.tenant_burst, rate=ours.tenant_rate, on_crowded=crowded)
 

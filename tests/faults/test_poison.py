@@ -11,7 +11,7 @@ from notifier.domain.delivery import Delivery, Mailbox, Status
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Channel, Collecting, Priority
 from notifier.domain.topology import PARKED_EXCHANGE, TASKS_EXCHANGE
 from tests.acceptance.place import SOURCE, Place, mail_folder, place
 from tests.servers.patience import poll
@@ -130,7 +130,7 @@ def test_a_task_message_nobody_can_run_ends_in_a_failure_queue_and_harms_nobody(
 
 @pytest.mark.parametrize(
     ("channel", "rule", "ends"),
-    [(Channel.EMAIL, "poison.good/mail", Status.SENT), (Channel.DIGEST, "poison.digest/mail", Status.HELD)],
+    [(Channel.EMAIL, "poison.good/mail", Status.SENT), (Collecting.DIGEST, "poison.digest/mail", Status.HELD)],
 )
 def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(
     at: Place, channel: Channel, rule: str, ends: Status
@@ -158,7 +158,7 @@ def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(
     # When it comes as a task
     at.publish_raw(
         TASKS_EXCHANGE,
-        "digest" if channel is Channel.DIGEST else f"{channel}-normal",
+        "digest" if channel is Collecting.DIGEST else f"{channel}-normal",
         body=body([[batch], {}, EMBED]),
         content_type=JSON,
         headers={**TASK, "task": f"notifier.{channel}"},

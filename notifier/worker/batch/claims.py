@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Status
-from notifier.domain.rule import Rule
+from notifier.domain.rule import Channel, Rule
 from notifier.rules.content import Content
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
@@ -77,7 +77,8 @@ def _work(batch: Batch, request: ClaimRequest, claimed: Claimed, content: Conten
 
 def _unknown(rule: str, batch: Batch) -> Rule:
     """A rule nobody here knows, recognised by its empty template: a newer release planned it, or it was deleted."""
-    return Rule(rule, "", batch.channel, template="", category="", transactional=True)
+    channel = batch.channel if isinstance(batch.channel, Channel) else Channel.EMAIL
+    return Rule(rule, "", channel, template="", category="", transactional=True)
 
 
 def _whole(seconds: float) -> int:

@@ -16,7 +16,7 @@ from notifier.domain.ids import suppression_keys
 from notifier.domain.message import EmailMessage, WebhookMessage
 from notifier.domain.outcome import Cause
 from notifier.domain.recipient import Recipient
-from notifier.domain.rule import Channel, Rule
+from notifier.domain.rule import Rule
 from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
 from notifier.errors import InvalidDestination, RenderError
@@ -148,7 +148,7 @@ class Preparer:
             digest=_digest_context(work, late),
         )
         # Also of an email rule whose throttle collects the rest.
-        is_digest = delivery.digest is not None or rule.channel is Channel.DIGEST
+        is_digest = delivery.digest is not None or rule.window is not None
         render = content.renderer.digest if is_digest else content.renderer.email
         return Draft(work, to, render(rule.template, context, to.locale), late)
 

@@ -280,7 +280,7 @@ def count_tries(settled: Sequence[Settled]) -> None:
     seconds = defaultdict[tuple[str, str], list[float]](list)
     for one in settled:
         if (attempt := one.decision.attempt) is not None:
-            channel = one.work.rule.channel
+            channel = one.work.rule.kind
             codes[channel, metrics.code_class(attempt.code.removeprefix(UNCERTAIN))] += 1
             seconds[channel, one.decision.status].append(attempt.duration)
     for labels, number in codes.items():

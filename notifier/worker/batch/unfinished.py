@@ -15,7 +15,7 @@ from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with
 from notifier.domain.endpoint import DISABLED
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
-from notifier.domain.rule import Channel
+from notifier.domain.rule import Collecting
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
@@ -78,7 +78,7 @@ def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:
     last = record.attempts[-1] if record.attempts else None
     park = Park(_cause(record), last.reply if last else record.reason, last.code if last else "")
     parked = entry(delivery, batch.events[delivery.event], park, record.template, tries=record.tries)
-    return replace(parked, queue="failed-digest") if batch.channel is Channel.DIGEST else parked
+    return replace(parked, queue="failed-digest") if batch.channel is Collecting.DIGEST else parked
 
 
 def _is_parked(record: DeliveryRecord) -> bool:

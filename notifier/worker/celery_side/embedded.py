@@ -13,7 +13,7 @@ from notifier.broker.publisher import Publishes
 from notifier.domain.batch import MAX_DELIVERIES, Batch
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Priority, WorkKind
 from notifier.domain.trimming import trimmed
 from notifier.errors import PlanningError
 from notifier.logs import get, wide
@@ -61,10 +61,10 @@ class EmbeddedIntake:
         self._ledger.planned([event.key for event in events])
 
     def _queue(self, planned: Plan, done: frozenset[str]) -> None:
-        lanes: dict[tuple[Channel, Priority, tuple[str, ...]], list[Delivery]] = {}
+        lanes: dict[tuple[WorkKind, Priority, tuple[str, ...]], list[Delivery]] = {}
         for one in planned.planned:
             if one.delivery.id not in done:
-                lanes.setdefault((one.rule.channel, one.rule.priority, one.rule.omit), []).append(one.delivery)
+                lanes.setdefault((one.rule.kind, one.rule.priority, one.rule.omit), []).append(one.delivery)
         for (channel, priority, omit), deliveries in lanes.items():
             event = trimmed(planned.event, omit)
             for start in range(0, len(deliveries), MAX_DELIVERIES):

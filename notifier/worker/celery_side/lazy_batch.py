@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from notifier.domain.batch import MAX_WAITING
-from notifier.domain.rule import SHARDS, Channel, Priority, queue_name
+from notifier.domain.rule import SHARDS, WORK_KINDS, Priority, queue_name, work_kind
 from notifier.domain.task_message import AFTER, BEFORE
 from notifier.errors import InvalidBatch
 
 _BEFORE = re.compile(
     re.escape(BEFORE)
     + rb'\{"v":1,"channel":"(%b)","priority":"(%b)",(?:"shard":([0-9]),)?"events":'
-    % ("|".join(Channel).encode(), "|".join(Priority).encode())
+    % ("|".join(WORK_KINDS).encode(), "|".join(Priority).encode())
 )
 _AFTER = b"}" + AFTER
 #: Deliveries come after the events, and each names its event. Keys of an event's data may be called so too, which makes
@@ -74,5 +74,5 @@ def lazy_batch(raw: bytes, read: Callable[[bytes], Any]) -> list[Any] | None:
     shard = int(start[3] or 0)
     if shard > SHARDS:
         return None
-    queue = queue_name(Channel(start[1].decode()), Priority(start[2].decode()), shard)
+    queue = queue_name(work_kind(start[1].decode()), Priority(start[2].decode()), shard)
     return [[LazyBatch(raw, queue, read)], {}, {}]

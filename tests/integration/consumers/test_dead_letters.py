@@ -16,7 +16,7 @@ from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, decode_parked
-from notifier.domain.rule import Channel, Priority, Rule
+from notifier.domain.rule import Channel, Collecting, Priority, Rule
 from notifier.domain.topology import FAILURES_EXCHANGE, TASKS_EXCHANGE
 from notifier.storage.connection import connect
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record, Registration
@@ -180,7 +180,7 @@ def test_an_item_that_waits_in_its_digest_window_is_not_parked(
     broker: Broker, start_consumer: StartConsumer, ledger: Ledger, index: ParkedIndex
 ) -> None:
     # Given two items of a digest batch: one was collected, one was not
-    batch = batch_to("collected", "lost", channel=Channel.DIGEST)
+    batch = batch_to("collected", "lost", channel=Collecting.DIGEST)
     collected, lost = batch.deliveries
     ledger.record([Record(collected.id, claim(ledger, batch, collected).fence, Status.HELD, "waits for its digest")])
 
@@ -198,7 +198,10 @@ def test_the_items_of_a_digest_that_is_given_up_are_refused_with_it(
     broker: Broker, start_consumer: StartConsumer, ledger: Ledger, index: ParkedIndex
 ) -> None:
     # Given two items that wait for their digest, whose mail every worker dies of
-    items = batch_to("kim", channel=Channel.DIGEST, number="1"), batch_to("kim", channel=Channel.DIGEST, number="2")
+    items = (
+        batch_to("kim", channel=Collecting.DIGEST, number="1"),
+        batch_to("kim", channel=Collecting.DIGEST, number="2"),
+    )
     for item in items:
         fence = claim(ledger, item, item.deliveries[0]).fence
         ledger.record([Record(item.deliveries[0].id, fence, Status.HELD, WAITS_FOR_DIGEST)])

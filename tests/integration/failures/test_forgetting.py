@@ -17,7 +17,7 @@ from notifier.domain.ids import delivery_id, recipient_key
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, decode_parked
 from notifier.domain.recipient import Recipient
-from notifier.domain.rule import Channel, Priority, Window
+from notifier.domain.rule import Channel, Collecting, Priority, Window
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator
@@ -113,7 +113,7 @@ def test_a_person_is_erased_everywhere_and_their_neighbours_stay(kept: Kept, red
     # Given Jane: known by an id, mailed by address and by id, refused beside Bob, waiting for a retry, and in a digest
     kept.recipients.put([Recipient("user-7", "jane@EXAMPLE.org", "Jane"), Recipient("user-8", "bob@example.org")])
     sent, by_id, parked = batch_to("sent", JANE, BOB), batch_to("id", BY_ID), batch_to("parked", JANE, BOB)
-    waiting, items = batch_to("waiting", JANE), batch_to("item", JANE, BOB, channel=Channel.DIGEST)
+    waiting, items = batch_to("waiting", JANE), batch_to("item", JANE, BOB, channel=Collecting.DIGEST)
     kept.end(sent, Status.SENT)
     kept.end(by_id, Status.SENT)
     kept.park(parked)
@@ -209,7 +209,7 @@ def test_who_wants_no_more_mail_is_suppressed_also_when_nothing_is_known(kept: K
 def test_a_window_that_is_being_closed_is_forgotten_too(kept: Kept) -> None:
     # Given a digest that was closed, and whose sweeper died before it published it; and one of the same kind, open
     window = Window(after_first=1)
-    first, second = (batch_to(name, JANE, channel=Channel.DIGEST) for name in ("first", "second"))
+    first, second = (batch_to(name, JANE, channel=Collecting.DIGEST) for name in ("first", "second"))
     kept.digests.collect([Item(first.deliveries[0], first.events[0], window)], 1000.0)
     (ref,) = kept.digests.due(2000.0)
     kept.digests.close(ref, 2000.0)

@@ -153,7 +153,7 @@ DIGEST = "channel: digest\nto: data.owners\nkey: data.id\n"
         ("channel: email\nto: ''", 6, "rule 'one' has no to"),
         (EMAIL + "key: data.id", 7, "key has no meaning for email: only digests collect by key (remove key)"),
         (EMAIL + "window: {every: 1h}", 7, "window has no meaning for email"),
-        ("channel: webhook\nfrom: a@example.org", 6, "from has no meaning for webhook: webhooks have no sender"),
+        ("channel: webhook\nfrom: a@example.org", 6, "from has no meaning for webhook: only mails have a sender"),
         (EMAIL + "when: data.total >", 7, "when: 'data.total >' is not an expression"),
         (EMAIL + "expires: 0s", 7, "expires is '0s', not a duration"),
         (EMAIL + "expires: [1]", 7, "expires is a list, not a duration"),

@@ -12,7 +12,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Channel, Collecting, Priority
 from notifier.errors import PlanningError, SchemaMismatch
 from notifier.rules.catalog import Catalog
 from notifier.rules.planner import MAX_PROBLEMS, Plan, Unmatched, plan, plan_chunks
@@ -74,7 +74,7 @@ def test_a_digest_rule_plans_items_with_their_key_and_the_key_is_part_of_the_id(
     second = planned(order({"to": "user-7", "key": 7}), catalog).planned[0]
 
     # Then
-    assert first.rule.channel is Channel.DIGEST
+    assert first.rule.kind is Collecting.DIGEST
     assert (first.delivery.to, first.delivery.key) == (RecipientRef(recipient="user-7"), "a")
     assert second.delivery.key == "7"
     assert first.delivery.id != second.delivery.id
