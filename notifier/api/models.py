@@ -15,7 +15,7 @@ from notifier.domain.endpoint import OnResume as _OnResume
 from notifier.domain.event_status import EventStatus
 from notifier.domain.limit import RATE_PATTERN, parse_rate
 from notifier.domain.outcome import Cause as _Cause
-from notifier.domain.rule import WorkKind
+from notifier.domain.rule import WORK_KINDS
 from notifier.errors import InvalidDestination
 from notifier.storage.endpoints import CURSOR as ENDPOINT_CURSOR
 from notifier.storage.endpoints import PAGE
@@ -63,7 +63,10 @@ class DeliveryBody(_Body):
     id: str = Field(examples=["dlv_7qk2…"])
     event: str = Field(description="Key of its event.", examples=["evt_3kxq…"])
     rule: str = Field(description="Which rule asked for it.", examples=["order.shipped/customer-email"])
-    channel: WorkKind
+    channel: str = Field(
+        description="What delivers it; `digest` of what was collected into one.",
+        json_schema_extra={"enum": [kind.value for kind in WORK_KINDS]},
+    )
     destination: str = Field(description="Masked address, or the endpoint's id.", examples=["c…@example.org"])
     status: Status
     reason: str = Field(description="Why it is held, skipped, suppressed, refused or exhausted.")

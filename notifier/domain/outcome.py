@@ -91,6 +91,15 @@ class NotTried:
     """Until it may be worth looking again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The delivery goes to its failure queue."""
+
+    cause: Cause
+    reason: str
+    code: str
+
+
 def clip(reply: str) -> str:
     """A raw reply as the ledger keeps it: at most `REPLY_LIMIT` characters, no control characters but newlines."""
     text = reply[: REPLY_LIMIT + 1]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.deliveries import EmailDeliveries
 from notifier.channels.email.dkim import DkimSigner, read_keys
+from notifier.channels.port import DeliveryChannel
 from notifier.channels.webhook.channel import WebhookChannel
+from notifier.channels.webhook.deliveries import WebhookDeliveries
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.domain.rule import WorkKind
 from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
 from notifier.settings import Settings, split_list
@@ -50,6 +57,27 @@ def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
         guard, connections=ours.webhook_connections, timeout=ours.webhook_timeout, ca_file=ours.webhook_ca_file
     )
     return WebhookChannel(transport, guard, header_names(ours)), transport
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Those of one process."""
+
+    email: EmailChannel
+    webhook: WebhookChannel
+    all: Mapping[WorkKind, DeliveryChannel]
+    """As a worker sees them: the one table in which each is registered."""
+
+
+def build_channels(ours: Settings, watch: RateWatch) -> Channels:
+    """All of them; ``watch`` hears how each mail's transaction ended."""
+    email, (webhook, transport) = build_email(ours, watch), build_webhook(ours)
+    of_email, of_webhook = schedules(ours)
+    made: tuple[DeliveryChannel, ...] = (
+        EmailDeliveries(email, of_email),
+        WebhookDeliveries(webhook, transport, of_webhook, ours.webhook_timeout),
+    )
+    return Channels(email, webhook, {channel.name: channel for channel in made})
 
 
 def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:

@@ -8,8 +8,8 @@ import time
 from celery import Celery
 
 from notifier.broker.publisher import TaskPublisher
-from notifier.channels.email.channel import EmailChannel
 from notifier.domain.limit import parse_limits
+from notifier.domain.rule import Channel, WorkKind
 from notifier.engine.bridge import Engine
 from notifier.engine.rate_watch import RateWatch
 from notifier.failures.held import HeldDeliveries
@@ -24,14 +24,13 @@ from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
 from notifier.wiring.advice import warn_of_mail_settings, warn_of_senders
-from notifier.wiring.channels import build_email, build_webhook, schedules
+from notifier.wiring.channels import build_channels
 from notifier.wiring.content import build_content
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
 from notifier.worker.admission import SHARED, Admission
 from notifier.worker.batch.follow_ups import FollowUps
-from notifier.worker.batch.preparer import Preparer
 from notifier.worker.batch.recorder import Recorder
-from notifier.worker.batch.sender import Schedules, Sender
+from notifier.worker.batch.sender import Sender
 from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.celery_side.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.digests.collector import Collector
@@ -41,10 +40,12 @@ from notifier.worker.endpoints.gate import Gate
 from notifier.worker.endpoints.health import EndpointHealth
 from notifier.worker.endpoints.policy import EndpointPolicy
 from notifier.worker.endpoints.stragglers import Stragglers
+from notifier.worker.in_flight import InFlight
+from notifier.worker.policy import Policy
 from notifier.worker.rates.adaptive import AdaptiveLimits
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import RateLimits
-from notifier.worker.rates.relay_health import RelayHealth
+from notifier.worker.rates.relay_health import RelayPolicy
 from notifier.worker.rates.throttles import RecipientThrottles
 
 
@@ -60,38 +61,37 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     content = build_content(ours, rules_only=True)
     engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
     rates = RateWatch(time.time)
-    email, (webhook, transport) = build_email(ours, rates), build_webhook(ours)
-    warn_of_senders(email, content.current.catalog.rules)
+    channels = build_channels(ours, rates)
+    warn_of_senders(channels.email, content.current.catalog.rules)
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
-    sender = Sender(
-        engine,
-        email,
-        webhook,
-        recorder,
-        schedules=Schedules(*schedules(ours)),
-        worker=owner,
-        longest_send=max(email.longest_send, ours.webhook_timeout),
-    )
-    resuming = Unfinished(stores, publisher)
+    longest = max(channel.longest_send for channel in channels.all.values())
+    sender = Sender(engine, recorder, worker=owner, longest_send=longest)
+    unfinished = Unfinished(stores, publisher)
     follow_ups = FollowUps(stores, publisher, kept_most=ours.endpoint_held_max)
     breakers, held = Breakers(store), HeldIndex(store)
     held_deliveries = HeldDeliveries(
         app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
     )
+    digests, limits = Digests(store, Cipher(ours.secret_key)), Limits(store)
+    watch = LimitWatch(limits, parse_limits(ours.limits)[0])
+    in_flight = InFlight(ours.worker_in_flight)
     endpoint_policy = EndpointPolicy(
-        gate=Gate(stores.endpoints, breakers, webhook, ours.webhook_timeout),
+        gate=Gate(stores.endpoints, breakers, channels.webhook, ours.webhook_timeout),
         delay_buffer=DelayBuffer(ledger, held, publisher, most=ours.endpoint_held_max),
         health=EndpointHealth(breakers, held, disable_after=ours.endpoint_disable_after),
-        stragglers=Stragglers(),
+        stragglers=Stragglers(in_flight),
         follow_ups=follow_ups,
         publisher=publisher,
+        in_flight=in_flight,
         longest_exchange=ours.webhook_timeout,
-        most_in_flight=ours.worker_in_flight,
     )
-    digests = Digests(store, Cipher(ours.secret_key))
-    limits = Limits(store)
-    watch = LimitWatch(limits, parse_limits(ours.limits)[0])
+    adaptive = AdaptiveLimits(rates, AdaptiveRates(store), limits, lambda: watch.table)
+    policies: dict[WorkKind, Policy] = {
+        **{channel: Policy(publisher) for channel in channels.all},
+        Channel.EMAIL: RelayPolicy(channels.email, publisher, RelayBoard(store), owner, adaptive),
+        Channel.WEBHOOK: endpoint_policy,
+    }
 
     def close() -> None:
         watch.stop()
@@ -100,32 +100,27 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     dispatch = Dispatch(
         content=content,
         stores=stores,
-        preparer=Preparer(email, webhook),
+        channels=channels.all,
+        policies=policies,
         sender=sender,
         recorder=recorder,
         follow_ups=follow_ups,
-        resuming=resuming,
+        unfinished=unfinished,
         throttles=RecipientThrottles(Throttles(store), digests),
-        endpoint_policy=endpoint_policy,
-        relay_health=RelayHealth(
-            email,
-            publisher,
-            RelayBoard(store),
-            owner,
-            AdaptiveLimits(rates, AdaptiveRates(store), limits, lambda: watch.table),
-        ),
-        rate_limits=RateLimits(limits, watch, lambda: _relay_in_use(email), pool=ours.worker_concurrency),
+        rate_limits=RateLimits(limits, watch, pool=ours.worker_concurrency),
+        in_flight=in_flight,
+        publisher=publisher,
         owner=owner,
     )
     collector = Collector(
-        content=content, stores=stores, digests=digests, publisher=publisher, resuming=resuming, owner=owner
+        content=content, stores=stores, digests=digests, publisher=publisher, unfinished=unfinished, owner=owner
     )
     checks = WorkerChecks(app, store, engine)
     return WorkerParts(
         admission=Admission(int(ours.worker_in_flight * SHARED)),
         dispatch=dispatch,
         collector=collector,
-        endpoint_policy=endpoint_policy,
+        policies=policies,
         held=held_deliveries,
         recorder=recorder,
         engine=engine,
@@ -135,12 +130,6 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         one_cpu=ours.worker_one_cpu,
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
         checks=checks,
-        channels=(email, transport),
+        channels=channels.all,
         close=close,
     )
-
-
-def _relay_in_use(email: EmailChannel) -> str:
-    """The relay that mails go to now: the first that is up; the first of all while none is."""
-    states = email.relay_states()
-    return next((state.relay for state in states if state.up), states[0].relay)

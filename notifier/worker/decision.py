@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from notifier.domain.delivery import Attempt, Status
-from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Refused, Sent, clip
+from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Park, Refused, Sent, clip
 from notifier.domain.retry import MAX_RETRY_AFTER_S, Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
 from notifier.domain.value import value
 
@@ -22,15 +22,6 @@ class Retry:
     """The delivery goes back to its queue, delayed in the broker."""
 
     seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Park:
-    """The delivery goes to its failure queue."""
-
-    cause: Cause
-    reason: str
-    code: str
 
 
 @value

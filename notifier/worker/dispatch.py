@@ -7,18 +7,23 @@ before the task returns, and only then does Celery acknowledge the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import gevent
 
+from notifier import metrics
+from notifier.broker.publisher import Publishes
+from notifier.channels.port import DeliveryChannel, Directory, Ready, Withheld, Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import suppression_keys
 from notifier.domain.outcome import Cause, clip
-from notifier.domain.rule import Priority
+from notifier.domain.rule import Priority, WorkKind
 from notifier.domain.waiting import RawBatch
-from notifier.errors import StorageUnavailable
+from notifier.errors import InvalidBatch, StorageUnavailable
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
@@ -27,18 +32,18 @@ from notifier.storage.stores import Stores
 from notifier.worker.admission import UNCOUNTED, Turn, handicap_of
 from notifier.worker.batch.claims import Claims, claim_batch
 from notifier.worker.batch.follow_ups import FollowUps
-from notifier.worker.batch.preparer import Directory, Preparer, Ready, Withheld, Work
+from notifier.worker.batch.preparer import prepare
 from notifier.worker.batch.recorder import Receipt, Recorder, now
 from notifier.worker.batch.report import report
-from notifier.worker.batch.sender import Sender, Settled
+from notifier.worker.batch.sender import Flight, Sender, Settled
+from notifier.worker.batch.separation import separate
 from notifier.worker.batch.time_slices import TimeSlices
 from notifier.worker.batch.unfinished import Unfinished
-from notifier.worker.endpoints.delay_buffer import read_ended
-from notifier.worker.endpoints.gate import Gated
-from notifier.worker.endpoints.policy import EndpointPolicy
+from notifier.worker.decision import look_again_in
+from notifier.worker.in_flight import InFlight
 from notifier.worker.outage import retry_while_down
+from notifier.worker.policy import Gated, Policy
 from notifier.worker.rates.rate_limits import Delayed, RateLimits
-from notifier.worker.rates.relay_health import RelayHealth
 from notifier.worker.rates.throttles import RecipientThrottles
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
@@ -47,8 +52,20 @@ LEASE_SLACK_S = 60.0
 #: Seconds until the second look at what another worker has. Just over the 8 s a killed worker's sign of life lasts:
 #: its batches come back at once and find it still "alive".
 ORPHAN_LOOK_S = 9.0
+#: Seconds until a batch that found the worker full looks again.
+FULL_AWAY_S = 2
 
 _log = get("worker")
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a batch is sent by, and how far it is."""
+
+    channel: DeliveryChannel
+    policy: Policy
+    gated: Gated
+    turn: Turn
 
 
 class Dispatch:
@@ -59,104 +76,138 @@ class Dispatch:
         *,
         content: Live[Content],
         stores: Stores,
-        preparer: Preparer,
+        channels: Mapping[WorkKind, DeliveryChannel],
+        policies: Mapping[WorkKind, Policy],
         sender: Sender,
         recorder: Recorder,
         follow_ups: FollowUps,
-        resuming: Unfinished,
+        unfinished: Unfinished,
         throttles: RecipientThrottles,
-        relay_health: RelayHealth,
         rate_limits: RateLimits,
-        endpoint_policy: EndpointPolicy,
+        in_flight: InFlight,
+        publisher: Publishes,
         owner: str,
     ) -> None:
+        """Each of ``channels`` has its policy in ``policies``."""
         self._content = content
         self._stores = stores
-        self._preparer = preparer
+        self._channels = channels
+        self._policies = policies
         self._sender = sender
         self._recorder = recorder
         self._follow_ups = follow_ups
-        self._unfinished = resuming
+        self._unfinished = unfinished
         self._throttles = throttles
-        self._relay_health = relay_health
         self._rate_limits = rate_limits
-        self._endpoint_policy = endpoint_policy
+        self._in_flight = in_flight
+        self._publisher = publisher
         self._time_slices = TimeSlices()
         self._owner = owner
         self._lease = sender.longest_batch + LEASE_SLACK_S
 
     def run(self, batch: RawBatch, turn: Turn = UNCOUNTED) -> None:
         """Deliver a batch. Returns when everything is recorded and confirmed; raises `Unavailable` to hand it back."""
-        if self._relay_health.postpones(batch) or not self._endpoint_policy.begin(batch):
-            return
-        try:
-            self._run_twice(batch, turn)
-        finally:
-            self._endpoint_policy.end(batch)
+        if (channel := self._channels.get(batch.channel)) is None:
+            raise InvalidBatch(f"this worker has no channel {batch.channel!r}")
+        if seconds := channel.closed_for():
+            self._send_later(batch, "batch.postponed", look_again_in(seconds, random.uniform(-1, 1)))  # noqa: S311 - jitter
+        elif self._in_flight.begin(batch.size, batch.priority):
+            try:
+                self._run_twice(batch, channel, turn)
+            finally:
+                self._in_flight.end(batch.size)
+        else:
+            metrics.BATCHES_REJECTED.labels("full").inc()
+            self._send_later(batch, "batch.too_many", FULL_AWAY_S)
 
-    def _run_twice(self, batch: RawBatch, turn: Turn) -> None:
-        orphans = self._run_once(batch, turn, patient=True)
+    def _send_later(self, batch: RawBatch, why: str, seconds: int) -> None:
+        try:
+            whole = batch.decode()
+        except InvalidBatch as error:
+            separate(batch, error, self._publisher)
+            return
+        retry_while_down(lambda: self._publisher.send(whole, after=seconds), "queue a batch for later")
+        under_way = self._in_flight.count
+        wide(_log, why, deliveries=batch.size, queue=batch.queue, seconds=seconds, in_flight=under_way)
+
+    def _run_twice(self, batch: RawBatch, channel: DeliveryChannel, turn: Turn) -> None:
+        orphans = self._run_once(batch, channel, turn, patient=True)
         if orphans is not None:
             # Not as a new message for later: each crash of a worker must count against the one the broker knows, or
             # a batch that kills every worker would never reach its delivery limit.
             gevent.sleep(ORPHAN_LOOK_S)
-            self._run_once(RawBatch.read(orphans.encode()), turn)
+            self._run_once(RawBatch.read(orphans.encode()), channel, turn)
 
-    def _run_once(self, batch: RawBatch, turn: Turn, *, patient: bool = False) -> Batch | None:
+    def _run_once(
+        self, batch: RawBatch, channel: DeliveryChannel, turn: Turn, *, patient: bool = False
+    ) -> Batch | None:
         """Returns what another worker has or had, if ``patient``."""
-        gated = self._endpoint_policy.sort(batch)
-        delaying = self._endpoint_policy.delay(batch, gated)
-        orphans = self._run_gated(gated, gated.batch, turn, patient) if gated.batch is not None else None
+        policy = self._policies[channel.name]
+        gated = policy.sort(batch)
+        delayed = policy.delay(batch, gated)
+        part = _Part(channel, policy, gated, turn)
+        orphans = self._run_gated(part, gated.batch, patient) if gated.batch is not None else None
         # What was sent is let go before the wait, and its memory is the next batch's: two dozen batches with all they
         # were made into are more than a CPU's cache holds.
-        del gated
+        del gated, part
         turn.prepared()
         turn.narrow(0)
-        for delayed, ended in read_ended(delaying.wait(), batch.priority, batch.shard):
-            self._unfinished.finish(delayed, ended)
+        for whole, ended in delayed():
+            self._unfinished.finish(whole, ended)
         return orphans
 
-    def _run_gated(self, gated: Gated, batch: Batch, turn: Turn, patient: bool) -> Batch | None:
+    def _run_gated(self, part: _Part, batch: Batch, patient: bool) -> Batch | None:
         content = self._content.current
         claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
         try:
-            self._run_claimed(batch, content, claims, gated, turn)
+            self._run_claimed(part, batch, content, claims)
         except BaseException:
             self._release(claims.work)
             raise
         return batch.narrowed(claims.orphans) if claims.orphans else None
 
-    def _run_claimed(self, batch: Batch, content: Content, claims: Claims, gated: Gated, turn: Turn) -> None:
-        directory = self._directory(claims.work, gated.endpoints)
-        sifted = self._throttles.sift(claims.work, directory, now())
-        paced = self._rate_limits.pace(sifted.work, directory, batch.priority, now())
-        self._delay(paced.delayed, claims)
-        with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:
-            ready, withheld = self._prepare(paced.work, content, directory, pause)
-        withheld += sifted.withheld
+    def _run_claimed(self, part: _Part, batch: Batch, content: Content, claims: Claims) -> None:
+        ready, withheld = self._prepare(part, batch, content, claims)
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
-
-        def meanwhile(answered: Sequence[Settled]) -> None:
-            turn.narrow(len(ready) - len(answered))
-            # At once: who asks for time would be asked again by every batch until the breakers know.
-            self._endpoint_policy.judge(gated, ready, answered)
-
-        turn.prepared()
-        settled = self._sender.send(
-            ready, receipt, self._endpoint_policy.leaving(batch, gated), meanwhile, handicap=handicap_of(batch.queue)
-        )
-        self._endpoint_policy.copy_left_behind(batch, ready, settled)
-        self._relay_health.tell()
+        part.turn.prepared()
+        settled = self._send(part, batch, ready, receipt)
         receipt.wait()
-        self._endpoint_policy.judge(gated, ready, settled)
+        part.policy.judge(part.gated, ready, settled)
         # Somebody else took a stale one over meanwhile; what follows it is theirs to decide.
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
         self._follow_ups.follow(batch, settled, withheld, claims.later)
         self._unfinished.finish(batch, claims.ended)
         report(batch, claims, settled, withheld)
+
+    def _prepare(
+        self, part: _Part, batch: Batch, content: Content, claims: Claims
+    ) -> tuple[list[Ready], list[Withheld]]:
+        """What leaves now or in a moment, and what does not; what comes back later is put into ``claims``."""
+        directory = self._directory(claims.work, part.gated.endpoints)
+        sifted = self._throttles.sift(claims.work, directory, now())
+        paced = self._rate_limits.pace(part.channel, sifted.work, directory, batch.priority, now())
+        self._delay(paced.delayed, claims)
+        with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:
+            prepared = prepare(part.channel, paced.work, content, directory, pause)
+        ready = [one for one in prepared if isinstance(one, Ready)]
+        return ready, [one for one in prepared if isinstance(one, Withheld)] + sifted.withheld
+
+    def _send(self, part: _Part, batch: Batch, ready: Sequence[Ready], receipt: Receipt) -> list[Settled]:
+        def meanwhile(answered: Sequence[Settled]) -> None:
+            part.turn.narrow(len(ready) - len(answered))
+            # At once: who asks for time would be asked again by every batch until the breakers know.
+            part.policy.judge(part.gated, ready, answered)
+
+        def leave(flight: Flight) -> Receipt:
+            return part.policy.leaving(batch, part.gated)(flight)
+
+        settled = self._sender.send(part.channel, ready, receipt, leave, meanwhile, handicap=handicap_of(batch.queue))
+        part.policy.copy_left_behind(batch, ready, settled)
+        part.policy.sent()
+        return settled
 
     def _delay(self, delayed: Sequence[Delayed], claims: Claims) -> None:
         if not delayed:
@@ -181,13 +232,6 @@ class Dispatch:
             retry_while_down(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
         )
         return Directory(endpoints, known, suppressed)
-
-    def _prepare(
-        self, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
-    ) -> tuple[list[Ready], list[Withheld]]:
-        prepared = self._preparer.prepare(work, content, directory, pause)
-        ready = [one for one in prepared if isinstance(one, Ready)]
-        return ready, [one for one in prepared if isinstance(one, Withheld)]
 
 
 def _named(delivery: Delivery) -> Iterable[Destination]:

@@ -7,13 +7,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from notifier.channels.port import Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Status
 from notifier.domain.rule import Channel, Rule
 from notifier.rules.content import Content
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
-from notifier.worker.batch.preparer import Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.outage import retry_while_down
 

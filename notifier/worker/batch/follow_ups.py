@@ -7,23 +7,23 @@ from collections.abc import Sequence
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes, by_delay, by_queue
+from notifier.channels.port import Withheld, Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.identity import Identity
 from notifier.domain.ids import recipient_key
-from notifier.domain.outcome import Cause, clip
+from notifier.domain.outcome import Cause, Park, clip
 from notifier.domain.parked import Parked, told
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.logs import get, wide
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
-from notifier.worker.batch.preparer import Withheld, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
-from notifier.worker.decision import Park, Retry
+from notifier.worker.decision import Retry
 from notifier.worker.digests.late_items import record_items
 from notifier.worker.outage import retry_while_down
 

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from notifier import metrics
+from notifier.channels.port import Withheld
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Status
-from notifier.domain.outcome import Cause
+from notifier.domain.outcome import Cause, Park
 from notifier.logs import get, wide
 from notifier.worker.batch.claims import Claims
-from notifier.worker.batch.preparer import Withheld
 from notifier.worker.batch.sender import Settled
-from notifier.worker.decision import Park
 
 _log = get("worker")
 

@@ -13,14 +13,13 @@ from notifier.broker.publisher import Publishes, by_queue
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest
 from notifier.domain.endpoint import DISABLED
-from notifier.domain.outcome import Cause
+from notifier.domain.outcome import Cause, Park
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Collecting
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
 from notifier.worker.batch.follow_ups import entry
-from notifier.worker.decision import Park
 from notifier.worker.digests.late_items import record_items
 from notifier.worker.outage import retry_while_down
 

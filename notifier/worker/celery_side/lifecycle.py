@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,7 +30,9 @@ from kombu.transport.native_delayed_delivery import (
 
 from notifier.broker import connection_watch
 from notifier.broker.alarm import ALARM
+from notifier.channels.port import DeliveryChannel
 from notifier.domain import topology
+from notifier.domain.rule import WorkKind
 from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
 from notifier.health import HealthServer
@@ -45,7 +47,7 @@ from notifier.worker.celery_side.prefetch import RoomForAll
 from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
-from notifier.worker.endpoints.policy import EndpointPolicy
+from notifier.worker.policy import Policy
 
 #: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
 LIVENESS_EVERY_S = 2.0
@@ -56,14 +58,6 @@ HELD_EVERY_S = 2.0
 EXIT_UNFINISHED = 70
 
 _log = get("worker")
-
-
-class Closes(Protocol):
-    """A channel's connections, closed inside the engine's loop."""
-
-    async def close(self) -> None:
-        """Close them."""
-        ...
 
 
 class _Sweeps(Protocol):
@@ -106,7 +100,7 @@ class WorkerParts:
     admission: Admission
     dispatch: Dispatch
     collector: Collector
-    endpoint_policy: EndpointPolicy
+    policies: Mapping[WorkKind, Policy]
     held: _Sweeps
     recorder: Recorder
     engine: Engine
@@ -117,7 +111,7 @@ class WorkerParts:
     """Whether its threads are to share a CPU (`cpu_affinity`)."""
     health: HealthServer
     checks: WorkerChecks
-    channels: tuple[Closes, ...]
+    channels: Mapping[WorkKind, DeliveryChannel]
     close: Callable[[], None]
 
 
@@ -155,10 +149,11 @@ def stop() -> None:
     if parts is None:
         return
     # Those that were left behind: what ends now needs no second worker. They are ours as long as we show life.
-    parts.endpoint_policy.stop(parts.grace)
+    for policy in parts.policies.values():
+        policy.stop(parts.grace)
     _current = None
     parts.recorder.stop()
-    for channel in parts.channels:
+    for channel in parts.channels.values():
         parts.engine.run(channel.close, timeout=5)
     parts.engine.stop(grace=2.0)
     _leave(parts)

@@ -6,25 +6,23 @@ from typing import Any
 
 from celery import shared_task
 
+from notifier.domain.batch import task_name
+from notifier.domain.rule import Channel, Collecting
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.lifecycle import current
 
 
-@shared_task(name="notifier.email")
-def email(batch: dict[str, Any]) -> None:
-    """Render and send a batch of emails."""
+def deliver(batch: dict[str, Any]) -> None:
+    """Render and send a batch of deliveries by one channel."""
     parts = current()
     run_guarded(parts.dispatch.run, batch, parts.admission)
 
 
-@shared_task(name="notifier.webhook")
-def webhook(batch: dict[str, Any]) -> None:
-    """Render, sign and post a batch of webhooks."""
-    parts = current()
-    run_guarded(parts.dispatch.run, batch, parts.admission)
+for _channel in Channel:
+    shared_task(name=task_name(_channel))(deliver)
 
 
-@shared_task(name="notifier.digest")
+@shared_task(name=task_name(Collecting.DIGEST))
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
     parts = current()

@@ -17,7 +17,7 @@ from notifier.domain.identity import Identity
 from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, told
-from notifier.domain.rule import Channel, Window
+from notifier.domain.rule import Window
 from notifier.domain.waiting import RawBatch
 from notifier.errors import ConfigurationError, InvalidBatch, RuleMissing
 from notifier.logs import get, wide
@@ -51,14 +51,14 @@ class Collector:
         stores: Stores,
         digests: Digests,
         publisher: Publishes,
-        resuming: Unfinished,
+        unfinished: Unfinished,
         owner: str,
     ) -> None:
         self._content = content
         self._stores = stores
         self._digests = digests
         self._publisher = publisher
-        self._unfinished = resuming
+        self._unfinished = unfinished
         self._owner = owner
 
     def run(self, raw: RawBatch) -> None:
@@ -176,7 +176,7 @@ class Collector:
                 expires=list(closed.expires) if any(closed.expires) else [],
             ),
         )
-        batch = Batch(channel=Channel.EMAIL, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
+        batch = Batch(channel=rule.channel, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
         retry_while_down(lambda: self._publisher.send(batch), "queue a digest")
         by = "size" if rule.window and rule.window.at_most and closed.total >= rule.window.at_most else "time"
         metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()

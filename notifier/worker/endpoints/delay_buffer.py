@@ -36,8 +36,8 @@ from notifier.storage.held import HeldDelivery, HeldIndex, kind_of
 from notifier.storage.ledger import Ledger
 from notifier.storage.records import masked
 from notifier.worker.batch.recorder import now
-from notifier.worker.endpoints.gate import Blocked
 from notifier.worker.outage import retry_while_down
+from notifier.worker.policy import Blocked
 
 _log = get("endpoint")
 

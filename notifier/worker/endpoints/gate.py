@@ -10,20 +10,18 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.channels.webhook.channel import WebhookChannel
-from notifier.domain.batch import Batch
 from notifier.domain.breaker import Breaker
 from notifier.domain.endpoint import Endpoint, EndpointState
-from notifier.domain.rule import Channel
 from notifier.domain.value import value
-from notifier.domain.waiting import RawBatch, Waiting
+from notifier.domain.waiting import RawBatch
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
 from notifier.worker.batch.recorder import now
 from notifier.worker.outage import retry_while_down
+from notifier.worker.policy import Blocked, Gated
 
 #: Seconds until those that came with a probe look again; most probes are answered by then.
 BEHIND_PROBE_S = 2.0
@@ -38,35 +36,6 @@ FRESH_S = 0.1
 SOON = 100
 #: Endpoints of which is counted how many look again soon; 200 bytes each.
 _COUNTED = 10_000
-
-
-@value
-class Blocked:
-    """Why deliveries to an endpoint must wait."""
-
-    reason: str
-    seconds: float
-    aside: bool = False
-    """Not to look again in a while, but to be put aside until the endpoint is resumed."""
-    exact: bool = False
-    """To look again after exactly so long, however many others wait."""
-    most: float = math.inf
-    """Seconds after which to look again at the latest, however many others wait."""
-
-
-@dataclass(slots=True)
-class Gated:
-    """A batch, sorted."""
-
-    batch: Batch | None
-    """What may be sent; None when nothing may."""
-    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    """Those it may be sent to."""
-    blocked: list[tuple[Waiting, Blocked]] = field(default_factory=list)
-    probes: dict[str, str] = field(default_factory=dict)
-    """Endpoint → the token of the probe this batch may send."""
-    judged: set[str] = field(default_factory=set)
-    """Ids of those whose tries the breakers have heard of while others were under way."""
 
 
 @value
@@ -94,12 +63,10 @@ class Gate:
         self._soon: dict[str, tuple[float, int]] = {}
 
     def sort(self, batch: RawBatch, *, busy: bool = False) -> Gated:
-        """One round trip for webhooks, one more for each probe, none for mails. Raises `InvalidBatch`.
+        """One round trip, one more for each probe. Raises `InvalidBatch`.
 
         A ``busy`` worker uses what it has read in the last `FRESH_S`.
         """
-        if batch.channel is not Channel.WEBHOOK:
-            return Gated(batch.decode())
         wanted = [_endpoint(delivery) for delivery in batch.deliveries]
         seen = self._look(set(wanted) - {""}, busy)
         known = {i: one.endpoint for i, one in seen.items()}

@@ -1,43 +1,28 @@
-"""`EndpointPolicy`: how a worker behaves towards endpoints, in the order in which a batch of webhooks meets it.
-
-Gate (who is sent to at all) → leave (who is slow to answer) → judge (what the answers say) → delay (where the others
-wait). Batches of mails pass through untouched.
-"""
+"""`EndpointPolicy`: how a worker behaves towards endpoints, in the order in which a batch of webhooks meets it."""
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes
+from notifier.channels.port import Ready, Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import EndpointRef, Status
-from notifier.domain.rule import Priority
 from notifier.domain.waiting import RawBatch, Waiting
-from notifier.errors import InvalidBatch
-from notifier.logs import get, wide
 from notifier.worker.batch.follow_ups import FollowUps
-from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.report import report_late
 from notifier.worker.batch.sender import PATIENCE_S, Leave, Settled
-from notifier.worker.batch.separation import separate
-from notifier.worker.endpoints.delay_buffer import DelayBuffer, Delaying
-from notifier.worker.endpoints.gate import Gate, Gated
+from notifier.worker.endpoints.delay_buffer import DelayBuffer, read_ended
+from notifier.worker.endpoints.gate import Gate
 from notifier.worker.endpoints.health import EndpointHealth
 from notifier.worker.endpoints.stragglers import COPY_SLACK_S, Stragglers
-from notifier.worker.outage import retry_while_down
-
-#: Deliveries in hand above which a worker is busy (`gate.FRESH_S`): a few batches.
-BUSY = 200
-#: Seconds until a batch that found the worker full looks again.
-FULL_AWAY_S = 2
-
-_log = get("worker")
+from notifier.worker.in_flight import InFlight
+from notifier.worker.policy import Ended, Gated, Policy
 
 
-class EndpointPolicy:
+class EndpointPolicy(Policy):
     """One per worker process, shared by all greenlets."""
 
     def __init__(
@@ -49,49 +34,20 @@ class EndpointPolicy:
         stragglers: Stragglers,
         follow_ups: FollowUps,
         publisher: Publishes,
+        in_flight: InFlight,
         longest_exchange: float,
-        most_in_flight: int,
     ) -> None:
+        super().__init__(publisher)
         self._gate = gate
         self._delay_buffer = delay_buffer
         self._health = health
         self._stragglers = stragglers
         self._follow_ups = follow_ups
-        self._publisher = publisher
         self._copy_after = math.ceil(PATIENCE_S + longest_exchange) + COPY_SLACK_S
-        self._most = most_in_flight
-        self._in_flight = 0
+        self._in_flight = in_flight
 
-    def begin(self, batch: RawBatch) -> bool:
-        """Whether the worker takes a batch on; if not, the broker has it again, delayed. `end` follows a True.
-
-        High batches it always does: they must not wait for others, and their prefetch bounds them.
-        """
-        size = batch.size
-        under_way = self._in_flight + self._stragglers.under_way
-        if batch.priority is not Priority.HIGH and under_way and under_way + size > self._most:
-            whole = batch.decode()
-            retry_while_down(lambda: self._publisher.send(whole, after=FULL_AWAY_S), "queue a batch for later")
-            metrics.BATCHES_REJECTED.labels("full").inc()
-            wide(_log, "batch.too_many", level=logging.WARNING, deliveries=size, queue=batch.queue, in_flight=under_way)
-            return False
-        self._in_flight += size
-        return True
-
-    def end(self, batch: RawBatch) -> None:
-        """The batch has ended, but for those it left behind."""
-        self._in_flight -= batch.size
-
-    def sort(self, batch: RawBatch) -> Gated:
-        """What may be sent now, and what must wait. Raises `InvalidBatch` for a batch of one that nobody can read.
-
-        Of a larger one each delivery is queued by itself, and then only those that are unreadable fail.
-        """
-        try:
-            return self._gate.sort(batch, busy=self._in_flight > BUSY)
-        except InvalidBatch as error:
-            separate(batch, error, self._publisher)
-            return Gated(None)
+    def _sort(self, batch: RawBatch) -> Gated:
+        return self._gate.sort(batch, busy=self._in_flight.busy)
 
     def leaving(self, batch: Batch, gated: Gated) -> Leave:
         """What becomes of deliveries that the batch leaves behind."""
@@ -128,9 +84,11 @@ class EndpointPolicy:
                 gated.probes = {endpoint: token for endpoint, token in gated.probes.items() if endpoint not in probes}
         self._judge(new, gated, probes)
 
-    def delay(self, batch: RawBatch, gated: Gated) -> Delaying:
+    def delay(self, batch: RawBatch, gated: Gated) -> Callable[[], Iterable[Ended]]:
         """Begin to put away what must wait, while the rest of the batch is sent."""
-        return self._delay_buffer.put(batch.priority, batch.shard, gated.blocked)
+        priority, shard = batch.priority, batch.shard
+        delaying = self._delay_buffer.put(priority, shard, gated.blocked)
+        return lambda: read_ended(delaying.wait(), priority, shard)
 
     def stop(self, seconds: float) -> None:
         """Wait for those that were left behind, for so long at most."""

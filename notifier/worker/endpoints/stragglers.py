@@ -22,6 +22,7 @@ from notifier.logs import get
 from notifier.worker.batch.recorder import Receipt
 from notifier.worker.batch.sender import Flight, Leave, Settled
 from notifier.worker.decision import Retry
+from notifier.worker.in_flight import InFlight
 
 _log = get("worker")
 
@@ -35,9 +36,8 @@ Follow = Callable[[Settled], None]
 class Stragglers:
     """Those that were left behind; one greenlet follows what becomes of them."""
 
-    def __init__(self) -> None:
-        self.under_way = 0
-        """How many there are now."""
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
         self._ended: deque[tuple[Settled, Follow]] = deque()
         self._wanted = Signal()
         self._idle = Signal()
@@ -50,8 +50,8 @@ class Stragglers:
 
     def add(self, number: int) -> None:
         """So many more are under way; called on the hub's thread."""
-        self.under_way += number
-        if self.under_way > 0:
+        self._in_flight.left_behind += number
+        if self._in_flight.left_behind > 0:
             self._idle.clear()
 
     def wait(self, seconds: float) -> bool:
@@ -67,8 +67,8 @@ class Stragglers:
         self._one_less()
 
     def _one_less(self) -> None:
-        self.under_way -= 1
-        if self.under_way <= 0:
+        self._in_flight.left_behind -= 1
+        if self._in_flight.left_behind <= 0:
             self._idle.set()
 
     def _run(self) -> None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from notifier import metrics
-from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
-from notifier.domain.endpoint import EndpointState
+from notifier.channels.port import DeliveryChannel, Directory, Work
+from notifier.domain.delivery import Delivery
 from notifier.domain.limit import Kind, Rate, Scope
 from notifier.domain.rule import Priority
-from notifier.limits.places import Place, of_mail, of_webhook
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
-from notifier.worker.batch.preparer import Directory, Work, gate
+from notifier.worker.batch.preparer import gate
 from notifier.worker.outage import retry_while_down
 from notifier.worker.rates.limit_watch import LimitWatch
 
@@ -57,21 +55,22 @@ class Paced:
 class RateLimits:
     """Reserves for batches; one per worker process."""
 
-    def __init__(self, limits: Limits, watch: LimitWatch, relay: Callable[[], str], *, pool: int) -> None:
-        """``relay`` names the mail relay that is used now, ``pool`` says how many batches run at once."""
+    def __init__(self, limits: Limits, watch: LimitWatch, *, pool: int) -> None:
+        """``pool`` says how many batches run at once."""
         self._limits = limits
         self._watch = watch
-        self._relay = relay
         self._sleepers = max(1, int(pool * SLEEPING_SHARE))
         self._asleep: list[float] = []
         """Until when the batches that sleep do so."""
 
-    def pace(self, work: list[Work], directory: Directory, priority: Priority, now: float) -> Paced:
+    def pace(
+        self, channel: DeliveryChannel, work: list[Work], directory: Directory, priority: Priority, now: float
+    ) -> Paced:
         """One round trip when anything of the batch is limited; waits for Redis while it is away."""
         table = self._watch.table
         if not table.kinds and not _limits_itself(work, directory):
             return Paced(work)
-        places = _Places(table, directory, self._relay())
+        places = _Places(table, directory, channel)
         asking = [(one, scopes) for one in work if gate(one, directory, now) is None and (scopes := places.of(one))]
         if not asking:
             return Paced(work)
@@ -128,27 +127,17 @@ def _limits_itself(work: list[Work], directory: Directory) -> bool:
 class _Places:
     """The limited scopes of each delivery of one batch; what repeats is found once."""
 
-    def __init__(self, table: LimitTable, directory: Directory, relay: str) -> None:
+    def __init__(self, table: LimitTable, directory: Directory, channel: DeliveryChannel) -> None:
         self._table = table
         self._directory = directory
-        self._relay = relay
+        self._channel = channel
         self._known: dict[tuple[Kind, str], tuple[Scope, Rate | None] | None] = {}
 
     def of(self, one: Work) -> tuple[tuple[Scope, Rate | None], ...]:
         """Empty when nothing limits it, or when it is not going to be sent."""
-        found = (self._find(kind, name, own) for kind, name, own in self._named(one))
+        named = self._channel.places(one, self._directory, self._table.kinds)
+        found = (self._find(kind, name, own) for kind, name, own in named)
         return tuple(place for place in found if place is not None)
-
-    def _named(self, one: Work) -> Iterator[Place]:
-        to = one.delivery.to
-        if isinstance(to, EndpointRef):
-            endpoint = self._directory.endpoints.get(to.endpoint)
-            if endpoint is None or endpoint.state is not EndpointState.ENABLED:
-                return
-            yield from of_webhook(endpoint, one.event.tenant, one.rule)
-        elif address := _address(to, self._directory):
-            by_recipient = Kind.RECIPIENT in self._table.kinds
-            yield from of_mail(address, self._relay, one.event.tenant, one.rule, by_recipient=by_recipient)
 
     def _find(self, kind: Kind, name: str, own: Rate | None) -> tuple[Scope, Rate | None] | None:
         key = (kind, name)
@@ -157,10 +146,3 @@ class _Places:
             # What is learned changes from second to second; Redis knows it better than the table.
             self._known[key] = (Scope(kind, name), None if origin == LEARNED else rate) if rate else None
         return self._known[key]
-
-
-def _address(to: Mailbox | RecipientRef, directory: Directory) -> str:
-    if isinstance(to, Mailbox):
-        return to.address
-    person = directory.recipients.get(to.recipient)
-    return person.email if person else ""

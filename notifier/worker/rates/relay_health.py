@@ -1,26 +1,18 @@
-"""Relays and senders that are paused, as the worker sees them: batches that wait, and the note operators read.
-
-While no relay may be used, a batch goes back to its queue for a while before anything is claimed or rendered: that
-costs one publish for all its deliveries, and no try.
-"""
+"""Relays and senders that are paused, as the worker sees them: the note that operators read."""
 
 from __future__ import annotations
 
 import logging
-import random
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes
 from notifier.channels.email.channel import EmailChannel
-from notifier.domain.rule import Channel
-from notifier.domain.waiting import RawBatch
 from notifier.engine.relay_breaker import RelayState
 from notifier.engine.sender_pauses import PausedSender
 from notifier.errors import StorageUnavailable
 from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
-from notifier.worker.decision import look_again_in
-from notifier.worker.outage import retry_while_down
+from notifier.worker.policy import Policy
 from notifier.worker.rates.adaptive import AdaptiveLimits
 
 #: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.
@@ -31,14 +23,14 @@ Seen = tuple[tuple[RelayState, ...], tuple[PausedSender, ...]]
 _log = get("relay")
 
 
-class RelayHealth:
-    """Keeps batches from relays that are paused, and tells who is."""
+class RelayPolicy(Policy):
+    """Tells which relays and senders are paused, and follows the rates that relays and domains bear."""
 
     def __init__(
         self, email: EmailChannel, publisher: Publishes, board: RelayBoard, owner: str, adaptive: AdaptiveLimits
     ) -> None:
+        super().__init__(publisher)
         self._email = email
-        self._publisher = publisher
         self._board = board
         self._owner = owner
         self._adaptive = adaptive
@@ -46,17 +38,7 @@ class RelayHealth:
         self._telling = False
         self._count(self._told)
 
-    def postpones(self, batch: RawBatch) -> bool:
-        """Whether the whole batch waits because no relay may be used; then the broker has it, delayed."""
-        if batch.channel is Channel.WEBHOOK or not (seconds := self._email.paused_for()):
-            return False
-        later = look_again_in(seconds, random.uniform(-1, 1))  # noqa: S311 - jitter, not a secret
-        mails = batch.decode()
-        retry_while_down(lambda: self._publisher.send(mails, after=later), "queue mails until a relay is back")
-        wide(_log, "batch.postponed", deliveries=batch.size, queue=batch.queue, seconds=later)
-        return True
-
-    def tell(self) -> None:
+    def sent(self) -> None:
         """After a batch: note what changed. Some comparisons when nothing did."""
         self._adaptive.follow()
         # One at a time: of two that write, the older look could come last, and an idle worker would leave it there.

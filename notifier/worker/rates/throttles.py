@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from notifier import metrics
+from notifier.channels.port import Directory, Withheld, Work
 from notifier.domain.delivery import Status
 from notifier.domain.rule import Throttle, Window
 from notifier.storage.digests import Digests, Item
 from notifier.storage.throttles import Question, Throttles
-from notifier.worker.batch.preparer import Directory, Withheld, Work, gate
+from notifier.worker.batch.preparer import gate
 from notifier.worker.outage import retry_while_down
 
 #: What the ledger says of a delivery that was one too many.

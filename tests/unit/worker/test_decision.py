@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from notifier.domain.delivery import Status
-from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
+from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Park, Refused, Sent
 from notifier.domain.retry import RetrySchedule
-from notifier.worker.decision import LONGEST_LOOK_S, Park, Retry, Try, decide, look_again_in
+from notifier.worker.decision import LONGEST_LOOK_S, Retry, Try, decide, look_again_in
 
 SCHEDULE = RetrySchedule((10.0, 100.0))
 

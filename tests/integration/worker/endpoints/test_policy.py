@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from notifier.broker.publisher import Publishes
+from notifier.channels.port import Ready, Work
 from notifier.channels.webhook.answers import Answer, Reply
 from notifier.channels.webhook.channel import OutgoingWebhook, WebhookChannel
 from notifier.channels.webhook.guard import AddressGuard, Target, read_networks
@@ -26,7 +27,6 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.store import Store
 from notifier.worker.batch.follow_ups import FollowUps
-from notifier.worker.batch.preparer import Ready, Work
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
 from notifier.worker.decision import Decision
@@ -35,6 +35,7 @@ from notifier.worker.endpoints.gate import FRESH_S, SOON, Gate
 from notifier.worker.endpoints.health import EndpointHealth
 from notifier.worker.endpoints.policy import EndpointPolicy
 from notifier.worker.endpoints.stragglers import Stragglers
+from notifier.worker.in_flight import InFlight
 
 EVENT = Event(id="1", source="/tests", type="a.b")
 RULE = Rule("a.b/hook", "a.b", Channel.WEBHOOK, template="a.b", category="", transactional=True)
@@ -129,8 +130,8 @@ def judging_only(bench: Bench) -> EndpointPolicy:
         stragglers=cast(Stragglers, None),
         follow_ups=cast(FollowUps, None),
         publisher=cast(Publishes, None),
+        in_flight=InFlight(100),
         longest_exchange=1.0,
-        most_in_flight=100,
     )
 
 

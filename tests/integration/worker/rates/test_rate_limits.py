@@ -2,21 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.deliveries import EmailDeliveries
+from notifier.channels.port import DeliveryChannel, Directory, Work
+from notifier.channels.webhook.channel import WebhookChannel
+from notifier.channels.webhook.deliveries import WebhookDeliveries
+from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.limit import Kind, Scope, parse_limits, parse_rate
 from notifier.domain.recipient import Recipient
+from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE
 from notifier.domain.rule import Channel, Priority, Rule
 from notifier.storage.connection import connect
 from notifier.storage.ledger import Claimed, ClaimRequest
 from notifier.storage.limits import HORIZON_S, Limits
 from notifier.storage.store import Store
-from notifier.worker.batch.preparer import Directory, Work
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import SLEEPING_SHARE, Paced, RateLimits
 
@@ -26,6 +34,14 @@ HOOK = Rule("news/hook", "news", Channel.WEBHOOK, "news", "", transactional=Fals
 EVENT = Event(id="1", source="/tests", type="news", tenant="acme")
 NOBODY = Directory({}, {}, {})
 POOL = 8
+#: Channels that nothing is sent by: they only say which limits a delivery falls under.
+RELAYS = SimpleNamespace(longest_send=1.0, relay_states=lambda: (SimpleNamespace(relay="mx:25", up=True),))
+EMAIL = EmailDeliveries(cast(EmailChannel, RELAYS), EMAIL_SCHEDULE)
+WEBHOOK = WebhookDeliveries(cast(WebhookChannel, None), cast(WebhookTransport, None), WEBHOOK_SCHEDULE, 1.0)
+
+
+def channel_of(work: list[Work]) -> DeliveryChannel:
+    return EMAIL if work[0].rule.channel is Channel.EMAIL else WEBHOOK
 
 
 @pytest.fixture
@@ -53,8 +69,8 @@ def pace(limits: Limits) -> Iterator[Pace]:
     ) -> Paced:
         if not made:
             watch = LimitWatch(limits, parse_limits(text)[0])
-            made.append((watch, RateLimits(limits, watch, lambda: "mx:25", pool=POOL)))
-        return made[0][1].pace(work, directory, priority, NOW)
+            made.append((watch, RateLimits(limits, watch, pool=POOL)))
+        return made[0][1].pace(channel_of(work), work, directory, priority, NOW)
 
     yield run
     for watch, _ in made:
@@ -196,16 +212,16 @@ def test_nothing_waits_in_the_broker_beyond_its_expiry(pace: Pace) -> None:
 def test_a_limit_set_live_is_seen_at_the_next_look(limits: Limits) -> None:
     # Given a worker without limits
     watch = LimitWatch(limits, {})
-    pacing = RateLimits(limits, watch, lambda: "mx:25", pool=POOL)
-    assert not pacing.pace(work(50), NOBODY, Priority.LOW, NOW).delayed
+    rate_limits = RateLimits(limits, watch, pool=POOL)
+    assert not rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW).delayed
     # When an operator sets one and the worker looks
     limits.set(Scope(Kind.RELAY), parse_rate("1/s"))
     watch.look()
     # Then it counts, until it is reset
-    assert pacing.pace(work(50), NOBODY, Priority.LOW, NOW).delayed
+    assert rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW).delayed
     limits.reset(Scope(Kind.RELAY))
     watch.look()
-    assert not pacing.pace(work(50), NOBODY, Priority.LOW, NOW).delayed
+    assert not rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW).delayed
     watch.stop()
 
 
