@@ -76,11 +76,11 @@ class EmailDeliveries:
             else:
                 together.append((place, mail))
         if not alone:
-            await self._send_together(ready, together, ended)
+            await self._send_together(together, ended)
             return
         send = partial(self._send, leaving=leaving)
         each = (send_one(place, ready[place], send, ended) for place in alone)
-        await asyncio.gather(self._send_together(ready, together, ended), *each)
+        await asyncio.gather(self._send_together(together, ended), *each)
 
     def _joins(self, ready: Ready) -> Mail | None:
         if ready.work.start or ready.work.rule.uncertain == "park":
@@ -90,7 +90,7 @@ class EmailDeliveries:
         except Exception:  # `_send` meets it again and says what is wrong with it
             return None
 
-    async def _send_together(self, ready: Sequence[Ready], together: Sequence[tuple[int, Mail]], ended: Ended) -> None:
+    async def _send_together(self, together: Sequence[tuple[int, Mail]], ended: Ended) -> None:
         pending = {place for place, _ in together}
 
         def told(number: int, outcome: Outcome | NotTried, seconds: float) -> None:
@@ -113,7 +113,7 @@ class EmailDeliveries:
         mark = partial(leaving, ready.work) if ready.work.rule.uncertain == "park" else None
         return await self._channel.send(ready.outgoing, before_final_dot=mark)
 
-    def is_slow(self, ready: Ready) -> bool:  # noqa: ARG002  # noqa: ARG002
+    def is_slow(self, ready: Ready) -> bool:  # noqa: ARG002
         """A relay that is slow is slow for all."""
         return False
 
