@@ -46,7 +46,7 @@ _INEQUIVALENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class _Binding:
     """Messages of ``source`` whose routing key matches go to ``target``."""
 
     source: str
@@ -56,7 +56,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class _Declared:
     """One thing that is on the broker now. ``note`` is what an operator has to do besides, if anything."""
 
     kind: str
@@ -87,15 +87,15 @@ def queues() -> Iterator[Queue]:
         yield Queue(level_name(level), level_name(level), _bit(level, "1"), arguments)
 
 
-def bindings() -> Iterator[Binding]:
+def bindings() -> Iterator[_Binding]:
     """Every binding, delays included."""
-    yield from (Binding(queue.exchange, queue.name, queue.routing_key, True) for queue in queues())
+    yield from (_Binding(queue.exchange, queue.name, queue.routing_key, True) for queue in queues())
     for level in range(LEVELS):
         following = level_name(level - 1) if level else DELIVERY_EXCHANGE
-        yield Binding(level_name(level), following, _bit(level, "0"), False)
+        yield _Binding(level_name(level), following, _bit(level, "0"), False)
     for name in WORK_QUEUES:
-        yield Binding(DELIVERY_EXCHANGE, TASKS_EXCHANGE, f"#.{name}", False)
-        yield Binding(TASKS_EXCHANGE, name, f"#.{name}", True)
+        yield _Binding(DELIVERY_EXCHANGE, TASKS_EXCHANGE, f"#.{name}", False)
+        yield _Binding(TASKS_EXCHANGE, name, f"#.{name}", True)
 
 
 def level_name(level: int) -> str:
@@ -117,21 +117,21 @@ def describe() -> dict[str, Any]:
     }
 
 
-async def apply(urls: str, ca_file: str | PathLike[str] | None = None) -> list[Declared]:
+async def apply(urls: str, ca_file: str | PathLike[str] | None = None) -> list[_Declared]:
     """`apply_topology` from a coroutine."""
     return await asyncio.to_thread(apply_topology, urls, ca_file)
 
 
 def apply_topology(
     urls: str, ca_file: str | PathLike[str] | None = None, management: Management | None = None
-) -> list[Declared]:
+) -> list[_Declared]:
     """`declare_all` on the broker of these addresses, with the policies set before where ``management`` can."""
     return declare_all(parameters(urls, "notifier topology", ca_file), management)
 
 
 def declare_all(
     nodes: Sequence[pika.ConnectionParameters], management: Management | None = None, *, advises: bool = True
-) -> list[Declared]:
+) -> list[_Declared]:
     """Declare everything; what is there already stays. Raises `TopologyConflict` naming every difference.
 
     Without ``management`` it ``advises`` which policies a person should set.
@@ -143,7 +143,7 @@ def declare_all(
             for policy in policies:
                 management.set(policy, vhost)
         declared = _Declaring(connection, vhost, advises=advises and management is None).run()
-        return [*(Declared("policy", p.name, p.definition) for p in policies if management is not None), *declared]
+        return [*(_Declared("policy", p.name, p.definition) for p in policies if management is not None), *declared]
 
 
 def missing(urls: str, ca_file: str | PathLike[str] | None = None) -> tuple[list[str], str, str]:
@@ -198,24 +198,24 @@ class _Declaring:
         self._channel: BlockingChannel = connection.channel()
         self._vhost = vhost
         self._conflicts: list[str] = []
-        self._declared: list[Declared] = []
+        self._declared: list[_Declared] = []
 
-    def run(self) -> list[Declared]:
+    def run(self) -> list[_Declared]:
         for exchange in exchanges():
-            self._try(Declared("exchange", exchange.name), partial(_exchange, exchange))
+            self._try(_Declared("exchange", exchange.name), partial(_exchange, exchange))
         for queue in queues():
-            declared = Declared("queue", queue.name, queue.arguments, self._note(queue.name))
+            declared = _Declared("queue", queue.name, queue.arguments, self._note(queue.name))
             self._try(declared, partial(_queue, queue))
         if self._conflicts:
             raise TopologyConflict("\n".join(self._conflicts))
         for binding in bindings():
             name = f"{binding.source} → {binding.target} ({binding.routing_key})"
-            self._try(Declared("binding", name), partial(_bind, binding))
+            self._try(_Declared("binding", name), partial(_bind, binding))
         for queue_name, exchange_name, key in FORMER_BINDINGS:
             self._channel.queue_unbind(queue_name, exchange_name, key)
         return self._declared
 
-    def _try(self, declared: Declared, declare: Callable[[BlockingChannel], None]) -> None:
+    def _try(self, declared: _Declared, declare: Callable[[BlockingChannel], None]) -> None:
         try:
             declare(self._channel)
         except ChannelClosedByBroker as error:
@@ -240,7 +240,7 @@ def _queue(queue: Queue, channel: BlockingChannel) -> None:
     channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
 
 
-def _bind(binding: Binding, channel: BlockingChannel) -> None:
+def _bind(binding: _Binding, channel: BlockingChannel) -> None:
     if binding.target_is_queue:
         channel.queue_bind(binding.target, binding.source, binding.routing_key)
     else:
@@ -254,7 +254,7 @@ def server_version(connection: pika.BlockingConnection) -> str:
     return str(properties.get("version", ""))
 
 
-def explain_conflict(declared: Declared, reply: str, vhost: str) -> str:
+def explain_conflict(declared: _Declared, reply: str, vhost: str) -> str:
     """What differs and the way out, for the person who has to mend it."""
     found = _INEQUIVALENT.search(reply)
     what = f"{found['argument']}: {found['difference'].strip()}" if found else reply

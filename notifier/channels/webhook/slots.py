@@ -62,7 +62,7 @@ class _Gate:
         return self.slow >= HANGING and now - max(self.answered, self.slow_since) >= HANGS_AFTER_S
 
 
-class Held:
+class SlotLease:
     """One exchange's slots; give it to `Slots.release`."""
 
     __slots__ = ("gate", "lane", "shared", "since", "slow")
@@ -99,7 +99,7 @@ class Slots:
         self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
         # In the order they began, so that a look ends at the first one that is young.
-        self._running: dict[Held, None] = {}
+        self._running: dict[SlotLease, None] = {}
         self._looking = False
 
     @property
@@ -125,7 +125,7 @@ class Slots:
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
 
-    async def acquire(self, lane: str, patience: float) -> Held | Crowded:
+    async def acquire(self, lane: str, patience: float) -> SlotLease | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
         gate = self._gates.get(lane) or self._open(lane)
         gate.users += 1
@@ -148,27 +148,27 @@ class Slots:
             raise
         return self._begin(lane, gate, shared)
 
-    def release(self, held: Held, *, answered: bool) -> None:
+    def release(self, lease: SlotLease, *, answered: bool) -> None:
         """Give its slots back. Whoever ``answered``, whatever it said, is unproven no longer."""
-        gate = held.gate
+        gate = lease.gate
         ended = asyncio.get_running_loop().time()
-        gate.mean += _NEWEST * (ended - held.since - gate.mean)
-        if held.slow:
+        gate.mean += _NEWEST * (ended - lease.since - gate.mean)
+        if lease.slow:
             gate.slow -= 1
             self._slow_left += 1
         else:
-            del self._running[held]
-            self._give_back(held)
+            del self._running[lease]
+            self._give_back(lease)
         gate.own.release()
         if answered:
             gate.answered = ended
             while gate.kept_back:
                 gate.kept_back -= 1
                 gate.own.release()
-            self._remember(held.lane, prompt=ended - held.since < LINGER_S)
-        elif held.slow:
-            self._known.pop(held.lane, None)
-        self._leave(held.lane, gate)
+            self._remember(lease.lane, prompt=ended - lease.since < LINGER_S)
+        elif lease.slow:
+            self._known.pop(lease.lane, None)
+        self._leave(lease.lane, gate)
 
     def _open(self, lane: str) -> _Gate:
         known = lane in self._known
@@ -211,9 +211,9 @@ class Slots:
                 slots.release()
             raise
 
-    def _give_back(self, held: Held) -> None:
+    def _give_back(self, lease: SlotLease) -> None:
         """What it has of the shared ones."""
-        for slots in held.shared:
+        for slots in lease.shared:
             slots.release()
 
     def _remember(self, lane: str, *, prompt: bool) -> None:
@@ -221,44 +221,44 @@ class Slots:
         if len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
 
-    def _begin(self, lane: str, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> Held:
+    def _begin(self, lane: str, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> SlotLease:
         loop = asyncio.get_running_loop()
-        held = Held(lane, gate, loop.time(), shared)
-        self._running[held] = None
+        lease = SlotLease(lane, gate, loop.time(), shared)
+        self._running[lease] = None
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK_EVERY_S, self._look)
-        return held
+        return lease
 
     def _look(self) -> None:
         """Let the slow ones go from the shared slots. Runs only while something is under way."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        slow: list[Held] = []
-        for held in self._running:
-            if now - held.since < UNPROVEN_LINGER_S or len(slow) >= self._slow_left:
+        slow: list[SlotLease] = []
+        for lease in self._running:
+            if now - lease.since < UNPROVEN_LINGER_S or len(slow) >= self._slow_left:
                 break
-            if now - held.since >= LINGER_S or not held.gate.answered:
-                slow.append(held)
-        for held in slow:
-            self._let_go(held, now)
+            if now - lease.since >= LINGER_S or not lease.gate.answered:
+                slow.append(lease)
+        for lease in slow:
+            self._let_go(lease, now)
         self._looking = bool(self._running)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look)
 
-    def _let_go(self, held: Held, now: float) -> None:
-        del self._running[held]
-        held.slow = True
-        held.gate.slow += 1
-        if held.gate.slow == 1:
-            held.gate.slow_since = held.since
+    def _let_go(self, lease: SlotLease, now: float) -> None:
+        del self._running[lease]
+        lease.slow = True
+        lease.gate.slow += 1
+        if lease.gate.slow == 1:
+            lease.gate.slow_since = lease.since
         self._slow_left -= 1
-        if held.lane in self._known:
-            self._known[held.lane] = False
-        self._give_back(held)
-        if held.gate.hangs(now):
+        if lease.lane in self._known:
+            self._known[lease.lane] = False
+        self._give_back(lease)
+        if lease.gate.hangs(now):
             # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
-            held.gate.own.dismiss()
+            lease.gate.own.dismiss()
 
     def _leave(self, lane: str, gate: _Gate) -> None:
         gate.users -= 1

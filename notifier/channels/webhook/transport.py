@@ -77,9 +77,9 @@ class WebhookTransport:
         the reply came, once more on a new one. What may not be written twice gets a new connection at once: receivers
         close idle ones at any moment, and nobody could say whether it arrived.
         """
-        held = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
-        if isinstance(held, Crowded):
-            return held
+        lease = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
+        if isinstance(lease, Crowded):
+            return lease
         answer: Answer | None = None
         try:
             if expires is not None and time.time() >= expires:
@@ -87,7 +87,7 @@ class WebhookTransport:
             answer = await self._exchange(target, head, body, again)
             return answer
         finally:
-            self._slots.release(held, answered=isinstance(answer, Reply))
+            self._slots.release(lease, answered=isinstance(answer, Reply))
 
     def is_slow(self, lane: str) -> bool:
         """Whether an exchange with an endpoint has been pending for long. From any thread."""

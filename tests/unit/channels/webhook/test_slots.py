@@ -2,17 +2,17 @@
 
 import asyncio
 
-from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, Crowded, Held, Slots
+from notifier.channels.webhook.slots import FIRST, HANGING, KNOWN, LINGER_S, Crowded, SlotLease, Slots
 from tests.servers.own_time import run
 from tests.servers.patience import PATIENCE_S
 
 PATIENCE = PATIENCE_S
 
 
-async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> Held:
+async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> SlotLease:
     """Slots that must be free, or come free."""
     held = await slots.acquire(lane, patience)
-    assert isinstance(held, Held), held
+    assert isinstance(held, SlotLease), held
     return held
 
 
@@ -21,7 +21,7 @@ async def met(slots: Slots, lane: str) -> None:
     slots.release(await taken(slots, lane), answered=True)
 
 
-async def until_slow(*all_of: Held) -> None:
+async def until_slow(*all_of: SlotLease) -> None:
     """The event itself: the look that finds the exchanges slow."""
     while not all(held.slow for held in all_of):  # noqa: ASYNC110 - what is waited for tells nobody
         await asyncio.sleep(LINGER_S / 10)
@@ -56,7 +56,7 @@ def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
 
         # And the waiting one is served as soon as its endpoint's is free
         slots.release(held, answered=True)
-        assert isinstance(await waiting, Held)
+        assert isinstance(await waiting, SlotLease)
 
     run(scenario())
 
@@ -287,7 +287,7 @@ def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay()
 
         # And the other line has moved on
         slots.release(busy.pop(), answered=True)
-        assert isinstance(await lines["busy"], Held)
+        assert isinstance(await lines["busy"], SlotLease)
 
     run(scenario())
 
@@ -370,7 +370,7 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
 
         # And the stranger is served when an earlier one has answered, or is known to be slow
         slots.release(hanging.pop(), answered=True)
-        assert isinstance(await waiting, Held)
+        assert isinstance(await waiting, SlotLease)
         await until_slow(*hanging)
         await taken(slots, "one more", 0.001)
         slots.release(known, answered=True)
