@@ -27,7 +27,7 @@ _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class QueuePolicy:
     """RabbitMQ applies one policy to a queue: of those that match, the one of the highest priority."""
 
     name: str
@@ -37,10 +37,10 @@ class Policy:
 
 
 #: A policy and never an argument: -1 means unlimited on 4.x and "drop at the first return" on 3.10.
-FAILURES = Policy("notifier-failures", "^failed-(intake|email|webhook|digest)$", {"delivery-limit": -1})
+FAILURES = QueuePolicy("notifier-failures", "^failed-(intake|email|webhook|digest)$", {"delivery-limit": -1})
 #: For queues that are declared later: with RabbitMQ's default the node that declares them leads all of them. Below any
 #: policy of an operator's, which would otherwise be one of two at random.
-LEADERS = Policy(
+LEADERS = QueuePolicy(
     "notifier",
     r"^(notifier\.intake|email-|webhook-|digest|waiting-|held-|failed-|dead-letters$|celery_delayed_\d+$)",
     {"queue-leader-locator": "balanced"},
@@ -48,7 +48,7 @@ LEADERS = Policy(
 )
 
 
-def policies_for(version: str) -> tuple[Policy, ...]:
+def policies_for(version: str) -> tuple[QueuePolicy, ...]:
     """Those that this version of RabbitMQ, such as ``4.0.5``, wants."""
     major = version.split(".", maxsplit=1)[0]
     limits = major.isdigit() and int(major) >= _LIMITS_BY_DEFAULT
@@ -77,7 +77,7 @@ class Management:
         self._authorization = _basic(login)
         self._context = ssl.create_default_context(cafile=ca_file) if self._address.scheme == "https" else None
 
-    def set(self, policy: Policy, vhost: str) -> None:
+    def set(self, policy: QueuePolicy, vhost: str) -> None:
         """Set it, or replace the one of its name."""
         body = {
             "pattern": policy.pattern,
