@@ -80,6 +80,7 @@ TABLE = (
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.CLIENT),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.NO_REVERSE_NAME),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.LISTED),
+    Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.BLOCKLIST),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, words=say.POLICY),
     Row(ReplyClass.CLIENT_REFUSED, _CONNECT, _FOR_GOOD),
     Row(ReplyClass.GREYLISTED, _CONNECT, words=say.GREYLIST),
@@ -135,6 +136,9 @@ TABLE = (
     Row(ReplyClass.SENDER_REFUSED, _ENVELOPE, words=say.SENDER),
     Row(ReplyClass.SENDER_REFUSED, _MAIL, words=say.UNRESOLVED),
     Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.LISTED),
+    Row(ReplyClass.NOT_NOW, _RECIPIENT, _FOR_NOW, words=say.BLOCKLIST, and_words=say.OF_MAILBOX),
+    Row(ReplyClass.MAIL_REFUSED, _RECIPIENT, _FINAL, words=say.BLOCKLIST, and_words=say.OF_MAILBOX),
+    Row(ReplyClass.CLIENT_REFUSED, _ENVELOPE, words=say.BLOCKLIST),
     # Commands and parameters (RFC 5321 §4.2.2) settle nothing about a recipient; the form of his address is his.
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND, _code("1.*")),
     Row(ReplyClass.NOT_NOW, _RCPT, _COMMAND - {503}, words=say.OF_RECIPIENT),
@@ -157,6 +161,9 @@ TABLE = (
     Row(ReplyClass.SENDER_REFUSED, _MAIL),
     # Only what says that there is no such mailbox or domain suppresses; a state that passes is none of those.
     Row(ReplyClass.NOT_NOW, _RECIPIENT, words=say.PASSING),
+    # At RCPT the domain is the recipient's unless the words say whose it is (RFC 5321 §3.3).
+    Row(ReplyClass.SENDER_REFUSED, _RECIPIENT, words=say.NO_SUCH_DOMAIN, and_words=say.SENDERS_DOMAIN),
+    Row(ReplyClass.CLIENT_REFUSED, _RECIPIENT, words=say.NO_SUCH_DOMAIN, and_words=say.CLIENTS_NAME),
     Row(ReplyClass.NO_MAILBOX, _RECIPIENT, words=say.NO_SUCH_MAILBOX),
     Row(ReplyClass.NO_MAILBOX, _RECIPIENT, words=say.NO_SUCH_DOMAIN),
     Row(ReplyClass.DIALOGUE, _RECIPIENT, subject=_code("5.1", "5.2", "5.4")),

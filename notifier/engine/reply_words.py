@@ -142,11 +142,14 @@ CLIENT = _words(
     r"traffic not accepted|not (?:authori[sz]ed|allowed|permitted) to (?:connect|use (?:this|our) "
     r"(?:mail )?(?:server|relay|service|system))",
 )
+#: A word for any list; at RCPT it is about whom the words name. Postfix says "Recipient address rejected" of what its
+#: tables and policy services have of the recipient, and "Client host rejected" where it is us.
+BLOCKLIST = _words(r"(?:black|block|deny)[- ]?list")
+OF_MAILBOX = _words(r"\brecipients?\b|\brcpt\b|\bdestination\b|\b(?:user|mail ?box|addressee)\b")
 #: Lists of addresses that send what nobody wants; after the words that say whose address it is.
 LISTED = _words(
     r"spamhaus|spamcop|barracuda|sorbs|uceprotect|abusix|sender ?score|invaluement|mailspike|backscatterer",
     r"\bdns[-_]?bl|\brbl\b|real-?time (?:black|block)|(?<!not )\blisted by\b",
-    r"(?:black|block|deny)[- ]?list",
     r"(?:poor|bad|low|no) (?:\w+ )?reputation",
     r"(?:blocked|refused|rejected|listed|found) (?:using|by|in|at|on|due to) .{0,40}(?:rbl|\bbl\b|dns)",
 )
@@ -269,6 +272,13 @@ NO_SUCH_DOMAIN = _words(
     r"(?:domain|host)(?: name)?\b.{0,20} (?:not found|does(?: not|n't) exist|unknown|not exist)",
     r"(?:no such|unknown|non-?existent) (?:domain|host)|null ?mx",
 )
+#: Whose domain that is, where it is not the recipient's: servers delay what they have to say of a sender until RCPT.
+SENDERS_DOMAIN = _words(
+    r"\byour (?:[\w-]+ ){0,2}(?:domain|host)|\b(?:from|sending|originating|source) (?:domain|host)",
+    r"\b(?:domain|host)(?: name)? (?:of|for|in|from) (?:the |your |an? )?(?:sender|originator|author|from|return|your|address)",
+    r"\W(?:sender|from|originator)\W*$",
+)
+CLIENTS_NAME = _words(r"\bclient\b|(?:not found|unknown|not exist)(?: for|:) \[?\d+\.\d+\.\d+\.\d+")
 UNRESOLVED = _words(r"dns lookup|unresolvable|domain .{0,40}(?:not found|resolv|lookup)")
 INVALID_RECIPIENT = _words(
     r"(?:invalid|not a valid|bad) (?:recipient|mail ?box|user|rcpt)\b|(?:recipient|user|mailbox) (?:is )?invalid"

@@ -198,6 +198,59 @@ def test_an_account_of_the_recipient_is_not_ours(reply: str) -> None:
     assert classify(refusal(RCPT, reply)) in {ReplyClass.MAIL_REFUSED, ReplyClass.NOT_NOW}
 
 
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        # RFC 5321 §3.3: what RCPT is answered is about its address, unless the words say otherwise.
+        ("Domain does not exist", ReplyClass.NO_MAILBOX),
+        ("Domain does not exist: example.com", ReplyClass.NO_MAILBOX),
+        ("Host unknown", ReplyClass.NO_MAILBOX),
+        ("Recipient domain does not exist", ReplyClass.NO_MAILBOX),
+        ("Sender domain does not exist", ReplyClass.SENDER_REFUSED),
+        ("Your domain does not exist", ReplyClass.SENDER_REFUSED),
+        ("your email domain was not found", ReplyClass.SENDER_REFUSED),
+        ("domain of your address does not exist", ReplyClass.SENDER_REFUSED),
+        ("From domain does not exist", ReplyClass.SENDER_REFUSED),
+        ("Originating domain does not exist", ReplyClass.SENDER_REFUSED),
+        ("Sending domain does not exist", ReplyClass.SENDER_REFUSED),
+        ("source domain unknown", ReplyClass.SENDER_REFUSED),
+        ("domain does not exist (sender)", ReplyClass.SENDER_REFUSED),
+        ("client domain not found", ReplyClass.CLIENT_REFUSED),
+        ("Host name not found for 192.0.2.4", ReplyClass.CLIENT_REFUSED),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", "5.7.1 "])
+def test_a_domain_that_does_not_exist_suppresses_unless_it_is_said_to_be_ours(
+    before: str, words: str, meaning: ReplyClass
+) -> None:
+    assert classify(Rejected(RELAY, RCPT, 550, before + words)) is meaning
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("<user@example.com>: Recipient address rejected: Blacklisted", ReplyClass.MAIL_REFUSED),
+        ("Recipient address rejected: Policy Rejection- Black-listed", ReplyClass.MAIL_REFUSED),
+        ("Recipient address rejected: on our denylist", ReplyClass.MAIL_REFUSED),
+        ("this mailbox is blacklisted", ReplyClass.MAIL_REFUSED),
+        ("blocklisted destination", ReplyClass.MAIL_REFUSED),
+        ("Recipient address rejected: IP blacklisted", ReplyClass.CLIENT_REFUSED),
+        ("Recipient address rejected: listed by zen.spamhaus.org", ReplyClass.CLIENT_REFUSED),
+        ("Recipient address rejected: Your MTA is listed in too many DNSBLs", ReplyClass.CLIENT_REFUSED),
+        ("Client host rejected: Blacklisted", ReplyClass.CLIENT_REFUSED),
+        ("Sender address rejected: Blacklisted", ReplyClass.SENDER_REFUSED),
+        ("Blacklisted", ReplyClass.CLIENT_REFUSED),
+    ],
+)  # fmt: skip
+def test_a_block_list_is_about_whom_the_words_name(words: str, meaning: ReplyClass) -> None:
+    assert classify(Rejected(RELAY, RCPT, 554, f"5.7.1 {words}")) is meaning
+    assert classify(Rejected(RELAY, Phase.CONNECT, 554, f"5.7.1 {words}")) is ReplyClass.CLIENT_REFUSED
+
+
+def test_a_recipient_on_a_list_for_now_is_tried_again_and_no_relay_pauses() -> None:
+    assert classify(refusal(RCPT, "450 4.7.1 Recipient address rejected: Blacklisted")) is ReplyClass.NOT_NOW
+
+
 @given(
     st.sampled_from([RCPT, DOT]),
     st.sampled_from(["450 4.2.0", "550 5.7.1", "554"]),
