@@ -384,7 +384,9 @@ def _collect(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]]
             if environment[key] != "" or name not in values:
                 values[name] = (environment[key], key)
         elif name.endswith("_file") and secret_name in Settings.model_fields and _may_be_file(secret_name):
-            _read_file(key, environment[key], secret_name, values, problems)
+            # Empty is not set, as with every setting: compose files write `…_FILE: ${…_FILE:-}`.
+            if environment[key] != "":
+                _read_file(key, environment[key], secret_name, values, problems)
         else:
             problems.append(Problem(key, "no such setting", "see `notifier config` for all names"))
     kept = {n: v for n, v in values.items() if v[0] != "" or Settings.model_fields[n].default == ""}

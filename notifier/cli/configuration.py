@@ -23,12 +23,15 @@ def show(
 ) -> None:
     """Show every setting with its value, secrets masked, and where it came from; warn of what mail servers refuse.
 
+    Ends with 2 when something that mails are made with is wrong: DKIM keys, host name, From, return path.
+
     Example: notifier config --changed
     """
     if ctx.invoked_subcommand:
         return
     from notifier.settings import entries, read_settings
     from notifier.wiring.advice import mail_advice
+    from notifier.wiring.channels import check_mail
     from notifier.zones import zone_advice
 
     ours = read_settings(os.environ)
@@ -36,10 +39,11 @@ def show(
     chosen = [entry for entry in found if not changed or entry.origin != "default"]
     if as_json:
         print_json([{name: getattr(entry, name) for name in entry.__slots__} for entry in chosen])
-        return
-    print_table("", ("Setting", "Value", "From"), ((e.variable, e.value, e.origin) for e in chosen))
-    for problem in (*mail_advice(ours), *zone_advice(datetime.now(UTC).date())):
-        typer.echo(f"warning: {problem}", err=True)
+    else:
+        print_table("", ("Setting", "Value", "From"), ((e.variable, e.value, e.origin) for e in chosen))
+        for problem in (*mail_advice(ours), *zone_advice(datetime.now(UTC).date())):
+            typer.echo(f"warning: {problem}", err=True)
+    check_mail(ours)
 
 
 @group.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Collection
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,12 +15,15 @@ from notifier.cli.documents import read_events
 from notifier.cli.exits import AWAY, EXPLAINED, FAILED, SpeakingGroup, complain, fail
 from notifier.cli.opening import opened_directory, relay_names
 from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
-from notifier.errors import StorageUnavailable
+from notifier.errors import ConfigurationError, Problem, StorageUnavailable
 
 if TYPE_CHECKING:
     from notifier.cli.foreseeing import Offline
     from notifier.rules.content import Content
     from notifier.rules.explanation import ExplainedDelivery, ExplainedRule, Explanation, Look
+
+#: Rules named in one warning.
+MOST_NAMED = 5
 
 templates = typer.Typer(
     cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
@@ -131,7 +135,9 @@ def _print_delivery(delivery: ExplainedDelivery) -> None:
     if delivery.error:
         complain(f"{delivery.id}: {delivery.error}")
     said = [
-        ("Subject", "" if delivery.error else delivery.subject),
+        ("Subject", "" if delivery.error or delivery.headers else delivery.subject),
+        *delivery.headers,
+        *(("File", file) for file in delivery.files),
         *(("Warning", warning) for warning in delivery.warnings),
         ("Suppressed", delivery.suppressed),
         ("Held", delivery.held),
@@ -153,13 +159,11 @@ def check(
 
     Example: notifier templates check templates
     """
-    from notifier.errors import ConfigurationError
-
     root = folder or _configured()
     try:
         content = _load(root)
     except ConfigurationError as error:
-        problems = [{"where": p.where, "what": p.what, "fix": p.fix} for p in error.problems]
+        problems = list(map(_written, error.problems))
         warnings: list[dict[str, str]] = []
     else:
         problems, warnings = _samples(content)
@@ -205,8 +209,12 @@ def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str
     from notifier.rules.explanation import explain as explained
 
     problems: list[dict[str, str]] = []
-    warnings: list[dict[str, str]] = []
-    look = _look()
+    told: dict[str, tuple[str, dict[str, None]]] = {}
+    look = None
+    try:
+        look = _look()
+    except ConfigurationError as error:
+        problems += map(_written, error.problems)
     for samples in content.catalog.samples.values():
         for sample in samples:
             found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time(), look=look)
@@ -215,6 +223,16 @@ def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str
             for rule in found.rules:
                 wrong = [*rule.problems, *(d.error for d in rule.deliveries if d.error)]
                 problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
-                words = dict.fromkeys(word for delivery in rule.deliveries for word in delivery.warnings)
-                warnings += [{"where": sample.file, "what": f"{rule.rule}: {word}"} for word in words]
-    return problems, warnings
+                for word in (word for delivery in rule.deliveries for word in delivery.warnings):
+                    told.setdefault(word, (sample.file, {}))[1][rule.rule] = None
+    return problems, [{"where": file, "what": f"{_named(rules)}: {word}"} for word, (file, rules) in told.items()]
+
+
+def _written(problem: Problem) -> dict[str, str]:
+    return {"where": problem.where, "what": problem.what, "fix": problem.fix}
+
+
+def _named(rules: Collection[str]) -> str:
+    """Once for all rules and samples it is true of: what is said of a sender is true of all that use it."""
+    more = len(rules) - MOST_NAMED
+    return ", ".join(list(rules)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -275,7 +275,8 @@ NO_SUCH_DOMAIN = _words(
 #: Whose domain that is, where it is not the recipient's: servers delay what they have to say of a sender until RCPT.
 SENDERS_DOMAIN = _words(
     r"\byour (?:[\w-]+ ){0,2}(?:domain|host)|\b(?:from|sending|originating|source) (?:domain|host)",
-    r"\b(?:domain|host)(?: name)? (?:of|for|in|from) (?:the |your |an? )?(?:sender|originator|author|from|return|your|address)",
+    r"\b(?:domain|host)(?: name)? (?:of|for|in|from) (?:the |your |an? )?"
+    r"(?:sender|originator|author|from|return|your|address)",
     r"\W(?:sender|from|originator)\W*$",
 )
 CLIENTS_NAME = _words(r"\bclient\b|(?:not found|unknown|not exist)(?: for|:) \[?\d+\.\d+\.\d+\.\d+")

@@ -59,6 +59,10 @@ class ExplainedDelivery:
     """The rate limits it falls under, with who waits there as far as somebody looked."""
     warnings: tuple[str, ...] = ()
     """What its readers or their servers would not like about it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the mail as it would leave, in its order."""
+    files: tuple[str, ...] = ()
+    """Its attachments: name, media type, bytes and cid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class Seen:
 
     error: str = ""
     warnings: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +277,8 @@ class _Explainer:
             skipped=ahead.skipped,
             limits=ahead.limits,
             warnings=seen.warnings,
+            headers=seen.headers,
+            files=seen.files,
         )
 
 

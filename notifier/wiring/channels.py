@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from notifier.channels.email.channel import EmailChannel
+from notifier.channels.email.channel import EmailChannel, check_hostname, read_domain, read_return_path
 from notifier.channels.email.deliveries import EmailDeliveries
 from notifier.channels.email.dkim import DkimSigner, read_keys
 from notifier.channels.port import DeliveryChannel
@@ -16,13 +16,15 @@ from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedul
 from notifier.domain.rule import WorkKind
 from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
+from notifier.errors import Problem, SettingsError
 from notifier.settings import Settings, split_list
 from notifier.wiring.edges import build_guard, build_links, header_names
 from notifier.wiring.tokens import build_tokens
 
 
 def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
-    """The email channel with its relays, signing key and unsubscribe links."""
+    """The email channel with its relays, key and unsubscribe links. Raises `SettingsError` (`check_mail`)."""
+    check_mail(ours)
     relays = SmtpRelays(
         split_list(ours.smtp_url),
         hostname=ours.email_hostname,
@@ -42,12 +44,35 @@ def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
     )
 
 
+def check_mail(ours: Settings) -> None:
+    """Raises `SettingsError` with every mistake in what mails are made with.
+
+    What a worker does at its start, `notifier templates check` and `notifier config` do too.
+    """
+    problems: list[Problem] = []
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: check_hostname(ours.email_hostname),
+        lambda: read_domain(ours.email_from),
+        lambda: read_return_path(ours.email_return_path),
+        lambda: _own_signer(ours),
+        lambda: ours.dkim_keys and read_keys(ours.dkim_keys),
+    )
+    for check in checks:
+        try:
+            check()
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+
+
 def _signers(ours: Settings) -> list[DkimSigner]:
     """The one of the three settings, and those of the folder."""
-    signers = [DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key)] if ours.dkim_domain else []
-    if ours.dkim_keys is not None:
-        signers += read_keys(ours.dkim_keys)
-    return signers
+    return [*_own_signer(ours), *(read_keys(ours.dkim_keys) if ours.dkim_keys is not None else ())]
+
+
+def _own_signer(ours: Settings) -> list[DkimSigner]:
+    return [DkimSigner(ours.dkim_domain, ours.dkim_selector, ours.dkim_key)] if ours.dkim_domain else []
 
 
 def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:

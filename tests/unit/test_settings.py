@@ -50,6 +50,14 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert (entry.value, entry.origin) == ("****", str(file))
 
 
+@pytest.mark.parametrize("direct", ["", "d" * 40])
+def test_an_empty_file_variable_is_not_set_as_an_empty_setting_is_not(direct: str) -> None:
+    # As a compose file writes it: NOTIFIER_SECRET_KEY_FILE: ${NOTIFIER_SECRET_KEY_FILE:-}
+    settings = read_settings({"NOTIFIER_SECRET_KEY_FILE": "", "NOTIFIER_SECRET_KEY": direct})
+
+    assert settings.secret_key == direct
+
+
 @pytest.mark.parametrize(
     ("environment", "told"),
     [

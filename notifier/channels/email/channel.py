@@ -70,13 +70,8 @@ class EmailChannel:
         ``return_path`` is where bounces go, with the delivery's id for ``{id}``; the From address when it is empty.
         Raises `SettingsError` when it or the hostname is none.
         """
-        if not _HOSTNAME.fullmatch(hostname):
-            raise SettingsError([Problem("NOTIFIER_EMAIL_HOSTNAME", f"{hostname!r} is not a host name")])
-        try:
-            domain = _domain(parse_sender(sender))
-        except InvalidAddress as error:
-            fix = "write: Name <address@domain>"
-            raise SettingsError([Problem("NOTIFIER_EMAIL_FROM", f"{sender!r}: {error}", fix)]) from error
+        check_hostname(hostname)
+        domain = read_domain(sender)
         self._return_path = read_return_path(return_path)
         self._relays = relays
         self._sender = sender
@@ -223,6 +218,21 @@ class EmailChannel:
     async def close(self) -> None:
         """Say goodbye to the relays; in the engine's loop."""
         await self._relays.close()
+
+
+def check_hostname(text: str) -> None:
+    """Raises `SettingsError` for what stands in no EHLO and no Message-ID."""
+    if not _HOSTNAME.fullmatch(text):
+        raise SettingsError([Problem("NOTIFIER_EMAIL_HOSTNAME", f"{text!r} is not a host name")])
+
+
+def read_domain(sender: str) -> str:
+    """The domain mails come from when a rule says nothing. Raises `SettingsError`."""
+    try:
+        return _domain(parse_sender(sender))
+    except InvalidAddress as error:
+        fix = "write: Name <address@domain>"
+        raise SettingsError([Problem("NOTIFIER_EMAIL_FROM", f"{sender!r}: {error}", fix)]) from error
 
 
 def read_return_path(text: str) -> str:

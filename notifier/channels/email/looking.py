@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import EmailMessage as Mail
+from email.policy import SMTPUTF8
 
 from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.composing import Asked, compose_by_rule
@@ -21,6 +25,8 @@ _STAYS = (
     "the style rule {} stays in <style>: no element can say it, and not every mail program reads it there; where one "
     "does, what other rules wrote into the element wins unless this one has !important"
 )
+#: Fields that say how and when the mail is made, not what it says; the Message-ID has the delivery's id.
+_MECHANICS = frozenset({"mime-version", "dkim-signature", "date", "message-id"})
 #: Rules told of one mail.
 MOST_RULES = 5
 _SHOWN_FILE = re.compile(r"""["'(=]\s*cid:([^"'()\s>]+)""", re.IGNORECASE)
@@ -38,11 +44,27 @@ class MailLook:
         """Why the mail would be refused or parked, and what its readers would not see."""
         try:
             asked = Asked(delivery, _person(delivery.to), compiled.rule, compiled, event, message)
-            compose_by_rule(self._channel, asked, _person, time.time())
+            composed = compose_by_rule(self._channel, asked, _person, time.time())
         except (RenderError, InvalidDestination) as error:
             return Seen(error=str(error))
         warnings = (self._channel.unaligned(compiled.rule.sender), *_html_warnings(compiled, message))
-        return Seen(warnings=tuple(filter(None, warnings)))
+        read = message_from_bytes(composed.content, policy=SMTPUTF8)
+        return Seen(warnings=tuple(filter(None, warnings)), headers=tuple(_headers(read)), files=tuple(_files(read)))
+
+
+def _headers(read: Mail) -> Iterator[tuple[str, str]]:
+    """What people read or sort by; a person's mailbox shows the rest."""
+    for name, text in read.items():
+        if name.lower() not in _MECHANICS and not name.lower().startswith("content-"):
+            yield name, " ".join(str(text).replace(_SOMEBODY.address, "(looked up when it is sent)").split())
+
+
+def _files(read: Mail) -> Iterator[str]:
+    for part in read.walk():
+        if (name := part.get_filename()) is not None:
+            cid = f", cid {found.strip('<>')}" if (found := part.get("Content-ID")) else ""
+            size = len(part.get_payload(decode=True) or b"")
+            yield f"{name} ({part.get_content_type()}, {size:,} bytes{cid})"
 
 
 def _person(one: Mailbox | RecipientRef | EndpointRef) -> Mailbox:

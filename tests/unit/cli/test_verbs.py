@@ -23,6 +23,7 @@ from notifier.domain.topology import QUEUES
 from notifier.process import settings
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
+from tests.unit.channels.email.test_channel import PEM
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates"
@@ -228,6 +229,82 @@ def test_mails_of_samples_are_made_whole_and_what_is_worth_a_word_is_no_mistake(
     told = _run("explain", str(folder / "sample.json"), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path))
     assert "'QUEST' is not a parameter" in told.output
     assert told.exit_code == 1, "what no mail could be made of is no success"
+
+
+def _mailing(root: Path, name: str, more: str = "", to: str = "data.to") -> Path:
+    """A folder of one rule by email, with two samples."""
+    folder = root / name
+    folder.mkdir()
+    (folder / "rules.yaml").write_text(
+        f"event: {name}\ntransactional: true\nrules:\n  - id: mail\n    channel: email\n    to: {to}\n{more}"
+    )
+    (folder / "email.subject.j2").write_text("Grüße {{ data.n }}")
+    (folder / "email.text.j2").write_text("Hello")
+    for number in (1, 2):
+        sample = {"specversion": "1.0", "id": "1", "source": "/s", "type": name}
+        data = {"to": "Ada <ada@example.org>", "n": number, "ics": "QkVHSU4="}
+        (folder / f"sample.{number}.json").write_text(json.dumps({**sample, "data": data}))
+    return folder
+
+
+def test_what_is_said_of_a_sender_is_said_once_for_all_rules_and_samples(tmp_path: Path) -> None:
+    # Given two rules with two samples each, whose sender's signature will not count
+    for name in ("a.b", "c.d"):
+        _mailing(tmp_path, name)
+    signing = {
+        "NOTIFIER_DKIM_DOMAIN": "example.org",
+        "NOTIFIER_DKIM_SELECTOR": "s1",
+        "NOTIFIER_DKIM_KEY": PEM,
+        "NOTIFIER_EMAIL_FROM": "Shop <shop@other.example>",
+    }
+
+    done = _run("templates", "check", str(tmp_path), "--json", **signing)
+
+    (warning,) = json.loads(done.stdout)["warnings"]
+    assert warning["what"].startswith("a.b/mail, c.d/mail: mails from other.example are signed for example.org")
+
+
+WRONG_FOR_MAILS = {
+    "NOTIFIER_EMAIL_HOSTNAME": "my host",
+    "NOTIFIER_EMAIL_RETURN_PATH": "bounces",
+    "NOTIFIER_DKIM_DOMAIN": "example.org",
+    "NOTIFIER_DKIM_SELECTOR": "s1",
+    "NOTIFIER_DKIM_KEYS": "/nowhere/keys",
+}
+
+
+@pytest.mark.parametrize("verb", ["config", "config --json", "templates check"])
+def test_every_mistake_in_what_mails_are_made_with_is_told_by_each_verb_that_looks(verb: str, tmp_path: Path) -> None:
+    _mailing(tmp_path, "a.b")
+
+    done = _run(*verb.split(), NOTIFIER_TEMPLATES=str(tmp_path), **WRONG_FOR_MAILS)
+
+    assert done.exit_code == (1 if "check" in verb else 2)
+    told = " ".join(done.output.split())
+    for name in ("EMAIL_HOSTNAME", "EMAIL_RETURN_PATH", "DKIM_KEY", "DKIM_KEYS"):
+        assert f"NOTIFIER_{name}" in told
+
+
+def test_explain_shows_headers_and_files_of_a_mail(tmp_path: Path) -> None:
+    # Given a rule with headers, a copy and a file, to one address and to somebody whose address is looked up
+    file = "{name: \"'invite.ics'\", content: data.ics, media_type: \"'text/calendar'\"}"
+    more = f"    reply_to: \"'help@example.org'\"\n    headers: {{X-Order: data.n}}\n    attachments: [{file}]\n"
+    named = _mailing(tmp_path, "a.b", more)
+    looked_up = _mailing(tmp_path, "c.d", to="\"'user-4711'\"")
+
+    done = _run("explain", str(named / "sample.1.json"), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path))
+    as_json = _run(
+        "explain", str(looked_up / "sample.1.json"), "--no-endpoints", "--json", NOTIFIER_TEMPLATES=str(tmp_path)
+    )
+
+    # Then
+    assert done.exit_code == 0, done.output
+    for line in ("To: Ada <ada@example.org>", "Reply-To: help@example.org", "X-Order: 1", "Subject: Grüße 1"):
+        assert f"    {line}\n" in done.stdout
+    assert "    File: invite.ics (text/calendar, 5 bytes)\n" in done.stdout
+    (delivery,) = json.loads(as_json.stdout)["rules"][0]["deliveries"]
+    assert dict(delivery["headers"])["To"] == "(looked up when it is sent)"
+    assert delivery["files"] == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
