@@ -20,6 +20,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 _TEST = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
 _TEST_BESIDE_FILE = re.compile(r"`(test_\w+)` in `(tests/[\w/.]+)`")
 _PATH = re.compile(r"`((?:notifier|consumers|tests|templates|docs|scripts|requirements)/[\w./-]*\w\.?\w*)`")
+#: A module named below its package, such as `storage/wire.py`.
+_SHORT_PATH = re.compile(r"`((?!notifier|consumers|tests|templates|docs|scripts)[a-z_]+/[\w/]+\.(?:py|lua))`")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -71,6 +73,8 @@ def test_every_test_named_exists_where_it_is_said_to_be(document: Path) -> None:
 def test_every_path_of_the_repository_named_exists(document: Path) -> None:
     for path in _PATH.findall(document.read_text()):
         assert (ROOT / path).exists() or "<" in path, f"{path} is not there"
+    for path in _SHORT_PATH.findall(document.read_text()):
+        assert (ROOT / "notifier" / path).exists(), f"notifier/{path} is not there"
 
 
 def test_every_row_of_the_failure_table_names_what_holds_it() -> None:
