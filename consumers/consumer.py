@@ -109,7 +109,7 @@ class Consumer:
                 self._pace,
                 restore=self._declare,
                 on_begun=lambda: self._on_begun(connection, backoff),
-                on_hold=self._on_hold,
+                on_wait=self._on_wait,
                 tell_full=self._tell_full,
                 begins_within=self._next_patience() if len(self._nodes) > 1 else None,
             )
@@ -168,11 +168,11 @@ class Consumer:
         metrics.INTAKE_PAUSED.set(1)
         logs.wide(log, "intake.paused", level=WARNING, reason=str(error))
 
-    def _on_hold(self, reason: str | None) -> None:
-        """A session holds its messages because of ``reason``; None when it goes on."""
+    def _on_wait(self, reason: str | None) -> None:
+        """A session's messages wait because of ``reason``; None when it goes on."""
         if (reason is None) != (self._held is None):
             metrics.INTAKE_PAUSED.set(0 if reason is None else 1)
-            logs.wide(log, "intake.resumed" if reason is None else "intake.held", level=WARNING, reason=reason or "")
+            logs.wide(log, "intake.resumed" if reason is None else "intake.waits", level=WARNING, reason=reason or "")
             if reason is None:
                 # What failed left its errors behind, and these, in cycles of streams and tracebacks, all that was being
                 # registered: 3 MiB each time Redis was away. The collector, told to look rarely, would never find them.

@@ -32,8 +32,8 @@ log = logs.get("failures")
 
 #: Dead letters in our hands at once; each may be an event of many megabytes.
 PREFETCH = 4
-#: Seconds a dead letter is held while Redis is away or a failure queue is full; then it returns to its queue.
-HOLD_S = 600.0
+#: Seconds a dead letter waits while Redis is away or a failure queue is full; then it returns to its queue.
+OUTAGE_LIMIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class DeadLetterIntake:
         self._connection = connection
         self._examining = examining
         self._restore = restore
-        self._outage_retry = OutageRetry(HOLD_S, _on_hold)
+        self._outage_retry = OutageRetry(OUTAGE_LIMIT_S, _on_wait)
 
     async def run(self) -> None:
         """Never raises: what goes wrong is logged, and what is not acknowledged returns to its queue."""
@@ -164,6 +164,6 @@ async def _publish(publisher: SteadyPublisher, parks: ParkedBatch | ParkedEvent)
         raise rejected.error
 
 
-def _on_hold(reason: str | None) -> None:
+def _on_wait(reason: str | None) -> None:
     if reason is not None:
-        logs.wide(log, "dead_letters.held", level=WARNING, reason=reason)
+        logs.wide(log, "dead_letters.waits", level=WARNING, reason=reason)

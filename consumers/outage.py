@@ -1,4 +1,4 @@
-"""`OutageRetry`: do a step, and hold on to its messages while Redis is away or a queue is full."""
+"""`OutageRetry`: do a step, and do it again while Redis is away or a queue is full; its messages wait."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RETRY_S = 2.0
 
 
 class OutageRetry:
-    """Shared by all groups of a session, so that "held" begins with the first one that waits and ends with the last."""
+    """Shared by all groups of a session, so that waiting begins with the first of them and ends with the last."""
 
-    def __init__(self, hold: float, on_hold: Callable[[str | None], None]) -> None:
-        """``hold`` is how many seconds a step may be tried; ``on_hold`` hears why messages wait, or None."""
-        self._hold = hold
-        self._on_hold = on_hold
+    def __init__(self, limit: float, on_wait: Callable[[str | None], None]) -> None:
+        """``limit`` is how many seconds a step may be tried; ``on_wait`` hears why messages wait, or None."""
+        self._limit = limit
+        self._on_wait = on_wait
         self._waiting = 0
         self._over = asyncio.Event()
 
@@ -41,7 +41,7 @@ class OutageRetry:
 
     async def _again(self, step: Callable[[], Awaitable[T]], error: NotifierError) -> T:
         backoff = Backoff(longest=RETRY_S)
-        give_up = asyncio.get_running_loop().time() + self._hold
+        give_up = asyncio.get_running_loop().time() + self._limit
         self._waiting += 1
         try:
             while asyncio.get_running_loop().time() < give_up and not self._over.is_set():
@@ -56,7 +56,7 @@ class OutageRetry:
         finally:
             self._waiting -= 1
             if not self._waiting:
-                self._on_hold(None)
+                self._on_wait(None)
 
     async def _ended_within(self, seconds: float) -> bool:
         try:
@@ -68,4 +68,4 @@ class OutageRetry:
     def _report(self, error: NotifierError) -> None:
         if isinstance(error, StorageUnavailable):
             metrics.REDIS_RECONNECTS.inc()
-        self._on_hold(str(error))
+        self._on_wait(str(error))

@@ -41,8 +41,8 @@ FANOUTS_IN_FLIGHT = 2
 #: Seconds a group waits for Redis or a full queue before the connection is given up and everything returns to the
 #: broker. Well below RabbitMQ's consumer_timeout (30 min), and long, because every return counts towards the limit of
 #: 20 after which the broker parks a message.
-HOLD_S = 600.0
-#: Seconds for getting hold of the queues, where there are other nodes; doubled each time. A channel that asked for a
+OUTAGE_LIMIT_S = 600.0
+#: Seconds for reaching the queues, where there are other nodes; doubled each time. A channel that asked for a
 #: queue whose leader has just frozen may be answered only when Erlang has given up connecting to it, after seven more.
 SUBSCRIBE_S = 2.0
 
@@ -54,7 +54,7 @@ class Pace:
     prefetch: int = 500
     linger: float = 0.004
     """Seconds a message waits for company while other groups are in flight; an idle session never waits."""
-    hold: float = HOLD_S
+    outage_limit: float = OUTAGE_LIMIT_S
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Session:
     """Runs until the connection, Redis or the owner ends it.
 
     ``restore`` declares the topology again when it went missing. ``on_begun`` hears that the queues are read.
-    ``on_hold`` hears why messages are held back, and None when none is any more. ``tell_full`` tells the other
+    ``on_wait`` hears why messages wait, and None when none does any more. ``tell_full`` tells the other
     processes which work queues are full. ``begins_within`` are the seconds after which another node is asked for them.
     """
 
@@ -88,7 +88,7 @@ class Session:
         *,
         restore: Callable[[], Awaitable[Any]],
         on_begun: Callable[[], None],
-        on_hold: Callable[[str | None], None],
+        on_wait: Callable[[str | None], None],
         tell_full: Tell,
         begins_within: float | None = None,
     ) -> None:
@@ -99,13 +99,13 @@ class Session:
         self._restore = restore
         self._on_begun = on_begun
         self._tell_full = tell_full
-        self._outage_retry = OutageRetry(pace.hold, on_hold)
+        self._outage_retry = OutageRetry(pace.outage_limit, on_wait)
         self._loop = asyncio.get_running_loop()
         self._channel: Channel
         self._publisher: SteadyPublisher
         self._depth_monitor: DepthMonitor
         self._watching: asyncio.Task[None]
-        self._owed = Acknowledgements()
+        self._unacknowledged = Acknowledgements()
         self._line = _Line(INTAKE_QUEUE, pace.linger)
         self._urgent = _Line(URGENT_QUEUE, 0.0)
         self._fanouts = asyncio.Semaphore(FANOUTS_IN_FLIGHT)
@@ -202,7 +202,7 @@ class Session:
 
     def _on_message(self, line: _Line, _: Channel, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
         tag: int = method.delivery_tag
-        self._owed.owe(tag)
+        self._unacknowledged.add(tag)
         line.waiting.append(Received(tag, properties, body, self._loop.time()))
         line.arrived.set()
 
@@ -221,7 +221,7 @@ class Session:
             messages = [line.waiting.popleft() for _ in range(min(GROUP, len(line.waiting)))]
             if not line.waiting:
                 line.arrived.clear()
-            metrics.INTAKE_IN_FLIGHT.set(len(self._owed))
+            metrics.INTAKE_IN_FLIGHT.set(len(self._unacknowledged))
             self._start(self._run_group(messages, line))
 
     def _start(self, work: Any) -> None:
@@ -273,10 +273,10 @@ class Session:
 
     def _settle(self, group: Group) -> None:
         try:
-            for tag, multiple in self._owed.settle(group.settled):
+            for tag, multiple in self._unacknowledged.settle(group.settled):
                 self._channel.basic_ack(tag, multiple)
             for received in group.oversized:
-                list(self._owed.settle([received.tag]))
+                list(self._unacknowledged.settle([received.tag]))
                 self._channel.basic_reject(received.tag, requeue=False)
         except AMQPError as error:
             raise translated(error, self._connection.where) from error
@@ -284,7 +284,7 @@ class Session:
     async def _drain(self, grace: float) -> None:
         """No more deliveries; finish those that are here, but do not wait for what is away.
 
-        Whoever holds its messages because of Redis or a full queue ends the session at once, and with it the channel:
+        Whoever waits because of Redis or a full queue ends the session at once, and with it the channel:
         they return to the broker, and what was published of them is known by the ledger and the claims.
         """
         self._outage_retry.end()
@@ -297,7 +297,7 @@ class Session:
                 while (self._line.waiting or self._urgent.waiting or self._tasks) and not self._ended.done():
                     await first(*self._tasks, self._ended, asyncio.ensure_future(asyncio.sleep(self._pace.linger)))
         except TimeoutError:
-            logs.wide(log, "intake.cut_off", unacknowledged=len(self._owed), grace=grace)
+            logs.wide(log, "intake.cut_off", unacknowledged=len(self._unacknowledged), grace=grace)
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:

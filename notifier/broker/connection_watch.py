@@ -1,7 +1,7 @@
-"""Looks at a worker's connections to RabbitMQ: one whose node is silent, or owes an answer, is closed at once.
+"""Looks at a worker's connections to RabbitMQ: one whose node is silent, or that does not answer, is closed at once.
 
 Celery looks at one of its connections, and only while it reads tasks. On its way there it asks for a dozen things, one
-after the other and without a limit of time; a node that froze meanwhile would hold it for ever.
+after the other and without a limit of time; a node that froze meanwhile would block it for ever.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def look() -> None:
             _tell(node, f"it has said nothing for {SILENT_S:.0f} s")
             node.leave()
         # In an alarm no publish is confirmed, by any node.
-        elif ALARM.reason is None and _owes(connection) >= ANSWER_S:
-            _tell(node, f"it has owed an answer for {ANSWER_S:.0f} s")
+        elif ALARM.reason is None and _unanswered_for(connection) >= ANSWER_S:
+            _tell(node, f"it has not answered for {ANSWER_S:.0f} s")
             node.shun()
             # All of them: Celery makes those that it sends events by only together with the one that it reads tasks by.
             for each in open_nodes():
@@ -51,7 +51,7 @@ def _tell(node: Node, reason: str) -> None:
     wide(_log, "broker.left", level=logging.WARNING, node=node.place, reason=reason)
 
 
-def _owes(connection: Any) -> float:
+def _unanswered_for(connection: Any) -> float:
     """Seconds for which somebody has waited for its answer."""
     since = [begun for each in (connection.channels or {}).values() for begun in each.waits]
     return time.monotonic() - min(since) if since else 0.0

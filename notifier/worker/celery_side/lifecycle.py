@@ -201,7 +201,7 @@ def _stay_together(parts: WorkerParts) -> None:
             again = affinity.look()
     except (OSError, ValueError, IndexError) as error:
         # A kernel or a container that forbids it, or shows its use of CPUs in another way: slower, and nothing else.
-        wide(_log, "placement.given_up", error=f"{type(error).__name__}: {error}")
+        wide(_log, "cpu_affinity.given_up", error=f"{type(error).__name__}: {error}")
         affinity.give_up()
 
 

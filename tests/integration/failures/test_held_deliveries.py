@@ -53,7 +53,7 @@ class Bench:
         self.breakers = Breakers(self.store, self.clock)
         self.index = HeldIndex(self.store, self.clock)
         publisher = TaskPublisher(self.app)
-        self.shelf = DelayBuffer(self.ledger, self.index, publisher)
+        self.buffer = DelayBuffer(self.ledger, self.index, publisher)
         self.held = HeldDeliveries(
             self.app,
             publisher,
@@ -76,7 +76,7 @@ class Bench:
             for e in to
         ]
         waiting = [Waiting.of(delivery, events[delivery.event]) for delivery in deliveries]
-        assert self.shelf.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting]).wait() == []
+        assert self.buffer.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting]).wait() == []
         return [delivery.id for delivery in deliveries]
 
     def until_held_queue_has(self, messages: int) -> None:
@@ -105,7 +105,7 @@ def bench(broker_url: str, redis_url: str, rabbitmq: RabbitMQ) -> Iterator[Bench
     store = connect(redis_url)
     made = Bench(app, rabbitmq, broker_url, store, Clock())
     yield made
-    made.shelf.stop()
+    made.buffer.stop()
     store.close()
     app.close()
 
@@ -258,10 +258,10 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
     ]
     before = bench.store.round_trips
 
-    # When they are shelved at once
+    # When they are put into the buffer at once
     away = [[(one, Blocked("open", 40.0 + n / 10))] for n, one in enumerate(waiting)]
-    shelvings = [bench.shelf.put(Priority.NORMAL, 0, blocked) for blocked in away]
-    for delaying in shelvings:
+    delayings = [bench.buffer.put(Priority.NORMAL, 0, blocked) for blocked in away]
+    for delaying in delayings:
         assert delaying.wait() == []
 
     # Then one message carries them all
@@ -277,12 +277,12 @@ def test_the_more_wait_the_longer_each_stays_but_for_what_is_to_be_looked_at_soo
     crowd = int(60 * LOOKS_PER_S)
     event, to = Event(id="1", source="/tests", type="a.b"), EndpointRef(endpoint="ep_1")
     waiting = [Waiting.of(Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=to), event) for n in range(crowd + 2)]
-    bench.shelf.put(Priority.NORMAL, 0, [(one, Blocked("open", 64.0)) for one in waiting[2:]]).wait()
+    bench.buffer.put(Priority.NORMAL, 0, [(one, Blocked("open", 64.0)) for one in waiting[2:]]).wait()
     before = bench.rabbit.queue_depths(bench.url)
 
     # When two more could look again in a second, of which one names the longest it may wait
-    more = [(waiting[0], Blocked("open", 1.0)), (waiting[1], Blocked("owes answers", 1.0, most=15.0))]
-    bench.shelf.put(Priority.NORMAL, 0, more).wait()
+    more = [(waiting[0], Blocked("open", 1.0)), (waiting[1], Blocked("does not answer", 1.0, most=15.0))]
+    bench.buffer.put(Priority.NORMAL, 0, more).wait()
 
     # Then one waits for 64 seconds like the crowd, and the other for 16: a queue of the broker's for each power of two
     after = bench.rabbit.queue_depths(bench.url)
@@ -292,7 +292,7 @@ def test_the_more_wait_the_longer_each_stays_but_for_what_is_to_be_looked_at_soo
     }
 
 
-def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
+def test_what_ended_meanwhile_is_not_delayed(bench: Bench) -> None:
     # Given a delivery that was dropped while a copy of its message was on its way
     endpoint = bench.endpoint()
     bench.put_aside(endpoint)
@@ -304,7 +304,7 @@ def test_what_ended_meanwhile_is_not_shelved(bench: Bench) -> None:
     copy = Waiting.of(delivery, event)
 
     # Then it is told to be over
-    ended = bench.shelf.put(Priority.NORMAL, 0, [(copy, ASIDE)]).wait()
+    ended = bench.buffer.put(Priority.NORMAL, 0, [(copy, ASIDE)]).wait()
     assert ended == [(copy, Status.SKIPPED)]
     bench.until_held_queue_has(0)
 

@@ -34,12 +34,12 @@ async def never() -> None:
 def test_what_failed_while_redis_was_away_is_freed_when_it_is_back() -> None:
     # Given a session that holds its messages, and what a failed try left behind
     consumer = Consumer("amqp://guest:guest@127.0.0.1:1/", cast(Intake, None), never)
-    consumer._on_hold("Redis cannot be reached")
+    consumer._on_wait("Redis cannot be reached")
     left = weakref.ref(Frame())
     assert left() is not None
 
     # When it goes on
-    consumer._on_hold(None)
+    consumer._on_wait(None)
 
     # Then it is gone
     assert left() is None

@@ -45,7 +45,7 @@ LONGEST_EXCHANGE_S = 15.0
 
 @dataclass
 class Exchanges:
-    """Says which endpoints owe too many answers, as the transport does."""
+    """Says which endpoints have too many unanswered requests, as the transport does."""
 
     away: dict[str, float] = field(default_factory=dict)
 
@@ -174,12 +174,12 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     assert (why["dlv_0"].reason, why["dlv_0"].aside) == ("the endpoint is paused: moves", True)
     assert (why["dlv_1"].reason, why["dlv_1"].aside) == ("the endpoint is left alone after http_503", False)
     assert 29 < why["dlv_1"].seconds <= 30
-    # The one that owes is looked at again when its exchanges have ended, also if it is one of very many that wait
+    # The one that does not answer is looked at again when its exchanges have ended, even if very many wait
     assert (why["dlv_2"].seconds, why["dlv_2"].most, why["dlv_1"].most) == (4.0, LONGEST_EXCHANGE_S, math.inf)
 
 
 def test_of_many_that_wait_for_an_endpoint_that_owes_answers_only_some_look_again_soon(bench: Bench) -> None:
-    # Given two endpoints that owe their answers, and more deliveries to one of them than it could take meanwhile
+    # Given two endpoints that do not answer, and more deliveries to one of them than it could take meanwhile
     crowded, other = bench.endpoint(), bench.endpoint()
     bench.exchanges.away |= {crowded.id: 4.0, other.id: 4.0}
 

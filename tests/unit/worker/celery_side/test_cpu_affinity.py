@@ -57,21 +57,21 @@ def where(threads: tuple[int, int]) -> list[set[int]]:
 
 def test_the_threads_of_a_busy_process_come_to_the_cpu_of_the_first(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a process that always counts as busy
-    placement = CpuAffinity(threads, busy=ALWAYS)
+    affinity = CpuAffinity(threads, busy=ALWAYS)
 
     # When it looks, then both threads are where the first one was
-    placement.look()
+    affinity.look()
     assert where(threads) == [{cpu_of(threads[0])}] * 2
 
 
 def test_an_idle_process_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a process that was busy and then never is
-    placement = CpuAffinity(threads, busy=ALWAYS)
-    placement.look()
-    placement.busy = NEVER
+    affinity = CpuAffinity(threads, busy=ALWAYS)
+    affinity.look()
+    affinity.busy = NEVER
 
     # When it looks again, then its threads may run anywhere
-    placement.look()
+    affinity.look()
     assert where(threads) == [cpus, cpus]
 
 
@@ -88,16 +88,16 @@ def test_a_thread_that_was_started_by_one_that_is_kept_is_let_go_with_it(cpus: s
 
     first = threading.Thread(target=start_another)
     first.start()
-    placement = CpuAffinity([first.native_id or 0], busy=ALWAYS)
-    placement.look()
+    affinity = CpuAffinity([first.native_id or 0], busy=ALWAYS)
+    affinity.look()
     begin.set()
     begun.wait()
     heirs = heir.native_id or 0
     assert len(os.sched_getaffinity(heirs)) == 1
 
     # When the process is idle
-    placement.busy = NEVER
-    placement.look()
+    affinity.busy = NEVER
+    affinity.look()
 
     # Then both may run anywhere
     found = [os.sched_getaffinity(first.native_id or 0), os.sched_getaffinity(heirs)]
@@ -110,14 +110,14 @@ def test_a_thread_that_was_started_by_one_that_is_kept_is_let_go_with_it(cpus: s
 def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process that has its CPU, and then somebody else who uses all of every CPU but another one
     used = dict.fromkeys(cpus, 0.0)
-    placement = CpuAffinity(threads, busy=ALWAYS, used=lambda: dict(used))
-    placement.look()
+    affinity = CpuAffinity(threads, busy=ALWAYS, used=lambda: dict(used))
+    affinity.look()
     free = min(cpus - os.sched_getaffinity(threads[0]))
 
     # When it looks often, because it moves half of the time only
     for _ in range(100):
         used.update({cpu: used[cpu] + 1e6 for cpu in cpus - {free}})
-        placement.look()
+        affinity.look()
 
     # Then it is on the free one, and stays
     assert where(threads) == [{free}] * 2
@@ -125,8 +125,8 @@ def test_a_process_moves_away_from_others(cpus: set[int], threads: tuple[int, in
 
 def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process that has its CPU
-    placement = CpuAffinity(threads, busy=ALWAYS)
-    placement.look()
+    affinity = CpuAffinity(threads, busy=ALWAYS)
+    affinity.look()
 
     # When somebody moves its threads to another CPU
     theirs = min(cpus - os.sched_getaffinity(threads[0]))
@@ -134,22 +134,22 @@ def test_whoever_sets_the_affinity_by_hand_has_the_last_word(cpus: set[int], thr
         os.sched_setaffinity(thread, {theirs})
 
     # Then they stay there, busy or idle
-    placement.look()
-    placement.busy = NEVER
-    placement.look()
+    affinity.look()
+    affinity.busy = NEVER
+    affinity.look()
     assert where(threads) == [{theirs}] * 2
 
 
 def test_what_cannot_be_kept_together_is_left_to_the_kernel(cpus: set[int], threads: tuple[int, int]) -> None:
     # Given a busy process one of whose threads has ended
-    placement = CpuAffinity((threads[0], ENDED, threads[1]), busy=ALWAYS)
+    affinity = CpuAffinity((threads[0], ENDED, threads[1]), busy=ALWAYS)
 
     # When it looks, then the kernel says so in the middle of it
     with pytest.raises(ProcessLookupError):
-        placement.look()
+        affinity.look()
 
     # And when it gives up, then the others may run anywhere
-    placement.give_up()
+    affinity.give_up()
     assert where(threads) == [cpus, cpus]
 
 
