@@ -15,7 +15,8 @@ _DECODE, _OUTCOME = "decode events and tasks", "decide, count, hand to the recor
 _RUN, _RECEIVE, _EVENTS = "Celery: run and acknowledge a task", "Celery: receive", "Celery: task events"
 _CLAIM, _RECORD, _ENDPOINTS = "claim (Redis)", "record (Redis)", "read endpoints (Redis)"
 _REGISTER, _PLANNED = "register deliveries (Redis)", "mark events as planned (Redis)"
-_LIMITS, _ENDPOINT_POLICY, _LANES = "rate limits", "breakers, slow and paused endpoints", "lanes: who goes on"
+_LIMITS, _ENDPOINT_POLICY = "rate limits", "breakers, slow and paused endpoints"
+_ADMISSION = "admission: which batch goes on"
 _PLAN, _BATCH, _AMQP = "match and plan", "make batches and tasks", "AMQP (pika)"
 
 #: Part of a frame, ``function (path/file.py:line)`` → stage; the first row that matches a frame wins. Libraries that
@@ -58,9 +59,9 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("notifier/worker/endpoints/", _ENDPOINT_POLICY),
     ("notifier/storage/breakers.py", _ENDPOINT_POLICY),
     ("notifier/storage/held.py", _ENDPOINT_POLICY),
-    ("notifier/worker/admission.py", _LANES),
-    ("notifier/worker/celery_side/prefetch.py", _LANES),
-    ("notifier/domain/fairness.py", _LANES),
+    ("notifier/worker/admission.py", _ADMISSION),
+    ("notifier/worker/celery_side/prefetch.py", _ADMISSION),
+    ("notifier/domain/fairness.py", _ADMISSION),
     ("notifier/worker/batch/time_slices.py", "gevent hub"),
     *((f"notifier/worker/celery_side/{name}.py", _RUN) for name in ("guard", "tasks")),
     ("notifier/logs.py", "logs"),
