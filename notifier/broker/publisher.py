@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
-import kombu.exceptions
-from amqp.exceptions import AMQPError, MessageNacked
+from amqp.exceptions import MessageNacked
 from celery import Celery
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 
 from notifier.broker.alarm import ALARM
+from notifier.broker.faults import translated
 from notifier.domain import topology
 from notifier.domain.batch import Batch, task_name
 from notifier.domain.delivery import Delivery
@@ -23,7 +23,6 @@ from notifier.domain.encoding import EncodedBatch, encode_batch
 from notifier.domain.json_text import read_written
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
-from notifier.errors import BrokerUnavailable, PublishRejected
 
 #: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
 CONFIRM_TIMEOUT_S = 30.0
@@ -61,7 +60,7 @@ class TaskPublisher:
         if self._has_broker:
             self._send_by_hand(encoded, after)
             return
-        with _translated():
+        with translated("publish"):
             self._app.send_task(
                 task_name(encoded.channel),
                 args=[Batch.decode(read_written(encoded.body)).encode()],
@@ -128,7 +127,7 @@ class TaskPublisher:
         properties: Mapping[str, Any] | None = None,
     ) -> None:
         """Publish one durable message and wait for its confirm."""
-        with _translated(), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
+        with translated("publish"), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
             try:
                 producer.publish(
                     body,
@@ -157,23 +156,6 @@ def _hang_up(producer: Any) -> None:
     """py-amqp's connection, not kombu's, which says goodbye and waits; the pool makes another when it is needed."""
     if (connection := producer.channel.connection) is not None:
         connection.collect()
-
-
-class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated():`
-    """kombu's and py-amqp's errors as ours; the only place of the worker that knows them."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is None:
-            return
-        name = type(error).__name__
-        # kombu wraps py-amqp's error in its own.
-        if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
-            raise PublishRejected("the broker refused the message (queue full)") from error
-        if isinstance(error, (kombu.exceptions.KombuError, AMQPError, OSError, TimeoutError)):
-            raise BrokerUnavailable(f"cannot publish: {name}: {error}") from error
 
 
 def by_delay(batch: Batch, waits: Iterable[tuple[Delivery, int]]) -> list[tuple[int, Batch]]:

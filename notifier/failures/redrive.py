@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import kombu
-import kombu.exceptions
-from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 
+from notifier.broker.faults import translated
 from notifier.domain import topology
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message
-from notifier.errors import BrokerUnavailable, PublishRejected
 from notifier.failures.dead_letters import DeadLetter, DeadLetters
 from notifier.failures.reading import read_message
 
@@ -114,7 +112,7 @@ class Redrive:
     def depths(self) -> dict[str, int]:
         """Messages ready in each failure queue and among the dead letters; a queue that does not exist yet has none."""
         queues = (*topology.FAILURE_QUEUES, topology.DEAD_LETTERS)
-        with _translated(), self._app.connection_for_read() as connection:
+        with translated("walk the failure queues"), self._app.connection_for_read() as connection:
             return {queue: _depth(connection, queue) for queue in queues}
 
     def walk(
@@ -125,7 +123,7 @@ class Redrive:
         ``reread``: see `reading.read_message`. ``enough`` ends it early.
         """
         seen = Walked()
-        with _translated(), self._app.connection_for_write() as connection:
+        with translated("walk the failure queues"), self._app.connection_for_write() as connection:
             publishing = Publishing(connection)
             total = _depth(connection, queue)
             for entry in _entries(publishing.channel, queue, total, reread=reread):
@@ -138,7 +136,7 @@ class Redrive:
 
     def park_dead_letters(self, letters: DeadLetters) -> None:
         """What a consumer does all the time, once; for when none runs. What a worker still has stays for later."""
-        with _translated(), self._app.connection_for_write() as connection:
+        with translated("walk the failure queues"), self._app.connection_for_write() as connection:
             publishing = Publishing(connection)
             for _ in range(_depth(connection, topology.DEAD_LETTERS)):
                 got = publishing.channel.basic_get(queue=topology.DEAD_LETTERS, no_ack=False)
@@ -200,18 +198,3 @@ def _depth(connection: kombu.Connection, queue: str) -> int:
             return int(channel.queue_declare(queue, passive=True).message_count)
         except connection.channel_errors:
             return 0
-
-
-class _translated:  # noqa: N801 - reads as a verb at its use: `with _translated():`
-    """kombu's and py-amqp's errors as ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is None:
-            return
-        if isinstance(error, MessageNacked) or isinstance(error.__cause__, MessageNacked):
-            raise PublishRejected("the broker refused the message (queue full)") from error
-        if isinstance(error, (kombu.exceptions.KombuError, AMQPError, OSError)):
-            raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
