@@ -1,6 +1,8 @@
 """`DepthMonitor`: looks once a second how deep the work queues are, and takes back what was put aside.
 
 A passive declare answers from the queue itself in about 0.2 ms; the broker's own statistics are up to five seconds old.
+It asks for the queues that are used, and for some of the others each time: asking for all of them was most of what an
+idle consumer did.
 A waiting queue is read while the work queues it waits for have room: its events come back by themselves, and a work
 queue that stays full holds up nobody but its own.
 """
@@ -47,7 +49,7 @@ class DepthMonitor:
         """For as long as the session lives; without limits, until every waiting queue is read."""
         await self._ask(lambda done: self._channel.basic_qos(prefetch_count=PREFETCH, callback=done))
         while True:
-            self._pressure.see({queue: await self._depth(looking, queue) for queue in self._pressure.limits})
+            self._pressure.see({queue: await self._depth(looking, queue) for queue in self._pressure.due()})
             await self._turn()
             if not self._pressure.limits:
                 return

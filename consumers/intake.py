@@ -25,6 +25,7 @@ from consumers.task_message import task_message
 from notifier import logs, metrics
 from notifier.domain.batch import MAX_BYTES, MAX_DELIVERIES
 from notifier.domain.cloudevents import MAX_BYTES as EVENT_MAX_BYTES
+from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.event_status import EventStatus, Other, Unplanned
 from notifier.domain.identity import Identity
@@ -43,8 +44,10 @@ CHUNK = 500
 class _EventLedger(Protocol):
     """Where planned deliveries are written down: `storage.ledger.AsyncLedger`."""
 
-    async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
-        """Before publishing; says what was known already."""
+    async def register(
+        self, registrations: Sequence[Registration], meanwhile: Callable[[], None] | None = None
+    ) -> list[Registered]:
+        """Before publishing; says what was known already. ``meanwhile`` is called while the ledger does it."""
 
     async def unregister(self, ids: Sequence[str]) -> None:
         """Takes away what is not to be published after all."""
@@ -84,6 +87,21 @@ class Limits:
     event_bytes: int = EVENT_MAX_BYTES
     batch_deliveries: int = MAX_DELIVERIES
     batch_bytes: int = MAX_BYTES
+
+
+class _Tasks:
+    """What a group's deliveries travel in."""
+
+    def __init__(self) -> None:
+        self.batches: list[EncodedBatch] = []
+        self.messages: list[Outgoing] = []
+
+    def make(self, batcher: Batcher, wanted: Iterable[tuple[Event, Iterable[Planned]]]) -> None:
+        """Of these deliveries, instead of any others."""
+        for event, deliveries in wanted:
+            batcher.add(event, deliveries)
+        self.batches = list(batcher.batches())
+        self.messages = [task_message(batch) for batch in self.batches]
 
 
 class Intake:
@@ -218,22 +236,32 @@ class Intake:
             Registration(plan.event, tuple((planned.delivery, planned.rule) for planned in plan.planned))
             for plan in group.plans
         ]
-        answers = await self._ledger.register(entries) if entries else []
+        plans, tasks = group.plans, _Tasks()
+
+        def make() -> None:
+            tasks.make(self._batcher(self._shard), [(plan.event, plan.planned) for plan in plans])
+
+        answers = await self._ledger.register(entries, make) if entries else []
         if answers and answers[0].directory != group.directory:
             answers = await self._catch_up(group, answers)
-        batcher = Batcher(self._limits.batch_deliveries, self._limits.batch_bytes, self._shard)
+        wanted = []
         for plan, registered in zip(group.plans, answers, strict=True):
             self._compare(group, plan, registered)
-            wanted = _wanted(group, plan, registered)
-            group.deliveries += len(wanted)
-            batcher.add(plan.event, wanted)
-        batches = list(batcher.batches())
-        group.batches = len(batches)
-        for batch in batches:
+            wanted.append((plan.event, _wanted(group, plan, registered)))
+        group.deliveries = sum(len(deliveries) for _, deliveries in wanted)
+        if group.plans is not plans or group.deliveries != sum(len(plan.planned) for plan in plans):
+            # Some of it is on its way already, or goes elsewhere. All of it has been counted for its tenants.
+            tasks.make(self._batcher(self._standing), wanted)
+        group.batches = len(tasks.batches)
+        for batch in tasks.batches:
+            self.pressure.use(batch.queue)
             metrics.BATCH_DELIVERIES.labels(batch.channel.value).observe(batch.deliveries)
             metrics.DELIVERIES_PLANNED.labels(batch.channel.value, batch.priority.value).inc(batch.deliveries)
         aside = (aside_message(received, queue) for received, queue in group.aside)
-        return [*map(task_message, batches), *map(parked_message, group.parked), *aside]
+        return [*tasks.messages, *map(parked_message, group.parked), *aside]
+
+    def _batcher(self, shard: Shard) -> Batcher:
+        return Batcher(self._limits.batch_deliveries, self._limits.batch_bytes, shard)
 
     def _compare(self, group: Group, plan: Plan, registered: Registered) -> None:
         """Whether this is the event that is known under its id; a fan-out is told of once."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from logging import WARNING
 
 from notifier import logs, metrics
@@ -15,6 +16,8 @@ log = logs.get("intake")
 
 #: Priority → how often NOTIFIER_QUEUE_DEPTH may wait: a mailing is put aside long before a password reset is.
 SHARES = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 4}
+#: Looks until every queue was looked at, whoever uses it: what another consumer puts there is seen by then.
+TURNS = 8
 #: A full queue has room again below this part of its limit: without the gap it would fill and empty with every look.
 RESUME_BELOW = 0.8
 
@@ -26,10 +29,27 @@ class Pressure:
         self.limits = {queue: depth * SHARES[priority_of(queue)] for queue in WORK_QUEUES} if depth else {}
         self.full: Mapping[str, int] = {}
         """Full queues with the tasks that wait in them."""
+        self._used = set(self.limits)
+        self._others = cycle(self.limits)
+
+    def use(self, queue: str) -> None:
+        """Tasks were made for a queue."""
+        self._used.add(queue)
+
+    def due(self) -> list[str]:
+        """Which queues to look at now: those that were used since the last look, full ones, and some others in turn.
+
+        At first all of them. Four fifths are shards, which nobody uses while no tenant floods.
+        """
+        others = {next(self._others) for _ in range(len(self.limits) // TURNS)}
+        due = self._used | self.full.keys() | others
+        self._used = set()
+        return sorted(due & self.limits.keys())
 
     def see(self, depths: Mapping[str, int]) -> None:
-        """Take note of how many tasks wait in each queue."""
-        full = {queue: depth for queue, depth in depths.items() if depth >= self._threshold(queue)}
+        """Take note of how many tasks wait in some queues."""
+        unseen = {queue: depth for queue, depth in self.full.items() if queue not in depths}
+        full = unseen | {queue: depth for queue, depth in depths.items() if depth >= self._threshold(queue)}
         for queue in sorted(full.keys() ^ self.full.keys()):
             what = "intake.slowed" if queue in full else "intake.resumed"
             logs.wide(log, what, level=WARNING, queue=queue, waiting=depths[queue], limit=self.limits[queue])

@@ -20,6 +20,7 @@ from notifier.storage.lookup import EventRecord
 from notifier.storage.recording import Record
 from notifier.storage.registration import Registered, Registration
 from notifier.storage.store import AsyncStore, Store
+from notifier.storage.wire import Meanwhile
 
 __all__ = [
     "AsyncLedger",
@@ -115,8 +116,9 @@ class Ledger:
         lease: float,
         now: float | None = None,
         nonce: str | None = None,
+        meanwhile: Meanwhile = None,
     ) -> list[Claim]:
-        """Claim deliveries for ``lease`` seconds.
+        """Claim deliveries for ``lease`` seconds; ``meanwhile`` is called while Redis does it.
 
         ``owner`` must be new at every process start (a container's pid is always 1) and keep its `heartbeat` going.
         Pass the same ``nonce`` to repeat a call that failed; without it our own half-made claim would look busy.
@@ -130,7 +132,7 @@ class Ledger:
             index_for=self._retention.failed,
             nonce=nonce or secrets.token_hex(4),
         )
-        return self._run(operation)
+        return self._run(operation, meanwhile)
 
     def heartbeat(self, owner: str, ttl: float) -> None:
         """``owner`` lives for another ``ttl`` seconds; without it its claims may be taken."""
@@ -204,9 +206,12 @@ class AsyncLedger:
         self._run = store.run
         self._operations = _Operations(retention, clock)
 
-    async def register(self, registrations: Sequence[Registration]) -> list[Registered]:
-        """Before publishing: write queued deliveries and their events; says what was known already."""
-        return await self._run(self._operations.register(registrations))
+    async def register(self, registrations: Sequence[Registration], meanwhile: Meanwhile = None) -> list[Registered]:
+        """Before publishing: write queued deliveries and their events; says what was known already.
+
+        ``meanwhile`` is called while Redis does it.
+        """
+        return await self._run(self._operations.register(registrations), meanwhile)
 
     async def unregister(self, ids: Sequence[str]) -> None:
         """Take away deliveries that are not to be published after all; what anybody has claimed stays."""

@@ -20,7 +20,7 @@ from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import translate, translated
 from notifier.storage.primary import Primary
 from notifier.storage.slots import Slots
-from notifier.storage.wire import Exchanger, exchange_async
+from notifier.storage.wire import Exchanger, Meanwhile, exchange_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -46,12 +46,16 @@ class Store:
         self._slots = Slots(connections)
         self._exchanger = Exchanger(client)
 
-    def run(self, operation: Operation[T]) -> T:
-        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
+    def run(self, operation: Operation[T], meanwhile: Meanwhile = None) -> T:
+        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again.
+
+        ``meanwhile`` is called while Redis works on the first round trip, if there is one.
+        """
         try:
             calls = next(operation)
             while True:
-                calls = operation.send(self._exchange(calls))
+                calls = operation.send(self._exchange(calls, meanwhile))
+                meanwhile = None
         except StopIteration as stop:
             result: T = stop.value
             return result
@@ -70,20 +74,21 @@ class Store:
         for sentinel in _sentinels(self.client):
             sentinel.close()
 
-    def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+    def _exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         replies: list[Any] = []
         for start in range(0, len(calls), PIPELINE_LIMIT):
             part = calls[start : start + PIPELINE_LIMIT]
-            got = self._send(part)
+            got = self._send(part, meanwhile)
+            meanwhile = None
             if again := _forgotten(part, got):
                 _fill_in(got, again, self._send(_reload(part, again)))
             replies += got
         return _checked(calls, replies)
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
+    def _send(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         with self._slot(), translated():
             self.round_trips += 1
-            return self._exchanger.exchange(calls)
+            return self._exchanger.exchange(calls, meanwhile)
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
@@ -105,12 +110,16 @@ class AsyncStore:
         self._slots = asyncio.BoundedSemaphore(connections)
         self._primary = Primary(client.connection_pool)
 
-    async def run(self, operation: Operation[T]) -> T:
-        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again."""
+    async def run(self, operation: Operation[T], meanwhile: Meanwhile = None) -> T:
+        """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again.
+
+        ``meanwhile`` is called while Redis works on the first round trip, if there is one.
+        """
         try:
             calls = next(operation)
             while True:
-                calls = operation.send(await self._exchange(calls))
+                calls = operation.send(await self._exchange(calls, meanwhile))
+                meanwhile = None
         except StopIteration as stop:
             result: T = stop.value
             return result
@@ -121,21 +130,22 @@ class AsyncStore:
         for sentinel in _sentinels(self.client):
             await sentinel.aclose()
 
-    async def _exchange(self, calls: Sequence[Call]) -> list[Any]:
+    async def _exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         replies: list[Any] = []
         for start in range(0, len(calls), PIPELINE_LIMIT):
             part = calls[start : start + PIPELINE_LIMIT]
-            got = await self._send(part)
+            got = await self._send(part, meanwhile)
+            meanwhile = None
             if again := _forgotten(part, got):
                 _fill_in(got, again, await self._send(_reload(part, again)))
             replies += got
         return _checked(calls, replies)
 
-    async def _send(self, calls: Sequence[Call]) -> list[Any]:
+    async def _send(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         async with self._slot():
             with translated():
                 self.round_trips += 1
-                return await exchange_async(self.client, calls, self._primary)
+                return await exchange_async(self.client, calls, self._primary, meanwhile)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

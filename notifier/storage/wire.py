@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Seconds until the last reply of a round trip. Our slowest takes milliseconds; a server silent for longer is away.
 REPLIES_TIMEOUT_S = 5.0
 
+#: What is to be done between the write and the replies of a round trip: computing, and nothing that waits for Redis.
+Meanwhile = Callable[[], None] | None
+
 #: Of a server that cannot do it now or any more: the connection is closed, and the next one asks Sentinel, if there is
 #: one, where the primary is. A demoted primary answers READONLY, one that lost its own MASTERDOWN, a new one LOADING.
 ELSEWHERE = (redis_errors.ConnectionError, redis_errors.ReadOnlyError, redis_errors.ClusterDownError)
@@ -67,8 +70,11 @@ class Exchanger:
         self._free: list[Any] = []
         self._primary = Primary(client.connection_pool)
 
-    def exchange(self, calls: Sequence[Call]) -> list[Any]:
-        """The replies in order; a failed command has its exception as reply. Raises redis-py's connection errors."""
+    def exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
+        """The replies in order; a failed command has its exception as reply. Raises redis-py's connection errors.
+
+        ``meanwhile`` is called once, while the server works; what it raises is raised here.
+        """
         data = pack(calls)
         if self._primary.is_to_be_asked():
             self._primary.ask()
@@ -76,7 +82,7 @@ class Exchanger:
         try:
             if self._primary.is_elsewhere(connection):
                 connection.disconnect()
-            replies = _repeated(connection, data, len(calls))
+            replies = _repeated(connection, data, len(calls), meanwhile)
         finally:
             self._free.append(connection)
         return _shaped(self._client.response_callbacks, calls, replies)
@@ -88,24 +94,45 @@ class Exchanger:
             return self._client.connection_pool.get_connection()
 
 
-def _repeated(connection: Any, data: bytes, count: int) -> list[Any]:
+def _repeated(connection: Any, data: bytes, count: int, meanwhile: Meanwhile) -> list[Any]:
+    once = _Once(meanwhile)
     try:
-        return _exchange(connection, data, count)
+        return _exchange(connection, data, count, once)
     except ELSEWHERE:
         connection.disconnect()
     try:
-        return _exchange(connection, data, count)
+        return _exchange(connection, data, count, once)
     except ELSEWHERE:
         connection.disconnect()
         raise
 
 
-def _exchange(connection: Any, data: bytes, count: int) -> list[Any]:
+class _Once:
+    """What is done while the server works, however often it is asked."""
+
+    __slots__ = ("_do",)
+
+    def __init__(self, do: Meanwhile) -> None:
+        self._do = do
+
+    def run(self) -> None:
+        """Do it, the first time."""
+        do, self._do = self._do, None
+        if do is not None:
+            do()
+
+
+def _exchange(connection: Any, data: bytes, count: int, once: _Once) -> list[Any]:
     replies: list[Any] = []
     if not connection.is_connected:
         # Left to itself redis-py would go to the host of before: only `connect` asks Sentinel.
         connection.connect()
     connection.send_packed_command([data])
+    try:
+        once.run()
+    except BaseException:
+        connection.disconnect()  # with replies still to come
+        raise
     arrived = _arrived(connection)
     for _ in range(count):
         if (reply := arrived()) is NOT_ENOUGH_DATA:
@@ -140,8 +167,13 @@ def _checked(replies: list[Any]) -> list[Any]:
     return replies
 
 
-async def exchange_async(client: redis.asyncio.Redis, calls: Sequence[Call], primary: Primary) -> list[Any]:
-    """The replies in order; a command that failed has its exception as reply. Raises redis-py's connection errors."""
+async def exchange_async(
+    client: redis.asyncio.Redis, calls: Sequence[Call], primary: Primary, meanwhile: Meanwhile = None
+) -> list[Any]:
+    """The replies in order; a command that failed has its exception as reply. Raises redis-py's connection errors.
+
+    ``meanwhile``: see `Exchanger.exchange`.
+    """
     pool = client.connection_pool
     if primary.is_to_be_asked():
         await primary.ask_async()
@@ -150,21 +182,27 @@ async def exchange_async(client: redis.asyncio.Redis, calls: Sequence[Call], pri
     try:
         if primary.is_elsewhere(connection):
             await connection.disconnect()
+        once = _Once(meanwhile)
         replies = await connection.retry.call_with_retry(
-            lambda: _exchange_async(connection, data, len(calls)), lambda _: connection.disconnect()
+            lambda: _exchange_async(connection, data, len(calls), once), lambda _: connection.disconnect()
         )
     finally:
         await pool.release(connection)
     return _shaped(client.response_callbacks, calls, replies)
 
 
-async def _exchange_async(connection: AbstractConnection, data: bytes, count: int) -> list[Any]:
+async def _exchange_async(connection: AbstractConnection, data: bytes, count: int, once: _Once) -> list[Any]:
     replies: list[Any] = []
     try:
         async with asyncio.timeout(REPLIES_TIMEOUT_S):
             if not connection.is_connected:
                 await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_packed_command([data])
+            try:
+                once.run()
+            except BaseException:
+                await connection.disconnect()  # with replies still to come
+                raise
             arrived = _arrived(connection)
             for _ in range(count):
                 if (reply := arrived()) is NOT_ENOUGH_DATA:

@@ -15,7 +15,7 @@ import gevent
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes
-from notifier.channels.port import DeliveryChannel, Directory, Ready, Withheld, Work
+from notifier.channels.port import DeliveryChannel, Directory, Draft, Ready, Withheld, Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
@@ -30,9 +30,9 @@ from notifier.rules.live import Live
 from notifier.storage.ledger import Record
 from notifier.storage.stores import Stores
 from notifier.worker.admission import UNCOUNTED, Turn, handicap_of
-from notifier.worker.batch.claims import Claims, claim_batch
+from notifier.worker.batch.claims import Claims, claim_all, work_of
 from notifier.worker.batch.follow_ups import FollowUps
-from notifier.worker.batch.preparer import prepare
+from notifier.worker.batch.preparer import prepare, render_early
 from notifier.worker.batch.recorder import Receipt, Recorder, now
 from notifier.worker.batch.report import report
 from notifier.worker.batch.sender import Flight, Sender, Settled
@@ -158,16 +158,24 @@ class Dispatch:
 
     def _run_gated(self, part: _Part, batch: Batch, patient: bool) -> Batch | None:
         content = self._content.current
-        claims = claim_batch(batch, content, self._stores.ledger, self._owner, self._lease, patient=patient)
+        work, early = work_of(batch, content), dict[str, Draft]()
+
+        def render() -> None:
+            early.update(render_early(part.channel, work, content, part.gated.endpoints))
+
+        ledger = self._stores.ledger
+        claims = claim_all(work, ledger, self._owner, self._lease, patient=patient, meanwhile=render)
         try:
-            self._run_claimed(part, batch, content, claims)
+            self._run_claimed(part, batch, content, claims, early)
         except BaseException:
             self._release(claims.work)
             raise
         return batch.narrowed(claims.orphans) if claims.orphans else None
 
-    def _run_claimed(self, part: _Part, batch: Batch, content: Content, claims: Claims) -> None:
-        ready, withheld = self._prepare(part, batch, content, claims)
+    def _run_claimed(
+        self, part: _Part, batch: Batch, content: Content, claims: Claims, early: Mapping[str, Draft]
+    ) -> None:
+        ready, withheld = self._prepare(part, batch, content, claims, early)
         receipt = Receipt(len(ready) + len(withheld))
         for one in withheld:
             self._recorder.submit(_withheld_record(one, self._owner), receipt)
@@ -183,7 +191,7 @@ class Dispatch:
         report(batch, claims, settled, withheld)
 
     def _prepare(
-        self, part: _Part, batch: Batch, content: Content, claims: Claims
+        self, part: _Part, batch: Batch, content: Content, claims: Claims, early: Mapping[str, Draft]
     ) -> tuple[list[Ready], list[Withheld]]:
         """What leaves now or in a moment, and what does not; what comes back later is put into ``claims``."""
         directory = self._directory(claims.work, part.gated.endpoints)
@@ -191,7 +199,7 @@ class Dispatch:
         paced = self._rate_limits.pace(part.channel, sifted.work, directory, batch.priority, now())
         self._delay(paced.delayed, claims)
         with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:
-            prepared = prepare(part.channel, paced.work, content, directory, pause)
+            prepared = prepare(part.channel, paced.work, content, directory, pause, early=early)
         ready = [one for one in prepared if isinstance(one, Ready)]
         return ready, [one for one in prepared if isinstance(one, Withheld)] + sifted.withheld
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from notifier.channels.port import Work
 from notifier.domain.batch import Batch
@@ -21,6 +22,10 @@ from notifier.worker.outage import retry_while_down
 BUSY_LOOK_S = 30
 
 
+#: Before anybody has asked; nothing is recorded under fence 0.
+_UNCLAIMED = Claimed(fence=0, tries=0)
+
+
 @dataclass(slots=True)
 class Claims:
     """How a batch's claims came out."""
@@ -34,45 +39,62 @@ class Claims:
     """Deliveries that had come to an end before."""
 
 
-def claim_batch(
-    batch: Batch, content: Content, ledger: Ledger, owner: str, lease: float, *, patient: bool = False
+def work_of(batch: Batch, content: Content) -> list[Work]:
+    """A batch's deliveries with all they need but the claim."""
+    return [_work(batch, claim_request(batch, delivery), content) for delivery in batch.deliveries]
+
+
+def claim_all(
+    work: Sequence[Work],
+    ledger: Ledger,
+    owner: str,
+    lease: float,
+    *,
+    patient: bool = False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Claims:
     """Claim all of a batch in one round trip, waiting for Redis.
 
-    ``patient``: what another worker has is an orphan, worth a second look; otherwise it is for later.
+    ``patient``: what another worker has is an orphan, worth a second look; otherwise it is for later. ``meanwhile`` is
+    called once, while Redis works.
     """
-    requests = [claim_request(batch, delivery) for delivery in batch.deliveries]
     claims = Claims()
-    for request, answer in zip(requests, claim(ledger, requests, owner, lease), strict=True):
+    answers = claim(ledger, [one.request for one in work], owner, lease, meanwhile)
+    for one, answer in zip(work, answers, strict=True):
         match answer:
             case Claimed():
-                claims.work.append(_work(batch, request, answer, content))
+                claims.work.append(replace(one, claim=answer))
             case Busy() if patient and answer.owner != owner:
-                claims.orphans.append(request.delivery)
+                claims.orphans.append(one.delivery)
             case Busy():
-                claims.later.append((request.delivery, _whole(min(answer.retry_in, BUSY_LOOK_S))))
+                claims.later.append((one.delivery, _whole(min(answer.retry_in, BUSY_LOOK_S))))
             case NotYet():
-                claims.later.append((request.delivery, _whole(answer.retry_in)))
+                claims.later.append((one.delivery, _whole(answer.retry_in)))
             case Done():
-                claims.ended.append((request.delivery, answer.status))
+                claims.ended.append((one.delivery, answer.status))
     return claims
 
 
-def claim(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, lease: float) -> list[Claim]:
+def claim(
+    ledger: Ledger,
+    requests: Sequence[ClaimRequest],
+    owner: str,
+    lease: float,
+    meanwhile: Callable[[], None] | None = None,
+) -> list[Claim]:
     """Claim deliveries, waiting for Redis; one nonce for all tries, or a claim whose reply was lost would look Busy."""
     # Of all claims of one owner's life; nobody has to be unable to guess it, and the system's generator would give the
     # GIL away in the middle of a batch.
     nonce = f"{random.getrandbits(32):08x}"
-    return retry_while_down(
-        lambda: ledger.claim(requests, owner=owner, lease=lease, now=now(), nonce=nonce), "claim deliveries"
-    )
+    ask = partial(ledger.claim, requests, owner=owner, lease=lease, nonce=nonce, meanwhile=meanwhile)
+    return retry_while_down(lambda: ask(now=now()), "claim deliveries")
 
 
-def _work(batch: Batch, request: ClaimRequest, claimed: Claimed, content: Content) -> Work:
+def _work(batch: Batch, request: ClaimRequest, content: Content) -> Work:
     delivery = request.delivery
     items = tuple(batch.events[i] for i in delivery.digest.items) if delivery.digest else ()
     rule = content.catalog.rule(delivery.rule) or _unknown(delivery.rule, batch)
-    return Work(request, batch.events[delivery.event], rule, claimed, items)
+    return Work(request, batch.events[delivery.event], rule, _UNCLAIMED, items)
 
 
 def _unknown(rule: str, batch: Batch) -> Rule:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from notifier.channels.port import (
     DeliveryChannel,
@@ -15,6 +17,7 @@ from notifier.channels.port import (
     refused,
 )
 from notifier.domain.delivery import RecipientRef, Status
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import suppression_keys
 from notifier.domain.outcome import Cause
 from notifier.domain.suppression import NOTHING, Suppression
@@ -23,18 +26,47 @@ from notifier.rules.content import Content
 from notifier.worker.batch.copies import WHY, is_doubled
 from notifier.worker.batch.recorder import now
 
+#: Deliveries of a batch that are rendered before anybody knows whether they are ours: of more, the pauses between
+#: them would hold the connection to Redis.
+EARLY_MOST = 2
+
+
+def render_early(
+    channel: DeliveryChannel, work: Sequence[Work], content: Content, endpoints: Mapping[str, Endpoint]
+) -> dict[str, Draft]:
+    """Drafts of those for which nothing has to be looked up, by id of the delivery; while their claims are asked for.
+
+    What cannot be rendered is left out: `prepare` finds the same, and tells it.
+    """
+    if len(work) > EARLY_MOST:
+        return {}
+    directory, drafts = Directory(endpoints, {}, {}), dict[str, Draft]()
+    for one in work:
+        if one.rule.template and one.delivery.copies is None and not isinstance(one.delivery.to, RecipientRef):
+            with suppress(Exception):
+                draft = channel.render(one, content, directory, now())
+                if isinstance(draft, Draft):
+                    drafts[one.delivery.id] = draft
+    return drafts
+
 
 def prepare(
-    channel: DeliveryChannel, work: Sequence[Work], content: Content, directory: Directory, pause: Callable[[], None]
+    channel: DeliveryChannel,
+    work: Sequence[Work],
+    content: Content,
+    directory: Directory,
+    pause: Callable[[], None],
+    *,
+    early: Mapping[str, Draft],
 ) -> list[Prepared]:
     """Decide which of them go, and make what leaves; never raises for what a delivery contains.
 
-    ``pause`` is called between any two steps.
+    ``pause`` is called between any two steps; ``early`` has what was rendered already (`render_early`).
     """
     drafts = list[Draft | Withheld]()
     for one in work:
         pause()
-        drafts.append(_render(channel, one, content, directory, now()))
+        drafts.append(_render(channel, one, content, directory, now(), early=early.get(one.delivery.id)))
     prepared = list[Prepared]()
     for draft in drafts:
         pause()
@@ -44,7 +76,7 @@ def prepare(
 
 
 def _render(
-    channel: DeliveryChannel, work: Work, content: Content, directory: Directory, now: float
+    channel: DeliveryChannel, work: Work, content: Content, directory: Directory, now: float, *, early: Draft | None
 ) -> Draft | Withheld:
     delivery = work.delivery
     if (unwanted := gate(work, directory, now)) is not None:
@@ -55,6 +87,8 @@ def _render(
         return refused(work, Cause.UNCERTAIN, "a worker ended while this was leaving; it may have been sent")
     if not work.rule.template:
         return refused(work, Cause.RULE_MISSING, f"this worker's templates/ has no rule {delivery.rule!r}")
+    if early is not None:
+        return replace(early, work=work)
     try:
         return channel.render(work, content, directory, now)
     except (RenderError, InvalidDestination) as error:

@@ -27,7 +27,7 @@ from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
-from notifier.worker.batch.claims import claim_batch
+from notifier.worker.batch.claims import claim_all, work_of
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.unfinished import Unfinished
@@ -75,7 +75,7 @@ class Collector:
 
     def _run(self, batch: Batch) -> None:
         content = self._content.current
-        claims = claim_batch(batch, content, self._stores.ledger, self._owner, COLLECT_LEASE_S)
+        claims = claim_all(work_of(batch, content), self._stores.ledger, self._owner, COLLECT_LEASE_S)
         mine = [(work.delivery, work.claim) for work in claims.work]
         windows = {d.rule: rule.window for d, _ in mine if (rule := content.catalog.rule(d.rule)) is not None}
         known = [(d, a, window) for d, a in mine if (window := windows.get(d.rule)) is not None]

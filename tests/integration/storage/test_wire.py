@@ -122,3 +122,42 @@ def test_a_lone_surrogate_is_written_as_any_other_character(redis_url: str) -> N
     # When it is a key and a value, then it comes back as it was
     assert store.run(operation(command("SET", half, half), command("GET", half)))[1] == half
     store.close()
+
+
+def test_what_is_done_while_the_server_works_is_done_once_however_often_it_is_asked(redis_url: str) -> None:
+    # Given a store whose connection the server has closed since it was used, so that the first try breaks
+    store, other = connect(redis_url), connect(redis_url)
+    store.run(operation(command("SET", "a", 1)))
+    other.client.client_kill_filter(skipme=True, _type="normal")
+    done: list[str] = []
+
+    # When something is computed during a round trip
+    replies = store.run(operation(command("GET", "a"), command("GET", "b")), lambda: done.append("computed"))
+
+    # Then it is computed once, and the replies are what they are without
+    assert (replies, done) == (["1", None], ["computed"])
+    for each in (store, other):
+        each.close()
+
+
+def test_an_error_of_what_is_done_meanwhile_leaves_no_reply_for_the_next_round_trip(redis_url: str) -> None:
+    def fail() -> None:
+        raise ValueError("a bug of ours")
+
+    store = connect(redis_url)
+    with pytest.raises(ValueError, match="a bug of ours"):
+        store.run(operation(command("SET", "a", 1), command("GET", "a")), fail)
+    assert store.run(operation(command("GET", "a"))) == ["1"]
+    store.close()
+
+
+def test_asyncio_does_it_once_too_and_leaves_no_reply_behind(redis_url: str) -> None:
+    done: list[str] = []
+
+    async def use(store: AsyncStore) -> list[Any]:
+        await store.run(operation(command("SET", "a", 1)), lambda: done.append("computed"))
+        with pytest.raises(ZeroDivisionError):
+            await store.run(operation(command("SET", "a", 2), command("GET", "b")), lambda: print(1 / 0))
+        return await store.run(operation(command("GET", "a")))
+
+    assert (with_store(redis_url, use), done) == (["2"], ["computed"])

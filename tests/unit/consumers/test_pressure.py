@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from consumers.pressure import Pressure, priority_of
+from consumers.pressure import TURNS, Pressure, priority_of
 from notifier.domain.rule import WORK_QUEUES, Priority
 
 
@@ -44,7 +44,38 @@ def test_a_full_queue_has_room_again_some_way_below_its_limit_and_both_are_told_
 
 
 def test_without_a_limit_nothing_is_looked_at() -> None:
-    assert not Pressure(0).limits
+    pressure = Pressure(0)
+    pressure.use("email-low")
+
+    assert not pressure.limits
+    assert pressure.due() == []
+
+
+def test_used_and_full_queues_are_looked_at_each_time_and_all_others_in_turn() -> None:
+    # Given a consumer that has looked at all of them once, and found one full
+    pressure = Pressure(100)
+    assert pressure.due() == sorted(WORK_QUEUES)
+    pressure.see({**dict.fromkeys(WORK_QUEUES, 0), "email-low": 100})
+
+    # When it makes tasks for one of them
+    looks = []
+    for _ in range(2 * TURNS):
+        pressure.use("webhook-high")
+        looks.append(pressure.due())
+
+    # Then that and the full one are in every look, a few others besides, and none is left out for long
+    assert all({"webhook-high", "email-low"} <= set(look) for look in looks)
+    assert max(map(len, looks)) <= 2 + len(WORK_QUEUES) // TURNS
+    assert set().union(*looks) == set(WORK_QUEUES)
+
+
+def test_a_full_queue_that_was_not_looked_at_stays_full() -> None:
+    pressure = Pressure(100)
+    pressure.see({"email-low": 100, "email-high": 0})
+
+    pressure.see({"email-high": 0})
+
+    assert pressure.full == {"email-low": 100}
 
 
 @pytest.mark.parametrize("queue", WORK_QUEUES)
