@@ -1,4 +1,4 @@
-"""How a delivery leaves: one package per channel, each with a `channel` module that prepares and sends.
+"""How a delivery leaves: `port` says what a channel does for a worker; each has a package that fulfils it.
 
-Adding a channel: see docs/how-to; `email` and `webhook` are the examples.
+In each package `deliveries` fulfils the port and `channel` makes and sends one. Adding a channel: see docs/how-to.
 """
