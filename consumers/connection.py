@@ -83,7 +83,7 @@ class BrokerConnection:
         self.lost: asyncio.Future[BrokerUnavailable] = asyncio.get_running_loop().create_future()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_blocked = False
-        """Whether an alarm holds publishers back."""
+        """Whether an alarm blocks publishers."""
         self.has_others = False
         """Whether there are other nodes to go to."""
         self._silence = Silence(LOOK_EVERY_S)

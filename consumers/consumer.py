@@ -180,8 +180,8 @@ class Consumer:
         self._held = reason
 
     def _on_alarm(self, reason: str | None) -> None:
-        """RabbitMQ holds publishers back: confirms stop coming, groups wait, and go on by themselves."""
-        self._alarm = None if reason is None else f"RabbitMQ holds publishers back: {reason}"
+        """RabbitMQ blocks publishers: confirms stop coming, groups wait, and go on by themselves."""
+        self._alarm = None if reason is None else f"RabbitMQ blocks publishers: {reason}"
         metrics.BROKER_BLOCKED.set(0 if reason is None else 1)
         metrics.INTAKE_PAUSED.set(0 if reason is None else 1)
         logs.wide(log, "intake.resumed" if reason is None else "intake.paused", level=WARNING, reason=reason or "")

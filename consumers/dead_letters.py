@@ -1,7 +1,7 @@
 """`DeadLetterIntake`: takes what RabbitMQ dead-lettered by itself, parks it like everything else, then acknowledges.
 
 Beside a `Session`, on its connection and with channels of its own: trouble here is logged and tried again, and never
-holds up events. A message is acknowledged after its parks are confirmed and indexed, so a kill anywhere repeats work.
+delays events. A message is acknowledged after its parks are confirmed and indexed, so a kill anywhere repeats work.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A passive declare answers from the queue itself in about 0.2 ms; the broker's ow
 It asks for the queues that are used, and for some of the others each time: asking for all of them was most of what an
 idle consumer did.
 A waiting queue is read while the work queues it waits for have room: its events come back by themselves, and a work
-queue that stays full holds up nobody but its own.
+queue that stays full delays nobody but its own.
 """
 
 from __future__ import annotations

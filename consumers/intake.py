@@ -170,7 +170,7 @@ class Intake:
                 check_copies((first, second), self._limits.batch_deliveries)
         except InvalidEvent as error:
             self._park(group, received, event, error)
-        except Exception as error:  # what nobody foresaw parks this event: it must not hold up others or come back
+        except Exception as error:  # what nobody foresaw parks this event: it must not delay others or come back
             log.exception("an event could not be planned", extra={"fields": {"event": event.key, "type": event.type}})
             self._park(group, received, event, error)
         else:

@@ -123,9 +123,7 @@ DISCARDED = _counter("discarded_total", "Parked deliveries dropped by an operato
 
 # dependencies and content
 BROKER_RECONNECTS = _counter("broker_reconnects_total", "Connections to RabbitMQ that had to be made again.")
-BROKER_BLOCKED = _gauge(
-    "broker_blocked", "1 while RabbitMQ holds this process's publishers back (a memory or disk alarm)."
-)
+BROKER_BLOCKED = _gauge("broker_blocked", "1 while RabbitMQ blocks this process's publishers (a memory or disk alarm).")
 REDIS_RECONNECTS = _counter("redis_reconnects_total", "Commands that found Redis away.")
 CONTENT_RELOADS = _counter("content_reloads_total", "Reloads of rules and templates; result is ok or broken.", "result")
 CONTENT_BROKEN = _gauge("content_broken", "1 while the files on disk are wrong and the last good ones are in use.")

@@ -35,8 +35,8 @@ class BrokerIntake:
         self._publisher.open()
 
     def blocked(self) -> str | None:
-        """Why RabbitMQ holds events back although it can be reached, or None."""
-        return f"RabbitMQ holds publishers back: {reason}" if (reason := self._publisher.blocked) else None
+        """Why RabbitMQ blocks events although it can be reached, or None."""
+        return f"RabbitMQ blocks publishers: {reason}" if (reason := self._publisher.blocked) else None
 
     def close(self) -> None:
         """Wait for what is on its way, then disconnect."""

@@ -1,4 +1,4 @@
-"""Whether RabbitMQ holds this process's publishers back, as the connections that Celery makes are told.
+"""Whether RabbitMQ blocks this process's publishers, as the connections that Celery makes are told.
 
 RabbitMQ tells a connection when it publishes during a memory or disk alarm (`connection.blocked`), and again when the
 alarm is over; both are read while a publish waits for its confirm.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from notifier import metrics
 
 #: py-amqp reads no reason out of the frame.
-_WORDS = "RabbitMQ holds publishers back: an alarm of memory or disk (rabbitmq-diagnostics alarms)"
+_WORDS = "RabbitMQ blocks publishers: an alarm of memory or disk (rabbitmq-diagnostics alarms)"
 
 
 class _Alarm:

@@ -6,7 +6,7 @@
     ├── AccessRefused       its user may not write there; the message names the permission
     ├── Unroutable          no queue takes it: the service's topology is not there
     ├── BrokerUnreachable   no connection in the time given; it was not sent
-    ├── BrokerBlocked       the broker holds publishers back (memory or disk alarm)
+    ├── BrokerBlocked       the broker blocks publishers (memory or disk alarm)
     ├── NotConfirmed        it was sent and nobody knows whether it arrived
     ├── PublisherClosed     `close` was called before, or before it could be sent
     └── SomeNotPublished    of `publish_many`: which events failed, and why

@@ -116,7 +116,7 @@ class Link:
 
     @property
     def alarm(self) -> str:
-        """Why RabbitMQ holds publishers back; empty while it does not, or was not asked."""
+        """Why RabbitMQ blocks publishers; empty while it does not, or was not asked."""
         return self._alarm
 
     def close(self, timeout: float) -> None:
@@ -226,7 +226,7 @@ class Link:
 
     def _on_blocked(self, _: Any, frame: Any) -> None:
         self._hear(str(frame.method.reason) or "alarm")
-        log.warning("RabbitMQ at %s holds publishers back: %s", self._where, self._alarm)
+        log.warning("RabbitMQ at %s blocks publishers: %s", self._where, self._alarm)
         if not self._waits_for_alarms:
             # What was sent stays in the outbox until its tag is confirmed, but nobody waits for it any more.
             for channel in self._everywhere():
@@ -314,7 +314,7 @@ class Link:
         return self._unreachable(pending)
 
     def _blocked(self, pending: Pending) -> PublishError:
-        return BrokerBlocked(f"RabbitMQ holds publishers back: {self._alarm}", pending.event_id)
+        return BrokerBlocked(f"RabbitMQ blocks publishers: {self._alarm}", pending.event_id)
 
     def _unreachable(self, pending: Pending) -> PublishError:
         return BrokerUnreachable(self._away(), pending.event_id)

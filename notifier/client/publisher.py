@@ -67,7 +67,7 @@ class Publisher:
         Several nodes of one cluster are the whole address of each with a semicolon or a comma between them: when one is
         killed, frozen or does not confirm, the next one is used within seconds.
 
-        While the broker holds publishers back (memory or disk alarm), events wait until their timeout and then raise
+        While the broker blocks publishers (memory or disk alarm), events wait until their timeout and then raise
         `BrokerBlocked`; with ``waits_for_alarms=False`` they raise at once, for callers who can tell others to wait.
         ``on_alarm`` hears the broker's words when that begins, and the empty string when events flow again; it is
         called by the publisher's own thread and must return at once.
@@ -174,7 +174,7 @@ class Publisher:
 
     @property
     def blocked(self) -> str:
-        """Why RabbitMQ holds this publisher back (a memory or disk alarm), in its words; empty while it does not.
+        """Why RabbitMQ blocks this publisher (a memory or disk alarm), in its words; empty while it does not.
 
         RabbitMQ says so to connections that publish: before the first event nothing is known.
         """

@@ -3,7 +3,7 @@
 A new connection costs about 0.5 ms and a TLS handshake much more, so connections are kept: at most so many, for at most
 300 seconds and so many mails each, asked NOOP after a rest. The first one is opened alone, further ones only while it
 works. None of them is opened for one mail: who waits takes whichever is free first, so one that the relay leaves
-without an answer holds nobody up.
+without an answer delays nobody.
 """
 
 from __future__ import annotations

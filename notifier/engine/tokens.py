@@ -37,7 +37,7 @@ class TokenSource(Protocol):
 
 
 class FileToken:
-    """A file that is read for each login; it must be on this machine, because reading it holds the loop up."""
+    """A file that is read for each login; it must be on this machine, because reading it blocks the loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -23,7 +23,7 @@ from notifier.failures.reading import read_message
 
 _log = logging.getLogger("notifier.failures")
 
-#: Seconds a publish may wait for its confirm; a broker in alarm must end a replay with an error, not hold it for ever.
+#: Seconds a publish may wait for its confirm; a broker in alarm must end a replay with an error, not block it for ever.
 CONFIRM_TIMEOUT_S = 30.0
 
 

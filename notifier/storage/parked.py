@@ -22,7 +22,7 @@ from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 
 #: Entries one search reads before it returns what it found with a cursor: a filter that matches nothing among hundreds
-#: of thousands must not hold a request for seconds.
+#: of thousands must not delay a request for seconds.
 SCAN_LIMIT = 20_000
 #: Entries read in one round trip.
 CHUNK = 500

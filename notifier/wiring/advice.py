@@ -1,4 +1,4 @@
-"""What mail servers will hold against us, told at start: settings that are no mistakes here, but refused elsewhere."""
+"""What makes mail servers refuse us, told at start: settings that are no mistakes here, but refused elsewhere."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_in_a_memory_alarm_the_api_refuses_at_once_and_takes_again_when_it_is_ov
         for number in range(20):
             status, headers, problem = post(at, "now.code", f"alarm-{number}")
             assert (status, problem["type"]) == (503, "urn:notifier:problem:broker_away")
-            assert "holds publishers back" in problem["detail"]
+            assert "blocks publishers" in problem["detail"]
             assert int(headers["Retry-After"]) > 0
     finally:
         at.rabbit.feed()

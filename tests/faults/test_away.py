@@ -91,7 +91,7 @@ def test_a_disk_alarm_of_the_broker_is_told_to_publishers_and_passes(at: Place) 
         status, problem = post_event(api, json.dumps(event).encode())
         assert status == 503, problem
         # And whoever looks at the API is told: a probe, and an alert
-        assert "holds publishers back" in problem_of(api)
+        assert "blocks publishers" in problem_of(api)
         assert metric(api, "notifier_broker_blocked") == 1
     finally:
         at.rabbit.clear_disk_alarm()

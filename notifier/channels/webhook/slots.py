@@ -1,6 +1,6 @@
 """Slots: how many exchanges run at once, in all and to one endpoint; and which endpoints are slow just now.
 
-A receiver that hangs holds its own slots until its deadlines pass, and nobody else's: an exchange that has waited
+A receiver that hangs occupies its own slots until its deadlines pass, and nobody else's: an exchange that has waited
 `LINGER_S` for its answer gives its share of the total back. Until then nobody knows, so endpoints that did not answer
 soon the last time share half of the total: when many begin to hang at once, those that are known to be prompt have the
 other half. One that has not answered at all is *unproven*, and starts slowly: `FIRST` exchanges, and no more until it
@@ -20,10 +20,10 @@ from notifier.engine.priority_semaphore import Dismissed, PrioritySemaphore
 LINGER_S = 0.5
 #: Seconds between looks for exchanges that have become slow, while any runs.
 LOOK_EVERY_S = 0.1
-#: Slow exchanges in all, as a multiple of the total: each holds a socket and its body, nothing else.
+#: Slow exchanges in all, as a multiple of the total: each keeps a socket and its body, nothing else.
 SLOW_SHARE = 4
 #: The same of an unproven endpoint, and the exchanges it has until its first answer. With as many and as long as others
-#: have, unproven ones that hang hold all that is shared, and batches that wait for them are all that a busy worker has
+#: have, unproven ones that hang take all that is shared, and batches that wait for them are all that a busy worker has
 #: in hand: it stood still for half a second (measured with twenty of two hundred endpoints). And each is a try in vain.
 UNPROVEN_LINGER_S, FIRST = 0.2, 2
 #: Share of a new duration in an endpoint's mean. Small: a pause of our own process lengthens all exchanges under way at
@@ -43,7 +43,7 @@ _AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 class _Gate:
     own: PrioritySemaphore
     users: int = 0
-    """Who holds or awaits a slot; at 0 the gate is forgotten, so endpoints cost memory only while they are in use."""
+    """Who has or awaits a slot; at 0 the gate is forgotten, so endpoints cost memory only while they are in use."""
     waiting: int = 0
     mean: float = 0.0
     """Seconds an exchange takes, lately."""
@@ -86,7 +86,7 @@ class Crowded:
 
 
 class Slots:
-    """Limits, taken in order: the endpoint's first, so that waiting for it holds none of the shared ones."""
+    """Limits, taken in order: the endpoint's first, so that waiting for it occupies none of the shared ones."""
 
     def __init__(self, total: int, per_lane: int) -> None:
         self._total = PrioritySemaphore(total)

@@ -176,7 +176,7 @@ class Sender:
 
     async def _until_slow(self, trip: _Trip, leave: Leave) -> None:
         loop = asyncio.get_running_loop()
-        # What a rate limit holds back for a moment is not slow.
+        # What a rate limit delays for a moment is not slow.
         later = max((flight.ready.work.start - now() for flight in trip.pending()), default=0.0)
         until = loop.time() + PATIENCE_S + max(0.0, later)
         while loop.time() < until:

@@ -4,7 +4,7 @@ A batch of fifty renders for several milliseconds, and nothing else of the proce
 read, no reply of Redis, no result of the engine. `gevent.sleep(0)` does not help: it lets other greenlets run that are
 ready, and when these are batches that render as well, sockets are looked at when all of them have finished (half a
 second with five of them, measured). A timer goes through the event loop, and batches take turns, slice by slice: their
-slices do not add up, and one of slow templates holds nobody up for longer than one of its deliveries takes.
+slices do not add up, and one of slow templates delays nobody for longer than one of its deliveries takes.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ def _watch_nodes(parts: WorkerParts) -> None:
         try:
             connection_watch.look()
         except Exception:
-            # A bug, or a socket closed meanwhile; a frozen node must not hold the worker for it.
+            # A bug, or a socket closed meanwhile; a frozen node must not stop the worker for it.
             _log.exception("broker.unwatched")
 
 

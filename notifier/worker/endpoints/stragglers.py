@@ -1,6 +1,6 @@
 """Deliveries whose receiver is slow: they stay under way while their batch, and its slot of the pool, goes on.
 
-A batch ends when its slowest delivery does, so one endpoint that hangs would hold forty-nine others and, with as many
+A batch ends when its slowest delivery does, so one endpoint that hangs would delay forty-nine others and, with as many
 batches as the pool has slots, the worker. What is unanswered after a moment is left behind: a copy of the delivery is
 published, delayed until after the exchange's deadline, and from then on the copy is its message. It finds in the
 ledger what became of the try: sent, or to be tried again at a time, or abandoned by a worker that died.
@@ -97,7 +97,7 @@ class _Late(Receipt):
     def tick(self, delivery: str, written: bool) -> None:  # noqa: ARG002 - it is about one delivery
         """Its record was flushed; a stale one is somebody else's now."""
         settled = self._flight.settled
-        # Flight and receipt hold each other, and with them event and body until the collector's next long look.
+        # Flight and receipt refer to each other, and with them event and body until the collector's next long look.
         del self._flight
         self._stragglers.ended(settled if written else None, self._follow)
 

@@ -79,7 +79,7 @@ def test_a_worker_knows_of_an_alarm_that_keeps_its_publishes_until_it_is_over(
 
             # Then what `/readyz` and the metric say is known while it waits
             poll(lambda: ALARM.reason is not None, "the alarm is heard of")
-            assert "holds publishers back" in str(ALARM.reason)
+            assert "blocks publishers" in str(ALARM.reason)
             assert metrics.REGISTRY.get_sample_value("notifier_broker_blocked") == 1
         finally:
             rabbitmq.clear_disk_alarm()

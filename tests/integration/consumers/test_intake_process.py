@@ -362,7 +362,7 @@ def test_an_alarm_makes_it_wait_and_go_on(
     try:
         # When intake runs
         process = start_consumer()
-        process.until(lambda p: "holds publishers back" in str(p.readiness()))
+        process.until(lambda p: "blocks publishers" in str(p.readiness()))
         assert process.metric("notifier_intake_paused") == 1
         assert process.metric("notifier_broker_blocked") == 1
         assert broker.depths() == {"notifier.intake": 20}
