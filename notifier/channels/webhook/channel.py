@@ -30,18 +30,18 @@ class Exchanges(Protocol):
         head: bytes,
         body: bytes,
         *,
-        lane: str = "",
+        receiver: str = "",
         expires: float | None = None,
         again: bool = True,
     ) -> Answer:
         """Never raises for what the network or the endpoint does."""
         ...
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, receiver: str) -> bool:
         """Whether an exchange with an endpoint has been pending for long."""
         ...
 
-    def seconds_away(self, lane: str) -> float:
+    def seconds_away(self, receiver: str) -> float:
         """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others."""
         ...
 
@@ -100,7 +100,7 @@ class WebhookChannel:
             len(body),
         )
         posted = self._transport.post(
-            outgoing.target, head, body, lane=outgoing.endpoint, expires=outgoing.expires, again=again
+            outgoing.target, head, body, receiver=outgoing.endpoint, expires=outgoing.expires, again=again
         )
         answer = await posted
         return classify(scrubbed(answer, head) if isinstance(answer, Reply) else answer, moment)

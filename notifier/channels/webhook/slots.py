@@ -65,10 +65,10 @@ class _Gate:
 class SlotLease:
     """One exchange's slots; give it to `Slots.release`."""
 
-    __slots__ = ("gate", "lane", "shared", "since", "slow")
+    __slots__ = ("gate", "receiver", "shared", "since", "slow")
 
-    def __init__(self, lane: str, gate: _Gate, since: float, shared: Sequence[PrioritySemaphore]) -> None:
-        self.lane = lane
+    def __init__(self, receiver: str, gate: _Gate, since: float, shared: Sequence[PrioritySemaphore]) -> None:
+        self.receiver = receiver
         self.gate = gate
         self.since = since
         self.slow = False
@@ -88,14 +88,14 @@ class Crowded:
 class Slots:
     """Limits, taken in order: the endpoint's first, so that waiting for it occupies none of the shared ones."""
 
-    def __init__(self, total: int, per_lane: int) -> None:
+    def __init__(self, total: int, per_receiver: int) -> None:
         self._total = PrioritySemaphore(total)
         # One endpoint alone must not shut the others out.
         self._of_prompt = (self._total,)
-        self._of_others = (PrioritySemaphore(min(total, max(total // 2, per_lane + 1))), self._total)
+        self._of_others = (PrioritySemaphore(min(total, max(total // 2, per_receiver + 1))), self._total)
         # Who has answered: whether soon the last time.
         self._known: dict[str, bool] = {}
-        self._per_lane = per_lane
+        self._per_receiver = per_receiver
         self._slow_left = SLOW_SHARE * total
         self._gates: dict[str, _Gate] = {}
         # In the order they began, so that a look ends at the first one that is young.
@@ -103,7 +103,7 @@ class Slots:
         self._looking = False
 
     @property
-    def lanes(self) -> int:
+    def receivers(self) -> int:
         """How many endpoints are in use or waited for."""
         return len(self._gates)
 
@@ -112,41 +112,41 @@ class Slots:
         """How many endpoints are remembered for having answered."""
         return len(self._known)
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, receiver: str) -> bool:
         """Whether an exchange with it has been waiting for its answer for long. From any thread."""
-        gate = self._gates.get(lane)
+        gate = self._gates.get(receiver)
         return gate is not None and gate.slow > 0
 
-    def seconds_away(self, lane: str, now: float) -> float:
+    def seconds_away(self, receiver: str, now: float) -> float:
         """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
-        gate = self._gates.get(lane)
-        if gate is None or not gate.slow or not (gate.slow >= self._per_lane or gate.hangs(now)):
+        gate = self._gates.get(receiver)
+        if gate is None or not gate.slow or not (gate.slow >= self._per_receiver or gate.hangs(now)):
             return 0.0
         # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
         return _bounded((now - gate.slow_since) / 2)
 
-    async def acquire(self, lane: str, patience: float) -> SlotLease | Crowded:
+    async def acquire(self, receiver: str, patience: float) -> SlotLease | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
-        gate = self._gates.get(lane) or self._open(lane)
+        gate = self._gates.get(receiver) or self._open(receiver)
         gate.users += 1
-        shared = self._of_prompt if self._known.get(lane) else self._of_others
+        shared = self._of_prompt if self._known.get(receiver) else self._of_others
         try:
             if gate.slow or gate.own.locked() or any(slots.locked() for slots in shared):
                 if (crowded := self._hopeless(gate, patience)) is not None:
-                    self._leave(lane, gate)
+                    self._leave(receiver, gate)
                     return crowded
                 async with asyncio.timeout(patience):
                     await self._queue(gate, shared)
             else:
                 await self._take(gate, shared)  # all are free: this never waits; a timer would cost more than they do
         except BaseException as error:
-            self._leave(lane, gate)
+            self._leave(receiver, gate)
             if isinstance(error, Dismissed):
                 return self._pending(gate)
             if isinstance(error, TimeoutError):
                 return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
             raise
-        return self._begin(lane, gate, shared)
+        return self._begin(receiver, gate, shared)
 
     def release(self, lease: SlotLease, *, answered: bool) -> None:
         """Give its slots back. Whoever ``answered``, whatever it said, is unproven no longer."""
@@ -165,17 +165,17 @@ class Slots:
             while gate.kept_back:
                 gate.kept_back -= 1
                 gate.own.release()
-            self._remember(lease.lane, prompt=ended - lease.since < LINGER_S)
+            self._remember(lease.receiver, prompt=ended - lease.since < LINGER_S)
         elif lease.slow:
-            self._known.pop(lease.lane, None)
-        self._leave(lease.lane, gate)
+            self._known.pop(lease.receiver, None)
+        self._leave(lease.receiver, gate)
 
-    def _open(self, lane: str) -> _Gate:
-        known = lane in self._known
-        own = self._per_lane if known else min(FIRST, self._per_lane)
+    def _open(self, receiver: str) -> _Gate:
+        known = receiver in self._known
+        own = self._per_receiver if known else min(FIRST, self._per_receiver)
         answered = asyncio.get_running_loop().time() if known else 0.0
-        gate = _Gate(PrioritySemaphore(own), answered=answered, kept_back=self._per_lane - own)
-        self._gates[lane] = gate
+        gate = _Gate(PrioritySemaphore(own), answered=answered, kept_back=self._per_receiver - own)
+        self._gates[receiver] = gate
         return gate
 
     def _hopeless(self, gate: _Gate, patience: float) -> Crowded | None:
@@ -191,7 +191,7 @@ class Slots:
         return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
 
     def _wait(self, gate: _Gate) -> float:
-        return gate.waiting * gate.mean / self._per_lane
+        return gate.waiting * gate.mean / self._per_receiver
 
     async def _queue(self, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> None:
         gate.waiting += 1
@@ -216,14 +216,14 @@ class Slots:
         for slots in lease.shared:
             slots.release()
 
-    def _remember(self, lane: str, *, prompt: bool) -> None:
-        self._known[lane] = prompt
+    def _remember(self, receiver: str, *, prompt: bool) -> None:
+        self._known[receiver] = prompt
         if len(self._known) > KNOWN:
             del self._known[next(iter(self._known))]
 
-    def _begin(self, lane: str, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> SlotLease:
+    def _begin(self, receiver: str, gate: _Gate, shared: Sequence[PrioritySemaphore]) -> SlotLease:
         loop = asyncio.get_running_loop()
-        lease = SlotLease(lane, gate, loop.time(), shared)
+        lease = SlotLease(receiver, gate, loop.time(), shared)
         self._running[lease] = None
         if not self._looking:
             self._looking = True
@@ -253,17 +253,17 @@ class Slots:
         if lease.gate.slow == 1:
             lease.gate.slow_since = lease.since
         self._slow_left -= 1
-        if lease.lane in self._known:
-            self._known[lease.lane] = False
+        if lease.receiver in self._known:
+            self._known[lease.receiver] = False
         self._give_back(lease)
         if lease.gate.hangs(now):
             # As whoever comes now is told. Those in line would be left behind by their batches, at a message each.
             lease.gate.own.dismiss()
 
-    def _leave(self, lane: str, gate: _Gate) -> None:
+    def _leave(self, receiver: str, gate: _Gate) -> None:
         gate.users -= 1
         if gate.users == 0:
-            del self._gates[lane]
+            del self._gates[receiver]
 
 
 def _bounded(seconds: float) -> float:

@@ -66,18 +66,18 @@ class WebhookTransport:
         head: bytes,
         body: bytes,
         *,
-        lane: str = "",
+        receiver: str = "",
         expires: float | None = None,
         again: bool = True,
     ) -> Answer:
-        """One exchange, in the slots of ``lane``: an endpoint's id. Never raises for what network or endpoint do.
+        """One exchange, in the slots of ``receiver``: an endpoint's id. Never raises for what network or endpoint do.
 
         ``head`` is the whole head of the request in bytes. What has expired (unix seconds) by the time it has its
         slots is not begun. ``again``: it may travel on a kept connection, and when that was closed before anything of
         the reply came, once more on a new one. What may not be written twice gets a new connection at once: receivers
         close idle ones at any moment, and nobody could say whether it arrived.
         """
-        lease = await self._slots.acquire(lane or target.origin, SLOT_PATIENCE_S)
+        lease = await self._slots.acquire(receiver or target.origin, SLOT_PATIENCE_S)
         if isinstance(lease, Crowded):
             return lease
         answer: Answer | None = None
@@ -89,13 +89,13 @@ class WebhookTransport:
         finally:
             self._slots.release(lease, answered=isinstance(answer, Reply))
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, receiver: str) -> bool:
         """Whether an exchange with an endpoint has been pending for long. From any thread."""
-        return self._slots.is_slow(lane)
+        return self._slots.is_slow(receiver)
 
-    def seconds_away(self, lane: str) -> float:
+    def seconds_away(self, receiver: str) -> float:
         """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others. From any thread."""
-        return self._slots.seconds_away(lane, time.monotonic())
+        return self._slots.seconds_away(receiver, time.monotonic())
 
     async def close(self) -> None:
         """Close the kept connections. Call it in the loop, before the loop ends."""

@@ -594,8 +594,8 @@ def test_a_hanging_endpoint_holds_exactly_its_share_and_its_neighbour_is_served(
 
     # When twenty webhooks go to it and one to its neighbour
     async def send_all() -> list[Any]:
-        posts = [sending.transport.post(hanging, head_to(hanging), b"{}", lane="ep_hangs") for _ in range(20)]
-        neighbour = sending.transport.post(healthy, head_to(healthy), b"{}", lane="ep_healthy")
+        posts = [sending.transport.post(hanging, head_to(hanging), b"{}", receiver="ep_hangs") for _ in range(20)]
+        neighbour = sending.transport.post(healthy, head_to(healthy), b"{}", receiver="ep_healthy")
         return await asyncio.gather(*posts, neighbour)
 
     *answers, neighbour = engine.run(send_all, LONG)

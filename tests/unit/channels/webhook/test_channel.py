@@ -37,18 +37,18 @@ class Recorder:
         head: bytes,
         body: bytes,
         *,
-        lane: str = "",
+        receiver: str = "",
         expires: float | None = None,
         again: bool = True,
     ) -> Answer:
-        assert lane == "ep_a"
+        assert receiver == "ep_a"
         self.posts.append((target, read_head(head), body))
         return self.answer
 
-    def is_slow(self, lane: str) -> bool:
+    def is_slow(self, receiver: str) -> bool:
         return False
 
-    def seconds_away(self, lane: str) -> float:
+    def seconds_away(self, receiver: str) -> float:
         return 0.0
 
 

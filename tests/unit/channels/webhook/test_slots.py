@@ -9,16 +9,16 @@ from tests.servers.patience import PATIENCE_S
 PATIENCE = PATIENCE_S
 
 
-async def taken(slots: Slots, lane: str, patience: float = PATIENCE) -> SlotLease:
+async def taken(slots: Slots, receiver: str, patience: float = PATIENCE) -> SlotLease:
     """Slots that must be free, or come free."""
-    held = await slots.acquire(lane, patience)
+    held = await slots.acquire(receiver, patience)
     assert isinstance(held, SlotLease), held
     return held
 
 
-async def met(slots: Slots, lane: str) -> None:
+async def met(slots: Slots, receiver: str) -> None:
     """An endpoint that answers one exchange at once."""
-    slots.release(await taken(slots, lane), answered=True)
+    slots.release(await taken(slots, receiver), answered=True)
 
 
 async def until_slow(*all_of: SlotLease) -> None:
@@ -30,7 +30,7 @@ async def until_slow(*all_of: SlotLease) -> None:
 def test_an_endpoint_cannot_hold_more_than_its_share_while_others_go_on() -> None:
     async def scenario() -> None:
         # Given an endpoint that holds its whole share
-        slots = Slots(total=4, per_lane=2)
+        slots = Slots(total=4, per_receiver=2)
         await taken(slots, "a")
         await taken(slots, "a")
 
@@ -46,7 +46,7 @@ def test_an_endpoint_cannot_hold_more_than_its_share_while_others_go_on() -> Non
 def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
     async def scenario() -> None:
         # Given two slots in all, one held by an endpoint that a second exchange waits for
-        slots = Slots(total=2, per_lane=1)
+        slots = Slots(total=2, per_receiver=1)
         held = await taken(slots, "a")
         waiting = asyncio.ensure_future(slots.acquire("a", PATIENCE))
         await asyncio.sleep(0)
@@ -63,12 +63,12 @@ def test_waiting_for_ones_own_share_holds_none_of_the_shared_slots() -> None:
 
 def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
     async def scenario() -> None:
-        slots = Slots(total=3, per_lane=2)
+        slots = Slots(total=3, per_receiver=2)
         running, peak = 0, 0
 
-        async def exchange(lane: str) -> None:
+        async def exchange(receiver: str) -> None:
             nonlocal running, peak
-            held = await taken(slots, lane)
+            held = await taken(slots, receiver)
             running += 1
             peak = max(peak, running)
             await asyncio.sleep(0)
@@ -79,7 +79,7 @@ def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
 
         assert peak == 3
         assert running == 0
-        assert slots.lanes == 0
+        assert slots.receivers == 0
 
     run(scenario())
 
@@ -87,23 +87,23 @@ def test_the_total_is_never_exceeded_and_everyone_is_served() -> None:
 def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
     async def scenario() -> None:
         # Given an exchange that waits for the total and one that waits for its endpoint
-        slots = Slots(total=1, per_lane=1)
+        slots = Slots(total=1, per_receiver=1)
         held = await taken(slots, "a")
-        for lane in ("a", "b"):
-            waiting = asyncio.ensure_future(slots.acquire(lane, PATIENCE))
+        for receiver in ("a", "b"):
+            waiting = asyncio.ensure_future(slots.acquire(receiver, PATIENCE))
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.wait([waiting])
             assert waiting.cancelled()
-            assert isinstance(await slots.acquire(lane, 0.001), Crowded)
+            assert isinstance(await slots.acquire(receiver, 0.001), Crowded)
 
         # When the holder is done
         slots.release(held, answered=True)
 
         # Then both endpoints can be used again, one after the other
-        for lane in ("a", "b"):
-            await met(slots, lane)
-        assert slots.lanes == 0
+        for receiver in ("a", "b"):
+            await met(slots, receiver)
+        assert slots.receivers == 0
 
     run(scenario())
 
@@ -111,14 +111,14 @@ def test_a_cancelled_or_impatient_waiter_leaves_nothing_behind() -> None:
 def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_endpoints() -> None:
     async def scenario() -> None:
         # Given a hanging endpoint that holds every slot there is
-        slots = Slots(total=2, per_lane=2)
+        slots = Slots(total=2, per_receiver=2)
         hanging = [await taken(slots, "hangs") for _ in range(2)]
 
         # When it is known to be slow
         await until_slow(*hanging)
 
         # Then others have the whole total, and it has no more than its share
-        others = [await taken(slots, lane, 0.001) for lane in ("a", "b")]
+        others = [await taken(slots, receiver, 0.001) for receiver in ("a", "b")]
         crowded = await slots.acquire("hangs", PATIENCE)
         assert isinstance(crowded, Crowded)
         assert crowded.seconds >= 1
@@ -128,9 +128,9 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         # And when all have ended nothing is left of them
         for held in (*hanging, *others):
             slots.release(held, answered=True)
-        assert slots.lanes == 0
+        assert slots.receivers == 0
         assert not slots.is_slow("hangs")
-        for held in [await taken(slots, lane, 0.001) for lane in ("c", "d")]:
+        for held in [await taken(slots, receiver, 0.001) for receiver in ("c", "d")]:
             slots.release(held, answered=True)
         # The look that was due runs out, instead of into the next test's loop.
         await asyncio.sleep(LINGER_S)
@@ -141,7 +141,7 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
 def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total() -> None:
     async def scenario() -> None:
         # Given one slot in all, so four slow exchanges
-        slots = Slots(total=1, per_lane=9)
+        slots = Slots(total=1, per_receiver=9)
         *hanging, last = [await taken(slots, f"hangs-{number}") for number in range(5)]
 
         # When a fifth hangs as well, there is no room left among the slow
@@ -158,7 +158,7 @@ def test_slow_exchanges_are_bounded_and_the_rest_keep_their_share_of_the_total()
 def test_a_queue_that_is_known_to_be_long_is_not_joined() -> None:
     async def scenario() -> None:
         # Given an endpoint with two slots, known to need ten seconds for each exchange
-        slots = Slots(total=9, per_lane=2)
+        slots = Slots(total=9, per_receiver=2)
         await taken(slots, "slow")
         for _ in range(300):
             held = await taken(slots, "slow")
@@ -182,7 +182,7 @@ def test_a_pause_of_our_own_does_not_send_away_who_waits_for_an_endpoint_that_is
     async def scenario() -> None:
         # Given an endpoint that answers at once, and a tenth of a second in which this process did nothing, with twenty
         # exchanges under way
-        slots = Slots(total=100, per_lane=20)
+        slots = Slots(total=100, per_receiver=20)
         await met(slots, "quick")
         under_way = [await taken(slots, "quick") for _ in range(20)]
         waiting = [asyncio.ensure_future(slots.acquire("quick", PATIENCE)) for _ in range(300)]
@@ -207,7 +207,7 @@ def test_a_pause_of_our_own_does_not_send_away_who_waits_for_an_endpoint_that_is
 def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_all_of_its_slots() -> None:
     async def scenario() -> None:
         # Given an endpoint with twenty slots that has answered, and owes five answers
-        slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        slots, clock = Slots(total=100, per_receiver=20), asyncio.get_running_loop().time
         await met(slots, "slow")
         busy = await taken(slots, "slow")
         await until_slow(*[await taken(slots, "slow") for _ in range(HANGING)])
@@ -229,7 +229,7 @@ def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_a
 def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer() -> None:
     async def scenario() -> None:
         # Given an endpoint nobody knows, which holds what it gets before its first answer
-        slots = Slots(total=100, per_lane=20)
+        slots = Slots(total=100, per_receiver=20)
         first, second = [await taken(slots, "new") for _ in range(FIRST)]
 
         # When others ask for it, they wait
@@ -254,8 +254,8 @@ def test_a_stranger_starts_slowly_and_has_all_of_its_slots_with_its_first_answer
 
 def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() -> None:
     async def scenario() -> None:
-        # Given a stranger that is known to be slow, and has another slot
-        slots, clock = Slots(total=100, per_lane=20), asyncio.get_running_loop().time
+        # Given a unproven that is known to be slow, and has another slot
+        slots, clock = Slots(total=100, per_receiver=20), asyncio.get_running_loop().time
         await until_slow(await taken(slots, "hangs"))
         assert slots.seconds_away("hangs", clock()) == 0
 
@@ -271,15 +271,15 @@ def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() ->
 
 def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay() -> None:
     async def scenario() -> None:
-        # Given a line in front of a stranger, and one in front of an endpoint that is busy
-        slots = Slots(total=100, per_lane=3)
+        # Given a line in front of a unproven, and one in front of an endpoint that is busy
+        slots = Slots(total=100, per_receiver=3)
         await met(slots, "busy")
         hanging = [await taken(slots, "hangs") for _ in range(FIRST)]
         busy = [await taken(slots, "busy") for _ in range(3)]
-        lines = {lane: asyncio.ensure_future(slots.acquire(lane, PATIENCE)) for lane in ("hangs", "busy")}
+        lines = {receiver: asyncio.ensure_future(slots.acquire(receiver, PATIENCE)) for receiver in ("hangs", "busy")}
         await asyncio.sleep(0)
 
-        # When the stranger is known to be slow, then whoever waits for it is told how long to stay away
+        # When the unproven is known to be slow, then whoever waits for it is told how long to stay away
         await until_slow(*hanging)
         crowded = await lines["hangs"]
         assert isinstance(crowded, Crowded)
@@ -295,12 +295,12 @@ def test_those_in_line_for_a_stranger_that_hangs_are_sent_away_and_others_stay()
 def test_one_that_has_answered_before_however_slowly_need_not_start_again() -> None:
     async def scenario() -> None:
         # Given an endpoint that always takes long, and one that never answers
-        slots = Slots(total=100, per_lane=20)
-        for lane, answered in (("slow", True), ("hangs", False)):
-            held = await taken(slots, lane)
+        slots = Slots(total=100, per_receiver=20)
+        for receiver, answered in (("slow", True), ("hangs", False)):
+            held = await taken(slots, receiver)
             await until_slow(held)
             slots.release(held, answered=answered)
-        assert slots.lanes == 0
+        assert slots.receivers == 0
 
         # When they are asked again, then only the slow one gets all it may have
         for _ in range(20):
@@ -315,7 +315,7 @@ def test_one_that_has_answered_before_however_slowly_need_not_start_again() -> N
 def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_again() -> None:
     async def scenario() -> None:
         # Given an endpoint that answered once, and then did not until the deadline
-        slots = Slots(total=100, per_lane=20)
+        slots = Slots(total=100, per_receiver=20)
         await met(slots, "gone")
         assert slots.known == 1
         held = await taken(slots, "gone")
@@ -335,18 +335,18 @@ def test_one_that_answered_once_and_whose_deadline_passed_since_is_a_stranger_ag
 
 def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when_it_has_answered() -> None:
     async def scenario() -> None:
-        # Given one who has answered, and a stranger who is asked after it
-        slots = Slots(total=9, per_lane=2)
+        # Given one who has answered, and a unproven who is asked after it
+        slots = Slots(total=9, per_receiver=2)
         await met(slots, "known")
-        known, stranger = [await taken(slots, lane) for lane in ("known", "stranger")]
+        known, unproven = [await taken(slots, receiver) for receiver in ("known", "unproven")]
 
-        # When neither answers, then the stranger is slow first
-        await until_slow(stranger)
+        # When neither answers, then the unproven is slow first
+        await until_slow(unproven)
         assert not known.slow
 
         # And when it answers before the other one is slow as well, it has its time like everybody else
-        slots.release(stranger, answered=True)
-        again = await taken(slots, "stranger")
+        slots.release(unproven, answered=True)
+        again = await taken(slots, "unproven")
         await until_slow(known)
         assert not again.slow
 
@@ -356,11 +356,11 @@ def test_a_stranger_is_slow_sooner_than_one_who_is_known_to_answer_and_none_when
 def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_that_are_known_to_answer() -> None:
     async def scenario() -> None:
         # Given an endpoint that has answered, and so many strangers that each of the ten slots could be theirs
-        slots = Slots(total=10, per_lane=2)
+        slots = Slots(total=10, per_receiver=2)
         await met(slots, "known")
-        hanging = [await taken(slots, f"stranger-{number}") for number in range(5)]
+        hanging = [await taken(slots, f"unproven-{number}") for number in range(5)]
 
-        # When another stranger comes, it waits
+        # When another unproven comes, it waits
         waiting = asyncio.ensure_future(slots.acquire("another", PATIENCE))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -368,7 +368,7 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
         # Then the one that is known does not
         known = await taken(slots, "known", 0.001)
 
-        # And the stranger is served when an earlier one has answered, or is known to be slow
+        # And the unproven is served when an earlier one has answered, or is known to be slow
         slots.release(hanging.pop(), answered=True)
         assert isinstance(await waiting, SlotLease)
         await until_slow(*hanging)
@@ -381,15 +381,15 @@ def test_endpoints_that_begin_to_hang_together_leave_half_of_the_slots_to_those_
 def test_an_endpoint_that_was_slow_the_last_time_shares_with_strangers() -> None:
     async def scenario() -> None:
         # Given an endpoint that answered soon once, and hangs now
-        slots = Slots(total=4, per_lane=1)
+        slots = Slots(total=4, per_receiver=1)
         await met(slots, "was well")
         held = await taken(slots, "was well")
         await until_slow(held)
         slots.release(held, answered=True)
 
         # When others have that half
-        for lane in ("a", "b"):
-            await taken(slots, lane)
+        for receiver in ("a", "b"):
+            await taken(slots, receiver)
 
         # Then it waits as they do
         assert isinstance(await slots.acquire("was well", 0.001), Crowded)
@@ -399,7 +399,7 @@ def test_an_endpoint_that_was_slow_the_last_time_shares_with_strangers() -> None
 
 def test_only_so_many_endpoints_are_remembered() -> None:
     async def scenario() -> None:
-        slots = Slots(total=4, per_lane=1)
+        slots = Slots(total=4, per_receiver=1)
         for number in range(KNOWN + 5):
             await met(slots, str(number))
         assert slots.known == KNOWN
