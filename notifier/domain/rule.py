@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Literal
 
 from notifier.domain.limit import Rate
@@ -48,6 +49,7 @@ class Priority(StrEnum):
 SHARDS = 4
 
 
+@cache
 def queue_name(kind: WorkKind, priority: Priority, shard: int = 0) -> str:
     """The work queue, which is also the routing key, of a delivery: ``email-low``, or ``email-low-shard2`` of its lane.
 

@@ -20,7 +20,7 @@ from redis.sentinel import Sentinel
 
 from notifier.client.server_url import read_server_url
 from notifier.errors import Problem
-from notifier.storage.faults import translated
+from notifier.storage.faults import FOREIGN, raise_ours
 from notifier.storage.store import AsyncStore, Store
 from notifier.storage.wire import ELSEWHERE
 
@@ -144,14 +144,20 @@ class Checkup:
     """What could not be seen."""
 
 
+def _asked(store: Store) -> tuple[dict[str, Any], dict[Any, Any]]:
+    info: dict[str, Any] = store.client.info("server")
+    try:
+        return info, store.client.config_get("maxmemory-policy", "appendonly")
+    except redis_errors.ResponseError:  # NoPermissionError too: CONFIG is renamed or not allowed for this user
+        return info, {}
+
+
 def check(store: Store) -> Checkup:
     """Whether the server keeps what it is given (T36, T37). Raises `StorageUnavailable` when it is away."""
-    with translated():
-        info: dict[str, Any] = store.client.info("server")
-        try:
-            config: dict[Any, Any] = store.client.config_get("maxmemory-policy", "appendonly")
-        except redis_errors.ResponseError:  # NoPermissionError too: CONFIG is renamed or not allowed for this user
-            config = {}
+    try:
+        info, config = _asked(store)
+    except FOREIGN as error:
+        raise_ours(error)
     name = "valkey" if "valkey_version" in info else "redis"
     version = str(info.get(f"{name}_version", ""))
     problems = [*_cluster_problems(info), *_version_problems(name, version), *_config_problems(config)]

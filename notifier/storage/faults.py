@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import NoReturn
 
 from redis import exceptions as redis_errors
 
@@ -23,6 +22,8 @@ _AWAY: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.ConnectionError, "cannot be reached"),
     (OSError, "cannot be reached"),
 )
+#: What redis-py and the sockets below it raise.
+FOREIGN = (redis_errors.RedisError, OSError)
 #: Error codes (first word of the reply) that redis-py has no class for.
 _AWAY_CODES = {
     "MISCONF": "cannot write to its disk (MISCONF)",
@@ -44,13 +45,9 @@ def translate(error: Exception) -> NotifierError | None:
     return StorageUnavailable(f"Redis {_AWAY_CODES[code]}: {error}") if code in _AWAY_CODES else None
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise our error instead of redis-py's."""
-    try:
-        yield
-    except (redis_errors.RedisError, OSError) as error:
-        ours = translate(error)
-        if ours is None:
-            raise
-        raise ours from error
+def raise_ours(error: Exception) -> NoReturn:
+    """Raise our error instead of redis-py's; that one when it is a bug of ours."""
+    known = translate(error)
+    if known is None:
+        raise error
+    raise known from error

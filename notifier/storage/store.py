@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoScriptError
@@ -17,14 +16,12 @@ from redis.exceptions import NoScriptError
 from notifier.errors import StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command
-from notifier.storage.faults import translate, translated
+from notifier.storage.faults import FOREIGN, raise_ours, translate
 from notifier.storage.primary import Primary
 from notifier.storage.slots import Slots
 from notifier.storage.wire import Exchanger, Meanwhile, exchange_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     import redis
     import redis.asyncio
 
@@ -86,16 +83,14 @@ class Store:
         return _checked(calls, replies)
 
     def _send(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
-        with self._slot(), translated():
-            self.round_trips += 1
-            return self._exchanger.exchange(calls, meanwhile)
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
+        # Without context managers: two generators for each round trip cost as much as half a claim.
         if not self._slots.acquire(SLOT_TIMEOUT_S):
             raise StorageUnavailable(_NO_SLOT)
         try:
-            yield
+            self.round_trips += 1
+            return self._exchanger.exchange(calls, meanwhile)
+        except FOREIGN as error:
+            raise_ours(error)
         finally:
             self._slots.release()
 
@@ -142,22 +137,24 @@ class AsyncStore:
         return _checked(calls, replies)
 
     async def _send(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
-        async with self._slot():
-            with translated():
-                self.round_trips += 1
-                return await exchange_async(self.client, calls, self._primary, meanwhile)
+        await self._take_slot()
+        try:
+            self.round_trips += 1
+            return await exchange_async(self.client, calls, self._primary, meanwhile)
+        except FOREIGN as error:
+            raise_ours(error)
+        finally:
+            self._slots.release()
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    async def _take_slot(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()  # at once: a timer would cost more than all of this
+            return
         try:
             async with asyncio.timeout(SLOT_TIMEOUT_S):
                 await self._slots.acquire()
         except TimeoutError as error:
             raise StorageUnavailable(_NO_SLOT) from error
-        try:
-            yield
-        finally:
-            self._slots.release()
 
 
 def _sentinels(client: Any) -> Sequence[Any]:
@@ -187,7 +184,7 @@ def _checked(calls: Sequence[Call], replies: list[Any]) -> list[Any]:
     for call, reply in zip(calls, replies, strict=True):
         if isinstance(reply, Exception):
             reply.add_note(f"while running {call.script.name if call.script else call.words[0]}")
-            if ours := translate(reply):
-                raise ours from reply
+            if known := translate(reply):
+                raise known from reply
             raise reply
     return replies

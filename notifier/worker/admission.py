@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from gevent.event import Event as Signal
 
@@ -173,6 +174,7 @@ class Admission:
             del self._waiting[queue]
 
 
+@cache
 def share_of(queue: str) -> float:
     """How much of what is left a queue may use; of high ones as much as they like."""
     words = queue.split("-")
@@ -182,6 +184,7 @@ def share_of(queue: str) -> float:
     return share * (_SHARD if is_shard(queue) else 1)
 
 
+@cache
 def handicap_of(queue: str) -> float:
     """Seconds by which deliveries of a queue let more urgent ones past in line for a connection (`priority_semaphore`).
 

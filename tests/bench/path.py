@@ -23,9 +23,10 @@ from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.encoding import encode_batch
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
-from notifier.domain.rule import Channel, Priority
+from notifier.domain.rule import Channel, Priority, Rule
 from notifier.domain.task_message import task_message
 from notifier.process import settings
+from notifier.storage.registration import Registration
 from notifier.wiring.worker import build_worker
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.lifecycle import WorkerParts
@@ -38,6 +39,9 @@ from tests.servers.redis import RedisServer
 ROOT = Path(__file__).parents[2]
 #: Mails before the one that is looked at.
 WARM = 5
+
+
+RULE = Rule(EMAIL.rule, EMAIL.event_type, Channel.EMAIL, EMAIL.event_type, "bench", transactional=True)
 
 
 class Calls:
@@ -77,8 +81,8 @@ def _measure(folder: Path) -> Calls:
         parts.engine.start()
         parts.ledger.heartbeat(parts.owner, 60.0)
         for number in range(WARM):
-            _run(parts, _task(number))
-        calls, task = Calls(), _task(WARM)
+            _run(parts, _task(parts, number))
+        calls, task = Calls(), _task(parts, WARM)
         parts.engine.run(lambda: _profiled(calls), 1.0)
         sys.setprofile(calls)
         _run(parts, task)
@@ -95,12 +99,13 @@ async def _profiled(calls: Calls | None) -> None:
     sys.setprofile(calls)
 
 
-def _task(number: int) -> bytes:
-    """The body of a task with one mail."""
+def _task(parts: WorkerParts, number: int) -> bytes:
+    """The body of a task with one mail, which intake has registered."""
     event = Event.from_attributes(json.loads(workload.event(EMAIL, number, "path")))
     to = Mailbox(address=workload.address(number, "path"))
     identity = delivery_id(event.source, event.id, EMAIL.rule, to.identity)
     delivery = Delivery(id=identity, event=0, rule=EMAIL.rule, to=to)
+    parts.ledger.register([Registration(event, ((delivery, RULE),))])
     batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=[delivery])
     return task_message(batch.channel, 1, encode_batch(batch).body, "path").body
 

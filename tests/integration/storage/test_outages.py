@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notifier.errors import StorageUnavailable
+from notifier.storage import claims
 from notifier.storage.commands import command
 from notifier.storage.connection import check, connect, connect_async
 from notifier.storage.ledger import AsyncLedger, Claimed, Ledger
@@ -129,8 +130,15 @@ def test_more_threads_than_connections_wait_and_then_say_so(redis_url: str, monk
     # Given one connection that is in use
     monkeypatch.setattr("notifier.storage.store.SLOT_TIMEOUT_S", 0.01)
     store = connect(redis_url, connections=1)
-    with store._slot(), pytest.raises(StorageUnavailable, match="all our connections"):
-        Ledger(store).heartbeat("worker-1", 5)
+    refused: list[str] = []
+
+    def ask_too() -> None:
+        with pytest.raises(StorageUnavailable, match="all our connections") as error:
+            Ledger(store).heartbeat("worker-1", 5)
+        refused.append(str(error.value))
+
+    store.run(claims.heartbeat("worker-2", 5), ask_too)
+    assert len(refused) == 1
     # When it is free again it is used
     Ledger(store).heartbeat("worker-1", 5)
     store.close()
