@@ -175,7 +175,7 @@ def _heal(
     waiting = stage.statuses(ill)
     receivers.mend()
     mended = time.monotonic()
-    what = "webhooks of all, the ill being mended"
+    what = "webhooks of all, the ill having recovered"
     ended = until_count(arrivals.taken_now, expected, what, timeout=_PATIENCE_S, every=0.2)
     opened, closed = (
         sum(labelled(worker, "notifier_endpoint_breakers_total", "change", change) for worker in workers)
@@ -213,27 +213,25 @@ def _report(finding: Finding, each: int, alone: Sequence[Measured], beside: Sequ
     ratio = median(one.rate for one in beside) / median(one.rate for one in alone)
     steady = median(one.rate * one.piece for one in beside) / median(one.rate * one.piece for one in alone)
     finding.add("the 160 alone, webhooks/s", _all(f"{one.rate:,.0f}" for one in alone))
-    finding.add("the 160 beside the ill, in turn with these", _all(f"{one.rate:,.0f}" for one in beside))
-    finding.add("share of their throughput alone that they keep (medians)", f"{ratio:.0%}", "≥ 90%", ratio >= 0.9)
+    finding.add("the 160 beside the ill, alternating with these", _all(f"{one.rate:,.0f}" for one in beside))
+    finding.add("share of their throughput that they keep (medians)", f"{ratio:.0%}", "≥ 90%", ratio >= 0.9)
     finding.add(
         "a fixed piece of work beside each run, CPU-ms: alone", _all(f"{one.piece * 1000:.2f}" for one in alone)
     )
     finding.add("the same beside the ill", _all(f"{one.piece * 1000:.2f}" for one in beside))
-    finding.add("share that they keep, were the machine equally fast in all runs", f"{steady:.0%}")
+    finding.add("share, corrected for the speed of the machine in each run", f"{steady:.0%}")
     finding.add("workers' CPU-s for 1,000 webhooks of the 160, alone", _all(f"{one.cpu:.2f}" for one in alone))
-    finding.add(
-        "the same beside the ill, all that was done for them included", _all(f"{one.cpu:.2f}" for one in beside)
-    )
+    finding.add("the same beside the ill, including the work for those", _all(f"{one.cpu:.2f}" for one in beside))
     statuses, illness = last.arrivals.statuses, last.illness
     finding.add("webhooks to the ill", f"{(HANGING + BUSY) * each:,}")
     finding.add("tries of the hanging ones that timed out", f"{statuses['hanging', 499]:,}")
     finding.add("tries that were answered 503", f"{statuses['busy', 503]:,}")
     if illness is not None:
         waiting = ", ".join(f"{number:,} {status}" for status, number in illness.waiting.most_common())
-        finding.add("webhooks to the ill just before mending, by status", waiting)
+        finding.add("webhooks to the ill just before recovery, by status", waiting)
         changes = f"{illness.opened:.0f} and {illness.closed:.0f}"
         finding.add("breakers opened and closed", changes, "as often", illness.opened == illness.closed > 0)
-        finding.add("after mending, the last webhook of the ill came after", f"{illness.arrival_s:.0f} s")
+        finding.add("after recovery, the last webhook of the ill came after", f"{illness.arrival_s:.0f} s")
     taken = last.arrivals.taken
     lost = sum(1 for identity in last.expected if not taken[identity])
     finding.add_lost(len(last.expected), lost, sum(taken[one] - 1 for one in last.expected if taken[one] > 1))

@@ -44,7 +44,7 @@ def _report(finding: Finding, taken: list[int], refused: list[int]) -> None:
     soon = quiet is not None and quiet <= _SOON_S
     finding.add("refusals are rare (1 in 10 or fewer) from", _second(quiet), "within a minute", soon)
     finding.add("refused before that", f"{sum(refused[:quiet]):,}")
-    finding.add("four fifths of what it takes are sent from", _second(used))
+    finding.add("sends at four fifths of the rate or more from", _second(used))
     finding.add("refused in all while it throttled", f"{sum(refused):,} of {sum(refused) + sum(taken):,} tries")
     finding.add("taken in all while it throttled", f"{sum(taken):,} of {TAKES * len(taken):,} it would have taken")
     for name, numbers in (("taken", taken), ("refused", refused)):
