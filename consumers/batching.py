@@ -32,7 +32,7 @@ class _Open:
     size: int = 0
 
 
-_Lane = tuple[WorkKind, Priority, int]
+_Queue = tuple[WorkKind, Priority, int]
 #: Kind, priority and tenant of one delivery → its shard: `domain.fairness.TenantShares.shard`.
 Shard = Callable[[WorkKind, Priority, str], int]
 
@@ -49,7 +49,7 @@ class Batcher:
         self._max_deliveries = max_deliveries
         self._max_bytes = max_bytes
         self._shard = shard
-        self._open: dict[_Lane, _Open] = {}
+        self._open: dict[_Queue, _Open] = {}
         self._closed: list[EncodedBatch] = []
 
     def add(self, event: Event, planned: Iterable[Planned]) -> None:
@@ -60,26 +60,26 @@ class Batcher:
             if omit not in encoded:
                 encoded[omit] = (trimmed(event, omit) if omit else event).encoded
             channel, priority = entry.rule.kind, entry.rule.priority
-            lane = (channel, priority, self._shard(channel, priority, event.tenant))
-            self._place(lane, (event.key, omit), encoded[omit], entry)
+            queue = (channel, priority, self._shard(channel, priority, event.tenant))
+            self._place(queue, (event.key, omit), encoded[omit], entry)
 
     def batches(self) -> Iterator[EncodedBatch]:
         """Everything added so far."""
-        for lane in list(self._open):
-            self._close(lane)
+        for queue in list(self._open):
+            self._close(queue)
         closed, self._closed = self._closed, []
         yield from closed
 
-    def _place(self, lane: _Lane, key: _EventKey, event: bytes, planned: Planned) -> None:
-        batch = self._open.setdefault(lane, _Open())
+    def _place(self, queue: _Queue, key: _EventKey, event: bytes, planned: Planned) -> None:
+        batch = self._open.setdefault(queue, _Open())
         place = batch.places.get(key)
         delivery = encode_delivery(planned.delivery, len(batch.events) if place is None else place)
         grows = len(delivery) + (len(event) if place is None else 0)
         # Bytes keep further events out, not further deliveries of one that is in: for them it would be copied again.
         is_full = place is None and batch.size + grows > self._max_bytes
         if batch.deliveries and (len(batch.deliveries) >= self._max_deliveries or is_full):
-            self._close(lane)
-            self._place(lane, key, event, planned)
+            self._close(queue)
+            self._place(queue, key, event, planned)
             return
         if place is None:
             batch.places[key] = len(batch.events)
@@ -87,7 +87,7 @@ class Batcher:
         batch.deliveries.append(orjson.Fragment(delivery))
         batch.size += grows
 
-    def _close(self, lane: _Lane) -> None:
-        batch = self._open.pop(lane)
-        channel, priority, shard = lane
+    def _close(self, queue: _Queue) -> None:
+        batch = self._open.pop(queue)
+        channel, priority, shard = queue
         self._closed.append(join_parts(channel, priority, shard, batch.events, batch.deliveries))

@@ -27,7 +27,7 @@ _DELIVERIES, _DELIVERY = b',"deliveries":[', b'"event":'
 
 
 class LazyBatch:
-    """One task's argument. What it says of itself before it is read is only what the lanes go by."""
+    """One task's argument. What it says of itself before it is read is only what admission needs."""
 
     __slots__ = ("_deliveries", "_raw", "_read", "queue")
 

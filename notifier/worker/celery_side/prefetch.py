@@ -33,7 +33,7 @@ def ahead_of(queue: str, concurrency: int) -> int:
     return max(2, math.ceil(concurrency * share))
 
 
-class _LaneConsumer(kombu.Consumer):
+class _QueueConsumer(kombu.Consumer):
     """Gives each queue its own prefetch: the broker takes the last number it was told for the consumer that follows."""
 
     def __init__(self, *arguments: Any, ahead: Callable[[str], int], **options: Any) -> None:
@@ -62,7 +62,7 @@ class RoomForAll(bootsteps.StartStopStep):
         if consumer.connection.transport.driver_type != "amqp":
             return
         ahead = partial(ahead_of, concurrency=self._concurrency)
-        consumer.app.amqp.Consumer = partial(_LaneConsumer, ahead=ahead)
+        consumer.app.amqp.Consumer = partial(_QueueConsumer, ahead=ahead)
         if not self._grown:
             self._grown = True
             queues = consumer.app.amqp.queues.consume_from

@@ -161,7 +161,7 @@ def test_room_goes_to_the_queue_that_has_least_under_way_for_its_share() -> None
 
 
 def test_a_batch_gives_up_the_place_of_what_has_been_answered() -> None:
-    # Given a lane with as many batches under way as it may have, and one that waits
+    # Given a queue with as many batches under way as it may have, and one that waits
     admission, begun = Admission(100), list[str]()
     with admission.turn("webhook-normal", 50) as first:
 

@@ -88,12 +88,12 @@ def test_a_reject_never_carries_an_endless_text() -> None:
 
 def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> None:
     # Given a worker that is stopping
-    lanes, ran = Admission(100), list[Batch]()
-    lanes.close()
+    admission, ran = Admission(100), list[Batch]()
+    admission.close()
 
     # When a batch would begin
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), lanes)
+        run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), admission)
 
     # Then another worker gets it
     assert rejected.value.requeue is True

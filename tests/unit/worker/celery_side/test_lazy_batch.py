@@ -79,17 +79,17 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
     assert argument.deliveries == MAX_WAITING
 
     # When it runs in a worker that has room for them, then nothing else of its queue is let in beside it
-    lanes, beside = Admission(MAX_WAITING), list[Batch]()
+    admission, beside = Admission(MAX_WAITING), list[Batch]()
 
     def run(*_: object) -> None:
         waits = gevent.spawn(
-            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(body_of(batch_of(1))), lanes
+            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(body_of(batch_of(1))), admission
         )
         gevent.idle()
         assert beside == []
         waits.kill()
 
-    run_guarded(run, argument, lanes)
+    run_guarded(run, argument, admission)
 
 
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
