@@ -1,0 +1,70 @@
+"""Messages of earlier builds are read as they were meant: during a rolling upgrade both builds are at work.
+
+`earlier_builds/<commit>.json` has what consumers and workers of that build published, byte for byte: tasks of each kind
+and a parked delivery. A build whose messages nobody need read any more is one release old; then its file may go.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notifier.domain.parked import ParkedBatch, decode_parked
+from notifier.domain.waiting import RawBatch
+from notifier.worker.admission import Admission
+from notifier.worker.celery_side.guard import run_guarded
+from notifier.worker.celery_side.lazy_batch import LazyBatch
+from notifier.worker.celery_side.receiving import read_or_wait
+from notifier.worker.celery_side.tasks import digest  # noqa: F401 - registers every task
+
+BUILDS = sorted((Path(__file__).parent / "earlier_builds").glob("*.json"))
+MESSAGES = [
+    pytest.param(message, id=f"{build.stem}-{message['name']}")
+    for build in BUILDS
+    for message in json.loads(build.read_text(encoding="utf-8"))
+]
+TASKS = [one for one in MESSAGES if "task" in one.values[0]["headers"]]  # type: ignore[index]
+PARKED = [one for one in MESSAGES if one not in TASKS]
+
+
+@pytest.mark.parametrize("message", TASKS)
+def test_a_task_of_an_earlier_build_runs_from_its_queue_with_its_deliveries(message: dict[str, Any]) -> None:
+    # Given a task as it came from the broker
+    ((wire,), keywords, _) = read_or_wait(message["body"].encode())
+    ran: list[RawBatch] = []
+
+    # When its turn has come
+    run_guarded(lambda batch, _: ran.append(batch), wire, Admission(100))
+
+    # Then it waited as its bytes, in the line of its queue, and is what was published
+    (batch,) = ran
+    assert isinstance(wire, LazyBatch)
+    assert (wire.queue, batch.queue, keywords) == (message["queue"], message["queue"], {})
+    decoded = batch.decode()
+    assert [one.id for one in decoded.deliveries] == message["deliveries"]
+    written = json.loads(message["body"])[0][0]
+    assert decoded.encode()["deliveries"] == written["deliveries"]
+    assert decoded.events[0].data == written["events"][0]["data"]
+
+
+@pytest.mark.parametrize("message", TASKS)
+def test_a_worker_of_this_build_has_its_task(message: dict[str, Any]) -> None:
+    from notifier.celery import app
+
+    assert message["headers"]["task"] in app.tasks
+
+
+@pytest.mark.parametrize("message", PARKED)
+def test_what_an_earlier_build_parked_can_be_listed_and_replayed(message: dict[str, Any]) -> None:
+    parked = decode_parked(message["body"].encode())
+
+    assert isinstance(parked, ParkedBatch)
+    assert [(one.id, one.cause, one.code) for one in parked.parked] == [("dlv_a", "refused", "smtp_550")]
+    assert [one.id for one in parked.batch.deliveries] == message["deliveries"]
+
+
+def test_builds_of_both_kinds_are_there() -> None:
+    assert len(BUILDS) >= 2
+    assert len(TASKS) == 5 * len(BUILDS)
+    assert len(PARKED) == len(BUILDS)
