@@ -17,6 +17,7 @@ import typer
 
 from notifier.cli.exits import USAGE, fail
 
+#: Characters of a name in an audit line; more is no name.
 _LONGEST_NAME = 64
 
 Said = Annotated[

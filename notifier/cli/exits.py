@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from notifier import errors
 
+#: Exit statuses, as `EXPLAINED` tells them.
 OK = 0
 FAILED = 1
 USAGE = 2

@@ -21,6 +21,7 @@ from notifier.logs import get, wide
 
 Clock = Callable[[], float]
 
+#: Seconds of the first pause, which a restarting relay takes, and of the longest: each pause is twice the one before.
 FIRST_COOL_DOWN_S = 5.0
 LONGEST_COOL_DOWN_S = 300.0
 #: The first one after a refused login, and up to half as much more: workers that found it out together do not ask

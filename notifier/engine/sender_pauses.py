@@ -16,6 +16,7 @@ from notifier.engine.smtp import Mail
 from notifier.engine.transaction import Accepted, Paused, Phase, Rejected, Transaction
 from notifier.logs import get, wide
 
+#: Seconds of the first pause and of the longest; each is twice the one before, as a relay's.
 FIRST_COOL_DOWN_S = 5.0
 LONGEST_COOL_DOWN_S = 300.0
 #: Seconds after which another mail probes, while one is under way.

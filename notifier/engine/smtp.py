@@ -27,6 +27,7 @@ NOOP_TIMEOUT_S = 5.0
 ANNOUNCED_TIMEOUT_S = 5.0
 
 _STEPS = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+#: The server is about to close the connection (RFC 5321 §3.8).
 _CLOSING = 421
 
 

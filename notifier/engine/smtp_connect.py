@@ -42,6 +42,7 @@ class Security(StrEnum):
     NONE = "smtp+plain"
 
 
+#: Of an address that names none (RFC 6409 §3.1, RFC 8314 §3.3, RFC 5321 §4.5.4.2).
 _PORTS = {Security.STARTTLS: 587, Security.IMPLICIT: 465, Security.NONE: 25}
 
 
@@ -230,6 +231,7 @@ _TABLE = (
     _Row(ssl.SSLError, "tls"),
     _Row(OSError, "connection"),
 )
+#: What aiosmtplib gives as the code of a line that is no reply.
 _INVALID_RESPONSE: Literal[-1] = -1
 
 

@@ -26,6 +26,8 @@ _log = get("relay")
 Open = Callable[[], Awaitable[SmtpConnection | Rejected | Broken]]
 Taken = SmtpConnection | Rejected | Broken | Paused
 
+#: Seconds a connection is used, below the idle limits of common relays; and seconds unused after which it is asked
+#: whether it still answers.
 MAX_AGE_S = 300.0
 IDLE_CHECK_S = 30.0
 #: Mails refused in a row after which a connection is closed: servers slow one down that meets nothing but refusals,

@@ -27,6 +27,7 @@ _NOT_X = frozenset(
     )
 )
 _X = re.compile(r"X-[A-Za-z0-9][A-Za-z0-9-]{0,60}", re.IGNORECASE)
+#: Headers of one rule: more than mails have of their own.
 MAX_HEADERS = 20
 
 

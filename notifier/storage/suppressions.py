@@ -18,6 +18,7 @@ from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 from notifier.storage.suppressed import decode, encode
 
+#: Which of the script's keys a swap is in, counted as Lua counts them.
 _SUPPRESSIONS, _MOVED = 1, 2
 
 

@@ -18,6 +18,7 @@ from notifier.errors import NotFound
 
 _PURPOSE = b"notifier one-click unsubscribe v1"
 _SEPARATOR = "\x1f"
+#: Bytes of an HMAC of SHA-256.
 _SIGNATURE_BYTES = 32
 
 

@@ -68,6 +68,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 REFUSED_PORTS = frozenset(
     {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
 )
+#: Characters of a URL: what receivers' servers and proxies take of a request line without being asked to take more.
 URL_LIMIT = 2048
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")

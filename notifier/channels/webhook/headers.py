@@ -52,6 +52,7 @@ _OURS = frozenset(
 )
 _OUR_PREFIXES = ("ce-", "proxy-", "sec-", "webhook-")
 REFUSED_PREFIXES = ("x-forwarded", "x-webhook-")
+#: Headers of an endpoint, and characters of one: together far below the 8 kB that servers commonly take.
 MOST_HEADERS = 20
 VALUE_LIMIT = 4096
 
