@@ -20,7 +20,8 @@ from notifier import metrics
 from notifier.domain.rule import Priority
 from notifier.errors import WorkerStopping
 
-#: Part of `NOTIFIER_WORKER_IN_FLIGHT` that work queues share; the rest is for high batches and for slow receivers' leftovers.
+#: Part of `NOTIFIER_WORKER_IN_FLIGHT` that work queues share; the rest is for high batches and for what slow receivers
+#: left over.
 SHARED = 0.6
 #: A batch counts as at least so many deliveries: a greenlet and its round trips cost as much.
 LEAST = 10
