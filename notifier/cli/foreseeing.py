@@ -10,6 +10,7 @@ from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.ids import person_key, suppression_keys
 from notifier.domain.limit import Kind, Rates, Scope
+from notifier.domain.outcome import Cause
 from notifier.domain.rule import Rule, Throttle
 from notifier.errors import ConfigurationError, NotFound, Unavailable
 from notifier.limits.places import Place, of_mail, of_webhook
@@ -17,10 +18,15 @@ from notifier.limits.table import LimitTable
 from notifier.rules.durations import written
 from notifier.rules.explanation import Prospect
 from notifier.storage.endpoints import Endpoints
+from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Adapted, Limits, Usage
+from notifier.storage.parked import ParkedIndex
 from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 from notifier.storage.throttles import Question, Throttles
+
+#: Where copies of what is skipped for disabled endpoints lie, and why.
+_KEPT = ("failed-webhook", Cause.ENDPOINT_DISABLED)
 
 
 class Offline:
@@ -55,9 +61,15 @@ class Foresight:
         limits: Limits,
         configured: Rates,
         relay: Callable[[], str],
+        held: HeldIndex,
+        parked: ParkedIndex,
+        kept_most: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``relay`` names the mail relay that is used now; asked once it is needed."""
+        """``relay`` names the mail relay that is used now; asked once it is needed.
+
+        ``kept_most`` deliveries are held for an endpoint, and parked for all that people disabled.
+        """
         self._suppressions = suppressions
         self._recipients = recipients
         self._endpoints = endpoints
@@ -65,6 +77,9 @@ class Foresight:
         self._limits = limits
         self._configured = configured
         self._relay = relay
+        self._held = held
+        self._parked = parked
+        self._kept_most = kept_most
         self._clock = clock
         self._tables: LimitTable | None = None
         self.unknown = ""
@@ -85,10 +100,17 @@ class Foresight:
             return Prospect()
 
     def _of_webhook(self, endpoint: Endpoint, delivery: Delivery, rule: Rule, event: Event) -> Prospect:
+        held, skipped = endpoint.held_because, endpoint.skipped_because
+        if held and self._held.counts([endpoint.id]).get(endpoint.id, 0) >= self._kept_most:
+            held, skipped = "", Endpoint.beyond_because(self._kept_most)
+        elif skipped and self._parked.counts().get(_KEPT, 0) >= self._kept_most:
+            skipped = (
+                f"{skipped}; no copy is kept, because {self._kept_most:,} are parked so (NOTIFIER_ENDPOINT_HELD_MAX)"
+            )
         return Prospect(
             suppressed="",
-            held=endpoint.held_because,
-            skipped=endpoint.skipped_because,
+            held=held,
+            skipped=skipped,
             throttled=self._throttled(delivery, rule),
             limits=self._in_force(of_webhook(endpoint, event.tenant, rule)),
         )

@@ -13,24 +13,9 @@ if TYPE_CHECKING:
     from notifier.failures.operator import Operator
     from notifier.settings import Settings
     from notifier.storage.directory import SyncEndpointDirectory
-    from notifier.storage.ledger import Ledger
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
     from notifier.storage.stores import Stores
-
-
-@contextmanager
-def opened_ledger() -> Iterator[Ledger]:
-    """The ledger."""
-    from notifier.process import settings
-    from notifier.wiring.stores import build_ledger, build_store
-
-    ours = settings()
-    store = build_store(ours, connections=2)
-    try:
-        yield build_ledger(ours, store)
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -54,7 +39,9 @@ def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Foresight]]:
     from notifier.domain.limit import parse_limits
     from notifier.process import settings
     from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.held import HeldIndex
     from notifier.storage.limits import Limits
+    from notifier.storage.parked import ParkedIndex
     from notifier.storage.relays import RelayBoard
     from notifier.storage.suppressions import Suppressions
     from notifier.storage.throttles import Throttles
@@ -79,6 +66,9 @@ def opened_directory() -> Iterator[tuple[SyncEndpointDirectory, Foresight]]:
                 limits=Limits(store),
                 configured=parse_limits(ours.limits)[0],
                 relay=cache(relay),
+                held=HeldIndex(store),
+                parked=ParkedIndex(store),
+                kept_most=ours.endpoint_held_max,
             ),
         )
     finally:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from notifier.cli.opening import opened_ledger
+from notifier.cli.opening import opened_stores
 from notifier.cli.printing import moment, print_fields, print_json, print_table
 from notifier.errors import NotFound
 
 if TYPE_CHECKING:
     from notifier.domain.delivery import DeliveryRecord
+    from notifier.domain.parked import Parked
     from notifier.storage.ledger import EventRecord, Ledger
+    from notifier.storage.stores import Stores
 
 
 def show(
@@ -29,21 +31,30 @@ def show(
     """
     from notifier.domain.ids import event_key
 
-    with opened_ledger() as ledger:
+    with opened_stores() as stores:
         if identity.startswith("dlv_") and not source:
-            _show_delivery(ledger, identity, as_json)
+            _show_delivery(stores, identity, as_json)
         else:
-            _show_event(ledger, event_key(source, identity) if source else identity, page, as_json)
+            _show_event(stores.ledger, event_key(source, identity) if source else identity, page, as_json)
 
 
-def _show_delivery(ledger: Ledger, identity: str, as_json: bool) -> None:
-    (record,) = ledger.deliveries([identity])
+def _show_delivery(stores: Stores, identity: str, as_json: bool) -> None:
+    (record,) = stores.ledger.deliveries([identity])
     if record is None:
         raise NotFound(f"no delivery {identity} is known; records expire some days after a delivery has ended")
     if as_json:
         print_json(_as_dict(record))
     else:
         _print_delivery(record)
+        _print_copy(record, stores.parked.get(identity))
+
+
+def _print_copy(record: DeliveryRecord, parked: Parked | None) -> None:
+    """Whether it can be replayed, where one might think so."""
+    if parked is not None:
+        typer.echo(f"\nIt lies in {parked.queue}: notifier failures show {record.id}")
+    elif record.status in ("refused", "exhausted", "skipped"):
+        typer.echo("\nNo failure queue has it: no copy is kept, so it cannot be replayed.")
 
 
 def _show_event(ledger: Ledger, key: str, page: int, as_json: bool) -> None:

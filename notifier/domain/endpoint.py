@@ -81,6 +81,14 @@ class Endpoint:
             return ""
         return f"{DISABLED}: {self.reason or 'no reason given'}"
 
+    @staticmethod
+    def beyond_because(most: int) -> str:
+        """Why a delivery is neither sent nor held: so many wait already."""
+        return (
+            f"not held: {most:,} deliveries wait for the endpoint already (NOTIFIER_ENDPOINT_HELD_MAX); "
+            "no copy is kept, so it cannot be replayed"
+        )
+
     def wants(self, event_type: str) -> bool:
         """Whether it subscribed to this event type."""
         return any(fnmatch.fnmatchcase(event_type, pattern) for pattern in self.event_types)

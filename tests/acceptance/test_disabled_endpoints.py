@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from notifier.domain.delivery import Status
-from notifier.domain.endpoint import EndpointState
+from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.outcome import Cause
 from notifier.storage.held import HeldIndex
 from tests.acceptance.place import SOURCE, Place, hook_folder, metric, place
@@ -104,7 +104,10 @@ def test_what_is_held_for_an_endpoint_is_bounded_and_what_more_comes_is_told(at:
 
     # Then it is skipped, with the reason, counted and logged; the endpoint beside it hears of it
     skipped = at.until(beyond, Status.SKIPPED)
-    assert skipped.reason == f"not held: {MOST} deliveries wait for the endpoint already (NOTIFIER_ENDPOINT_HELD_MAX)"
+    assert skipped.reason == Endpoint.beyond_because(MOST)
+    assert "no copy is kept" in at.service.run("show", beyond).stdout
+    # And who asks beforehand is told the same
+    assert f"Skipped: {skipped.reason}" in explained(at, "full")
     at.until(at.delivery(identity, f"{EVENT}/hook", f"endpoint:{other}"), Status.SENT)
     worker = next(one for one in at.service.processes if one.role == "worker")
     assert metric(worker, "notifier_held_beyond_total") == 1
@@ -137,6 +140,8 @@ def test_what_is_kept_for_endpoints_that_people_disabled_is_bounded(at: Place) -
     assert at.index.counts()["failed-webhook", "endpoint_disabled"] == MOST
     told = [json.loads(line) for line in worker.output().splitlines() if '"endpoint.held_beyond"' in line]
     assert [beyond] in [line["deliveries"] for line in told]
+    assert "no copy is kept" in explained(at, "kept")
+    assert "no copy is kept" in at.service.run("show", beyond).stdout
 
 
 def held_for(at: Place, endpoint: str) -> int:

@@ -1,9 +1,10 @@
 """``python -m tests.matrix brokers [SUITE …] [--rabbitmq 4.3 …] [--redis valkey-9 …] [--python 3.13 …]``.
 
 Whole suites on other people's brokers: RabbitMQ 3.10 as this machine has it, 4.0 and 4.3 from folders (`debian`), Redis
-7 as it has it, others from folders too (`scripts/install-redis-versions`), any Python that pyenv or the system has. One
-row a suite; and, with ``nodes`` among the suites, how long publishers and mails stood still when one of three nodes was
-killed and another one froze. Without options four combinations in which each version occurs, else all that are named.
+7 as it has it, others from folders too (`scripts/install-redis-versions`), any Python that pyenv or the system has, and
+3.14 from a folder (`debian_python`). One row a suite; and, with ``nodes`` among the suites, how long publishers and
+mails stood still when one of three nodes was killed and another one froze. Without options four combinations in which
+each version occurs, else all that are named.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from tests.bench.progress import say
 from tests.bench.report import markdown
 from tests.faults.nodes import FOLDERS, fail_nodes
 from tests.servers.debian import folder_of
+from tests.servers.debian_python import debian_python
 from tests.servers.mail.machines import cache
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.rabbitmq_cluster import RabbitCluster
@@ -106,9 +108,10 @@ def _other_redises() -> list[str]:
 
 
 def _python(version: str) -> str | None:
-    """The system's of that version, or one of pyenv's, whose name on the PATH may be a stub that has none."""
+    """The system's or one of pyenv's, whose name on the PATH may be a stub without one; else Debian's, in a folder."""
     named = [f"python{version}", *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
-    return next((found for name in named if (found := shutil.which(name)) and _runs(found)), None)
+    here = next((found for name in named if (found := shutil.which(name)) and _runs(found)), None)
+    return here or debian_python(version)
 
 
 def _runs(program: str) -> bool:
@@ -197,5 +200,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("suite", nargs="*", help=f"folders or files of tests, or {NODES}; all when none is named")
     parser.add_argument("--rabbitmq", action="append", choices=RABBITMQ, help="only this one; repeatable")
     parser.add_argument("--redis", action="append", choices=REDIS, help="only this one; repeatable")
-    parser.add_argument("--python", action="append", help="such as 3.13, as pyenv or the system has it; repeatable")
+    parser.add_argument(
+        "--python", action="append", help="such as 3.13, as pyenv, the system or Debian sid has it; repeatable"
+    )
     return parser.parse_args(arguments)

@@ -25,6 +25,7 @@ from notifier.domain import topology
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.encoding import EncodedBatch
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.identity import Identity
 from notifier.domain.json_text import read_written
 from notifier.domain.outcome import Cause
@@ -181,7 +182,7 @@ class DelayBuffer:
         if not full:
             return batch
         over = [one for one in batch.deliveries if _endpoint(one) in full]
-        why = f"not held: {self._most:,} deliveries wait for the endpoint already (NOTIFIER_ENDPOINT_HELD_MAX)"
+        why = Endpoint.beyond_because(self._most)
         retry_while_down(
             lambda: self._ledger.skip([one.id for one in over], why), "record deliveries that are not held"
         )
