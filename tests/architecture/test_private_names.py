@@ -29,6 +29,8 @@ USED: dict[str, dict[str, dict[str, str]]] = {
     "notifier/broker/nodes.py": {
         "kombu": {
             "_connection": "kombu's own property would open one",
+            "_setup_transport": "where py-amqp decides how its socket is read",
+            "_quick_recv": "frames are read ahead: a third less of what a task message costs to read",
             "_info": "how kombu's pool copies a connection",
             "override Node._connection_factory": "which node comes first, and for how long a login is waited for",
             "patch self.transport.Connection": "py-amqp's, with waiting that can be seen from outside",
@@ -136,7 +138,7 @@ USED: dict[str, dict[str, dict[str, str]]] = {
     "notifier/worker/celery_side/prefetch.py": {
         "celery": {"celery.worker.consumer.connection: Connection": "our step comes after it"},
         "kombu": {
-            "override _LaneConsumer._basic_consume": "each queue has a prefetch of its own",
+            "override _QueueConsumer._basic_consume": "each queue has a prefetch of its own",
             "patch consumer.app.amqp.Consumer": "each queue has a prefetch of its own",
         },
     },
