@@ -155,7 +155,9 @@ class Sender:
         flights = trip.flights
 
         def ended(place: int, outcome: Outcome | NotTried, started: float, moment: float) -> None:
-            self._settle(trip, flights[place], outcome, started, moment)
+            # Once: a bug below may have ended it already, while others of its batch went on.
+            if (flight := flights[place]).settled is None:
+                self._settle(trip, flight, outcome, started, moment)
 
         try:
             await trip.channel.send_all([flight.ready for flight in flights], ended, self._leaving)
