@@ -70,7 +70,7 @@ class Settings(BaseModel):
     smtp_token_file: Path | None = Field(
         None,
         description="File with the token of an XOAUTH2 login, read for each login; for relays whose URL has a user and "
-        "no password. Something else keeps it fresh.",
+        "no password. Another program must refresh it.",
     )
     smtp_token_command: str = Field(
         "",
@@ -87,7 +87,7 @@ class Settings(BaseModel):
         "Notifier <notifier@localhost.localdomain>", description="From address of mails whose rule names none."
     )
     public_url: str = Field(
-        "", description="https:// address of the API as recipients reach it; makes unsubscribe links."
+        "", description="https:// address of the API as recipients reach it; used in unsubscribe links."
     )
     email_hostname: str = Field(
         "localhost", description="Our name in EHLO and the right side of Message-IDs; a domain of yours."
@@ -118,13 +118,15 @@ class Settings(BaseModel):
     )
     # intake
     event_max_bytes: int = Field(256 * 1024, ge=1024, le=8 * 1024 * 1024, description="Largest event taken in.")
-    intake_prefetch: int = Field(500, ge=1, le=65535, description="Events a consumer holds unacknowledged.")
-    intake_linger: float = Field(0.004, ge=0, le=1, description="How long deliveries wait for company in a batch.")
+    intake_prefetch: int = Field(500, ge=1, le=65535, description="Events that a consumer has unacknowledged.")
+    intake_linger: float = Field(
+        0.004, ge=0, le=1, description="How long deliveries wait for others to share a batch with."
+    )
     queue_depth: int = Field(
         50_000,
         ge=0,
         description="Tasks that may wait in a low-priority work queue before events for it are put aside, and the API "
-        "answers 503 for them; normal queues may hold twice, high ones four times as many. 0: any number.",
+        "answers 503 for them; twice as many in normal queues, four times in high ones. 0: any number.",
     )
     batch_deliveries: int = Field(50, ge=1, le=500, description="Most deliveries in one task.")
     batch_bytes: int = Field(256 * 1024, ge=4096, le=8 * 1024 * 1024, description="Most bytes in one task.")
@@ -160,8 +162,8 @@ class Settings(BaseModel):
     endpoint_held_max: int = Field(
         100_000,
         ge=1,
-        description="Deliveries kept for one endpoint that is not sent to (paused, disabled by itself, away for long), "
-        "about; and in all for those that people disabled. What more comes is skipped, and cannot be sent any more.",
+        description="About how many deliveries are kept for one endpoint that is paused, disabled by itself or "
+        "long down; and in all for those that people disabled. Further ones are skipped, and cannot be sent any more.",
     )
     webhook_allow: str = Field(
         "", description="Networks webhooks may reach although they are private: '10.1.0.0/16 127.0.0.1'. Empty: none."
@@ -197,17 +199,17 @@ class Settings(BaseModel):
     api_port: int = Field(8080, ge=0, le=65535, description="Port of the API.")
     audit_file: Path | None = Field(
         None,
-        description="File to whose end the command line writes its audit lines; it must be writable before anything "
+        description="File to which the command line appends its audit lines; it must be writable before anything "
         "is changed. Empty: standard error. (The API's are in its log.)",
     )
     api_connections: int = Field(
         1000,
         ge=10,
         le=100_000,
-        description="Connections to one API process; the oldest idle one leaves for one more.",
+        description="Connections to one API process; the oldest idle one is closed for a new one.",
     )
     api_connections_per_address: int = Field(
-        200, ge=0, le=100_000, description="Of one address, which may be your proxy's; 0: any number."
+        200, ge=0, le=100_000, description="Connections from one address, which may be your proxy's; 0: any number."
     )
     api_head_bytes: int = Field(
         32 * 1024, ge=1024, le=1024 * 1024, description="Path and header lines of a request to the API; more is a 431."
@@ -216,10 +218,10 @@ class Settings(BaseModel):
         10, gt=0, le=600, description="How long they may take to arrive; a connection that sent nothing is closed then."
     )
     api_idle_seconds: int = Field(
-        30, ge=1, le=3600, description="How long the API keeps a connection for its next request; proxies less, please."
+        30, ge=1, le=3600, description="How long the API keeps an idle connection; let proxies close theirs earlier."
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
 
     @field_validator("broker_url")
     @classmethod

@@ -54,7 +54,7 @@ def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
     def forget(request: Request, wanted: Forget) -> ForgottenBody:
         """Erases them from the directory, the ledger, failure queues and open digests. Role: `admin`.
 
-        Count first with `dry_run`. That something was sent stays known, without to whom.
+        Count first with `dry_run`. The ledger keeps that something was sent, but not to whom.
         """
         if wanted.dry_run:
             return ForgottenBody.model_validate(forgetting.look(wanted.who))

@@ -133,7 +133,7 @@ GivenSecret = Annotated[
 class NewEndpoint(_Wanted):
     """A webhook endpoint to register."""
 
-    url: Url = Field(description="https:// address that does not point inside.", examples=["https://example.org/hooks"])
+    url: Url = Field(description="https:// address that is not internal.", examples=["https://example.org/hooks"])
     tenant: Text = Field("default", min_length=1, description="Whose events it gets.")
     event_types: list[Text] = Field(["*"], min_length=1, max_length=100, description="Types or patterns with `*`.")
     headers: Headers = {}

@@ -22,7 +22,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="ep_…")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SecretFile = Annotated[
     typer.FileText | None,
-    typer.Option(help="File with the whsec_… secret it has already, - for standard input. Else a new one is made."),
+    typer.Option(help="File with the whsec_… secret that it already uses, - for standard input. Default: a new one."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -30,14 +30,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @group.command()
 @changing
 def add(
-    url: Annotated[str, typer.Argument(help="https:// address that does not point inside.")],
+    url: Annotated[str, typer.Argument(help="https:// address that is not internal.")],
     tenant: Annotated[str, typer.Option(help="Whose events it gets.")] = "default",
     event: Annotated[list[str] | None, typer.Option(help="Event type or pattern with *; may be repeated.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="'Name: value' sent along; may be repeated.")] = None,
-    description: Annotated[str, typer.Option(help="For people.")] = "",
+    description: Annotated[str, typer.Option(help="Shown to operators.")] = "",
     rate: Annotated[str, typer.Option(help="How fast it wants to be sent to: 10/s, 100/m burst 5.")] = "",
     on_resume: Annotated[
-        str, typer.Option(help="What becomes of held deliveries when it recovers: deliver, latest or discard.")
+        str, typer.Option(help="What happens to held deliveries when it recovers: deliver, latest or discard.")
     ] = "deliver",
     secret_file: SecretFile = None,
     as_json: Json = False,

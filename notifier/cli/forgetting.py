@@ -24,7 +24,7 @@ def forget(
 ) -> None:
     """Erase a person from the directory, the ledger, failure queues and open digests, after saying how much that is.
 
-    What waits to be tried again ends as skipped. That something was sent stays known, without to whom.
+    Deliveries that wait for a retry end as skipped. The ledger keeps that something was sent, but not to whom.
 
     Example: notifier forget kim@example.org --dry-run
     """

@@ -79,7 +79,7 @@ def api() -> None:
 
 def demo(
     check: Annotated[
-        bool, typer.Option("--check", help="Leave when its story is told; 0: everything arrived.")
+        bool, typer.Option("--check", help="Exit when all sample events are done; 0: everything arrived.")
     ] = False,
 ) -> None:
     """Run the whole service on this machine with sample events; needs nothing installed.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(
     cls=SpeakingGroup,
-    help="Exchanges, queues and policies: what is needed, declaring it, and looking whether it is there.",
+    help="Exchanges, queues and policies: print, declare and check them.",
     epilog=EXPLAINED,
     no_args_is_help=True,
 )
@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @group.command()
 def show(as_json: Json = False) -> None:
-    """Print what the service needs on the broker; asks nobody.
+    """Print what the service needs on the broker; connects to nothing.
 
     Example: notifier topology show --json
     """
