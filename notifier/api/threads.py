@@ -1,7 +1,7 @@
 """`Threads`: what the API does in threads, so that a publish waits neither for a thread nor long for Python's lock.
 
 Publishing has threads of its own: neither listings nor replays that take their time can use them up. Listings are made
-a few at a time, JSON included: each that runs wants Python's lock, and whoever publishes waits for each in turn.
+one at a time, JSON included: each that runs wants Python's lock, and whoever publishes waits for each in turn.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 #: Requests that publish at the same time; each waits for the broker's confirm.
 PUBLISHING = 40
-#: Listings made at the same time. A second one may run while the first waits for Redis.
-LISTING = 2
+#: Listings made at the same time: most of their time is Python's, so two would take as long as one after the other.
+LISTING = 1
 #: Seconds in which a listing begins, or its client is told to come back: 500 endpoints take 0.05 s.
 TURN_S = 20.0
 

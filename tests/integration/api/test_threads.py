@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from notifier.api.app import create_app
-from notifier.api.threads import PUBLISHING, Threads
+from notifier.api.threads import LISTING, PUBLISHING, Threads
 from notifier.errors import Overloaded
 from notifier.settings import Settings
 from notifier.wiring.api import build_services
@@ -93,13 +93,13 @@ def test_an_event_is_taken_in_while_others_hold_every_thread_they_get(
 def test_a_listing_that_gets_no_turn_is_told_to_come_back() -> None:
     async def last_of_many() -> None:
         threads, free = Threads(turn_seconds=0), threading.Event()
-        first = [asyncio.create_task(threads.list(lambda: free.wait(PATIENCE_S))) for _ in range(2)]
+        first = [asyncio.create_task(threads.list(lambda: free.wait(PATIENCE_S))) for _ in range(LISTING)]
         await asyncio.sleep(0)
         try:
             with pytest.raises(Overloaded, match="listed"):
                 await threads.list(list)
         finally:
             free.set()
-            assert [answer.body for answer in await asyncio.gather(*first)] == [b"true", b"true"]
+            assert [answer.body for answer in await asyncio.gather(*first)] == [b"true"] * LISTING
 
     asyncio.run(last_of_many())
