@@ -109,6 +109,9 @@ HELD_BEYOND = _counter(
 )
 RENDER_FAILURES = _counter("render_failures_total", "Deliveries whose template failed.", "channel")
 RELAY_UP = _gauge("relay_up", "1 while a mail relay takes connections and our login, as this worker sees it.", "relay")
+PROVIDER_UP = _gauge(
+    "provider_up", "1 while the provider of a channel file takes requests, as this worker sees it.", "channel"
+)
 SENDERS_PAUSED = _gauge("senders_paused", "Senders that a mail relay refuses, as this worker sees it.", "relay")
 RATE_CUTS = _counter("rate_cuts_total", "Complaints that we are too fast, by what was slowed down for it.", "kind")
 DIGEST_ITEMS = _counter("digest_items_total", "Items collected in digest windows.")

@@ -25,4 +25,14 @@ class WebhookMessage:
     template: str
 
 
-Message = EmailMessage | WebhookMessage
+@value
+class TextMessage:
+    """What a provider's message says, before its channel file makes a request of it."""
+
+    text: str
+    subject: str
+    """Empty where the templates have none."""
+    template: str
+
+
+Message = EmailMessage | WebhookMessage | TextMessage

@@ -14,14 +14,14 @@ from typing import Any, Literal
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 
-Kind = Literal["html", "json", "text"]
+Kind = Literal["html", "json", "text", "url"]
 #: Statements whose bodies pay for themselves when they run.
 _PAYING = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
-_WRITERS: dict[Kind, str] = {"html": "html", "json": "json_text", "text": "text_of"}
+_WRITERS: dict[Kind, str] = {"html": "html", "json": "json_text", "text": "text_of", "url": "url_text"}
 _IMPORTS = (
     "from notifier.rendering.meter import spend",
     "from notifier.rendering.operators import COMPARISONS, compare_all, concatenate, mapping",
-    "from notifier.rendering.operators import html, json_concat, json_text, text_of",
+    "from notifier.rendering.operators import html, json_concat, json_text, text_of, url_text",
     "from notifier.rendering.values import attribute, cut, item, iterate",
 )
 #: What running a block costs besides its nodes; starting a macro or an included template takes about 2 µs.
@@ -32,6 +32,8 @@ def kind_of(name: str | None) -> Kind:
     """How a template's output is escaped, by the end of its name; macros follow the file they are written in."""
     if name is not None and name.endswith(".html.j2"):
         return "html"
+    if name is not None and name.endswith(".url.j2"):
+        return "url"
     return "json" if name is not None and name.endswith(".json.j2") else "text"
 
 
@@ -196,8 +198,8 @@ class MeteredCodeGenerator(CodeGenerator):
             self.outdent()
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
-        """``a ~ b``."""
-        self.write(f"concatenate({self._writer}, (")
+        """``a ~ b``; in a URL what is joined is encoded once, when it is written."""
+        self.write(f"concatenate({'text_of' if self._writer == 'url_text' else self._writer}, (")
         for part in node.nodes:
             self.visit(part, frame)
             self.write(", ")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from jinja2.runtime import Undefined
 from markupsafe import Markup, _escape_inner, escape  # type: ignore[attr-defined] # what `escape` calls
@@ -66,6 +67,14 @@ def html(value: Any) -> str:
     if type(value) is Markup:
         return value
     return _grown(escape(text_of(value)))
+
+
+def url_text(value: Any) -> str:
+    """``{{ value }}`` in a URL: one segment or one parameter, whatever it holds (RFC 3986 §2.1, §3.3)."""
+    text = text_of(value)
+    if text in (".", ".."):
+        raise RefusedError("a value in a URL is a dot or two, which would lead to another path")
+    return _grown(quote(text, safe=""))
 
 
 def json_text(value: Any) -> str:

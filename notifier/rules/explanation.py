@@ -12,7 +12,7 @@ from typing import Any
 from notifier.domain.channels import TRAITS
 from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
-from notifier.domain.message import EmailMessage, Message
+from notifier.domain.message import EmailMessage, Message, TextMessage
 from notifier.domain.retry import RetrySchedule
 from notifier.domain.rule import Channel, Rule, Throttle, queue_name
 from notifier.domain.trimming import trimmed
@@ -259,6 +259,8 @@ class _Explainer:
             if isinstance(message, EmailMessage):
                 subject, text, html = message.subject, message.text, message.html
                 seen = self.look(delivery, compiled, event, message) if self.look else seen
+            elif isinstance(message, TextMessage):
+                subject, text = message.subject, message.text
             else:
                 body = message.body.decode("utf-8", "replace")
         ahead = self.foresee(delivery, rule, event)

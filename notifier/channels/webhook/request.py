@@ -36,17 +36,23 @@ def line(name: str, value: str) -> bytes:
     return f"{name}: {value}\r\n".encode("ascii")
 
 
-def _opening(url: str, origin: str, headers: _Headers, content_type: str, also: frozenset[str]) -> bytes:
-    own = check_headers(headers, also)
+def first_lines(method: str, url: str, origin: str) -> bytes:
+    """The request line, and the headers that every request of ours has but one may name for itself: ``accept``."""
     authority = origin.partition("://")[2]
     host, colon, port = (authority, "", "") if authority.startswith("[") else authority.partition(":")
+    # The URL is ASCII without spaces or controls (`guard`), whatever the tenant wrote.
+    opened = f"{method} {url.removeprefix(origin)} HTTP/1.1\r\nhost: {host.rstrip('.')}{colon}{port}\r\n".encode(
+        "ascii"
+    )
+    # Nothing may answer in a coding: no body is ever decoded.
+    return opened + b"accept-encoding: identity\r\n" + line("user-agent", USER_AGENT)
+
+
+def _opening(url: str, origin: str, headers: _Headers, content_type: str, also: frozenset[str]) -> bytes:
+    own = check_headers(headers, also)
     lines = [
-        # The URL is ASCII without spaces or controls (`guard`), whatever the tenant wrote.
-        f"POST {url.removeprefix(origin)} HTTP/1.1\r\nhost: {host.rstrip('.')}{colon}{port}\r\n".encode("ascii"),
-        # An endpoint may name what it accepts, but nothing may answer in a coding: no body is ever decoded.
+        first_lines("POST", url, origin),
         b"" if any(name == "accept" for name, _ in own) else b"accept: */*\r\n",
-        b"accept-encoding: identity\r\n",
-        line("user-agent", USER_AGENT),
         line("content-type", content_type),
         *(line(name, value) for name, value in own),
     ]

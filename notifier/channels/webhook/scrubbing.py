@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from notifier.channels.webhook.answers import Reply
 
@@ -29,8 +29,17 @@ def scrubbed(reply: Reply, head: bytes) -> Reply:
     """The reply with stars for every value of ``head``, a request's, that is a credential or a signature."""
     if len(reply.body) + len(reply.reason) + len(reply.location) < SHORTEST:
         return reply
+    return _replaced(reply, _pieces(head))
+
+
+def without(reply: Reply, private: Iterable[str]) -> Reply:
+    """The reply with stars for these texts, as anybody may write them down."""
+    return _replaced(reply, {spelt for text in private if len(text) >= SHORTEST for spelt in _spelt(text)})
+
+
+def _replaced(reply: Reply, pieces: Iterable[bytes]) -> Reply:
     body, reason, location = reply.body, reply.reason.encode(), reply.location.encode()
-    for piece in sorted(_pieces(head), key=len, reverse=True):
+    for piece in sorted(pieces, key=len, reverse=True):
         body, reason, location = (text.replace(piece, MASK) for text in (body, reason, location))
     if (body, reason, location) == (reply.body, reply.reason.encode(), reply.location.encode()):
         return reply
@@ -60,3 +69,12 @@ def _spellings(value: bytes) -> Iterator[bytes]:
     yield html.escape(text).encode()
     yield quote(text).encode()
     yield quote(text, safe="").encode()
+
+
+def _spelt(text: str) -> Iterator[bytes]:
+    """The same of any text; of a phone number also without its plus."""
+    inner = json.dumps(text)[1:-1]
+    variants = [text, inner, inner.replace("/", "\\/"), json.dumps(text, ensure_ascii=False)[1:-1], html.escape(text)]
+    variants += [quote(text), quote(text, safe=""), quote_plus(text), text.removeprefix("+")]
+    for variant in dict.fromkeys(variants):
+        yield variant.encode("utf-8", "replace")

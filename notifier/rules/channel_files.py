@@ -1,0 +1,154 @@
+"""``templates/_channels/<name>.yaml`` → `CompiledProvider`: an HTTP API that a rule's `channel` may name.
+
+Secrets are never written into the file: it names settings, ``NOTIFIER_CHANNEL_SMS_TOKEN``, whose values only workers
+need. Every mistake of every file is told at once, with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from notifier.domain.contacts import KIND, RESERVED
+from notifier.domain.limit import Rate, parse_rate
+from notifier.domain.provider import NAME, Provider
+from notifier.domain.retry import WEBHOOK_SCHEDULE, RetrySchedule
+from notifier.errors import Problem
+from notifier.rendering.requests import RequestTemplate
+from notifier.rules.channel_answers import read_answers, read_path
+from notifier.rules.channel_requests import REQUEST_KEYS, CheckUrl, RequestReader
+from notifier.rules.documents import Located, YamlMistake, read_yaml
+from notifier.rules.files import read_text
+from notifier.rules.sections import Report, Section, shown
+
+FOLDER, SUFFIX = "_channels", ".yaml"
+FILE_KEYS = (*REQUEST_KEYS, "to", "answers", "message_id", "limit", "retry")
+#: Names of files that would hide a channel of our own, or a word that means something else in rules and queues.
+TAKEN = frozenset({"email", "webhook", "digest", "http_api", "intake"})
+MAX_FILE_BYTES = 64 * 1024
+MAX_FILES, MAX_RETRIES = 100, 50
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledProvider:
+    """A channel file, ready to make requests."""
+
+    provider: Provider
+    request: RequestTemplate
+    settings: tuple[str, ...]
+    """All it names, sorted."""
+    url_is_address: bool = False
+
+    @property
+    def name(self) -> str:
+        """As rules name it."""
+        return self.provider.name
+
+
+def channel_names(root: Path) -> tuple[str, ...]:
+    """The names of all channel files, whatever they say: templates are called by them."""
+    folder = root / FOLDER
+    return tuple(sorted(p.name.removesuffix(SUFFIX) for p in folder.glob("*" + SUFFIX))) if folder.is_dir() else ()
+
+
+def load_channels(root: Path, check_url: CheckUrl | None = None) -> tuple[dict[str, CompiledProvider], list[Problem]]:
+    """Every file that is right, by name, and every mistake."""
+    folder = root / FOLDER
+    problems: list[Problem] = []
+    found: dict[str, CompiledProvider] = {}
+    paths = sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+    top = root.resolve()
+    for path in paths[:MAX_FILES]:
+        report = Report(str(PurePosixPath(top.name, FOLDER, path.name)))
+        if (compiled := _load(path, top, report, check_url)) is not None and not report.problems:
+            found[compiled.name] = compiled
+        problems += report.sorted()
+    if len(paths) > MAX_FILES:
+        problems.append(Problem(str(folder), f"has {len(paths)} files", f"at most {MAX_FILES}"))
+    return found, problems
+
+
+def _load(path: Path, top: Path, report: Report, check_url: CheckUrl | None) -> CompiledProvider | None:
+    name = path.name.removesuffix(SUFFIX)
+    if not path.name.endswith(SUFFIX):
+        report.add(1, "nothing reads this file", f"channel files are called <name>{SUFFIX}, such as sms{SUFFIX}")
+    elif name in TAKEN or not NAME.fullmatch(name):
+        what = f"{shown(name)} is taken" if name in TAKEN else f"{shown(name)} cannot be the name of a channel"
+        report.add(1, what, "lower-case letters, digits and _, beginning with a letter, such as sms or slack_ops")
+    elif not path.resolve().is_relative_to(top):
+        report.add(1, "is a link out of the templates folder", "put a copy there")
+    else:
+        try:
+            node = read_yaml(read_text(path, MAX_FILE_BYTES))
+        except YamlMistake as error:
+            report.add(error.line, str(error), error.fix)
+        except ValueError as error:
+            report.add(1, f"the file {error}")
+        else:
+            return _read(name, report, node, check_url)
+    return None
+
+
+def _read(name: str, report: Report, node: Located, check_url: CheckUrl | None) -> CompiledProvider | None:
+    file = Section(report, node, "the file", FILE_KEYS)
+    if not isinstance(node.value, dict):
+        return None
+    reader = RequestReader(name, report, file, check_url)
+    request = reader.read()
+    kind = _kind(file)
+    _check_address(file, report, kind, reader)
+    provider = Provider(
+        name,
+        f"{report.file}:{file.line}",
+        kind=kind,
+        rows=read_answers(file, report),
+        hosts=reader.hosts(),
+        message_id=read_path(file, "message_id"),
+        limit=_limit(file),
+        retry=_retry(file),
+    )
+    return CompiledProvider(provider, request, reader.settings, reader.url_is_address)
+
+
+def _kind(file: Section) -> str:
+    kind = file.text("to")
+    fix = "phone, or a name of your own that recipients have an address for, such as `to: slack`"
+    if kind == "email":
+        file.wrong("to", "the file: mails go by `channel: email`", fix)
+    elif kind and (kind in RESERVED or not KIND.fullmatch(kind)):
+        file.wrong("to", f"the file: to is {shown(kind)}", fix)
+    return kind
+
+
+def _check_address(file: Section, report: Report, kind: str, reader: RequestReader) -> None:
+    if not kind and reader.names_address:
+        fix = "`to: phone`, or a name of your own; or leave {{ address }} out where all goes to one place"
+        report.add(file.line, "the file names {{ address }} and does not say whose", fix)
+    if kind and not reader.names_address:
+        fix = "write {{ address }} where the provider wants to know whom, or leave `to` out"
+        file.wrong("to", "nothing in the file names {{ address }}: everybody's would go to one place", fix)
+
+
+def _limit(file: Section) -> Rate | None:
+    text = file.text("limit")
+    try:
+        return parse_rate(text) if text else None
+    except ValueError as error:
+        file.wrong("limit", f"the file: limit: {error}")
+        return None
+
+
+def _retry(file: Section) -> RetrySchedule | None:
+    if file.get("retry") is None:
+        return None
+    nodes = file.entries("retry")
+    if len(nodes) > MAX_RETRIES:
+        file.wrong("retry", f"the file: {len(nodes)} retries", f"at most {MAX_RETRIES}")
+    delays = tuple(d for node in nodes if (d := file.duration_of(node, "retry")) is not None)
+    return RetrySchedule(delays, WEBHOOK_SCHEDULE.jitter)
+
+
+def names_of(providers: Mapping[str, CompiledProvider]) -> tuple[str, ...]:
+    """Every setting that any of them names."""
+    return tuple(sorted({name for one in providers.values() for name in one.settings}))
