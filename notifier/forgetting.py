@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from notifier.domain.contacts import PHONE, contact_identity, parse_phone
 from notifier.domain.delivery import RecipientRef
-from notifier.domain.ids import recipient_key, suppression_keys
+from notifier.domain.ids import contact_key, recipient_key, suppression_keys
 from notifier.domain.suppression import forgotten
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator, by_ids
@@ -61,7 +62,18 @@ class _Person:
     """Under which the ledger indexes them."""
     identities: frozenset[str]
     """What they are as a `Destination`."""
-    address_key: str
+    address_keys: tuple[str, ...]
+    """Of their addresses: suppressions are kept under them."""
+
+
+def _written(who: str) -> tuple[str, list[str], list[str]]:
+    """The key of an address, with what it is as mail address or identity; nothing of an id."""
+    if "@" in who:
+        return recipient_key(who), [who], []
+    if not who.startswith("+"):
+        return "", [], []
+    identity = contact_identity(PHONE, parse_phone(who))
+    return contact_key(identity), [], [identity]
 
 
 class Forgetting:
@@ -74,7 +86,7 @@ class Forgetting:
         self._operator = operator
 
     def look(self, who: str) -> Found:
-        """What is known of an address, or of a recipient id; changes nothing."""
+        """What is known of an address, a phone number or a recipient id; changes nothing."""
         return self._look(self._person(who))[0]
 
     def forget(self, who: str, *, suppress: bool = False) -> Found:
@@ -83,11 +95,12 @@ class Forgetting:
         Raises `NotFound` when nothing is known and nothing is to be suppressed.
         """
         person = self._person(who)
-        if suppress and person.address_key:
+        if suppress:
             # First: what is queued and was never tried is in no index, and ends by this when a worker takes it.
-            self._suppressions.add(person.address_key, forgotten(time.time()))
+            for key in person.address_keys:
+                self._suppressions.add(key, forgotten(time.time()))
         found, ids, windows = self._look(person)
-        if not found.anything and not (suppress and person.address_key):
+        if not found.anything and not (suppress and person.address_keys):
             raise NotFound("nothing is known of this person")
         parked = tuple(self._operator.ids(by_ids(ids))) if ids else ()
         if parked:
@@ -101,21 +114,17 @@ class Forgetting:
         return found
 
     def _person(self, who: str) -> _Person:
-        if "@" in who:
-            key = recipient_key(who)
-            records = self._traces.ids_of(key)
-            addresses = [who]
-        else:
-            known = self._recipients.get_many([who]).get(who)
-            addresses = [known.email] if known else []
-            records, key = [who], recipient_key(known.email) if known else ""
+        key, mails, contacts = _written(who)
+        records = self._traces.ids_of(key) if key else [who]
+        for known in self._recipients.get_many(records).values():
+            mails += [known.email] * bool(known.email)
+            contacts += [contact_identity(kind, at) for kind, at in known.contacts]
         named = [RecipientRef(recipient=record).identity for record in records]
-        mailed = ["mailto:" + address.strip().casefold() for address in addresses]
-        keys = [
-            *(key for address in addresses for key in suppression_keys(address)),
-            *(recipient_key(name) for name in named),
-        ]
-        return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed)), key)
+        mailed = ["mailto:" + address.strip().casefold() for address in mails]
+        addresses = [*(k for address in mails for k in suppression_keys(address)), *map(contact_key, contacts)]
+        keys = dict.fromkeys([*addresses, *map(recipient_key, named)])
+        own = dict.fromkeys([*map(recipient_key, mails), *map(contact_key, contacts)])
+        return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed, *contacts)), tuple(own))
 
     def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:
         known = self._traces.deliveries(person.keys)
@@ -129,6 +138,6 @@ class Forgetting:
             parked=self._operator.count(by_ids(known.ids)) if known.ids else 0,
             windows=len(windows),
             items=sum(window.items for window in windows),
-            suppressed=bool(person.address_key) and bool(self._suppressions.get(person.address_key)),
+            suppressed=any(self._suppressions.get(key) for key in person.address_keys),
         )
         return found, known.ids, windows

@@ -24,7 +24,7 @@ class Forget(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     who: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", max_length=MOST_CHARACTERS)] = Field(
-        description="An email address, or a recipient's id.", examples=["kim@example.org"]
+        description="An email address, a phone number, or a recipient's id.", examples=["kim@example.org"]
     )
     suppress: bool = Field(False, description="Also send nothing to the address from now on; a hash of it is kept.")
     dry_run: bool = Field(False, description="Only count.")

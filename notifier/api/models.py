@@ -229,10 +229,19 @@ class ResumedBody(EndpointBody):
 class RecipientChange(_Wanted):
     """A person, as events may name them by id."""
 
-    email: Annotated[str, _Line, Field(min_length=3, max_length=320)] = Field(examples=["kim@example.org"])
+    email: Annotated[str, _Line, Field(max_length=320)] = Field("", examples=["kim@example.org"])
     name: Text = ""
     locale: Annotated[Text, Field(max_length=35)] = Field("", examples=["de-AT"])
     timezone: Annotated[Text, Field(max_length=64)] = Field("", examples=["Europe/Vienna"])
+    phone: Annotated[str, _Line, Field(max_length=40)] = Field(
+        "", description="With + and the country code (E.164).", examples=["+491701234567"]
+    )
+    addresses: dict[str, Annotated[str, _Line, Field(max_length=2048)]] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="What providers know the person by, each under the name that the channel's file has after `to:`.",
+        examples=[{"push": "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]"}],
+    )
 
 
 class RecipientBody(RecipientChange):

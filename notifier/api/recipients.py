@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -12,6 +13,7 @@ from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import RecipientBody, RecipientChange
 from notifier.api.problems import responses
 from notifier.domain.addresses import read_address
+from notifier.domain.contacts import KIND, PHONE, RESERVED, parse_contact, parse_phone
 from notifier.domain.recipient import Recipient
 from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
@@ -29,11 +31,10 @@ def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
     @routes.put("/{id:path}", summary="Add or replace a person", dependencies=admin)
     def put(request: Request, id: Id, change: RecipientChange) -> RecipientBody:  # noqa: A002
         """Deliveries that wait go to the new address. Role: `admin`."""
-        person = Recipient(id=id, **change.model_dump())
-        check_person(person)
+        person = checked_person(Recipient(id=id, **change.model_dump()))
         recipients.put([person])
         _note(request, "put", id)
-        return RecipientBody(id=id, **change.model_dump())
+        return RecipientBody.model_validate(person)
 
     @routes.get("/{id:path}", summary="One person", dependencies=operate, responses=responses(404))
     def show(id: Id) -> RecipientBody:  # noqa: A002
@@ -59,15 +60,26 @@ def _note(request: Request, verb: str, identity: str) -> None:
     audit.note(f"recipient.{verb}", **audit.about_recipient(identity), by=request.state.caller.name)
 
 
-def check_person(person: Recipient) -> None:
-    """Raises `InvalidDestination` when this person could not be found by a rule, or not be written to."""
-    if "@" in person.id:
+def checked_person(person: Recipient) -> Recipient:
+    """The person with each address in its one spelling.
+
+    Raises `InvalidDestination` when they could not be found by a rule, or not be written to.
+    """
+    if "@" in person.id or person.id.startswith("+"):
         raise InvalidDestination(
-            f"id {person.id[:80]!r}: ids are stored in clear, and a rule takes one with an @ for an address"
+            f"id {person.id[:80]!r}: ids are stored in clear, and a rule takes one with @ or + for an address"
         )
-    read_address(person.email)
+    if not (person.email or person.contacts):
+        raise InvalidDestination("a recipient has an email, a phone or another address; this one has none")
+    if person.email:
+        read_address(person.email)
     if person.timezone:
         try:
             find_zone(person.timezone)
         except ValueError as error:
             raise InvalidDestination(f"timezone: {error}") from None
+    if wrong := [kind for kind in person.addresses if kind in {PHONE, *RESERVED} or not KIND.fullmatch(kind)]:
+        raise InvalidDestination(f"addresses: {wrong[0][:40]!r} is no name for one: lower-case letters, digits and _")
+    phone = parse_phone(person.phone) if person.phone else ""
+    addresses = {kind: parse_contact(kind, at) for kind, at in person.addresses.items()}
+    return replace(person, phone=phone, addresses=addresses)

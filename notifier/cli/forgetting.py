@@ -14,7 +14,9 @@ from notifier.cli.printing import print_fields, print_json
 
 @changing
 def forget(
-    who: Annotated[str, typer.Argument(metavar="PERSON|ADDRESS", help="A recipient's id, or an email address.")],
+    who: Annotated[
+        str, typer.Argument(metavar="PERSON|ADDRESS", help="A recipient's id, an email address or a phone number.")
+    ],
     suppress: Annotated[
         bool, typer.Option("--suppress", help="Also send nothing to the address from now on; a hash of it is kept.")
     ] = False,

@@ -23,24 +23,36 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Your id of the person, su
 @changing
 def put(
     identity: Id,
-    email: Annotated[str, typer.Option(help="Address.")],
+    email: Annotated[str, typer.Option(help="Address.")] = "",
     name: Annotated[str, typer.Option(help="Shown in the To header.")] = "",
     locale: Annotated[str, typer.Option(help="Which translation: de, pt-BR.")] = "",
     timezone: Annotated[str, typer.Option(help="For times and digests: Europe/Vienna.")] = "",
+    phone: Annotated[str, typer.Option(help="With + and the country code: +491701234567.")] = "",
+    address: Annotated[
+        list[str] | None, typer.Option(metavar="KIND=ADDRESS", help="What a provider knows them by; may be repeated.")
+    ] = None,
 ) -> None:
     """Add or replace a person.
 
-    Example: notifier recipients set user-4711 --email kim@example.org --locale de
+    Example: notifier recipients set user-4711 --email kim@example.org --phone +491701234567 --locale de
     """
-    from notifier.api.recipients import check_person
+    from notifier.api.recipients import checked_person
     from notifier.domain.recipient import Recipient
 
-    person = Recipient(identity, email.strip(), name, locale, timezone)
-    check_person(person)
+    addresses = dict(_kind_and_address(entry) for entry in address or ())
+    person = checked_person(Recipient(identity, email.strip(), name, locale, timezone, phone, addresses))
     with opened_stores() as stores:
         stores.recipients.put([person])
     _note("put", identity)
     typer.echo(f"stored {identity}")
+
+
+def _kind_and_address(entry: str) -> tuple[str, str]:
+    kind, separator, address = entry.partition("=")
+    if not separator:
+        # Not quoted: it may be the address of a chat, which is its password.
+        raise typer.BadParameter("write KIND=ADDRESS, such as push=ExponentPushToken[…]", param_hint="--address")
+    return kind.strip(), address
 
 
 @group.command()
@@ -56,7 +68,8 @@ def show(identity: Id, as_json: Annotated[bool, typer.Option("--json", help="Pri
     if as_json:
         print_json(dataclasses.asdict(found))
     else:
-        print_fields((name.capitalize(), value) for name, value in dataclasses.asdict(found).items())
+        fields = {name: value for name, value in dataclasses.asdict(found).items() if name != "addresses"}
+        print_fields((name.capitalize(), value) for name, value in [*fields.items(), *found.addresses.items()])
 
 
 @group.command()

@@ -13,7 +13,13 @@ from notifier.errors import InvalidAddress
 #: The kind whose form everybody agrees about.
 PHONE = "phone"
 #: Names that a provider's addresses cannot have: they are other things of a recipient.
-RESERVED = frozenset({"email", "address", "addresses", "recipient", "id", "name", "locale", "timezone"})
+RESERVED = frozenset(
+    (
+        *("email", "address", "addresses", "recipient", "id", "name", "locale", "timezone"),
+        # How identities of other destinations begin.
+        *("mailto", "endpoint", "channel", "tel"),
+    )
+)
 #: Characters of any other address: a URL, a token of a push service, a room's id.
 MAX_ADDRESS = 2048
 #: Addresses of one recipient, a kind each.
@@ -53,6 +59,11 @@ def parse_contact(kind: str, text: str) -> str:
     if not address.isprintable() or any(0xD800 <= ord(c) <= 0xDFFF for c in address):
         raise InvalidAddress(f"an address of kind {kind} has control characters")
     return address
+
+
+def contact_identity(kind: str, address: str) -> str:
+    """What makes two of them the same one; part of delivery ids, so it never changes (RFC 3966 for numbers)."""
+    return f"tel:{address}" if kind == PHONE else f"{kind}:{address}"
 
 
 def masked_contact(kind: str, address: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from notifier.domain.contacts import MAX_ADDRESS, contact_identity
 from notifier.domain.rule import WorkKind
 from notifier.domain.value import value
 
@@ -108,7 +109,34 @@ class RecipientRef(_Wire):
         return "recipient:" + self.recipient
 
 
-Destination = Mailbox | EndpointRef | RecipientRef
+class Contact(_Wire):
+    """Where a provider reaches somebody: a phone number, or an address that only it knows."""
+
+    contact: Annotated[str, Field(min_length=1, max_length=32)]
+    """Of which kind: ``phone``, ``slack``."""
+    at: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS)]
+    name: str = ""
+    locale: str = ""
+    timezone: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same one."""
+        return contact_identity(self.contact, self.at)
+
+
+class ChannelRef(_Wire):
+    """The one place that a provider's file names: a chat's room."""
+
+    channel: Annotated[str, Field(min_length=1, max_length=32)]
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same one."""
+        return "channel:" + self.channel
+
+
+Destination = Mailbox | EndpointRef | RecipientRef | Contact | ChannelRef
 
 
 class Copies(_Wire):

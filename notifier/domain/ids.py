@@ -107,6 +107,14 @@ def person_key(recipient_id: str) -> str:
     return recipient_key("recipient:" + recipient_id)
 
 
+def contact_key(identity: str) -> str:
+    """The name of a phone number or of another address that is no mail's, by its `Destination.identity`.
+
+    Not folded: of an address that only its provider reads nobody knows whether case matters.
+    """
+    return "rcp_" + _digest("recipient", identity)
+
+
 def folded(address: str) -> str:
     """One spelling for all of one address; two addresses are the same mailbox when theirs are equal."""
     lowered = address.strip().casefold()

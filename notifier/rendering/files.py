@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +22,10 @@ PARTS = (
     "digest.html.j2",
     "webhook.json.j2",
 )
+#: The same of a channel that a file describes, behind its name: ``sms.text.j2``, ``push.subject.j2``.
+PROVIDER_ROLES = ("text", "subject")
+#: Where these files are.
+CHANNELS, CHANNEL_SUFFIX = "_channels", ".yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Part:
     locale: str
     """``de``, ``de-AT``, or empty for the default."""
     kind: str
-    """``email``, ``digest`` or ``webhook``."""
+    """``email``, ``digest``, ``webhook``, or the name of a channel file."""
     role: str
     """``subject``, ``text``, ``html`` or ``json``."""
 
@@ -70,10 +74,22 @@ def _template_paths(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def read_part(name: str) -> Part | None:
+def channel_names(root: Path) -> tuple[str, ...]:
+    """The names of all channel files, whatever they say."""
+    folder = root / CHANNELS
+    found = folder.glob("*" + CHANNEL_SUFFIX) if folder.is_dir() else ()
+    return tuple(sorted(path.name.removesuffix(CHANNEL_SUFFIX) for path in found))
+
+
+def part_names(channels: Collection[str]) -> tuple[str, ...]:
+    """Every name that a folder's templates may have."""
+    return (*PARTS, *(f"{channel}.{role}{SUFFIX}" for channel in channels for role in PROVIDER_ROLES))
+
+
+def read_part(name: str, known: Collection[str] = PARTS) -> Part | None:
     """What a template's name says; None for layouts, partials and names nothing reads."""
     folder, *between, file = name.split("/") if "/" in name else ("", name)
-    if file not in PARTS or not folder or len(between) > 1 or is_partial(name):
+    if file not in known or not folder or len(between) > 1 or is_partial(name):
         return None
     kind, role, _ = file.split(".")
     return Part(name, folder, canonical(between[0]) if between else "", kind, role)
@@ -84,11 +100,14 @@ def is_partial(name: str) -> bool:
     return any(part.startswith("_") for part in name.split("/"))
 
 
-def misnamed(root: Path, name: str) -> Problem:
+def misnamed(root: Path, name: str, known: Collection[str] = PARTS) -> Problem:
     """What to say about a template nothing would ever read."""
     file = name.rsplit("/", 1)[-1]
-    close = get_close_matches(file, PARTS, 1)
-    fix = f"did you mean {close[0]}?" if close else f"names are {', '.join(PARTS)}; partials begin with _"
+    close = get_close_matches(file, known, 1)
+    fix = f"did you mean {close[0]}?" if close else f"names are {', '.join(known)}; partials begin with _"
+    channel, _, role = file.removesuffix(SUFFIX).partition(".")
+    if role in PROVIDER_ROLES and not close:
+        fix = f"is it for a channel of its own? Then {CHANNELS}/{channel}{CHANNEL_SUFFIX} is missing; else {fix}"
     return Problem(str(root / name), "nothing reads this file", fix)
 
 

@@ -12,7 +12,16 @@ from jinja2 import Template
 from notifier.errors import Problem, RenderError, TemplateError
 from notifier.rendering.compiler import Reference, kind_of
 from notifier.rendering.faults import rendering_fault
-from notifier.rendering.files import Part, candidates, is_partial, misnamed, read_part, read_sources
+from notifier.rendering.files import (
+    Part,
+    candidates,
+    channel_names,
+    is_partial,
+    misnamed,
+    part_names,
+    read_part,
+    read_sources,
+)
 from notifier.rendering.meter import Meter
 from notifier.rendering.sandbox import CompileError, Sandbox
 from notifier.rendering.styles import wants_inlining
@@ -45,6 +54,7 @@ class Library:
         """Raises `TemplateError` with the mistakes of all files."""
         self._root = root
         self.sandbox = Sandbox()
+        self._known = part_names(channel_names(root))
         self._sources, problems = read_sources(root)
         self._references = self._compile(problems)
         self._check_references(problems)
@@ -65,7 +75,7 @@ class Library:
         for candidate in candidates(locale):
             if found := self.sets.get((folder, kind, candidate)):
                 return found
-        raise RenderError(f"there is no {kind} template; add {folder}/{kind}.{_FIRST[kind]}.j2", folder)
+        raise RenderError(f"there is no {kind} template; add {folder}/{kind}.{_FIRST.get(kind, 'text')}.j2", folder)
 
     def _compile(self, problems: list[Problem]) -> dict[str, list[Reference]]:
         references = {}
@@ -102,11 +112,11 @@ class Library:
     def _parts(self, problems: list[Problem]) -> list[Part]:
         parts = []
         for name in self._sources:
-            part = read_part(name)
+            part = read_part(name, self._known)
             if part is not None:
                 parts.append(part)
             elif not is_partial(name):
-                problems.append(misnamed(self._root, name))
+                problems.append(misnamed(self._root, name, self._known))
         return parts
 
     def _text_set(self, locale: str, parts: dict[str, Part]) -> TextSet:
@@ -115,9 +125,11 @@ class Library:
     def _incomplete(self, sets: dict[tuple[str, str, str], frozenset[str]]) -> Iterator[Problem]:
         for (folder, kind, locale), roles in sets.items():
             where = str(self._root / folder / locale)
-            if kind != "webhook" and "subject" not in roles:
+            if kind in _MAILS and "subject" not in roles:
                 yield Problem(where, f"has no {kind}.subject.j2", "every language needs its own subject")
-            if kind != "webhook" and not roles & {"text", "html"}:
+            if kind not in _FIRST and "text" not in roles:
+                yield Problem(where, f"has no {kind}.text.j2", "a message needs a text")
+            if kind in _MAILS and not roles & {"text", "html"}:
                 yield Problem(where, f"has neither {kind}.text.j2 nor {kind}.html.j2", "a message needs one of them")
             if (folder, kind, "") not in sets:
                 yield Problem(where, f"has {kind} templates but {folder} itself has none", "add the default language")
@@ -142,6 +154,8 @@ class Library:
         return Folder(digest.hexdigest()[:12], inlines)
 
 
+_MAILS = frozenset({"email", "digest"})
+#: What is asked for first where there is nothing; of a channel file's templates the text.
 _FIRST = {"email": "subject", "digest": "subject", "webhook": "json"}
 
 

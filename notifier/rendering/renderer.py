@@ -13,7 +13,7 @@ from jinja2 import Template
 
 from notifier.domain.event import Event
 from notifier.domain.json_text import exact_decimal, exact_integer, is_exact, may_lose, write_json
-from notifier.domain.message import EmailMessage, WebhookMessage
+from notifier.domain.message import EmailMessage, TextMessage, WebhookMessage
 from notifier.errors import RenderError
 from notifier.rendering.context import NAMES
 from notifier.rendering.faults import rendering_fault
@@ -61,6 +61,18 @@ class Renderer:
         with Meter(NAMES):
             text = self._run(template, self._names(context, ""))
         return WebhookMessage(*_checked_json(text, template.name or folder), self.hash(folder))
+
+    def message(self, folder: str, channel: str, context: Mapping[str, Any], locale: str = "") -> TextMessage:
+        """The text, and the subject if there is one, that a channel file's request carries. Raises `RenderError`."""
+        texts = self._library.find(folder, channel, locale)
+        assert texts.text is not None  # noqa: S101 - `Library` refuses folders without one
+        names = self._names(context, texts.locale)
+        with Meter(NAMES, locale=texts.locale, timezone=_timezone(context)):
+            subject = self._subject(texts, names, folder) if texts.subject is not None else ""
+            text = self._run(texts.text, names).strip()
+        if not text:
+            raise RenderError("the text is empty", texts.text.name or folder, 1)
+        return TextMessage(text, subject, self.hash(folder))
 
     def has(self, folder: str, kind: str) -> bool:
         """Whether the folder has templates of this kind."""

@@ -15,6 +15,7 @@ from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.provider import NAME, Provider
 from notifier.domain.retry import WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.errors import Problem
+from notifier.rendering.files import CHANNEL_SUFFIX, CHANNELS
 from notifier.rendering.requests import RequestTemplate
 from notifier.rules.channel_answers import read_answers, read_path
 from notifier.rules.channel_requests import REQUEST_KEYS, CheckUrl, RequestReader
@@ -22,7 +23,6 @@ from notifier.rules.documents import Located, YamlMistake, read_yaml
 from notifier.rules.files import read_text
 from notifier.rules.sections import Report, Section, shown
 
-FOLDER, SUFFIX = "_channels", ".yaml"
 FILE_KEYS = (*REQUEST_KEYS, "to", "answers", "message_id", "limit", "retry")
 #: Names of files that would hide a channel of our own, or a word that means something else in rules and queues.
 TAKEN = frozenset({"email", "webhook", "digest", "http_api", "intake"})
@@ -46,21 +46,15 @@ class CompiledProvider:
         return self.provider.name
 
 
-def channel_names(root: Path) -> tuple[str, ...]:
-    """The names of all channel files, whatever they say: templates are called by them."""
-    folder = root / FOLDER
-    return tuple(sorted(p.name.removesuffix(SUFFIX) for p in folder.glob("*" + SUFFIX))) if folder.is_dir() else ()
-
-
 def load_channels(root: Path, check_url: CheckUrl | None = None) -> tuple[dict[str, CompiledProvider], list[Problem]]:
     """Every file that is right, by name, and every mistake."""
-    folder = root / FOLDER
+    folder = root / CHANNELS
     problems: list[Problem] = []
     found: dict[str, CompiledProvider] = {}
     paths = sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
     top = root.resolve()
     for path in paths[:MAX_FILES]:
-        report = Report(str(PurePosixPath(top.name, FOLDER, path.name)))
+        report = Report(str(PurePosixPath(top.name, CHANNELS, path.name)))
         if (compiled := _load(path, top, report, check_url)) is not None and not report.problems:
             found[compiled.name] = compiled
         problems += report.sorted()
@@ -70,9 +64,13 @@ def load_channels(root: Path, check_url: CheckUrl | None = None) -> tuple[dict[s
 
 
 def _load(path: Path, top: Path, report: Report, check_url: CheckUrl | None) -> CompiledProvider | None:
-    name = path.name.removesuffix(SUFFIX)
-    if not path.name.endswith(SUFFIX):
-        report.add(1, "nothing reads this file", f"channel files are called <name>{SUFFIX}, such as sms{SUFFIX}")
+    name = path.name.removesuffix(CHANNEL_SUFFIX)
+    if not path.name.endswith(CHANNEL_SUFFIX):
+        report.add(
+            1,
+            "nothing reads this file",
+            f"channel files are called sms{CHANNEL_SUFFIX}, with another name",
+        )
     elif name in TAKEN or not NAME.fullmatch(name):
         what = f"{shown(name)} is taken" if name in TAKEN else f"{shown(name)} cannot be the name of a channel"
         report.add(1, what, "lower-case letters, digits and _, beginning with a letter, such as sms or slack_ops")

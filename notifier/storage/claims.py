@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import Delivery, Destination, Mailbox, RecipientRef, Status
+from notifier.domain.delivery import Contact, Delivery, Destination, Mailbox, RecipientRef, Status
 from notifier.domain.event import Event
-from notifier.domain.ids import former_key, recipient_key
+from notifier.domain.ids import contact_key, former_key, recipient_key
 from notifier.domain.rule import Collecting, WorkKind
 from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
@@ -72,6 +72,8 @@ def _person(to: Destination) -> str | None:
     """Under which key the ledger indexes it; who is named by an id has that id's key, whatever the address is then."""
     if isinstance(to, Mailbox):
         return recipient_key(to.address)
+    if isinstance(to, Contact):
+        return contact_key(to.identity)
     return recipient_key(to.identity) if isinstance(to, RecipientRef) else None
 
 

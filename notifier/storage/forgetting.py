@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from notifier.domain.contacts import PHONE, contact_identity
 from notifier.domain.delivery import DeliveryRecord, Status
-from notifier.domain.ids import recipient_key
+from notifier.domain.ids import contact_key, recipient_key
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -76,15 +77,28 @@ class Traces:
 
 
 def _ids_of(person_key: str, cipher: Cipher) -> Operation[list[str]]:
+    by_mail = yield from _where(keys.recipients(), lambda text: recipient_key(cipher.decrypt(text)[0]) == person_key)
+    elsewhere = yield from _where(
+        keys.recipient_addresses(), lambda text: person_key in _contact_keys(*cipher.decrypt(text))
+    )
+    return sorted(by_mail | elsewhere)
+
+
+def _contact_keys(phone: str, addresses: Mapping[str, str]) -> set[str]:
+    found = {contact_key(contact_identity(kind, at)) for kind, at in addresses.items()}
+    return found | {contact_key(contact_identity(PHONE, phone))} if phone else found
+
+
+def _where(key: str, fits: Callable[[str], bool]) -> Operation[set[str]]:
     found: set[str] = set()
     cursor = "0"
     while True:
-        (reply,) = yield [command("HSCAN", keys.recipients(), cursor, "COUNT", CHUNK)]
+        (reply,) = yield [command("HSCAN", key, cursor, "COUNT", CHUNK)]
         following, entries = reply
-        found |= {i for i, text in entries.items() if recipient_key(cipher.decrypt(text)[0]) == person_key}
+        found |= {i for i, text in entries.items() if fits(text)}
         cursor = str(following)
         if cursor == "0":
-            return sorted(found)
+            return found
 
 
 def _known(person_keys: Sequence[str], now: float) -> Operation[Known]:

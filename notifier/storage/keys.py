@@ -76,6 +76,14 @@ def recipients() -> str:
     return f"{PREFIX}recipients"
 
 
+def recipient_addresses() -> str:
+    """Hash: recipient id → encrypted phone and other addresses, for those who have any.
+
+    Apart from `recipients`, and in its slot: the release before reads four fields there, and no more.
+    """
+    return f"{PREFIX}{{{recipients()}}}:addresses"
+
+
 def endpoints() -> str:
     """Hash: endpoint id → record. Endpoints are few, so all of them share one slot and change atomically."""
     return f"{PREFIX}{{endpoints}}"

@@ -55,6 +55,8 @@ def _put(recipients: Sequence[Recipient], cipher: Cipher) -> Operation[None]:
 
 def _carry_wishes(person: Recipient, stored: str | None, cipher: Cipher) -> Operation[None]:
     before = cipher.decrypt(stored)[0] if stored else person.email
+    if not before or not person.email:
+        return
     new, old = recipient_key(person.email), recipient_key(before)
     if old != new:
         yield from adopt(before)
@@ -63,17 +65,24 @@ def _carry_wishes(person: Recipient, stored: str | None, cipher: Cipher) -> Oper
 
 def _replace(person: Recipient, stored: str | None, cipher: Cipher) -> Call:
     text = cipher.encrypt([person.email, person.name, person.locale, person.timezone])
-    return run_script("swap_field", [keys.recipients()], person.id, stored or "", text)
+    beside = cipher.encrypt([person.phone, dict(person.addresses)]) if person.contacts else ""
+    places = [keys.recipients(), keys.recipient_addresses()]
+    return run_script("swap_recipient", places, person.id, stored or "", text, beside)
 
 
 def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[dict[str, Recipient]]:
     if not ids:
         return {}
-    (stored,) = yield [command("HMGET", keys.recipients(), *ids)]
-    return {i: Recipient(i, *cipher.decrypt(text)) for i, text in zip(ids, stored, strict=True) if text is not None}
+    stored, beside = yield [command("HMGET", place, *ids) for place in (keys.recipients(), keys.recipient_addresses())]
+    return {
+        i: Recipient(i, *cipher.decrypt(text), *(cipher.decrypt(more) if more else ()))
+        for i, text, more in zip(ids, stored, beside, strict=True)
+        if text is not None
+    }
 
 
 def _remove(recipient_id: str) -> Operation[bool]:
     moved = command("HDEL", keys.moved(), person_key(recipient_id))
-    removed, _ = yield [command("HDEL", keys.recipients(), recipient_id), moved]
+    places = (keys.recipients(), keys.recipient_addresses())
+    removed, *_ = yield [*(command("HDEL", place, recipient_id) for place in places), moved]
     return bool(removed)

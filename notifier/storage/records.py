@@ -18,8 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from notifier.domain.contacts import masked_contact
 from notifier.domain.delivery import (
     Attempt,
+    ChannelRef,
+    Contact,
     DeliveryRecord,
     Destination,
     EndpointRef,
@@ -52,6 +55,10 @@ def masked(to: Destination) -> str:
     """A destination as people and logs may see it: ``a…@example.org``, an endpoint's or recipient's id."""
     if isinstance(to, EndpointRef):
         return to.endpoint
+    if isinstance(to, Contact):
+        return masked_contact(to.contact, to.at)
+    if isinstance(to, ChannelRef):
+        return to.channel
     if isinstance(to, Mailbox):
         local, _, domain = to.address.rpartition("@")
         return f"{local[:1]}…@{domain}"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from notifier.api.models import RecipientChange
-from notifier.api.recipients import check_person
+from notifier.api.recipients import checked_person
 from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.looking import MailLook
 from notifier.cli.suppressions import check_address
@@ -49,7 +49,7 @@ def _by_schema(text: str) -> None:
 
 def _by_recipients(text: str) -> None:
     change = RecipientChange(email=text)
-    check_person(Recipient("user-1", change.email))
+    checked_person(Recipient("user-1", change.email))
 
 
 def _as_sender(text: str) -> None:
