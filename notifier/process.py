@@ -11,7 +11,7 @@ from functools import cache
 
 from notifier import zones
 from notifier.logs import configure, get, wide
-from notifier.settings import Settings, entries, read_settings
+from notifier.settings import Settings, entries, read_channel_settings, read_settings
 
 _log = get("start")
 
@@ -20,6 +20,12 @@ _log = get("start")
 def settings() -> Settings:
     """The settings of this process, read from its environment once. Raises `SettingsError` naming every mistake."""
     return read_settings(os.environ)
+
+
+@cache
+def channel_settings() -> dict[str, str]:
+    """What channel files name, likewise."""
+    return read_channel_settings(os.environ)
 
 
 @cache

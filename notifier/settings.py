@@ -17,9 +17,12 @@ from pydantic.fields import FieldInfo
 
 from notifier.client.server_url import MASK, UnreadableUrl, masked_nodes, masked_urls, read_node_urls, read_server_url
 from notifier.domain.limit import parse_limits
+from notifier.domain.provider import SETTING
 from notifier.errors import Problem, SettingsError
 
 PREFIX = "NOTIFIER_"
+#: Behind a secret's name: where it is read from.
+_FILE = "_FILE"
 
 
 #: Schemes each address setting may have.
@@ -326,6 +329,7 @@ class Entry:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises `SettingsError` with every variable that is unknown, unreadable or wrong."""
     values, problems = _collect(environment)
+    problems += _collect_channels(environment)[1]
     try:
         settings = Settings.model_validate({name: value for name, (value, _) in values.items()})
     except ValidationError as error:
@@ -337,10 +341,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def read_channel_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Every ``NOTIFIER_CHANNEL_…`` that has a value: what channel files name instead of secrets.
+
+    Raises `SettingsError` with every file that cannot be read. No others can be wrong: only the files know their names.
+    """
+    values, problems = _collect_channels(environment)
+    if problems:
+        raise SettingsError(problems)
+    return {name: value for name, (value, _) in values.items()}
+
+
 def entries(settings: Settings, environment: Mapping[str, str]) -> list[Entry]:
     """Every setting with its masked value and where that came from, in the order of the reference page."""
     values, _ = _collect(environment)
-    return [
+    channels, _ = _collect_channels(environment)
+    ours = [
         Entry(
             variable=variable(name),
             value=masked(name, getattr(settings, name)),
@@ -350,6 +366,8 @@ def entries(settings: Settings, environment: Mapping[str, str]) -> list[Entry]:
         )
         for name, field in Settings.model_fields.items()
     ]
+    description = "What a channel file names instead of a secret."
+    return ours + [Entry(name, MASK, origin, "", description) for name, (_, origin) in channels.items()]
 
 
 def variable(name: str) -> str:
@@ -379,7 +397,7 @@ def masked(name: str, value: Any) -> str:
 def _collect(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
     values: dict[str, tuple[str, str]] = {}
     problems: list[Problem] = []
-    for key in sorted(k for k in environment if k.startswith(PREFIX)):
+    for key in sorted(k for k in environment if k.startswith(PREFIX) and not SETTING.fullmatch(k)):
         name = key.removeprefix(PREFIX).lower()
         secret_name = name.removesuffix("_file")
         if name in Settings.model_fields:
@@ -395,13 +413,25 @@ def _collect(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]]
     return kept, problems
 
 
+def _collect_channels(environment: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
+    """Names as they are, with value and origin."""
+    values: dict[str, tuple[str, str]] = {}
+    problems: list[Problem] = []
+    for key in sorted(filter(SETTING.fullmatch, environment), key=lambda key: (key.endswith(_FILE), key)):
+        if key.endswith(_FILE):
+            _read_file(key, environment[key], key.removesuffix(_FILE), values, problems)
+        elif value := environment[key].strip():
+            values[key] = (value, key)
+    return {name: value for name, value in sorted(values.items()) if value[0]}, problems
+
+
 def _may_be_file(name: str) -> bool:
     return is_secret(Settings.model_fields[name])
 
 
 def _read_file(key: str, path: str, name: str, values: dict[str, tuple[str, str]], problems: list[Problem]) -> None:
     if values.get(name, ("", ""))[0]:
-        problems.append(Problem(key, f"{variable(name)} is set as well", "set one of the two"))
+        problems.append(Problem(key, f"{key.removesuffix(_FILE)} is set as well", "set one of the two"))
         return
     # What is no whole path may be the secret itself, put into the wrong variable.
     shown = path if path.startswith(("/", "./", "../")) and "://" not in path else "the file it names"

@@ -32,6 +32,8 @@ def settings_page() -> str:
         secret = f" Secret: also `{variable(name)}_FILE`." if is_secret(field) else ""
         text = f"{field.description or ''}{_range(field)}{secret}"
         lines.append(f"| `{variable(name)}` | {_default(field.default)} | {_cell(text)} |")
+    text = "What a channel file names instead of a secret: `NOTIFIER_CHANNEL_SMS_TOKEN`. Secret: also `…_FILE`."
+    lines.append(f"| `NOTIFIER_CHANNEL_…` | – | {text} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from notifier.domain.addresses import read_address
 from notifier.domain.delivery import Mailbox
 from notifier.errors import InvalidAddress
-from notifier.rules.destinations import BadEntry, destinations
+from notifier.rules.audience import BadEntry
+from notifier.rules.destinations import destinations
 
 
 def wrong_constants(source: str) -> Iterator[str]:

@@ -17,8 +17,9 @@ from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Rule
 from notifier.errors import PlanningError
+from notifier.rules.audience import BadEntry
 from notifier.rules.catalog import Catalog
-from notifier.rules.destinations import BadEntry, destinations, is_same
+from notifier.rules.destinations import destinations, is_same
 from notifier.rules.matching import CompiledRule, is_nobody
 
 #: Deliveries a fan-out holds in memory at a time: 20 full tasks.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from notifier.errors import SettingsError
-from notifier.settings import Settings, entries, masked, read_settings
+from notifier.settings import Settings, entries, masked, read_channel_settings, read_settings
 
 
 def test_every_mistake_is_named_at_once_with_its_variable_and_what_to_do() -> None:
@@ -133,3 +133,43 @@ def test_every_setting_has_a_description() -> None:
 def test_redis_as_broker_means_embedded() -> None:
     assert read_settings({"NOTIFIER_BROKER_URL": "redis://127.0.0.1/1"}).embedded
     assert not read_settings({}).embedded
+
+
+def test_what_a_channel_file_names_is_read_masked_and_may_come_from_a_file(tmp_path: Path) -> None:
+    # Given a token in its variable and another in a file
+    (tmp_path / "token").write_text("from-a-file\n")
+    environment = {
+        "NOTIFIER_CHANNEL_SMS_TOKEN": "hunter2-hunter2",
+        "NOTIFIER_CHANNEL_PUSH_TOKEN_FILE": str(tmp_path / "token"),
+        "NOTIFIER_CHANNEL_EMPTY_TOKEN": "",
+    }
+
+    # Then they are known under their own names, and no other setting minds them
+    assert read_channel_settings(environment) == {
+        "NOTIFIER_CHANNEL_SMS_TOKEN": "hunter2-hunter2",
+        "NOTIFIER_CHANNEL_PUSH_TOKEN": "from-a-file",
+    }
+
+    # And they are shown without their values
+    shown = {e.variable: e for e in entries(read_settings(environment), environment)}
+    assert shown["NOTIFIER_CHANNEL_SMS_TOKEN"].value == shown["NOTIFIER_CHANNEL_PUSH_TOKEN"].value == "****"
+    assert shown["NOTIFIER_CHANNEL_PUSH_TOKEN"].origin == str(tmp_path / "token")
+    assert "NOTIFIER_CHANNEL_EMPTY_TOKEN" not in shown
+
+
+def test_a_channels_file_that_cannot_be_read_is_told_among_all_mistakes(tmp_path: Path) -> None:
+    environment = {
+        "NOTIFIER_CHANNEL_SMS_TOKEN": "x",
+        "NOTIFIER_CHANNEL_SMS_TOKEN_FILE": "/none",
+        "NOTIFIER_CHANNEL_PUSH_TOKEN_FILE": str(tmp_path / "none"),
+        "NOTIFIER_COLOUR": "red",
+    }
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings(environment)
+
+    assert [problem.where for problem in caught.value.problems] == [
+        "NOTIFIER_COLOUR",
+        "NOTIFIER_CHANNEL_PUSH_TOKEN_FILE",
+        "NOTIFIER_CHANNEL_SMS_TOKEN_FILE",
+    ]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.domain.delivery import Mailbox, RecipientRef
-from notifier.rules.destinations import BadEntry, destinations
+from notifier.rules.audience import BadEntry
+from notifier.rules.destinations import destinations
 
 HOW = "write a@example.org or Name <a@example.org>, with , or ; between several, and other signs of a name in quotes"
 
