@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from notifier.domain.contacts import PHONE, contact_identity, parse_phone
 from notifier.domain.delivery import RecipientRef
-from notifier.domain.ids import contact_key, recipient_key, suppression_keys
+from notifier.domain.ids import recipient_key, suppression_keys
 from notifier.domain.suppression import forgotten
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator, by_ids
@@ -73,7 +73,7 @@ def _written(who: str) -> tuple[str, list[str], list[str]]:
     if not who.startswith("+"):
         return "", [], []
     identity = contact_identity(PHONE, parse_phone(who))
-    return contact_key(identity), [], [identity]
+    return recipient_key(identity), [], [identity]
 
 
 class Forgetting:
@@ -121,9 +121,9 @@ class Forgetting:
             contacts += [contact_identity(kind, at) for kind, at in known.contacts]
         named = [RecipientRef(recipient=record).identity for record in records]
         mailed = ["mailto:" + address.strip().casefold() for address in mails]
-        addresses = [*(k for address in mails for k in suppression_keys(address)), *map(contact_key, contacts)]
+        addresses = [*(k for address in mails for k in suppression_keys(address)), *map(recipient_key, contacts)]
         keys = dict.fromkeys([*addresses, *map(recipient_key, named)])
-        own = dict.fromkeys([*map(recipient_key, mails), *map(contact_key, contacts)])
+        own = dict.fromkeys([*map(recipient_key, mails), *map(recipient_key, contacts)])
         return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed, *contacts)), tuple(own))
 
     def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:

@@ -187,9 +187,11 @@ def _configured() -> Path:
 
 
 def _load(root: Path) -> Content:
+    from notifier.process import settings
     from notifier.rules.content import Content
+    from notifier.wiring.edges import build_guard
 
-    return Content.load(root)
+    return Content.load(root, check_url=build_guard(settings()).check_url)
 
 
 def _look() -> Look:

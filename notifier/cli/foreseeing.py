@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.contacts import contact_identity
+from notifier.domain.delivery import Contact, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
-from notifier.domain.ids import person_key, suppression_keys
+from notifier.domain.ids import person_key, recipient_key, suppression_keys
 from notifier.domain.limit import Kind, Rates, Scope
 from notifier.domain.outcome import Cause
+from notifier.domain.provider import Provider
 from notifier.domain.rule import Rule, Throttle
 from notifier.errors import ConfigurationError, NotFound, Unavailable
-from notifier.limits.places import Place, of_mail, of_webhook
+from notifier.limits.places import Place, of_mail, of_provider, of_webhook
 from notifier.limits.table import LimitTable
 from notifier.rules.durations import written
 from notifier.rules.explanation import Prospect
@@ -92,6 +94,9 @@ class Foresight:
         try:
             if isinstance(delivery.to, EndpointRef):
                 return self._of_webhook(self._endpoints.get(delivery.to.endpoint), delivery, rule, event)
+            if rule.provider is not None:
+                return self._of_provider(delivery, rule, rule.provider, event)
+            assert isinstance(delivery.to, Mailbox | RecipientRef)  # noqa: S101 - a mail's
             return self._of_mail(delivery.to, delivery, rule, event)
         except NotFound as error:
             return Prospect(held=str(error))
@@ -126,6 +131,29 @@ class Foresight:
             throttled=self._throttled(delivery, rule),
             limits=self._in_force(places),
         )
+
+    def _of_provider(self, delivery: Delivery, rule: Rule, provider: Provider, event: Event) -> Prospect:
+        address, names = self._known_by(delivery.to, provider)
+        known = self._suppressions.get_many(names)
+        reasons = (one.reason(rule.category, transactional=rule.transactional) for one in known.values())
+        places = of_provider(address, provider, event.tenant, rule, by_recipient=True)
+        return Prospect(
+            suppressed="; ".join(dict.fromkeys(filter(None, reasons))),
+            held="",
+            throttled=self._throttled(delivery, rule),
+            limits=self._in_force(places),
+        )
+
+    def _known_by(self, to: Destination, provider: Provider) -> tuple[str, list[str]]:
+        """The identity of the address, empty where there is none, and every key it may be suppressed under."""
+        if isinstance(to, Contact):
+            return to.identity, [recipient_key(to.identity)]
+        if not isinstance(to, RecipientRef):
+            return "", []
+        person = self._recipients.get_many([to.recipient]).get(to.recipient)
+        at = person.address_of(provider.kind) if person else ""
+        identity = contact_identity(provider.kind, at) if at else ""
+        return identity, [*([recipient_key(identity)] if identity else []), person_key(to.recipient)]
 
     def _names(self, to: Mailbox | RecipientRef) -> tuple[str, list[str]]:
         """The address, empty where nobody is stored, and every key it may be suppressed under."""

@@ -48,6 +48,14 @@ TRAITS: Mapping[Channel, Traits] = {
         rule_keys=frozenset({"priority", "throttle"}),
         needs="",
     ),
+    Channel.HTTP_API: Traits(
+        WEBHOOK_SCHEDULE,
+        to_people=True,
+        digests=False,
+        rule_keys=frozenset({"to", "priority", "throttle"}),
+        # Called by the channel's file, not by the channel.
+        needs="",
+    ),
 }
 #: Keys of rules that collect: their mails are made of many events, and have what is not of one of them.
 DIGEST_KEYS = frozenset({"to", "key", "window", "from", "reply_to", "thread", "headers", "auto_submitted"})

@@ -75,6 +75,8 @@ RECIPIENT_KEY = re.compile(r"rcp_[a-z2-7]{26}")
 def recipient_key(address: str) -> str:
     """The name of an address in indexes and logs: logs and keys carry this, never the address itself.
 
+    Of what is no mail's address it is given the `Destination.identity`: ``tel:+491701234567``.
+
     Domains compare without case (RFC 1035); local parts do too in practice, so one person has one key, also when a
     domain is written as A-labels once and in its own letters another time (RFC 5890). Remembered, because a mail's
     claim and its unsubscribe link both ask.
@@ -105,14 +107,6 @@ def suppression_keys(address: str) -> tuple[str, ...]:
 def person_key(recipient_id: str) -> str:
     """The name of a person who is known by an id, whatever their address is; `RecipientRef.identity` begins so too."""
     return recipient_key("recipient:" + recipient_id)
-
-
-def contact_key(identity: str) -> str:
-    """The name of a phone number or of another address that is no mail's, by its `Destination.identity`.
-
-    Not folded: of an address that only its provider reads nobody knows whether case matters.
-    """
-    return "rcp_" + _digest("recipient", identity)
 
 
 def folded(address: str) -> str:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     TENANT = "tenant"
     RECIPIENT = "recipient"
     RULE = "rule"
+    PROVIDER = "channel"
+    """Of a channel file."""
 
     @property
     def mark(self) -> str:

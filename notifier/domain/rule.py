@@ -8,6 +8,7 @@ from functools import cache
 from typing import Literal
 
 from notifier.domain.limit import Rate
+from notifier.domain.provider import Provider
 from notifier.domain.retry import RetrySchedule
 
 
@@ -16,6 +17,8 @@ class Channel(StrEnum):
 
     EMAIL = "email"
     WEBHOOK = "webhook"
+    HTTP_API = "http_api"
+    """Of a provider: its file says how."""
 
 
 class Collecting(StrEnum):
@@ -145,8 +148,15 @@ class Rule:
     """Expression like `to`: who gets a copy; all are shown to each other."""
     auto_submitted: bool = True
     """Answers of machines are not wanted. False for what people answer, such as a ticket's mail."""
+    provider: Provider | None = None
+    """Of `Channel.HTTP_API`: whose API it is."""
     source: str = ""
     """``file:line`` of the rule, for errors and explain."""
+
+    @property
+    def channel_word(self) -> str:
+        """The channel as the rule names it."""
+        return self.kind.value if self.provider is None else self.provider.name
 
     @property
     def kind(self) -> WorkKind:

@@ -68,7 +68,9 @@ class LimitBoard:
     def _own(self) -> Mapping[Scope, Rate]:
         rules = {Scope(Kind.RULE, rule.id): rule.limit for rule in self._rules() if rule.limit is not None}
         rates = {Scope(Kind.ENDPOINT, one.id): one.rate for one in self._endpoints() if one.rate is not None}
-        return {**rules, **rates}
+        files = {rule.provider for rule in self._rules() if rule.provider is not None}
+        ours = {Scope(Kind.PROVIDER, one.name): one.limit for one in files if one.limit is not None}
+        return {**rules, **rates, **ours}
 
 
 def _view(

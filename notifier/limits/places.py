@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
 from notifier.domain.limit import Kind, Rate
+from notifier.domain.provider import Provider
 from notifier.domain.rule import Rule
 
 #: Kind, name, and the rate that a rule or an endpoint record says itself.
@@ -25,6 +26,14 @@ def of_mail(address: str, relay: str, tenant: str, rule: Rule, *, by_recipient: 
     yield Kind.DOMAIN, address.rpartition("@")[2].lower(), None
     if by_recipient:
         yield Kind.RECIPIENT, recipient_key(address), None
+    yield from _of_both(tenant, rule)
+
+
+def of_provider(identity: str, provider: Provider, tenant: str, rule: Rule, *, by_recipient: bool) -> Iterator[Place]:
+    """Of what a channel file's API takes; ``identity`` is the address's, and empty where all goes to one place."""
+    yield Kind.PROVIDER, provider.name, provider.limit
+    if by_recipient and identity:
+        yield Kind.RECIPIENT, recipient_key(identity), None
     yield from _of_both(tenant, rule)
 
 

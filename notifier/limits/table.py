@@ -18,6 +18,8 @@ from notifier.domain.limit import Kind, Rate, Rates, Scope
 
 #: Where a rate comes from that nobody wrote.
 LEARNED = "learned"
+#: Who says it where not an endpoint's record does.
+_OWN = {Kind.RULE: "rules.yaml", Kind.PROVIDER: "channel file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class LimitTable:
         if exact in self.live:
             return self.live[exact], "set live"
         if own is not None:
-            return own, "rules.yaml" if kind is Kind.RULE else "endpoint record"
+            return own, _OWN.get(kind, "endpoint record")
         if exact in self.configured:
             return self.configured[exact], "NOTIFIER_LIMITS"
         if each in self.live:

@@ -106,8 +106,8 @@ def misnamed(root: Path, name: str, known: Collection[str] = PARTS) -> Problem:
     close = get_close_matches(file, known, 1)
     fix = f"did you mean {close[0]}?" if close else f"names are {', '.join(known)}; partials begin with _"
     channel, _, role = file.removesuffix(SUFFIX).partition(".")
-    if role in PROVIDER_ROLES and not close:
-        fix = f"is it for a channel of its own? Then {CHANNELS}/{channel}{CHANNEL_SUFFIX} is missing; else {fix}"
+    if role in PROVIDER_ROLES:
+        fix += f"; for a channel of its own {CHANNELS}/{channel}{CHANNEL_SUFFIX} is missing"
     return Problem(str(root / name), "nothing reads this file", fix)
 
 

@@ -9,6 +9,9 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Rule
 from notifier.errors import RulesError
 from notifier.rendering.expressions import Expressions
+from notifier.rendering.files import channel_names
+from notifier.rules.channel_files import CompiledProvider, load_channels
+from notifier.rules.channel_requests import CheckUrl
 from notifier.rules.loading import Folder, Templates, load_folders
 from notifier.rules.matching import CompiledRule
 from notifier.rules.patterns import matches
@@ -17,12 +20,15 @@ from notifier.rules.schemas import Schema
 
 #: Event types whose rules are remembered. Publishers name them, so a million made-up types must not fill memory.
 MAX_CACHED_TYPES = 4096
+_NONE: Mapping[str, CompiledProvider] = {}
 
 
 class Catalog:
     """Immutable but for its cache; a changed file makes a new one (`live.Live`)."""
 
-    def __init__(self, folders: Iterable[Folder]) -> None:
+    def __init__(self, folders: Iterable[Folder], providers: Mapping[str, CompiledProvider] = _NONE) -> None:
+        self.providers = providers
+        """What the files of `_channels` describe, by name."""
         self._folders = {folder.name: folder for folder in folders}
         self._compiled = tuple(compiled for folder in self._folders.values() for compiled in folder.rules)
         self.rules: tuple[Rule, ...] = tuple(compiled.rule for compiled in self._compiled)
@@ -31,15 +37,26 @@ class Catalog:
         self._cache: dict[str, tuple[tuple[CompiledRule, ...], tuple[Schema, ...]]] = {}
 
     @classmethod
-    def load(cls, root: Path, renderer: Templates, expressions: Expressions, *, rules_only: bool = False) -> Catalog:
+    def load(
+        cls,
+        root: Path,
+        renderer: Templates,
+        expressions: Expressions,
+        *,
+        rules_only: bool = False,
+        check_url: CheckUrl | None = None,
+    ) -> Catalog:
         """Read everything below ``root``. Raises `RulesError` with every mistake of every file.
 
-        ``rules_only`` leaves schemas and samples alone; `validate` finds nothing wrong then.
+        ``rules_only`` leaves schemas and samples alone; `validate` finds nothing wrong then. ``check_url`` says which
+        URLs of channel files may be sent to.
         """
-        folders, problems = load_folders(root, renderer, expressions, rules_only=rules_only)
-        if problems:
-            raise RulesError(problems)
-        return cls(folders)
+        found, wrong = load_channels(root, check_url)
+        named = {name: found[name].provider if name in found else None for name in channel_names(root)}
+        folders, problems = load_folders(root, renderer, expressions, named, rules_only=rules_only)
+        if wrong or problems:
+            raise RulesError([*wrong, *problems])
+        return cls(folders, found)
 
     def rule(self, rule_id: str) -> Rule | None:
         """A rule by its catalog-wide id, ``<folder>/<id>``."""

@@ -9,6 +9,7 @@ from notifier.errors import ConfigurationError, Problem, RulesError, TemplateErr
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
+from notifier.rules.channel_requests import CheckUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,11 @@ class Content:
     expressions: Expressions
 
     @classmethod
-    def load(cls, root: Path, *, rules_only: bool = False) -> Content:
+    def load(cls, root: Path, *, rules_only: bool = False, check_url: CheckUrl | None = None) -> Content:
         """Read and compile everything. Raises a `ConfigurationError` with every mistake of every file.
 
         ``rules_only``: rules and templates, as whoever gets deliveries needs them, whose events were checked before.
+        ``check_url``: which URLs channel files may name (`channels.webhook.guard`).
         """
         if not root.is_dir():
             problem = Problem(str(root), "is not a folder", "set NOTIFIER_TEMPLATES to the folder with the event types")
@@ -33,7 +35,8 @@ class Content:
             renderer = Renderer.load(root)
         except TemplateError as error:
             raise _with_those_of_rules(error, root, expressions, rules_only=rules_only) from None
-        return cls(Catalog.load(root, renderer, expressions, rules_only=rules_only), renderer, expressions)
+        catalog = Catalog.load(root, renderer, expressions, rules_only=rules_only, check_url=check_url)
+        return cls(catalog, renderer, expressions)
 
 
 class _Any:

@@ -12,6 +12,7 @@ from notifier.domain.addresses import parse_sender
 from notifier.domain.channels import DIGEST_KEYS, TRAITS
 from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.media_type import read_media_type
+from notifier.domain.provider import NAME, Provider
 from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import WORK_KINDS, Attachment, Channel, Collecting, Priority, Rule, Window, WorkKind
 from notifier.errors import InvalidAddress
@@ -20,7 +21,7 @@ from notifier.rules.constants import wrong_constants
 from notifier.rules.documents import Located
 from notifier.rules.mailkeys import read_mail
 from notifier.rules.matching import CompiledAttachment, CompiledRule
-from notifier.rules.sections import Report, Section, shown
+from notifier.rules.sections import Report, Section, shown, suggestion
 from notifier.rules.throttling import read_throttle
 
 RULE_KEYS = (
@@ -30,7 +31,7 @@ RULE_KEYS = (
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY = {
-    "to": "webhooks go to the endpoints the tenant registered",
+    "to": "it goes to the endpoints the tenant registered, or to the one place that its file names",
     "key": "only digests collect by key",
     "window": "only digests have a window",
     "from": "only mails have a sender",
@@ -47,6 +48,8 @@ _KEYS: Mapping[WorkKind, frozenset[str]] = {
     **{channel: traits.rule_keys for channel, traits in TRAITS.items()},
     Collecting.DIGEST: DIGEST_KEYS,
 }
+#: What `channel` may say besides the names of channel files.
+_WORDS = {kind.value: kind for kind in WORK_KINDS if kind is not Channel.HTTP_API}
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: As RFC 2392 wants it with an @ and a domain, or a name alone, which all mail programs take.
@@ -84,7 +87,11 @@ class EntryReader:
     report: Report
     expressions: Expressions
     defaults: FileDefaults
+    providers: Mapping[str, Provider | None]
+    """What the files of `_channels` describe, by name; None for a file that has mistakes."""
     _seen: dict[str, int] = field(default_factory=dict)
+    _kind: str = ""
+    """Which addresses the channel of the rule at hand wants, if not mailboxes."""
 
     def read(self, node: Located, number: int) -> CompiledRule | None:
         """The ``number``-th rule (from 1); None when it is not even a mapping."""
@@ -93,13 +100,15 @@ class EntryReader:
             return None
         named = node.value.get("id")
         section = Section(self.report, node, f"rule {shown(named.text) if named else number}", RULE_KEYS)
-        kind = section.choice("channel", WORK_KINDS, Channel.EMAIL, required=True)
+        kind, provider = self._channel(section)
         # A digest is delivered as a mail.
         channel = kind if isinstance(kind, Channel) else Channel.EMAIL
         collects = isinstance(kind, Collecting)
-        written = section.get("channel")
-        if is_known := written is not None and written.text in set(WORK_KINDS):
-            self._check_channel(section, kind)
+        entry = section.get("channel")
+        written = entry.text if entry is not None else ""
+        if is_known := written in _WORDS or self.providers.get(written) is not None:
+            self._check_channel(section, kind, provider)
+        self._kind = provider.kind if provider else ""
         to, when, key, cc = (self._expression(section, name) for name in ("to", "when", "key", "cc"))
         attachments = self._attachments(section)
         throttle = read_throttle(section, kind)
@@ -107,7 +116,8 @@ class EntryReader:
             key = self._compiled(section, "throttle", throttle.key)
         transactional = self._transactional(section)
         # Nobody can switch off a webhook, or what is transactional, so neither needs a name for it.
-        needs_category = is_known and TRAITS[channel].to_people and not transactional
+        to_people = TRAITS[channel].to_people if provider is None else provider.kind != ""
+        needs_category = is_known and to_people and not transactional
         rule = Rule(
             id=f"{self.defaults.folder}/{self._id(section)}",
             event=self.defaults.event,
@@ -122,7 +132,7 @@ class EntryReader:
             key=key.source if key and collects else "",
             window=self._window(section) or (Window() if collects else None),
             uncertain=self._uncertain(section),
-            retry=self._retry(section),
+            retry=self._retry(section) or (provider.retry if provider else None),
             attachments=tuple(compiled.attachment for compiled in attachments),
             throttle=throttle,
             limit=self._limit(section),
@@ -130,18 +140,35 @@ class EntryReader:
             sender=self._sender(section),
             cc=cc.source if cc else "",
             auto_submitted=self._auto_submitted(section),
+            provider=provider,
             source=f"{self.report.file}:{section.line}",
         )
         mail = read_mail(section, self._compiled)
         return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments, cc=cc, mail=mail)
 
-    def _check_channel(self, section: Section, kind: WorkKind) -> None:
+    def _channel(self, section: Section) -> tuple[WorkKind, Provider | None]:
+        words = [*_WORDS, *self.providers]
+        written = section.text("channel", required=f"one of {', '.join(words)}")
+        if written in self.providers:
+            # Of a file with mistakes nothing more is known, and they are told.
+            return Channel.HTTP_API, self.providers[written] or Provider(written, "")
+        if written and written not in _WORDS:
+            fix = suggestion(written, words, among="one of")
+            if NAME.fullmatch(written) and not fix.startswith("did you"):
+                fix += f"; or describe it in _channels/{written}.yaml"
+            section.wrong("channel", f"{section.name}: channel is {shown(written)}", fix)
+        return _WORDS.get(written, Channel.EMAIL), None
+
+    def _check_channel(self, section: Section, kind: WorkKind, provider: Provider | None) -> None:
+        known, word = _KEYS[kind], kind.value
+        if provider is not None:
+            known, word = known - ({"to"} if not provider.kind else set()), provider.name
         for name, why in _ONLY.items():
-            if name not in _KEYS[kind]:
-                section.refuse(name, f"has no meaning for {kind}: {why}", f"remove {name}")
-        if "to" in _KEYS[kind] and not section.has("to"):
+            if name not in known:
+                section.refuse(name, f"has no meaning for {word}: {why}", f"remove {name}")
+        if "to" in known and not section.has("to"):
             fix = "an expression naming whom, such as `to: data.customer`"
-            section.wrong("to", f"{section.name} has no to: nobody would get this {kind}", fix)
+            section.wrong("to", f"{section.name} has no to: nobody would get this {word}", fix)
         if kind is Collecting.DIGEST:
             if not section.has("key"):
                 fix = "an expression that says what belongs together, such as `key: data.account.id`"
@@ -196,7 +223,7 @@ class EntryReader:
             section.wrong(key, f"{section.name}: {key}: {error}")
             return None
         if key in _PEOPLE:
-            for why in wrong_constants(source):
+            for why in wrong_constants(source, self._kind):
                 section.wrong(key, f"{section.name}: {key}: {why}")
         return expression
 

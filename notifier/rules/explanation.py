@@ -10,7 +10,8 @@ from itertools import accumulate, islice
 from typing import Any
 
 from notifier.domain.channels import TRAITS
-from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.contacts import masked_contact
+from notifier.domain.delivery import Contact, Delivery, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage, Message, TextMessage
 from notifier.domain.retry import RetrySchedule
@@ -20,9 +21,11 @@ from notifier.errors import PlanningError, RenderError, SchemaMismatch
 from notifier.rendering.context import digest_context, event_context
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
+from notifier.rules.channel_files import CompiledProvider
 from notifier.rules.durations import written
 from notifier.rules.matching import CompiledRule
 from notifier.rules.planner import Directory, Draft, expiry
+from notifier.rules.previews import preview, recipient_of
 
 #: Deliveries of one rule that are rendered; a fan-out is told by its number.
 SHOWN = 3
@@ -44,7 +47,7 @@ class ExplainedDelivery:
     text: str
     html: str
     body: str
-    """Of a webhook."""
+    """Of a webhook; of a channel file's request method, URL and body, with names of settings for their values."""
     error: str
     """Why it cannot be rendered, composed or addressed; it would be parked."""
     suppressed: str | None
@@ -170,7 +173,7 @@ def explain(
     """
     schema, valid = _check_schema(event, catalog)
     matching = catalog.matching(event.type)
-    explainer = _Explainer(event, directory, renderer, now, schedules, shown, foresee, look)
+    explainer = _Explainer(event, directory, renderer, now, schedules, shown, foresee, look, catalog.providers)
     return Explanation(
         event=event.key,
         id=event.id,
@@ -213,6 +216,7 @@ class _Explainer:
     shown: int
     foresee: Foresee
     look: Look | None
+    providers: Mapping[str, CompiledProvider]
 
     def explain(self, compiled: CompiledRule) -> ExplainedRule:
         rule, draft = compiled.rule, Draft(self.event, self.now)
@@ -228,7 +232,7 @@ class _Explainer:
         return ExplainedRule(
             rule=rule.id,
             source=rule.source,
-            channel=rule.kind.value,
+            channel=rule.channel_word,
             category=rule.category,
             transactional=rule.transactional,
             template=rule.template,
@@ -261,12 +265,14 @@ class _Explainer:
                 seen = self.look(delivery, compiled, event, message) if self.look else seen
             elif isinstance(message, TextMessage):
                 subject, text = message.subject, message.text
+                body, seen = self._request(delivery, rule, event, message)
             else:
                 body = message.body.decode("utf-8", "replace")
         ahead = self.foresee(delivery, rule, event)
+        to = delivery.to
         return ExplainedDelivery(
             id=delivery.id,
-            to=delivery.to.identity,
+            to=masked_contact(to.contact, to.at) if isinstance(to, Contact) else to.identity,
             key=delivery.key,
             subject=subject,
             text=text,
@@ -283,9 +289,19 @@ class _Explainer:
             files=seen.files,
         )
 
+    def _request(self, delivery: Delivery, rule: Rule, event: Event, message: TextMessage) -> tuple[str, Seen]:
+        assert rule.provider is not None  # noqa: S101 - nobody else has such messages
+        context = event_context(event, recipient=recipient_of(delivery.to), delivery_id=delivery.id)
+        try:
+            return preview(self.providers[rule.provider.name], message, delivery.to, context), Seen()
+        except RenderError as failure:
+            return "", Seen(error=str(failure))
+
 
 def _because(rule: Rule) -> str:
     when = f"when is true: {rule.when}; " if rule.when else ""
+    if rule.provider is not None and not rule.to:
+        return when + f"to the one place that {rule.provider.source.partition(':')[0]} names"
     return when + (f"to: {rule.to}" if rule.to else "every endpoint that subscribed")
 
 
@@ -307,6 +323,11 @@ def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) ->
     if isinstance(to, EndpointRef):
         context = event_context(event, recipient=None, delivery_id=delivery.id)
         return renderer.webhook(rule.template, event, context)
+    if rule.provider is not None:
+        whom = recipient_of(to)
+        context = event_context(event, recipient=whom, delivery_id=delivery.id)
+        return renderer.message(rule.template, rule.provider.name, context, whom["locale"])
+    assert isinstance(to, Mailbox | RecipientRef)  # noqa: S101 - a mail's
     recipient = _recipient(to)
     if rule.window is not None:
         digest = digest_context([event], total=1, key=delivery.key)

@@ -6,12 +6,13 @@ whose name starts with ``_`` (layouts, partials) is not read, and neither is any
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from notifier.domain.channels import DIGEST_NEEDS, TRAITS
+from notifier.domain.provider import Provider
 from notifier.domain.rule import Collecting, Rule, WorkKind
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
@@ -40,6 +41,9 @@ _NEEDED: dict[WorkKind, str] = {
 }
 
 
+_NONE: Mapping[str, Provider | None] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """What one folder says."""
@@ -54,9 +58,17 @@ class Folder:
 
 
 def load_folders(
-    root: Path, renderer: Templates, expressions: Expressions, *, rules_only: bool = False
+    root: Path,
+    renderer: Templates,
+    expressions: Expressions,
+    providers: Mapping[str, Provider | None] = _NONE,
+    *,
+    rules_only: bool = False,
 ) -> tuple[list[Folder], list[Problem]]:
-    """Every folder that says something, by name, and every mistake, by file and line."""
+    """Every folder that says something, by name, and every mistake, by file and line.
+
+    ``providers``: what channel files describe, None for those with mistakes.
+    """
     try:
         found, problems = _folders(root)
     except OSError as error:
@@ -64,7 +76,7 @@ def load_folders(
         return [], [Problem(str(root), what, "set NOTIFIER_TEMPLATES to a folder that this process may read")]
     folders = []
     for name in sorted(found):
-        reader = _FolderReader(root, name, renderer, expressions)
+        reader = _FolderReader(root, name, renderer, expressions, providers)
         folders.append(reader.read([file for file in found[name] if file == RULES_FILE or not rules_only]))
         problems.extend(reader.problems())
     return folders, problems
@@ -101,11 +113,19 @@ class Templates(Protocol):
 
 
 class _FolderReader:
-    def __init__(self, root: Path, name: str, renderer: Templates, expressions: Expressions) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        renderer: Templates,
+        expressions: Expressions,
+        providers: Mapping[str, Provider | None],
+    ) -> None:
         self._root = root
         self._name = name
         self._renderer = renderer
         self._expressions = expressions
+        self._providers = providers
         self._reports: list[Report] = []
 
     def problems(self) -> list[Problem]:
@@ -161,7 +181,7 @@ class _FolderReader:
             section.wrong("rules", "the file has no rules", "a list: `rules: [{id: …, channel: email, to: …}]`")
         if len(entries) > MAX_RULES:
             section.wrong("rules", f"{len(entries)} rules", f"at most {MAX_RULES} in one file")
-        reader = EntryReader(report, self._expressions, defaults)
+        reader = EntryReader(report, self._expressions, defaults, self._providers)
         rules = [reader.read(entry, number) for number, entry in enumerate(entries[:MAX_RULES], start=1)]
         compiled = tuple(rule for rule in rules if rule is not None)
         self._check_templates(compiled, report)
@@ -173,6 +193,10 @@ class _FolderReader:
             own = rule.template == self._name
             if not own and not _is_folder(self._root, rule.template):
                 report.add(line, f"rule {shown(rule.id)}: there is no template folder {shown(rule.template)}")
+            elif rule.provider is not None and not self._renderer.has(rule.template, rule.provider.name):
+                name = rule.provider.name
+                what = f"rule {shown(rule.id)}: {rule.template} has no {name} template"
+                report.add(line, what, f"it needs {name}.text.j2")
             elif rule.kind in _NEEDED and not self._renderer.has(rule.template, rule.kind.value):
                 what = f"rule {shown(rule.id)}: {rule.template} has no {rule.kind} template"
                 report.add(line, what, f"it needs {_NEEDED[rule.kind]}")

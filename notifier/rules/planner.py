@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from notifier.domain.channels import TRAITS
-from notifier.domain.delivery import Copies, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.delivery import ChannelRef, Copies, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Rule
@@ -176,6 +176,9 @@ class Draft:
         rule, event = compiled.rule, self.event
         if not compiled.applies(event):
             self.unmatched.append(Unmatched(rule.id, f"when is false: {rule.when}"))
+        elif rule.provider is not None and not rule.provider.kind:
+            self.steps.append((rule, [ChannelRef(channel=rule.provider.name)], compiled.group_key(event), None))
+            self.expected += 1
         elif not TRAITS[rule.channel].to_people:
             self._subscribed(compiled, directory.endpoints(event.tenant, event.type))
         elif is_nobody(audience := compiled.audience(event)):
@@ -183,7 +186,8 @@ class Draft:
         elif compiled.cc is not None and not is_nobody(copied := compiled.copied(event)):
             self._with_copies(compiled, audience, copied)
         else:
-            self.steps.append((rule, destinations(audience), compiled.group_key(event), None))
+            kind = rule.provider.kind if rule.provider else ""
+            self.steps.append((rule, destinations(audience, kind), compiled.group_key(event), None))
             self.expected += len(audience) if isinstance(audience, list | tuple) else 1
 
     def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Contact, Delivery, Destination, Mailbox, RecipientRef, Status
 from notifier.domain.event import Event
-from notifier.domain.ids import contact_key, former_key, recipient_key
+from notifier.domain.ids import former_key, recipient_key
 from notifier.domain.rule import Collecting, WorkKind
 from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
@@ -73,7 +73,7 @@ def _person(to: Destination) -> str | None:
     if isinstance(to, Mailbox):
         return recipient_key(to.address)
     if isinstance(to, Contact):
-        return contact_key(to.identity)
+        return recipient_key(to.identity)
     return recipient_key(to.identity) if isinstance(to, RecipientRef) else None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from notifier.domain.contacts import PHONE, contact_identity
 from notifier.domain.delivery import DeliveryRecord, Status
-from notifier.domain.ids import contact_key, recipient_key
+from notifier.domain.ids import recipient_key
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -79,14 +79,14 @@ class Traces:
 def _ids_of(person_key: str, cipher: Cipher) -> Operation[list[str]]:
     by_mail = yield from _where(keys.recipients(), lambda text: recipient_key(cipher.decrypt(text)[0]) == person_key)
     elsewhere = yield from _where(
-        keys.recipient_addresses(), lambda text: person_key in _contact_keys(*cipher.decrypt(text))
+        keys.recipient_addresses(), lambda text: person_key in _recipient_keys(*cipher.decrypt(text))
     )
     return sorted(by_mail | elsewhere)
 
 
-def _contact_keys(phone: str, addresses: Mapping[str, str]) -> set[str]:
-    found = {contact_key(contact_identity(kind, at)) for kind, at in addresses.items()}
-    return found | {contact_key(contact_identity(PHONE, phone))} if phone else found
+def _recipient_keys(phone: str, addresses: Mapping[str, str]) -> set[str]:
+    found = {recipient_key(contact_identity(kind, at)) for kind, at in addresses.items()}
+    return found | {recipient_key(contact_identity(PHONE, phone))} if phone else found
 
 
 def _where(key: str, fits: Callable[[str], bool]) -> Operation[set[str]]:

@@ -7,6 +7,7 @@ import logging
 from notifier import metrics
 from notifier.errors import ConfigurationError
 from notifier.logs import get, wide
+from notifier.rules.channel_requests import CheckUrl
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.settings import Settings
@@ -14,8 +15,11 @@ from notifier.settings import Settings
 _log = get("start")
 
 
-def build_content(ours: Settings, *, rules_only: bool = False) -> Live[Content]:
-    """Rules and templates, read again when their files change; broken new files keep the last good ones."""
+def build_content(ours: Settings, *, rules_only: bool = False, check_url: CheckUrl | None = None) -> Live[Content]:
+    """Rules and templates, read again when their files change; broken new files keep the last good ones.
+
+    ``check_url``: which URLs channel files may name; for whoever sends to them.
+    """
 
     def reloaded(_: Content) -> None:
         metrics.CONTENT_RELOADS.labels("ok").inc()
@@ -28,7 +32,10 @@ def build_content(ours: Settings, *, rules_only: bool = False) -> Live[Content]:
         wide(_log, "content.broken", level=logging.WARNING, problems=[str(problem) for problem in error.problems])
 
     live = Live(
-        lambda: Content.load(ours.templates, rules_only=rules_only), ours.templates, on_reload=reloaded, on_error=broken
+        lambda: Content.load(ours.templates, rules_only=rules_only, check_url=check_url),
+        ours.templates,
+        on_reload=reloaded,
+        on_error=broken,
     )
     live.watch()
     return live

@@ -11,7 +11,7 @@ from email.policy import SMTPUTF8
 
 from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.composing import Asked, compose_by_rule
-from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.delivery import Delivery, Destination, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.message import EmailMessage
 from notifier.errors import InvalidDestination, RenderError
@@ -67,7 +67,7 @@ def _files(read: Mail) -> Iterator[str]:
             yield f"{name} ({part.get_content_type()}, {size:,} bytes{cid})"
 
 
-def _person(one: Mailbox | RecipientRef | EndpointRef) -> Mailbox:
+def _person(one: Destination) -> Mailbox:
     return one if isinstance(one, Mailbox) else _SOMEBODY
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,25 +14,10 @@ from notifier.channels.webhook.guard import AddressGuard
 from notifier.domain.breaker import Observed
 from notifier.domain.message import TextMessage
 from notifier.domain.outcome import NotTried, Outcome
-from notifier.domain.value import value
 from notifier.rules.channel_files import CompiledProvider
 
 #: Seconds until another look at a provider whose settings are missing: nothing but a restart brings them.
 MISSING_S = 60.0
-
-Ended = Callable[[int, Outcome | NotTried, float, float], None]
-"""Place, outcome, and the unix seconds between which it was tried."""
-
-
-@value
-class Errand:
-    """One request to send."""
-
-    outgoing: OutgoingRequest
-    again: bool = True
-    """Whether it may be written twice when a kept connection was closed without an answer."""
-    start: float = 0.0
-    """Unix seconds before which it must not leave; a rate limit's."""
 
 
 class HttpApiChannel:
@@ -75,25 +58,13 @@ class HttpApiChannel:
             expires=expires,
         )
 
-    async def send_all(self, requests: Sequence[Errand], ended: Ended) -> None:
-        """Each is told when it has ended. Never raises for what a provider does."""
-        places: dict[Place, list[int]] = defaultdict(list)
-        for number, one in enumerate(requests):
-            places[one.outgoing.place].append(number)
-        await asyncio.gather(*(self._send_to(place, n, requests, ended) for place, n in places.items()))
-
-    async def _send_to(self, place: Place, numbers: list[int], requests: Sequence[Errand], ended: Ended) -> None:
-        async def one(number: int) -> None:
-            errand = requests[number]
-            if errand.start and (early := errand.start - self._clock()) > 0:
-                await asyncio.sleep(early)
-            started = self._clock()
-            outcome = await self.send(errand.outgoing, again=errand.again)
-            ended(number, outcome, started, self._clock())
-
-        if not self._health.is_proven(place):
-            await one(numbers.pop(0))
-        await asyncio.gather(*map(one, numbers))
+    def to_ask_first(self, requests: Sequence[OutgoingRequest]) -> frozenset[int]:
+        """Of each provider that has not answered well here the first: a wrong password costs one try, not fifty."""
+        first: dict[Place, int] = {}
+        for number, outgoing in enumerate(requests):
+            if not self._health.is_proven(outgoing.place):
+                first.setdefault(outgoing.place, number)
+        return frozenset(first.values())
 
     async def send(self, outgoing: OutgoingRequest, *, again: bool = True) -> Outcome | NotTried:
         """One try. Never raises for what the provider does."""

@@ -1,0 +1,40 @@
+"""What a channel file would make of a message, for people: the request, with the names of settings for their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notifier.domain.contacts import PHONE
+from notifier.domain.delivery import ChannelRef, Contact, Destination, RecipientRef
+from notifier.domain.message import TextMessage
+from notifier.rendering.requests import RenderedRequest
+from notifier.rules.channel_files import CompiledProvider
+
+
+def preview(compiled: CompiledProvider, message: TextMessage, to: Destination, context: dict[str, Any]) -> str:
+    """Method, URL and body. Raises `RenderError`."""
+    settings = {name: name for name in compiled.settings}
+    address = to.at if isinstance(to, Contact) else _somebody(compiled, to)
+    names = {**context, "text": message.text, "subject": message.subject, "address": address, "settings": settings}
+    return _written(compiled.request.render(names))
+
+
+def recipient_of(to: Destination) -> dict[str, str]:
+    """What templates of a channel file see of whom it goes to; of people known by id only the worker knows more."""
+    found = {"id": to.recipient if isinstance(to, RecipientRef) else "", "email": "", "phone": ""}
+    if not isinstance(to, Contact):
+        return {**found, "name": "", "locale": "", "timezone": ""}
+    phone = to.at if to.contact == PHONE else ""
+    return {**found, "phone": phone, "name": to.name, "locale": to.locale, "timezone": to.timezone}
+
+
+def _somebody(compiled: CompiledProvider, to: Destination) -> str:
+    if isinstance(to, ChannelRef):
+        return ""
+    if compiled.url_is_address:
+        return f"https://{compiled.provider.hosts[0]}/"
+    return f"{compiled.provider.kind} of {to.identity}"
+
+
+def _written(request: RenderedRequest) -> str:
+    return f"{request.method} {request.url}\n\n{request.body.decode('utf-8', 'replace')}"
