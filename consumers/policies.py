@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from notifier.client.server_url import ServerUrl, read_node_urls, read_server_url
+from notifier.domain.rule import WORK_KINDS
 from notifier.domain.topology import FAILURE_QUEUES
 from notifier.errors import BrokerUnavailable
 
@@ -37,12 +38,12 @@ class QueuePolicy:
 
 
 #: A policy and never an argument: -1 means unlimited on 4.x and "drop at the first return" on 3.10.
-FAILURES = QueuePolicy("notifier-failures", "^failed-(intake|email|webhook|digest)$", {"delivery-limit": -1})
+FAILURES = QueuePolicy("notifier-failures", f"^failed-(intake|{'|'.join(WORK_KINDS)})$", {"delivery-limit": -1})
 #: For queues that are declared later: with RabbitMQ's default the node that declares them leads all of them. Below any
 #: policy of an operator's, which would otherwise be one of two at random.
 LEADERS = QueuePolicy(
     "notifier",
-    r"^(notifier\.intake|email-|webhook-|digest|waiting-|held-|failed-|dead-letters$|celery_delayed_\d+$)",
+    rf"^(notifier\.intake|{'|'.join(WORK_KINDS)}|waiting-|held-|failed-|dead-letters$|celery_delayed_\d+$)",
     {"queue-leader-locator": "balanced"},
     priority=-1,
 )

@@ -31,7 +31,7 @@ RULE_KEYS = (
 )
 #: Keys that only some channels read. A key without effect is a mistake somebody should hear of.
 _ONLY = {
-    "to": "it goes to the endpoints the tenant registered, or to the one place that its file names",
+    "to": "webhooks go to the endpoints the tenant registered",
     "key": "only digests collect by key",
     "window": "only digests have a window",
     "from": "only mails have a sender",
@@ -160,12 +160,13 @@ class EntryReader:
         return _WORDS.get(written, Channel.EMAIL), None
 
     def _check_channel(self, section: Section, kind: WorkKind, provider: Provider | None) -> None:
-        known, word = _KEYS[kind], kind.value
+        known, word, reasons = _KEYS[kind], kind.value, _ONLY
         if provider is not None:
-            known, word = known - ({"to"} if not provider.kind else set()), provider.name
-        for name, why in _ONLY.items():
-            if name not in known:
-                section.refuse(name, f"has no meaning for {word}: {why}", f"remove {name}")
+            word = provider.name
+            if not provider.kind:
+                known, reasons = known - {"to"}, {**_ONLY, "to": "it goes to the one place that its file names"}
+        for name in reasons.keys() - known:
+            section.refuse(name, f"has no meaning for {word}: {reasons[name]}", f"remove {name}")
         if "to" in known and not section.has("to"):
             fix = "an expression naming whom, such as `to: data.customer`"
             section.wrong("to", f"{section.name} has no to: nobody would get this {word}", fix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 from notifier.channels.email.channel import EmailChannel
@@ -12,6 +12,7 @@ from notifier.domain.rule import Rule
 from notifier.engine.smtp_connect import RelayAddress, Security
 from notifier.errors import InvalidAddress, Problem
 from notifier.logs import get, wide
+from notifier.rules.channel_files import CompiledProvider
 from notifier.settings import Settings, split_list
 
 #: RFC 8314 §3.3.
@@ -51,6 +52,25 @@ def warn_of_senders(email: EmailChannel, rules: Iterable[Rule]) -> None:
     for sender in dict.fromkeys(["", *(rule.sender for rule in rules)]):
         if why := email.unaligned(sender):
             wide(_log, "settings.advice", level=logging.WARNING, setting="NOTIFIER_DKIM_KEYS", what=why)
+
+
+def channel_advice(providers: Iterable[CompiledProvider], values: Mapping[str, str]) -> Iterator[Problem]:
+    """What channel files name and nobody set, and what was set and none names."""
+    named: set[str] = set()
+    for one in providers:
+        named.update(one.settings)
+        for name in one.settings:
+            if not values.get(name):
+                what = f"{one.provider.source.partition(':')[0]} names it and it is not set: {one.name} waits for it"
+                yield Problem(name, what, "set it, or the file that holds it with _FILE, and start workers again")
+    for name in sorted(values.keys() - named):
+        yield Problem(name, "no channel file names it", "is it misspelt? See the files in _channels")
+
+
+def warn_of_channels(providers: Iterable[CompiledProvider], values: Mapping[str, str]) -> None:
+    """One log line each."""
+    for problem in channel_advice(providers, values):
+        wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
 
 
 def _lacking(relay: RelayAddress, ours: Settings) -> tuple[str, str] | None:

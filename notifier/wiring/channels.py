@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from notifier.channels.email.channel import EmailChannel, check_hostname, read_domain, read_return_path
 from notifier.channels.email.deliveries import EmailDeliveries
 from notifier.channels.email.dkim import DkimSigner, read_keys
+from notifier.channels.http_api.channel import HttpApiChannel
+from notifier.channels.http_api.deliveries import HttpApiDeliveries
 from notifier.channels.port import DeliveryChannel
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.deliveries import WebhookDeliveries
 from notifier.channels.webhook.transport import WebhookTransport
+from notifier.domain.channels import TRAITS
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE, RetrySchedule
-from notifier.domain.rule import WorkKind
+from notifier.domain.rule import Channel, WorkKind
 from notifier.engine.rate_watch import RateWatch
 from notifier.engine.relays import SmtpRelays
 from notifier.errors import Problem, SettingsError
+from notifier.process import channel_settings
 from notifier.settings import Settings, split_list
 from notifier.wiring.edges import build_guard, build_links, header_names
 from notifier.wiring.tokens import build_tokens
+
+#: Most of its connections that one provider may use: there are few, and a tenant's endpoint is none of them.
+PROVIDER_SHARE = 0.5
 
 
 def build_email(ours: Settings, watch: RateWatch | None = None) -> EmailChannel:
@@ -84,6 +91,20 @@ def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
     return WebhookChannel(transport, guard, header_names(ours)), transport
 
 
+def build_http_api(ours: Settings) -> HttpApiDeliveries:
+    """The channel of channel files, with connections of its own: webhooks that hang hold none of a provider's."""
+    guard = build_guard(ours)
+    transport = WebhookTransport(
+        guard,
+        connections=ours.webhook_connections,
+        timeout=ours.webhook_timeout,
+        ca_file=ours.webhook_ca_file,
+        share=PROVIDER_SHARE,
+    )
+    channel = HttpApiChannel(transport, guard, channel_settings(), longest_exchange=ours.webhook_timeout)
+    return HttpApiDeliveries(channel, transport, TRAITS[Channel.HTTP_API].schedule, ours.webhook_timeout)
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """Those of one process."""
@@ -101,6 +122,7 @@ def build_channels(ours: Settings, watch: RateWatch) -> Channels:
     made: tuple[DeliveryChannel, ...] = (
         EmailDeliveries(email, of_email),
         WebhookDeliveries(webhook, transport, of_webhook, ours.webhook_timeout),
+        build_http_api(ours),
     )
     return Channels(email, webhook, {channel.name: channel for channel in made})
 

@@ -14,7 +14,7 @@ from notifier.engine.bridge import Engine
 from notifier.engine.rate_watch import RateWatch
 from notifier.failures.held import HeldDeliveries
 from notifier.health import HealthServer
-from notifier.process import settings
+from notifier.process import channel_settings, settings
 from notifier.storage.adaptive import AdaptiveRates
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
@@ -23,9 +23,10 @@ from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
 from notifier.storage.throttles import Throttles
-from notifier.wiring.advice import warn_of_mail_settings, warn_of_senders
+from notifier.wiring.advice import warn_of_channels, warn_of_mail_settings, warn_of_senders
 from notifier.wiring.channels import build_channels
 from notifier.wiring.content import build_content
+from notifier.wiring.edges import build_guard
 from notifier.wiring.stores import build_ledger, build_store, build_stores, wait_for_storage
 from notifier.worker.admission import SHARED, Admission
 from notifier.worker.batch.follow_ups import FollowUps
@@ -58,7 +59,8 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     ledger = build_ledger(ours, store)
     stores = build_stores(ours, store, ledger)
     # Events were checked before anything was planned of them; the checker would be 3 MiB of the process.
-    content = build_content(ours, rules_only=True)
+    content = build_content(ours, rules_only=True, check_url=build_guard(ours).check_url)
+    warn_of_channels(content.current.catalog.providers.values(), channel_settings())
     engine, recorder, publisher = Engine(), Recorder(ledger), TaskPublisher(app)
     rates = RateWatch(time.time)
     channels = build_channels(ours, rates)

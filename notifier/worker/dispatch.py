@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import gevent
@@ -17,10 +17,12 @@ from notifier import metrics
 from notifier.broker.publisher import Publishes
 from notifier.channels.port import DeliveryChannel, Directory, Draft, Ready, Withheld, Work
 from notifier.domain.batch import Batch
+from notifier.domain.contacts import contact_identity
 from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
-from notifier.domain.ids import suppression_keys
+from notifier.domain.ids import recipient_key, suppression_keys
 from notifier.domain.outcome import Cause, clip
+from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Priority, WorkKind
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch, StorageUnavailable
@@ -235,11 +237,19 @@ class Dispatch:
     def _directory(self, work: Sequence[Work], endpoints: Mapping[str, Endpoint]) -> Directory:
         people = sorted({one.recipient for w in work for one in _named(w.delivery) if isinstance(one, RecipientRef)})
         known = retry_while_down(lambda: self._stores.recipients.get_many(people), "read recipients") if people else {}
-        keys = [key for person in known.values() for key in suppression_keys(person.email)]
+        keys = [key for person in known.values() for key in _keys_of(person)]
         suppressed = (
             retry_while_down(lambda: self._stores.suppressions.get_many(keys), "read suppressions") if keys else {}
         )
         return Directory(endpoints, known, suppressed)
+
+
+def _keys_of(person: Recipient) -> Iterator[str]:
+    """Under which something may be known against writing to them, whatever the way."""
+    if person.email:
+        yield from suppression_keys(person.email)
+    for kind, at in person.contacts:
+        yield recipient_key(contact_identity(kind, at))
 
 
 def _named(delivery: Delivery) -> Iterable[Destination]:

@@ -12,7 +12,7 @@ from notifier.channels.each import send_one
 from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.composing import Asked, compose_by_rule
 from notifier.channels.port import Directory, Draft, Ended, Leaving, Ready, Work
-from notifier.domain.delivery import Destination, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.delivery import Destination, Mailbox, RecipientRef
 from notifier.domain.limit import Kind
 from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import Deferred, NotTried, Outcome
@@ -140,12 +140,16 @@ class EmailDeliveries:
 def _mailbox(to: Destination, directory: Directory) -> Mailbox:
     if isinstance(to, Mailbox):
         return to
-    if isinstance(to, EndpointRef):
-        raise InvalidDestination(f"a mail goes to a person, and this one to the endpoint {to.endpoint}")
+    if not isinstance(to, RecipientRef):
+        raise InvalidDestination("a mail goes to a mail address or to a recipient, and this one to neither")
     person = directory.recipients.get(to.recipient)
     if person is None:
         raise InvalidDestination(
             f"no recipient {to.recipient!r} is stored; store one with `notifier recipients set`, then replay"
+        )
+    if not person.email:
+        raise InvalidDestination(
+            f"recipient {to.recipient!r} has no email; store one with `notifier recipients set`, then replay"
         )
     return _stored(person)
 
@@ -155,7 +159,7 @@ def _known(one: Mailbox | RecipientRef, directory: Directory) -> Mailbox | None:
     if isinstance(one, Mailbox):
         return one
     person = directory.recipients.get(one.recipient)
-    return None if person is None else _stored(person)
+    return _stored(person) if person and person.email else None
 
 
 def _stored(person: Recipient) -> Mailbox:

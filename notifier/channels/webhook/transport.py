@@ -32,6 +32,7 @@ SLOT_PATIENCE_S = 0.8
 class WebhookTransport:
     """Makes exchanges inside one event loop; `close` ends it.
 
+    ``share`` is how much of the ``connections`` one endpoint may use, or one provider.
     ``timeout`` is one wall clock over look-up, connection, TLS, request and reply, so a dripping endpoint cannot
     stretch it; ``connect_timeout`` (for each address, and again for TLS) lets go of silent hosts sooner. In seconds.
     """
@@ -44,10 +45,11 @@ class WebhookTransport:
         connect_timeout: float = 5.0,
         connections: int = 100,
         ca_file: Path | None = None,
+        share: float = ENDPOINT_SHARE,
         ask: LookUp = look_up,
     ) -> None:
         self._timeout = timeout
-        self._slots = Slots(connections, max(1, int(connections * ENDPOINT_SHARE)))
+        self._slots = Slots(connections, max(1, int(connections * share)))
         # Reading the CA files takes 20 ms, so it is done here and not in the loop.
         tls = ssl.create_default_context()
         if ca_file is not None:

@@ -16,6 +16,7 @@ from notifier.domain.identity import Identity
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, Park, clip
 from notifier.domain.parked import Parked, told
+from notifier.domain.rule import Collecting, WorkKind
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.logs import get, wide
@@ -132,14 +133,14 @@ def _refused(withheld: Sequence[Withheld]) -> list[tuple[Delivery, Parked]]:
 
 
 def _entry(work: Work, park: Park, template: str, *, tries: int) -> Parked:
-    return entry(work.delivery, work.event, park, template, tries=tries)
+    return entry(work.delivery, work.event, park, template, tries=tries, kind=work.request.channel)
 
 
-def entry(delivery: Delivery, event: Event, park: Park, template: str, *, tries: int) -> Parked:
-    """What operators see of a delivery in its failure queue."""
+def entry(delivery: Delivery, event: Event, park: Park, template: str, *, tries: int, kind: WorkKind) -> Parked:
+    """What operators see of a delivery in its failure queue; ``kind`` is its batch's."""
     return Parked(
         id=delivery.id,
-        queue=_failure_queue(delivery),
+        queue=_failure_queue(delivery, kind),
         cause=park.cause,
         reason=clip(park.reason)[:REASON_LIMIT],
         parked_at=now(),
@@ -152,7 +153,6 @@ def entry(delivery: Delivery, event: Event, park: Park, template: str, *, tries:
     )
 
 
-def _failure_queue(delivery: Delivery) -> str:
-    if delivery.digest is not None:
-        return "failed-digest"
-    return "failed-webhook" if isinstance(delivery.to, EndpointRef) else "failed-email"
+def _failure_queue(delivery: Delivery, kind: WorkKind) -> str:
+    """A digest's mail travels among mails and is parked among digests."""
+    return f"failed-{Collecting.DIGEST if delivery.digest is not None else kind}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,11 +16,14 @@ from notifier.channels.port import (
     impossible,
     refused,
 )
+from notifier.domain.contacts import contact_identity
 from notifier.domain.delivery import RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
-from notifier.domain.ids import suppression_keys
+from notifier.domain.ids import recipient_key, suppression_keys
 from notifier.domain.outcome import Cause
-from notifier.domain.suppression import NOTHING, Suppression
+from notifier.domain.provider import Provider
+from notifier.domain.recipient import Recipient
+from notifier.domain.suppression import NOTHING, Part, Suppression
 from notifier.errors import InvalidDestination, RenderError
 from notifier.rules.content import Content
 from notifier.worker.batch.copies import WHY, is_doubled
@@ -120,6 +123,14 @@ def _suppressed(work: Work, directory: Directory) -> Suppression:
     """Of the address; of a person known by id, of the address they have now and of the person's own key."""
     to = work.delivery.to
     if isinstance(to, RecipientRef) and (person := directory.recipients.get(to.recipient)) is not None:
-        found = (directory.suppressed.get(key, NOTHING) for key in suppression_keys(person.email))
-        return work.claim.suppressed.plus(*(part for known in found for part in known.parts))
+        return work.claim.suppressed.plus(*_against(person, work.rule.provider, directory))
     return work.claim.suppressed
+
+
+def _against(person: Recipient, provider: Provider | None, directory: Directory) -> Iterator[Part]:
+    """A mailbox that bounced says nothing of a phone; that somebody does not want to be written to does."""
+    for key in suppression_keys(person.email) if person.email else ():
+        known = directory.suppressed.get(key, NOTHING)
+        yield from known.parts if provider is None else known.wishes
+    if provider is not None and (at := person.address_of(provider.kind)):
+        yield from directory.suppressed.get(recipient_key(contact_identity(provider.kind, at)), NOTHING).parts

@@ -7,7 +7,6 @@ message that still names them: refused in the ledger, and in no failure queue wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from notifier.broker.publisher import Publishes, by_queue
 from notifier.domain.batch import Batch
@@ -15,7 +14,6 @@ from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with
 from notifier.domain.endpoint import DISABLED
 from notifier.domain.outcome import Cause, Park
 from notifier.domain.parked import Parked
-from notifier.domain.rule import Collecting
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
@@ -76,8 +74,8 @@ class Unfinished:
 def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:
     last = record.attempts[-1] if record.attempts else None
     park = Park(_cause(record), last.reply if last else record.reason, last.code if last else "")
-    parked = entry(delivery, batch.events[delivery.event], park, record.template, tries=record.tries)
-    return replace(parked, queue="failed-digest") if batch.channel is Collecting.DIGEST else parked
+    event, template = batch.events[delivery.event], record.template
+    return entry(delivery, event, park, template, tries=record.tries, kind=batch.channel)
 
 
 def _is_parked(record: DeliveryRecord) -> bool:

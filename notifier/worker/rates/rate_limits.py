@@ -119,9 +119,10 @@ def _delayed(one: Work, answer: Later, spread: float, now: float) -> Delayed:
 
 
 def _limits_itself(work: list[Work], directory: Directory) -> bool:
-    return any(one.rule.limit is not None for one in work) or any(
-        endpoint.rate is not None for endpoint in directory.endpoints.values()
-    )
+    return any(
+        one.rule.limit is not None or (one.rule.provider is not None and one.rule.provider.limit is not None)
+        for one in work
+    ) or any(endpoint.rate is not None for endpoint in directory.endpoints.values())
 
 
 class _Places:
