@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifier.domain.delivery import Delivery, Mailbox, RecipientRef
+from notifier.domain.contacts import contact_identity
+from notifier.domain.delivery import Contact, Delivery, Mailbox, RecipientRef
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import ParkedBatch
+from notifier.domain.rule import Channel, WorkKind
 from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 
@@ -26,13 +28,20 @@ class Lifting:
         """For those of ``again`` that were parked because their address does not exist."""
         parked = {entry.id: entry.parked_at for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
         for delivery in again:
-            if delivery.id in parked and (address := self._address(delivery)):
-                self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
+            if delivery.id in parked:
+                for address in self._addresses(delivery, message.batch.channel):
+                    self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
 
-    def _address(self, delivery: Delivery) -> str:
-        if isinstance(delivery.to, Mailbox):
-            return delivery.to.address
-        if not isinstance(delivery.to, RecipientRef):
-            return ""
-        person = self._recipients.get_many([delivery.to.recipient]).get(delivery.to.recipient)
-        return person.email if person else ""
+    def _addresses(self, delivery: Delivery, kind: WorkKind) -> Sequence[str]:
+        """Of a person known by id all that the channel may have tried: which one it was, only the rule knows."""
+        to = delivery.to
+        if isinstance(to, Mailbox):
+            return (to.address,)
+        if isinstance(to, Contact):
+            return (to.identity,)
+        person = self._recipients.get_many([to.recipient]).get(to.recipient) if isinstance(to, RecipientRef) else None
+        if person is None:
+            return ()
+        if kind is Channel.HTTP_API:
+            return [contact_identity(*contact) for contact in person.contacts]
+        return (person.email,) if person.email else ()
