@@ -66,9 +66,7 @@ def publish(service: Service, to: object, number: int = 1, *, room: bool = False
 
 
 @pytest.mark.usefixtures("templates")
-def test_messages_reach_numbers_people_and_rooms_and_are_found(
-    service: Service, http_sink: HttpSink
-) -> None:
+def test_messages_reach_numbers_people_and_rooms_and_are_found(service: Service, http_sink: HttpSink) -> None:
     # Given a person with a phone, and a provider that answers with an id
     http_sink.status("/messages", 201, body=b'{"sid": "SM1"}')
     stored = service.run("recipients", "set", "user-1", "--phone", "+49 170 9876543")
