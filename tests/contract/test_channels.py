@@ -1,4 +1,4 @@
-"""What every channel keeps, on real servers: email, webhook and the fake channel that tests of the worker use."""
+"""What every channel keeps, on real servers: email, webhook, channel files and the fake one of the worker's tests."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +9,20 @@ import pytest
 
 from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.deliveries import EmailDeliveries
+from notifier.channels.http_api.channel import HttpApiChannel
+from notifier.channels.http_api.deliveries import HttpApiDeliveries
 from notifier.channels.port import DeliveryChannel, Directory, Draft, Ready, Work
 from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.deliveries import WebhookDeliveries
 from notifier.channels.webhook.guard import AddressGuard, read_networks
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.channels import TRAITS
-from notifier.domain.delivery import Delivery, Destination, EndpointRef, Mailbox
+from notifier.domain.delivery import Contact, Delivery, Destination, EndpointRef, Mailbox
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.limit import Kind
 from notifier.domain.outcome import Deferred, NotTried, Outcome, Refused, Sent
+from notifier.domain.provider import Provider
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE
 from notifier.domain.rule import Channel, Rule
 from notifier.domain.topology import FAILURE_QUEUES, failure_queue
@@ -38,6 +41,7 @@ from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.smtp import SmtpSink
 
+CHAT = 'url: "{{ address }}"\nto: chat\nhosts: [127.0.0.1]\njson: {text: "{{ text }}"}\n'
 EVENT = Event(id="1", source="/shop", type="order.shipped", tenant="acme")
 
 
@@ -88,6 +92,9 @@ def content(tmp_path: Path) -> Content:
     folder.mkdir(parents=True)
     (folder / "email.subject.j2").write_text("Shipped")
     (folder / "email.text.j2").write_text("Your order {{ event.id }} is on its way.")
+    (folder / "chat.text.j2").write_text("Your order {{ event.id }} is on its way.")
+    (folder.parent / "_channels").mkdir()
+    (folder.parent / "_channels" / "chat.yaml").write_text(CHAT)
     return Content.load(folder.parent, rules_only=True)
 
 
@@ -120,6 +127,20 @@ def webhook(_: SmtpSink, http_sink: HttpSink) -> Subject:
     return Subject(channel, rule, EndpointRef(endpoint="ep_taking"), EndpointRef(endpoint="ep_missing"), endpoints)
 
 
+def http_api(_: SmtpSink, http_sink: HttpSink) -> Subject:
+    guard = AddressGuard(read_networks("127.0.0.1"), http=True)
+    transport = WebhookTransport(guard, connections=4, timeout=PATIENCE_S)
+    channel = HttpApiChannel(transport, guard, {}, longest_exchange=PATIENCE_S)
+    provider = Provider("chat", "", kind="chat")
+    rule = Rule("order.shipped/chat", EVENT.type, Channel.HTTP_API, EVENT.type, "x", False, provider=provider)
+    return Subject(
+        HttpApiDeliveries(channel, transport, WEBHOOK_SCHEDULE, PATIENCE_S),
+        rule,
+        Contact(contact="chat", at=http_sink.url),
+        Contact(contact="chat", at=f"http://127.0.0.1:{free_port()}/"),
+    )
+
+
 def fake(_: SmtpSink, __: HttpSink) -> Subject:
     channel = FakeChannel()
     channel.marks = True
@@ -130,7 +151,7 @@ def fake(_: SmtpSink, __: HttpSink) -> Subject:
     return subject
 
 
-@pytest.fixture(params=[email, webhook, fake], ids=lambda make: str(make.__name__))
+@pytest.fixture(params=[email, webhook, http_api, fake], ids=lambda make: str(make.__name__))
 def subject(
     request: pytest.FixtureRequest, smtp_sink: SmtpSink, http_sink: HttpSink, engine: Engine
 ) -> Iterator[Subject]:

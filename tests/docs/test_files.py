@@ -13,10 +13,12 @@ import yaml
 
 from consumers.topology import apply_topology
 from notifier.api.examples import EVENT
+from notifier.channels.webhook.guard import AddressGuard
 from notifier.domain.event import Event
 from notifier.errors import ConfigurationError, TopologyConflict
 from notifier.rendering.context import event_context
 from notifier.rendering.expressions import Expressions
+from notifier.rendering.files import channel_names
 from notifier.rendering.renderer import Renderer
 from notifier.rules.content import Content
 from notifier.settings import read_settings
@@ -91,8 +93,19 @@ def as_rules(text: str) -> str:
     return f"event: shown.event\ncategory: shown\nrules:\n{body}"
 
 
+_CHANNEL_FILE = re.compile(r"# templates/(_channels/\w+\.yaml)\n")
+
+
 @ids(blocks("yaml"))
 def test_a_rule_loads(found: Block, tree: Path) -> None:
+    for shown in blocks("yaml"):
+        if shown.page == found.page and (named := _CHANNEL_FILE.match(shown.text)):
+            file = tree / named[1]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(shown.text)
+    if _CHANNEL_FILE.match(found.text):
+        assert Content.load(tree, check_url=AddressGuard().check_url).catalog.providers
+        return
     rules = as_rules(found.text)
     folder = tree / yaml.safe_load(rules)["event"]
     folder.mkdir(exist_ok=True)
@@ -100,6 +113,8 @@ def test_a_rule_loads(found: Block, tree: Path) -> None:
     for kind in ("email", "digest"):
         for role in ("subject", "text"):
             (folder / f"{kind}.{role}.j2").write_text("Shown")
+    for channel in channel_names(tree):
+        (folder / f"{channel}.text.j2").write_text("Shown")
 
     Content.load(tree)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from notifier.channels.http_api.composing import OutgoingRequest, compose
@@ -58,10 +58,10 @@ class HttpApiChannel:
             expires=expires,
         )
 
-    def to_ask_first(self, requests: Sequence[OutgoingRequest]) -> frozenset[int]:
+    def to_ask_first(self, requests: Iterable[tuple[int, OutgoingRequest]]) -> frozenset[int]:
         """Of each provider that has not answered well here the first: a wrong password costs one try, not fifty."""
         first: dict[Place, int] = {}
-        for number, outgoing in enumerate(requests):
+        for number, outgoing in requests:
             if not self._health.is_proven(outgoing.place):
                 first.setdefault(outgoing.place, number)
         return frozenset(first.values())

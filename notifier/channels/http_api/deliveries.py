@@ -88,7 +88,7 @@ class HttpApiDeliveries:
 
         A provider that never answered here is asked by one first: a wrong password costs one try, not fifty.
         """
-        first = self._channel.to_ask_first([one.outgoing for one in ready])
+        first = self._channel.to_ask_first([(place, r.outgoing) for place, r in enumerate(ready) if not r.work.start])
         asking = [place for place in range(len(ready)) if place in first]
         others = [place for place in range(len(ready)) if place not in first]
         for places in (asking, others):

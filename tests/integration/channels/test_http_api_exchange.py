@@ -11,16 +11,23 @@ from time import time
 
 import pytest
 
-from notifier.channels.http_api.channel import Errand, HttpApiChannel
+from notifier.channels.http_api.channel import HttpApiChannel
+from notifier.channels.http_api.composing import OutgoingRequest
+from notifier.channels.http_api.deliveries import HttpApiDeliveries
+from notifier.channels.port import Ready, Work
 from notifier.channels.webhook.guard import AddressGuard, read_networks
 from notifier.channels.webhook.transport import WebhookTransport
+from notifier.domain.delivery import Contact, Delivery
 from notifier.domain.event import Event
 from notifier.domain.message import TextMessage
 from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Refused, Sent
+from notifier.domain.retry import WEBHOOK_SCHEDULE
+from notifier.domain.rule import Channel, Rule
 from notifier.engine.bridge import Engine
 from notifier.errors import InvalidDestination
 from notifier.rendering.context import event_context
 from notifier.rules.channel_files import load_channels
+from notifier.storage.claims import Claimed, ClaimRequest
 from tests.servers.http import HttpSink
 from tests.servers.ports import free_port
 from tests.servers.processes import find_binary, start, stop_group, wait_until
@@ -55,9 +62,7 @@ class Phone:
     def __post_init__(self) -> None:
         self.channel = HttpApiChannel(self.transport, self.guard, self.settings, longest_exchange=LONG)
 
-    def errand(
-        self, url: str, *, text: str = TEXT, address: str = NUMBER, file: str = FILE, again: bool = True
-    ) -> Errand:
+    def request(self, url: str, *, text: str = TEXT, address: str = NUMBER, file: str = FILE) -> OutgoingRequest:
         """What would be sent."""
         folder = self.root / "_channels"
         folder.mkdir(exist_ok=True)
@@ -67,14 +72,14 @@ class Phone:
         event = Event(id="1", source="/shop", type="order.shipped", data={})
         context = event_context(event, recipient={"name": "Zoë"}, delivery_id="dlv_a")
         message = TextMessage(text, "", "hash")
-        return Errand(self.channel.compose(found["sms"], message, address=address, context=context), again)
+        return self.channel.compose(found["sms"], message, address=address, context=context)
 
     def send(self, url: str, **more: str) -> Outcome | NotTried:
         """One try."""
-        errand = self.errand(url, **more)  # type: ignore[arg-type]
-        return self.engine.run(lambda: self.channel.send(errand.outgoing), LONG)
+        request = self.request(url, **more)  # type: ignore[arg-type]
+        return self.engine.run(lambda: self.channel.send(request), LONG)
 
-    def send_all(self, errands: list[Errand]) -> list[Outcome | NotTried]:
+    def send_all(self, requests: list[OutgoingRequest]) -> list[Outcome | NotTried]:
         """A batch."""
         outcomes: dict[int, Outcome | NotTried] = {}
 
@@ -83,8 +88,17 @@ class Phone:
             assert place not in outcomes
             outcomes[place] = outcome
 
-        self.engine.run(lambda: self.channel.send_all(errands, ended), LONG)
-        return [outcomes[place] for place in range(len(errands))]
+        async def leaving(_: Work) -> None:
+            raise AssertionError
+
+        deliveries = HttpApiDeliveries(self.channel, self.transport, WEBHOOK_SCHEDULE, LONG)
+        rule = Rule("r", "a", Channel.HTTP_API, "a", "", transactional=True)
+        delivery = Delivery(id="dlv_a", event=0, rule="r", to=Contact(contact="phone", at=NUMBER))
+        event = Event(id="1", source="/shop", type="order.shipped")
+        work = Work(ClaimRequest(delivery, Channel.HTTP_API, event), event, rule, Claimed(1, 0))
+        ready = [Ready(work, request, "hash") for request in requests]
+        self.engine.run(lambda: deliveries.send_all(ready, ended, leaving), LONG)
+        return [outcomes[place] for place in range(len(requests))]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +178,7 @@ def test_a_refused_login_costs_one_try_of_a_batch_and_pauses_only_this_provider(
     http_sink.status("/messages", 401, body=b'{"code": 20003}')
 
     # When a batch of fifty is sent
-    outcomes = phone.send_all([phone.errand(f"{http_sink.url}/messages") for _ in range(50)])
+    outcomes = phone.send_all([phone.request(f"{http_sink.url}/messages") for _ in range(50)])
 
     # Then one was tried, nobody is refused, and the others wait untried
     first, *others = outcomes
@@ -174,13 +188,13 @@ def test_a_refused_login_costs_one_try_of_a_batch_and_pauses_only_this_provider(
     assert len(http_sink.requests) == 1
 
     # And a batch to another origin is tried
-    (other,) = phone.send_all([phone.errand(f"{https_sink.url}/messages")])
+    (other,) = phone.send_all([phone.request(f"{https_sink.url}/messages")])
     assert isinstance(other, Deferred)
     assert other.code == "tls"
 
 
 def test_a_whole_batch_leaves_when_the_provider_takes_it(phone: Phone, http_sink: HttpSink) -> None:
-    outcomes = phone.send_all([phone.errand(f"{http_sink.url}/messages", text=f"no {n}") for n in range(50)])
+    outcomes = phone.send_all([phone.request(f"{http_sink.url}/messages", text=f"no {n}") for n in range(50)])
 
     assert [type(one) for one in outcomes] == [Sent] * 50
     assert len({request.body for request in http_sink.requests}) == 50
@@ -226,7 +240,7 @@ def test_a_provider_that_says_nothing_ends_at_the_deadline_and_may_have_sent_it(
     phone = make(phones, engine, tmp_path, timeout=SHORT)
     http_sink.hang("/messages")
 
-    outcomes = phone.send_all([phone.errand(f"{http_sink.url}/messages") for _ in range(3)])
+    outcomes = phone.send_all([phone.request(f"{http_sink.url}/messages") for _ in range(3)])
 
     assert [type(one) for one in outcomes] == [Deferred, NotTried, NotTried]
     assert outcomes[0].code == "timeout"
@@ -263,18 +277,18 @@ def test_an_address_that_is_the_url_leads_to_hosts_of_the_file_only(phone: Phone
 
     for elsewhere in ("http://127.0.0.1:1234/x", "https://example.org/x", "https://hooks.example.evil/x"):
         with pytest.raises(InvalidDestination, match="hosts") as caught:
-            phone.errand(here, address=elsewhere, file=HOOK)
+            phone.request(here, address=elsewhere, file=HOOK)
         assert elsewhere not in str(caught.value)
     for inside in ("http://169.254.169.254/latest", "ftp://127.0.0.1/x", "not a url"):
         with pytest.raises(InvalidDestination):
-            phone.errand(here, address=inside, file=HOOK)
+            phone.request(here, address=inside, file=HOOK)
 
 
 def test_a_value_that_is_no_header_is_refused_without_being_repeated(phone: Phone, http_sink: HttpSink) -> None:
     file = FILE.replace('"{{{{ delivery_id }}}}"', '"{{{{ text }}}}"')
 
     with pytest.raises(InvalidDestination, match="idempotency-key") as caught:
-        phone.errand(http_sink.url + "/messages", text="a\r\nHost: evil", file=file)
+        phone.request(http_sink.url + "/messages", text="a\r\nHost: evil", file=file)
     assert "evil" not in str(caught.value)
 
 
