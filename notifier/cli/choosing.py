@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Choice:
     """What a person asked for; every field is an option of the verb."""
 
-    channel: Annotated[str, typer.Option(help="email, webhook, digest or intake.")] = ""
+    channel: Annotated[str, typer.Option(help="email, webhook, http_api, digest or intake.")] = ""
     cause: Annotated[str, typer.Option(help="Why it is there, such as exhausted or render_failed.")] = ""
     rule: Annotated[str, typer.Option(help="Such as order.shipped/customer-email.")] = ""
     tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = ""

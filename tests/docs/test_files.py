@@ -93,7 +93,7 @@ def as_rules(text: str) -> str:
     return f"event: shown.event\ncategory: shown\nrules:\n{body}"
 
 
-_CHANNEL_FILE = re.compile(r"# templates/(_channels/\w+\.yaml)\n")
+_CHANNEL_FILE = re.compile(r"# (_channels/\w+\.yaml)\n")
 
 
 @ids(blocks("yaml"))

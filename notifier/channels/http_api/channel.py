@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from notifier.channels.http_api.composing import OutgoingRequest, compose
-from notifier.channels.http_api.health import PAUSED, Place, ProviderHealth
+from notifier.channels.http_api.health import PAUSED, ProviderHealth, ProviderOrigin
 from notifier.channels.http_api.outcomes import about_provider, classify
 from notifier.channels.webhook.channel import Exchanges
 from notifier.channels.webhook.guard import AddressGuard
@@ -60,7 +60,7 @@ class HttpApiChannel:
 
     def to_ask_first(self, requests: Iterable[tuple[int, OutgoingRequest]]) -> frozenset[int]:
         """Of each provider that has not answered well here the first: a wrong password costs one try, not fifty."""
-        first: dict[Place, int] = {}
+        first: dict[ProviderOrigin, int] = {}
         for number, outgoing in requests:
             if not self._health.is_proven(outgoing.place):
                 first.setdefault(outgoing.place, number)
@@ -77,7 +77,12 @@ class HttpApiChannel:
         seen = Observed()
         try:
             answer = await self._transport.post(
-                outgoing.target, outgoing.head, outgoing.body, lane=place.lane, expires=outgoing.expires, again=again
+                outgoing.target,
+                outgoing.head,
+                outgoing.body,
+                receiver=place.receiver,
+                expires=outgoing.expires,
+                again=again,
             )
             outcome = classify(outgoing.asked, answer, self._clock(), outgoing.private)
             seen = about_provider(outcome)

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
-from notifier.channels.http_api.health import Place
-from notifier.channels.http_api.outcomes import Asked
+from notifier.channels.http_api.health import ProviderOrigin
+from notifier.channels.http_api.outcomes import Addressing
 from notifier.channels.webhook.guard import AddressGuard, Target
 from notifier.channels.webhook.request import first_lines, line
 from notifier.domain.message import TextMessage
@@ -21,8 +21,8 @@ from notifier.rules.channel_files import CompiledProvider
 class OutgoingRequest:
     """Everything a try needs. ``repr`` hides what it says and to whom."""
 
-    asked: Asked
-    place: Place
+    asked: Addressing
+    place: ProviderOrigin
     target: Target | None = field(repr=False)
     head: bytes = field(repr=False)
     """The whole head."""
@@ -46,13 +46,13 @@ def compose(
     expires: float | None = None,
 ) -> OutgoingRequest:
     """Raises `RenderError`, or `InvalidDestination` for a place that nothing can be sent to."""
-    asked = Asked(
+    asked = Addressing(
         compiled.provider,
         address_in_path="address" in compiled.request.url.reads,
         address_is_url=compiled.url_is_address,
     )
     if missing := tuple(name for name in compiled.settings if not settings.get(name)):
-        return OutgoingRequest(asked, Place(compiled.name, ""), None, b"", b"", (), expires, missing)
+        return OutgoingRequest(asked, ProviderOrigin(compiled.name, ""), None, b"", b"", (), expires, missing)
     own = {name: settings[name] for name in compiled.settings}
     names = {**context, "text": message.text, "subject": message.subject, "address": address, "settings": own}
     request = compiled.request.render(names)
@@ -69,7 +69,7 @@ def compose(
     )
     credentials = [value for name, value in request.headers if name == "authorization"]
     private = (*own.values(), *credentials, *(c.partition(" ")[2] for c in credentials), address, message.text)
-    place = Place(compiled.name, target.origin)
+    place = ProviderOrigin(compiled.name, target.origin)
     return OutgoingRequest(asked, place, target, head, request.body, private, expires)
 
 

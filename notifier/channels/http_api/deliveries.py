@@ -24,8 +24,8 @@ from notifier.rules.content import Content
 
 
 @value
-class Whom:
-    """Whom a message goes to, as texts see them."""
+class _Whom:
+    """_Whom a message goes to, as texts see them."""
 
     address: str = ""
     """Empty where all goes to one place."""
@@ -68,7 +68,7 @@ class HttpApiDeliveries:
     def compose(self, draft: Draft, content: Content, directory: Directory, now: float) -> Ready:  # noqa: ARG002
         """See `port`."""
         work, whom, message = draft.work, draft.to, draft.message
-        assert isinstance(whom, Whom)  # noqa: S101 - as `render` made it
+        assert isinstance(whom, _Whom)  # noqa: S101 - as `render` made it
         assert isinstance(message, TextMessage)  # noqa: S101
         assert work.rule.provider is not None  # noqa: S101
         provider = work.rule.provider
@@ -120,14 +120,14 @@ class HttpApiDeliveries:
         await self._transport.close()
 
 
-def _whom(to: Destination, provider: Provider, directory: Directory) -> Whom:
+def _whom(to: Destination, provider: Provider, directory: Directory) -> _Whom:
     """Raises `InvalidDestination` for somebody whom this provider cannot reach."""
     if isinstance(to, ChannelRef):
-        return Whom()
+        return _Whom()
     if isinstance(to, Contact) and to.contact == provider.kind:
         address = parse_contact(to.contact, to.at)
         phone = address if provider.kind == PHONE else ""
-        return Whom(address, phone=phone, name=to.name, locale=to.locale, timezone=to.timezone)
+        return _Whom(address, phone=phone, name=to.name, locale=to.locale, timezone=to.timezone)
     if not isinstance(to, RecipientRef):
         raise InvalidDestination(
             f"{provider.name} goes to a {provider.kind or 'place of its own'}, and this is another"
@@ -142,7 +142,7 @@ def _whom(to: Destination, provider: Provider, directory: Directory) -> Whom:
         raise InvalidDestination(
             f"recipient {to.recipient!r} has no {provider.kind}; store one with `notifier recipients set`, then replay"
         )
-    return Whom(address, person.email, person.phone, person.name, person.locale, person.timezone, person.id)
+    return _Whom(address, person.email, person.phone, person.name, person.locale, person.timezone, person.id)
 
 
 def _identity(to: Destination, provider: Provider, directory: Directory) -> str:

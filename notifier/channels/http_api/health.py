@@ -31,14 +31,14 @@ _log = get("provider")
 
 
 @value
-class Place:
+class ProviderOrigin:
     """What a breaker is of: a provider, at one origin."""
 
     provider: str
     origin: str
 
     @property
-    def lane(self) -> str:
+    def receiver(self) -> str:
         """Whose slots its requests use."""
         return f"{self.provider} {self.origin}"
 
@@ -52,14 +52,14 @@ class ProviderHealth:
     def __init__(self, longest_exchange: float, clock: Callable[[], float] = time.time) -> None:
         self._lease = longest_exchange + PROBE_SLACK_S
         self._clock = clock
-        self._breakers: dict[Place, Breaker] = {}
-        self._proven: dict[Place, None] = {}
+        self._breakers: dict[ProviderOrigin, Breaker] = {}
+        self._proven: dict[ProviderOrigin, None] = {}
 
-    def is_proven(self, place: Place) -> bool:
+    def is_proven(self, place: ProviderOrigin) -> bool:
         """Whether it has answered as it should, and nothing is remembered against it."""
         return place in self._proven and place not in self._breakers
 
-    def admits(self, place: Place) -> str | NotTried:
+    def admits(self, place: ProviderOrigin) -> str | NotTried:
         """The token of the probe that a request would be, empty for an ordinary one; or until when to stay away."""
         breaker = self._breakers.get(place)
         if breaker is None or not breaker.is_open:
@@ -74,7 +74,7 @@ class ProviderHealth:
         seconds = BEHIND_PROBE_S if breaker.probe else max(breaker.until - now, 1.0)
         return NotTried(PAUSED, f"{place} is {breaker.describe(now)}", seconds)
 
-    def observe(self, place: Place, seen: Observed, probe: str) -> None:
+    def observe(self, place: ProviderOrigin, seen: Observed, probe: str) -> None:
         """What an exchange said of it."""
         before = self._breakers.get(place)
         if before is None and not seen.failed:
@@ -92,18 +92,18 @@ class ProviderHealth:
             self._keep(place, after)
         self._tell(place, before, after)
 
-    def _remember(self, place: Place) -> None:
+    def _remember(self, place: ProviderOrigin) -> None:
         self._proven[place] = None
         if len(self._proven) > MOST_PLACES:
             del self._proven[next(iter(self._proven))]
         metrics.PROVIDER_UP.labels(place.provider).set(1)
 
-    def _keep(self, place: Place, breaker: Breaker) -> None:
+    def _keep(self, place: ProviderOrigin, breaker: Breaker) -> None:
         if place not in self._breakers and len(self._breakers) >= MOST_PLACES:
             del self._breakers[next(iter(self._breakers))]
         self._breakers[place] = breaker
 
-    def _tell(self, place: Place, before: Breaker | None, after: Breaker | None) -> None:
+    def _tell(self, place: ProviderOrigin, before: Breaker | None, after: Breaker | None) -> None:
         was_open, is_open = before is not None and before.is_open, after is not None and after.is_open
         if is_open and not was_open and after is not None:
             metrics.PROVIDER_UP.labels(place.provider).set(0)

@@ -38,7 +38,7 @@ _ID_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Addressing:
     """What the table needs to know of the request."""
 
     provider: Provider
@@ -48,7 +48,7 @@ class Asked:
     """Host and credentials are the recipient's."""
 
 
-def classify(asked: Asked, answer: Answer, now: float, private: Sequence[str] = ()) -> Outcome | NotTried:
+def classify(asked: Addressing, answer: Answer, now: float, private: Sequence[str] = ()) -> Outcome | NotTried:
     """``now`` is unix seconds, for a Retry-After that names a date; ``private`` is what no answer may repeat."""
     match answer:
         case Reply():
@@ -82,7 +82,7 @@ def about_provider(outcome: Outcome | NotTried) -> Observed:
             return Observed()
 
 
-def _read(asked: Asked, reply: Reply, now: float, private: Sequence[str]) -> Outcome:
+def _read(asked: Addressing, reply: Reply, now: float, private: Sequence[str]) -> Outcome:
     body = json_of(reply)
     text = reply.body.decode("utf-8", "replace")
     row = matching(asked.provider.rows, reply.status, text, body)
@@ -107,7 +107,7 @@ def _read(asked: Asked, reply: Reply, now: float, private: Sequence[str]) -> Out
             return Refused(code, told)
 
 
-def _usual(asked: Asked, reply: Reply) -> Meaning:
+def _usual(asked: Addressing, reply: Reply) -> Meaning:
     """Where the file says nothing."""
     status = reply.status
     if 200 <= status < 300:

@@ -48,11 +48,11 @@ def _run(*arguments: str, **environment: str) -> None:
     ("text", "lanes"),
     [
         ("", LANES),
-        ("high", ("email-high", "webhook-high")),
+        ("high", ("email-high", "webhook-high", "http_api-high")),
         ("email", ("email-high", "email-normal", "email-low")),
         ("digest", ("digest",)),
         ("email-high, webhook-low", ("email-high", "webhook-low")),
-        ("high,email-high", ("email-high", "webhook-high")),
+        ("high,email-high", ("email-high", "webhook-high", "http_api-high")),
     ],
 )
 def test_lanes_are_named_by_priority_channel_or_name(text: str, lanes: tuple[str, ...]) -> None:
@@ -77,7 +77,7 @@ def test_worker_becomes_a_stock_celery_worker_with_a_name_of_its_own(became: lis
 
     assert first[:6] == [sys.executable, "-m", "celery", "-A", "notifier", "worker"]
     assert first[first.index("-P") + 1] == "gevent"
-    assert first[first.index("-Q") + 1] == "email-high,webhook-high"
+    assert first[first.index("-Q") + 1] == "email-high,webhook-high,http_api-high"
     names = [command[command.index("-n") + 1] for command in (first, became)]
     assert all(name.startswith("high-") and name.endswith("@%h") for name in names)
     assert names[0] != names[1]

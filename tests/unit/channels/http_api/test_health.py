@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from notifier.channels.http_api.health import BEHIND_PROBE_S, PROBE_SLACK_S, Place, ProviderHealth
+from notifier.channels.http_api.health import BEHIND_PROBE_S, PROBE_SLACK_S, ProviderHealth, ProviderOrigin
 from notifier.channels.http_api.outcomes import OUR_FAULT_S
 from notifier.domain.breaker import FIRST_WAIT_S, LEAST_FAILURES, Observed
 from notifier.domain.outcome import NotTried
 
-SMS, PUSH = Place("sms", "https://sms.example"), Place("push", "https://push.example")
+SMS, PUSH = ProviderOrigin("sms", "https://sms.example"), ProviderOrigin("push", "https://push.example")
 WELL, ILL = Observed(ok=1), Observed(failed=1, code="http_500")
 OURS = Observed(failed=1, wait=OUR_FAULT_S, too_much=True, code="http_401")
 EXCHANGE_S = 15.0
@@ -33,7 +33,7 @@ def health(clock: Clock) -> ProviderHealth:
     return ProviderHealth(EXCHANGE_S, clock)
 
 
-def away(health: ProviderHealth, place: Place) -> NotTried:
+def away(health: ProviderHealth, place: ProviderOrigin) -> NotTried:
     answer = health.admits(place)
     assert isinstance(answer, NotTried)
     return answer

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from notifier.channels.http_api.outcomes import OUR_FAULT_S, Asked, about_provider, classify
+from notifier.channels.http_api.outcomes import OUR_FAULT_S, Addressing, about_provider, classify
 from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
 from notifier.channels.webhook.slots import Crowded
 from notifier.channels.webhook.wire import REPLY_BYTES
@@ -31,10 +31,10 @@ ROWS = (
     AnswerRow(Meaning.DEFERRED, statuses=((200, 299),), contains="HTTP error 429"),
     AnswerRow(Meaning.BAD_RECIPIENT, statuses=((400, 400),), tests=at("code", "21211")),
 )
-FIXED = Asked(Provider("sms", "", rows=ROWS, message_id=parse_path("sid")))
-IN_PATH = Asked(Provider("chat", ""), address_in_path=True)
-HOOK = Asked(Provider("slack", "", kind="slack"), address_in_path=True, address_is_url=True)
-STRICT = Asked(Provider("push", "", rows=(AnswerRow(Meaning.SENT, tests=at("data.status", "ok")),)))
+FIXED = Addressing(Provider("sms", "", rows=ROWS, message_id=parse_path("sid")))
+IN_PATH = Addressing(Provider("chat", ""), address_in_path=True)
+HOOK = Addressing(Provider("slack", "", kind="slack"), address_in_path=True, address_is_url=True)
+STRICT = Addressing(Provider("push", "", rows=(AnswerRow(Meaning.SENT, tests=at("data.status", "ok")),)))
 
 
 def json(text: str, status: int = 200, reason: str = "", encoding: str = "") -> Reply:
@@ -123,7 +123,7 @@ def push(error: str) -> Reply:
     ],
 )
 def test_an_answer_means_one_thing_for_the_message_and_one_for_the_provider(
-    asked: Asked, answer: Answer, kind: type[Outcome | NotTried], code: str, about: str
+    asked: Addressing, answer: Answer, kind: type[Outcome | NotTried], code: str, about: str
 ) -> None:
     outcome = classify(asked, answer, NOW)
 
