@@ -83,7 +83,7 @@ class Demo:
         self.console.print(f"  {line}", highlight=False)
 
     def _rows(self, seen: Sequence[dict[str, Any]]) -> list[Row]:
-        return summarise(seen, self.stage.inbox.mails, self.stage.catcher.calls)
+        return summarise(seen, self.stage.inbox.mails, self.stage.catcher.calls, self.stage.gateway.messages)
 
 
 def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], None] | None = None) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from notifier.demo.catcher import Catcher
 from notifier.demo.client import Api
+from notifier.demo.gateway import Gateway, write_files
 from notifier.demo.inbox import Inbox
 from notifier.demo.interrupts import Interrupts
 from notifier.demo.servers import free_port, launch_valkey, wait_for_valkey
@@ -42,6 +43,7 @@ class Stage:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="notifier-demo-")))
     inbox: Inbox = field(default_factory=Inbox)
     catcher: Catcher = field(default_factory=Catcher)
+    gateway: Gateway = field(default_factory=Gateway)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     api: Api = field(default_factory=lambda: Api("", ""))
     _closing: ExitStack = field(default_factory=ExitStack)
@@ -54,9 +56,12 @@ class Stage:
             self._closing.callback(self.inbox.stop)
             webhooks = self.catcher.start()
             self._closing.callback(self.catcher.stop)
+            gateway = self.gateway.start()
+            self._closing.callback(self.gateway.stop)
+            self._set_templates(f"http://127.0.0.1:{gateway}")
             self.processes["valkey"] = launch_valkey(self.folder, redis)
         wait_for_valkey(self.processes["valkey"], self.folder, redis)
-        self.said(f"inbox on port {smtp}, webhook receiver on {webhooks}, Valkey on {redis}")
+        self.said(f"inbox on port {smtp}, webhook receiver on {webhooks}, SMS provider on {gateway}, Valkey on {redis}")
         port, token = free_port(), secrets.token_urlsafe(24)
         environment = self._environment(redis=redis, smtp=smtp, api=port, token=token)
         celery = [sys.executable, "-m", "celery", "-A", "notifier"]
@@ -99,6 +104,11 @@ class Stage:
         file = self.folder / f"{name}.log"
         return file.read_text(errors="replace")[-characters:] if file.exists() else ""
 
+    def _set_templates(self, gateway: str) -> None:
+        """A copy of them, with a channel file of the provider that runs here."""
+        self.templates = Path(shutil.copytree(self.templates, self.folder / "templates"))
+        write_files(self.templates, gateway)
+
     def _environment(self, *, redis: int, smtp: int, api: int, token: str) -> dict[str, str]:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("NOTIFIER_", "CELERY_"))}
         return {
@@ -114,6 +124,7 @@ class Stage:
             "NOTIFIER_API_TOKENS": f"admin:{token}",
             "NOTIFIER_API_PORT": str(api),
             "NOTIFIER_HTTP_PORT": "0",
+            "NOTIFIER_CHANNEL_SMS_TOKEN": self.gateway.token,
             "NOTIFIER_WEBHOOK_ALLOW": "127.0.0.1",
             "NOTIFIER_WEBHOOK_HTTP": "true",
             "NOTIFIER_GRACE": "5",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.demo.catcher import Call
+from notifier.demo.gateway import Message
 from notifier.demo.inbox import Mail
 
 #: Statuses in which nothing more will happen by itself.
@@ -32,9 +33,12 @@ class Row:
         return self.expected > 0 and self.expected == self.sent == self.arrived
 
 
-def summarise(events: Sequence[dict[str, Any]], mails: Sequence[Mail], calls: Sequence[Call]) -> list[Row]:
+def summarise(
+    events: Sequence[dict[str, Any]], mails: Sequence[Mail], calls: Sequence[Call], messages: Sequence[Message]
+) -> list[Row]:
     """A row per rule."""
     arrived = _once([mail.delivery for mail in mails]) | _once([call.delivery for call in calls if call.verified])
+    arrived |= _once([message.delivery for message in messages])
     digests = sum(1 for mail in mails if mail.delivery not in _ids(events))
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for event in events:

@@ -206,9 +206,11 @@ def test_wrong_fields_of_an_endpoint_are_422_and_store_nothing(client: TestClien
 
 def test_a_recipient_is_stored_shown_and_forgotten(client: TestClient) -> None:
     person = {"email": "kim@example.org", "name": "Kim", "locale": "de-AT", "timezone": "Europe/Vienna"}
+    ways = {"phone": "+49 170 1234567", "addresses": {"push": "ExponentPushToken[x]"}}
+    stored = {"id": "user-1", **person, **ways, "phone": "+491701234567"}
 
-    assert client.put("/v1/recipients/user-1", json=person, headers=ADMIN).json() == {"id": "user-1", **person}
-    assert client.get("/v1/recipients/user-1", headers=ADMIN).json() == {"id": "user-1", **person}
+    assert client.put("/v1/recipients/user-1", json={**person, **ways}, headers=ADMIN).json() == stored
+    assert client.get("/v1/recipients/user-1", headers=ADMIN).json() == stored
     assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 204
     assert client.get("/v1/recipients/user-1", headers=ADMIN).status_code == 404
     assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 404
@@ -231,6 +233,12 @@ def test_an_id_with_a_slash_is_an_id(client: TestClient) -> None:
         ("user-1", {"email": "kim@example.org", "name": "a\nb"}),
         ("user-1", {}),
         ("user-1", {"email": "kim@example.org", "timezone": "Mars/Olympus"}),
+        ("user-1", {"phone": "0170 1234567"}),
+        ("user-1", {"addresses": {"Slack": "U1"}}),
+        ("user-1", {"addresses": {"phone": "+491701234567"}}),
+        ("user-1", {"addresses": {"slack": ""}}),
+        ("user-1", {"addresses": {"slack": "a\nb"}}),
+        ("+491701234567", {"phone": "+491701234567"}),
     ],
 )
 def test_a_person_who_could_not_be_written_to_is_refused(client: TestClient, identity: str, person: Any) -> None:
