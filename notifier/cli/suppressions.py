@@ -27,7 +27,12 @@ group = typer.Typer(
     no_args_is_help=True,
 )
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="An email address, or its rcp_… key.")]
+Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS", help="An email address, a phone number with + and its country code, or an rcp_… key."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _PARTS = "bounce, complaint, operator, forgotten, category:NAME"
 
@@ -165,6 +170,10 @@ def _part(name: str, reason: str) -> Part:
 def _key(address: str, suppressions: Suppressions) -> str:
     if address.startswith("rcp_") and "@" not in address:
         return address
+    if address.startswith("+"):
+        from notifier.domain.contacts import PHONE, contact_identity, parse_phone
+
+        return suppressions.key_of(contact_identity(PHONE, parse_phone(address)))
     check_address(address)
     return suppressions.key_of(address)
 

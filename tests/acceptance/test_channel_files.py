@@ -127,6 +127,7 @@ def test_a_number_that_is_refused_is_parked_suppressed_and_replayed(service: Ser
     publish(service, NUMBER, 2)
     poll(lambda: _statuses(service, "2") == ["suppressed"], "the second is suppressed")
     assert len(http_sink.requests) == 1
+    assert "bounced: http_400" in service.run("suppressions", "show", NUMBER).stdout
 
     # And a replay sends it when somebody has mended it
     replayed = service.run("failures", "replay", "--all", "--yes")
