@@ -7,9 +7,11 @@ from typing import Any
 
 from notifier.domain.delivery import RecipientRef
 
+#: Characters of an id: it is a field of a record in Redis.
 MAX_RECIPIENT = 256
 #: Names, locales and zones are for greeting and formatting; longer ones are cut, never refused.
 MAX_TEXT = 256
+#: Bits of a number that is an id; databases count no further.
 _ID_BITS = 64
 
 

@@ -9,6 +9,7 @@ from notifier.rules.documents import Located
 from notifier.rules.sections import Report, Section, shown
 
 ROW_KEYS = ("status", "body", "contains", "means", "suppress", "retry_after")
+#: Rows of one file, and places of one row: all may be looked at for each answer.
 MAX_ROWS, MAX_TESTS = 50, 20
 
 _CLASS = re.compile(r"([2-5])xx", re.IGNORECASE)

@@ -26,7 +26,9 @@ from notifier.rules.sections import Report, Section, shown
 FILE_KEYS = (*REQUEST_KEYS, "to", "answers", "message_id", "limit", "retry")
 #: Names of files that would hide a channel of our own, or a word that means something else in rules and queues.
 TAKEN = frozenset({"email", "webhook", "digest", "http_api", "intake"})
+#: Bytes of one file; a long one has 3 kB.
 MAX_FILE_BYTES = 64 * 1024
+#: Files of the folder, and entries of `retry`: more tries than this are not patience but a loop.
 MAX_FILES, MAX_RETRIES = 100, 50
 
 

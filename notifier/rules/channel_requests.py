@@ -19,6 +19,7 @@ from notifier.rules.sections import Report, Section, shown
 
 REQUEST_KEYS = ("url", "method", "hosts", "auth", "headers", "form", "json", "body")
 METHODS = ("POST", "PUT", "PATCH")
+#: Entries of a file; more are data in the wrong place.
 MAX_HEADERS, MAX_FIELDS, MAX_HOSTS = 20, 100, 50
 #: Headers that are the connection's to write, or ours.
 _NOT_HEADERS = frozenset(
