@@ -29,16 +29,21 @@ class LoopThread:
         self.call(self._finish(last))
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE_S)
-        self.loop.close()
+        assert not self._thread.is_alive(), "uvloop waits for a connection that nobody has closed"
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        # Here: it may wait for ever, in C where no signal ends it, for a connection accepted at the last moment.
+        self.loop.close()
 
     async def _finish(self, last: Callable[[], Awaitable[object]] | None) -> None:
         if last is not None:
             await last()
+        # Who was let in at this moment has a task after one more turn; cancelled before it runs, it closes nothing.
+        await asyncio.sleep(0)
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what they closed lets its socket go
