@@ -50,7 +50,8 @@ class Api:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace")[:500]
+            with error:
+                said = error.read().decode(errors="replace")[:500]
             raise NotifierError(f"{method} {path} answered {error.code}: {said}") from error
         except OSError as error:  # refused, reset, or no answer in time
             raise NotifierError(f"{method} {path} got no answer: {error}") from error

@@ -154,7 +154,8 @@ def ask(port: int, path: str, *, token: str = ADMIN_TOKEN, method: str = "GET", 
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
+        with error:
+            return error.code, json.loads(error.read() or b"null")
 
 
 def environment(

@@ -40,7 +40,8 @@ def post(at: Place, kind: str, event_id: str) -> tuple[int, Message, dict[str, s
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, answer.headers, json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        return error.code, error.headers, json.loads(error.read())
+        with error:
+            return error.code, error.headers, json.loads(error.read())
 
 
 def test_with_a_full_low_queue_the_api_refuses_low_events_and_takes_high_ones(at: Place) -> None:

@@ -141,8 +141,9 @@ class Process:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
                 found: dict[str, Any] = orjson.loads(answer.read())
-        except urllib.error.HTTPError as answer:
-            found = orjson.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                found = orjson.loads(error.read())
         return found
 
     def until(self, is_so: Callable[["Process"], bool]) -> None:
