@@ -1,7 +1,7 @@
 """The procedure for one batch, without processes: a fake channel, a real Redis, a broker that only remembers."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +12,9 @@ import pytest
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Mailbox, Status
-from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, Deferred, NotTried, Refused
-from notifier.domain.parked import ParkedBatch
 from notifier.domain.retry import RetrySchedule
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.suppression import bounced
@@ -49,6 +47,7 @@ from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import RateLimits
 from notifier.worker.rates.throttles import RecipientThrottles
 from tests.fake_channel import FakeChannel
+from tests.unit.worker.doubles import Broker, Faults, WorkerDied
 
 EVENT = Event(id="1", source="/shop", type="order.shipped", tenant="acme")
 RULE, ONCE = "order.shipped/mail", "order.shipped/once"
@@ -60,64 +59,6 @@ rules:
   - {id: mail, channel: email, to: data.to}
   - {id: once, channel: email, to: data.to, uncertain: park}
 """
-
-
-class WorkerDied(gevent.GreenletExit):
-    """Stands for SIGKILL: from now on nothing that the worker does has an effect."""
-
-
-@dataclass
-class Faults:
-    """Counts calls, and fails at one of them: before it has done anything, or after it has done all."""
-
-    at: int = -1
-    error: BaseException | None = None
-    after: bool = False
-    calls: int = 0
-
-    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:
-            number, self.calls = self.calls, self.calls + 1
-            if isinstance(self.error, WorkerDied) and number > self.at:
-                raise self.error
-            if number != self.at or self.error is None:
-                return call(*arguments, **options)
-            if self.after:
-                call(*arguments, **options)
-            raise self.error
-
-        return run
-
-    def of(self, part: Any) -> Any:
-        """The same part, each of whose methods counts."""
-        return _Faulty(part, self)
-
-
-class _Faulty:
-    def __init__(self, part: Any, faults: Faults) -> None:
-        self._part, self._faults = part, faults
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._part, name)
-        return self._faults.around(found) if callable(found) else found
-
-
-@dataclass
-class Broker:
-    """What was published."""
-
-    queued: list[tuple[Batch, int]] = field(default_factory=list)
-    parked: list[tuple[str, ParkedBatch]] = field(default_factory=list)
-
-    def send(self, batch: Batch | EncodedBatch, *, after: int = 0) -> None:
-        assert isinstance(batch, Batch)
-        self.queued.append((batch, after))
-
-    def park(self, queue: str, parked: ParkedBatch) -> None:
-        self.parked.append((queue, parked))
-
-    def publish_event(self, event: Mapping[str, Any]) -> None:
-        raise AssertionError("nothing of this procedure publishes an event")
 
 
 @dataclass

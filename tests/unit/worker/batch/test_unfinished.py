@@ -1,0 +1,135 @@
+"""A worker that died after it had recorded an end: whoever gets its batch does what was left undone, and no more."""
+
+import pytest
+
+from notifier.domain.batch import Batch
+from notifier.domain.delivery import Attempt, Status, with_digest
+from notifier.domain.endpoint import DISABLED
+from notifier.domain.outcome import Cause
+from notifier.domain.parked import Parked
+from notifier.domain.rule import Channel
+from notifier.errors import BrokerUnavailable, StorageUnavailable
+from notifier.worker import outage
+from notifier.worker.batch.unfinished import Unfinished
+from tests.unit.worker.digests.windows import digest_batch, item_batch
+from tests.unit.worker.doubles import Faults, World, batch_of
+
+
+def finish(world: World, batch: Batch, status: Status, faults: Faults | None = None) -> None:
+    faults = faults or Faults()
+    ended = [(delivery, status) for delivery in batch.deliveries]
+    Unfinished(world.stores(faults), faults.of(world.broker)).finish(batch, ended)
+
+
+def test_what_failed_and_was_never_parked_is_parked_as_its_worker_would_have(world: World) -> None:
+    # Given a delivery whose refusal was recorded, by a worker that died then
+    batch = batch_of("dlv_a")
+    attempt = Attempt(1, 1.0, 0.1, "refused", "smtp_550_5.1.1", "550 no such user", "dead")
+    world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, attempt)
+
+    finish(world, batch, Status.REFUSED)
+
+    ((queue, parked),) = world.broker.parked
+    (entry,) = parked.parked
+    assert (queue, entry.cause, entry.reason, entry.code, entry.attempts) == (
+        "failed-email",
+        Cause.BAD_RECIPIENT,
+        "550 no such user",
+        "smtp_550_5.1.1",
+        1,
+    )
+    assert world.known_as_parked() == ["dlv_a"]
+
+
+def test_what_is_indexed_as_parked_is_left_alone(world: World) -> None:
+    batch = batch_of("dlv_a", "dlv_b")
+    world.ended(batch, Status.REFUSED, Cause.REFUSED)
+    world.parked.add([Parked("dlv_a", "failed-email", Cause.REFUSED, "no", 1.0)])
+
+    finish(world, batch, Status.REFUSED)
+
+    assert [one.id for _, parked in world.broker.parked for one in parked.parked] == ["dlv_b"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "cause"),
+    [
+        (Status.REFUSED, "render_failed", Cause.RENDER_FAILED),
+        (Status.REFUSED, "a cause of a later release", Cause.REFUSED),
+        (Status.EXHAUSTED, "whatever", Cause.EXHAUSTED),
+        (Status.SKIPPED, f"{DISABLED}: moved", Cause.ENDPOINT_DISABLED),
+    ],
+)
+def test_the_cause_is_what_the_ledger_says(world: World, status: Status, reason: str, cause: Cause) -> None:
+    batch = batch_of("dlv_a")
+    if status is Status.EXHAUSTED:
+        world.ended(batch, status, reason)
+    else:
+        world.ended(batch, status, reason)
+
+    finish(world, batch, status)
+
+    assert [one.cause for _, parked in world.broker.parked for one in parked.parked] == [cause]
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.EXPIRED, Status.SUPPRESSED])
+def test_what_did_not_fail_asks_nobody_anything(world: World, status: Status) -> None:
+    batch = batch_of("dlv_a")
+    world.ended(batch, status)
+    before = world.store.round_trips
+
+    finish(world, batch, status)
+
+    assert (world.broker.parked, world.store.round_trips - before) == ([], 0)
+
+
+def test_what_was_skipped_because_nobody_wants_it_is_not_parked(world: World) -> None:
+    batch = batch_of("dlv_a", kind=Channel.WEBHOOK, endpoint="ep_1")
+    world.ended(batch, Status.SKIPPED, "another copy goes to this address")
+
+    finish(world, batch, Status.SKIPPED)
+
+    assert world.broker.parked == []
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.REFUSED, Status.EXPIRED])
+def test_the_items_of_a_digest_that_had_ended_end_too(world: World, status: Status) -> None:
+    # Given a digest that was recorded as ended, and items that still wait for it
+    batch = digest_batch(world, "dlv_i", "dlv_j")
+    world.ended(batch, status, "why")
+
+    finish(world, batch, status)
+
+    assert world.statuses("dlv_i", "dlv_j") == [status, status]
+
+
+def test_an_item_that_ended_with_its_digest_is_not_parked_beside_it(world: World) -> None:
+    batch = item_batch("dlv_i", "dlv_j")
+    world.ended(item_batch("dlv_i"), Status.REFUSED, with_digest("dig_1", "no"))
+    world.ended(item_batch("dlv_j"), Status.REFUSED, Cause.RULE_MISSING)
+
+    finish(world, batch, Status.REFUSED)
+
+    # Then only the one whose own end it was, in the queue of digests
+    assert [(queue, one.id, one.queue) for queue, parked in world.broker.parked for one in parked.parked] == [
+        ("failed-digest", "dlv_j", "failed-digest")
+    ]
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), BrokerUnavailable("away")], ids=["redis", "broker"])
+@pytest.mark.parametrize("after", [False, True], ids=["unheard", "unanswered"])
+def test_an_outage_at_any_step_still_parks(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, after: bool
+) -> None:
+    monkeypatch.setattr(outage, "_STEPS_S", (0.0,))
+    calm = Faults()
+    world.ended(batch_of("calm"), Status.REFUSED, Cause.REFUSED)
+    finish(world, batch_of("calm"), Status.REFUSED, calm)
+    assert calm.calls == 4
+
+    for step in range(calm.calls):
+        batch = batch_of(f"dlv_{step}")
+        world.ended(batch, Status.REFUSED, Cause.REFUSED)
+        finish(world, batch, Status.REFUSED, Faults(step, error, after))
+        assert f"dlv_{step}" in world.known_as_parked()
+        assert f"dlv_{step}" in [one.id for _, parked in world.broker.parked for one in parked.parked]
