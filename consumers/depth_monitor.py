@@ -76,8 +76,11 @@ class DepthMonitor:
                 await self._stop(waiting)
 
     async def _read(self, waiting: str) -> None:
-        answer = await self._ask(lambda done: self._channel.basic_consume(waiting, self._on_message, callback=done))
-        self._tags[waiting] = answer.method.consumer_tag
+        def consume(done: Callable[[Any], None]) -> None:
+            # Known at once: a session that stops meanwhile would read on from a queue that it does not know of.
+            self._tags[waiting] = self._channel.basic_consume(waiting, self._on_message, callback=done)
+
+        await self._ask(consume)
 
     async def _stop(self, waiting: str) -> None:
         tag = self._tags.pop(waiting)
