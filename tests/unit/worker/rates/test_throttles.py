@@ -1,0 +1,82 @@
+"""What a rule's allowance for a recipient does not admit is dropped, or collected into a digest."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from notifier.channels.port import Directory, Work
+from notifier.domain.delivery import Status
+from notifier.domain.rule import Throttle
+from notifier.storage.throttles import Throttles
+from notifier.worker.rates.throttles import RecipientThrottles
+from tests.unit.worker.doubles import World, batch_of
+
+NOBODY = Directory({}, {}, {})
+
+
+@pytest.fixture
+def throttles(world: World) -> RecipientThrottles:
+    return RecipientThrottles(Throttles(world.store), world.digests)
+
+
+def work(world: World, *ids: str, overflow: Any = "drop", tries: int = 0, **each: Any) -> list[Work]:
+    """All to one address, one in a minute."""
+    throttle = Throttle(1, 60.0, overflow=overflow)
+    made = []
+    for one in world.claimed(batch_of(*ids, **each)):
+        to = one.delivery.to.model_copy(update={"address": "ann@example.org"})
+        delivery = one.delivery.model_copy(update={"to": to})
+        made.append(
+            replace(
+                one,
+                request=replace(one.request, delivery=delivery),
+                rule=replace(one.rule, throttle=throttle),
+                claim=replace(one.claim, tries=tries),
+            )
+        )
+    return made
+
+
+def test_what_is_one_too_many_is_suppressed(world: World, throttles: RecipientThrottles) -> None:
+    sifted = throttles.sift(work(world, "dlv_a", "dlv_b"), NOBODY, 1000.0)
+
+    assert [one.delivery.id for one in sifted.work] == ["dlv_a"]
+    assert [(one.work.delivery.id, one.status, one.reason) for one in sifted.withheld] == [
+        ("dlv_b", Status.SUPPRESSED, "throttled")
+    ]
+
+
+def test_or_waits_for_its_digest_when_its_rule_says_so(world: World, throttles: RecipientThrottles) -> None:
+    sifted = throttles.sift(work(world, "dlv_a", "dlv_b", overflow="digest"), NOBODY, 1000.0)
+
+    assert [one.status for one in sifted.withheld] == [Status.HELD]
+    (ref,) = world.digests.due(1060.0)
+    closed = world.digests.close(ref, 1060.0)
+    assert closed is not None
+    assert closed.deliveries == ("dlv_b",)
+
+
+def test_the_same_delivery_asked_for_again_is_admitted_again(world: World, throttles: RecipientThrottles) -> None:
+    made = work(world, "dlv_a")
+    throttles.sift(made, NOBODY, 1000.0)
+
+    assert throttles.sift(made, NOBODY, 1000.0).work == made
+
+
+def test_without_a_throttle_nobody_is_asked(world: World, throttles: RecipientThrottles) -> None:
+    plain = world.claimed(batch_of("dlv_a"))
+    before = world.store.round_trips
+
+    assert throttles.sift(plain, NOBODY, 1000.0).work == plain
+    assert world.store.round_trips == before
+
+
+@pytest.mark.parametrize("why", ["tried before", "expired"])
+def test_what_was_admitted_before_or_is_not_sent_anyway_takes_no_place(
+    world: World, throttles: RecipientThrottles, why: str
+) -> None:
+    first = work(world, "dlv_a", **({"tries": 1} if why == "tried before" else {"expires": 999.0}))
+
+    assert throttles.sift(first, NOBODY, 1000.0).work == first
+    assert throttles.sift(work(world, "dlv_b"), NOBODY, 1000.0).withheld == []
