@@ -61,7 +61,7 @@ def router(tokens: Tokens, threads: Threads, ledger: Ledger) -> APIRouter:
         """
         # A page of a large fan-out has a thousand deliveries with their attempts.
         may_read = Role.READ in request.state.caller.roles
-        return await threads.list(lambda: read(key, source, page, may_read))
+        return await threads.look(lambda: read(key, source, page, may_read))
 
     @routes.get(
         "/deliveries/{id}",

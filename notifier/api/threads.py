@@ -22,6 +22,8 @@ T = TypeVar("T")
 PUBLISHING = 40
 #: Listings made at the same time: most of their time is Python's, so two would take as long as one after the other.
 LISTING = 1
+#: Events looked at at the same time: most have a few deliveries, and their time is Redis's.
+LOOKING = 4
 #: Seconds in which a listing begins, or its client is told to come back: 500 endpoints take 0.05 s.
 TURN_S = 20.0
 
@@ -31,9 +33,8 @@ class Threads:
 
     def __init__(self, turn_seconds: float = TURN_S) -> None:
         self._publishing = CapacityLimiter(PUBLISHING)
-        self._listing = CapacityLimiter(LISTING)
-        self._turns = asyncio.Semaphore(LISTING)
-        self._turn_seconds = turn_seconds
+        self._listing = _Turns(LISTING, turn_seconds)
+        self._looking = _Turns(LOOKING, turn_seconds)
 
     async def publish(self, work: Callable[[], T]) -> T:
         """What ``work`` returns."""
@@ -44,15 +45,27 @@ class Threads:
 
         FastAPI would write the JSON on the event loop, where nobody is answered meanwhile: 10 ms for 500 endpoints.
         """
+        return await self._listing.take(work)
+
+    async def look(self, work: Callable[[], object]) -> Response:
+        """As `list`, for what is mostly small: one that is large does not hold up all others."""
+        return await self._looking.take(work)
+
+
+class _Turns:
+    def __init__(self, most: int, seconds: float) -> None:
+        self._limiter = CapacityLimiter(most)
+        self._turns = asyncio.Semaphore(most)
+        self._seconds = seconds
+
+    async def take(self, work: Callable[[], object]) -> Response:
         try:
-            async with asyncio.timeout(self._turn_seconds):
+            async with asyncio.timeout(self._seconds):
                 await self._turns.acquire()
         except TimeoutError:
-            raise Overloaded(
-                f"so much is being listed that it was no turn of yours in {self._turn_seconds:g} s"
-            ) from None
+            raise Overloaded(f"so much is being listed that it was no turn of yours in {self._seconds:g} s") from None
         try:
-            body = await to_thread.run_sync(lambda: to_json(work()), limiter=self._listing)
+            body = await to_thread.run_sync(lambda: to_json(work()), limiter=self._limiter)
         finally:
             self._turns.release()
         return Response(body, media_type="application/json")
