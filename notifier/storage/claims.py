@@ -7,7 +7,7 @@ gives the same answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from notifier.domain.batch import Batch
@@ -19,6 +19,8 @@ from notifier.domain.suppression import NOTHING, Suppression
 from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.grouped import Work, run
+from notifier.storage.packs import NO_PACKS, Packs, field_of, known, letters_of
 from notifier.storage.people import index_calls
 from notifier.storage.records import ASK, encode_head, masked, milliseconds, stamp
 from notifier.storage.suppressed import decode
@@ -127,7 +129,18 @@ class NotYet:
 Claim = Claimed | Done | Busy | NotYet
 
 
+@value
+class _Try:
+    """One claim as it is tried."""
+
+    request: ClaimRequest
+    dead: str = ""
+    """An owner who is known to have died."""
+    head: str = ASK
+
+
 def claim(
+    packs: Packs,
     requests: Sequence[ClaimRequest],
     *,
     owner: str,
@@ -138,51 +151,65 @@ def claim(
     index_for: float,
 ) -> Operation[list[Claim]]:
     """Claim deliveries and look up suppressions in one round trip; more only where Redis lost one or an owner died."""
-    present, until, keep, updated = milliseconds(now), milliseconds(now + lease), milliseconds(open_for), stamp(now)
+    asked = (milliseconds(now), milliseconds(now + lease), owner, nonce, milliseconds(open_for), stamp(now))
 
-    def attempt(request: ClaimRequest, dead: str = "", head: str = ASK) -> Call:
-        return run_script(
-            "claim",
-            [keys.delivery(request.delivery.id)],
-            present,
-            until,
-            owner,
-            nonce,
-            dead,
-            request.delivery.attempt,
-            head,
-            keep,
-            updated,
-        )
+    def tried(tries: Sequence[_Try]) -> Work[_Try]:
+        return Work(tries, lambda group: _call(packs, group, asked))
 
+    names, calls = _beside(requests, now, index_for)
+    first = tried([_Try(request) for request in requests])
+    others = yield from run(packs, first, beside=calls)
+    answers = first.answers
+    if lost := [i for i, answer in enumerate(answers) if answer == "lost"]:
+        yield from known(packs)
+        second = tried([_Try(requests[i], head=requests[i].head()) for i in lost])
+        yield from run(packs, second)
+        for i, answer in zip(lost, second.answers, strict=True):
+            answers[i] = answer
+    claims = [_parse_claim(answer) for answer in answers]
+    if busy := {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}:
+        dead = yield from _dead(set(busy.values()))
+        orphans = [i for i, name in busy.items() if name in dead]
+        taken = tried([_Try(requests[i], busy[i]) for i in orphans])
+        yield from run(packs, taken)
+        for i, answer in zip(orphans, taken.answers, strict=True):
+            claims[i] = _parse_claim(answer)
+    return _with_suppressions(claims, requests, names, others[0] if names else ())
+
+
+def _call(packs: Packs, tries: Sequence[_Try], asked: Sequence[str | int]) -> Call:
+    """Buckets are looked into only when there is no record: what is packed was sent."""
+    is_lost = tries[0].head != ASK
+    places, arguments = packs.opening() if is_lost else NO_PACKS
+    places, arguments = [*places], [*arguments, *asked]
+    for one in tries:
+        key = keys.delivery(one.request.delivery.id)
+        places.append(key)
+        arguments += [one.dead, one.request.delivery.attempt, one.head]
+        if is_lost:
+            letters = letters_of(key)
+            places += packs.buckets(letters)
+            arguments.append(field_of(letters, is_event=False))
+        else:
+            arguments.append("")
+    return run_script("claim", places, *arguments)
+
+
+def _beside(requests: Sequence[ClaimRequest], now: float, keep: float) -> tuple[Sequence[str], list[Call]]:
+    """Whose suppressions are looked up, and the calls for that and for the index."""
     people = list(dict.fromkeys(r.recipient_key for r in requests if r.recipient_key))
-    former: list[str] = []
-    calls = [attempt(request) for request in requests]
-    if people:
-        former = [r.former_key for r in requests if r.former_key]
-        calls.append(command("HMGET", keys.suppressions(), *people, *former))
-        # A message on its second try was indexed with its first one.
-        calls += index_calls(
-            [(r.recipient_key, r.delivery.id) for r in requests if r.recipient_key and not r.delivery.attempt],
-            now=now,
-            keep=index_for,
-        )
-    replies = yield calls
-    if lost := [i for i, reply in enumerate(replies[: len(requests)]) if reply == "lost"]:
-        again = yield [attempt(requests[i], head=requests[i].head()) for i in lost]
-        for i, reply in zip(lost, again, strict=True):
-            replies[i] = reply
-    claims = [_parse_claim(reply) for reply in replies[: len(requests)]]
-    busy = {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}
-    if busy:
-        owners = sorted(set(busy.values()))
-        exist = yield [command("EXISTS", keys.alive(name)) for name in owners]
-        dead = {name for name, there in zip(owners, exist, strict=True) if not there}
-        if orphans := [i for i, name in busy.items() if name in dead]:
-            again = yield [attempt(requests[i], busy[i]) for i in orphans]
-            for i, reply in zip(orphans, again, strict=True):
-                claims[i] = _parse_claim(reply)
-    return _with_suppressions(claims, requests, (*people, *former), replies[len(requests)] if people else ())
+    if not people:
+        return (), []
+    names = [*people, *(r.former_key for r in requests if r.former_key)]
+    # A message on its second try was indexed with its first one.
+    first = [(r.recipient_key, r.delivery.id) for r in requests if r.recipient_key and not r.delivery.attempt]
+    return names, [command("HMGET", keys.suppressions(), *names), *index_calls(first, now=now, keep=keep)]
+
+
+def _dead(owners: Collection[str]) -> Operation[set[str]]:
+    names = sorted(owners)
+    exist = yield [command("EXISTS", keys.alive(name)) for name in names]
+    return {name for name, there in zip(names, exist, strict=True) if not there}
 
 
 def _parse_claim(reply: str) -> Claim:

@@ -54,12 +54,12 @@ def run_script(name: str, keys: Sequence[str], *arguments: str | int) -> Call:
 
 @cache
 def load_script(name: str) -> Script:
-    """Reads ``lua/<name>.lua``; one that starts with ``-- uses prelude`` gets ``lua/prelude.lua`` before it."""
+    """Reads ``lua/<name>.lua``; its first line may name others that come before it: ``-- uses prelude and packs``."""
     folder = files("notifier.storage") / "lua"
     source = (folder / f"{name}.lua").read_text("utf-8")
-    if source.startswith("-- uses prelude"):
-        prelude = (folder / "prelude.lua").read_text("utf-8").replace("@TRANSITIONS@", transitions_text())
-        source = prelude + source
+    used = source.partition("\n")[0].removeprefix("-- uses ") if source.startswith("-- uses ") else ""
+    for part in reversed(used.split(" and ") if used else ()):
+        source = (folder / f"{part}.lua").read_text("utf-8").replace("@TRANSITIONS@", transitions_text()) + source
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -14,9 +14,11 @@ from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.digests import read_destination
 from notifier.storage.lookup import deliveries as records_of
+from notifier.storage.packs import Packs
 from notifier.storage.people import deliveries_to, drop
 from notifier.storage.records import stamp
 from notifier.storage.store import Store
+from notifier.storage.unpacking import unpack
 
 #: Records or windows looked at in one round trip.
 CHUNK = 500
@@ -50,6 +52,7 @@ class Traces:
         self._run = store.run
         self._cipher = cipher
         self._clock = clock
+        self._packs = Packs()
 
     def ids_of(self, person_key: str) -> list[str]:
         """Ids of the recipients with this address; reads all of them, because addresses are encrypted."""
@@ -57,7 +60,7 @@ class Traces:
 
     def deliveries(self, person_keys: Sequence[str]) -> Known:
         """What the ledger's index of people knows."""
-        return self._run(_known(person_keys, self._clock()))
+        return self._run(_known(self._packs, person_keys, self._clock()))
 
     def windows(self, identities: Collection[str]) -> list[Window]:
         """Open and closing digest windows of any of these destinations (`Destination.identity`); reads all windows."""
@@ -65,7 +68,7 @@ class Traces:
 
     def erase_deliveries(self, ids: Sequence[str]) -> int:
         """Destinations, reasons and replies go, that something was sent stays; what waited ends as skipped."""
-        return self._run(_erase(ids, self._clock()))
+        return self._run(_erase(self._packs, ids, self._clock()))
 
     def drop_windows(self, windows: Sequence[Window]) -> list[str]:
         """Nothing of them is sent; returns the ids of their items' deliveries."""
@@ -101,17 +104,27 @@ def _where(key: str, fits: Callable[[str], bool]) -> Operation[set[str]]:
             return found
 
 
-def _known(person_keys: Sequence[str], now: float) -> Operation[Known]:
+def _known(packs: Packs, person_keys: Sequence[str], now: float) -> Operation[Known]:
     ids = tuple((yield from deliveries_to(person_keys, now)))
-    found: list[DeliveryRecord | None] = yield from records_of(ids)
+    found: list[DeliveryRecord | None] = yield from records_of(packs, ids)
     statuses = [record.status for record in found if record is not None]
     return Known(ids, sum(status in _WAITING for status in statuses), statuses.count(Status.SENDING))
 
 
-def _erase(ids: Sequence[str], now: float) -> Operation[int]:
+def _erase(packs: Packs, ids: Sequence[str], now: float) -> Operation[int]:
     before: list[str] = []
     for start in range(0, len(ids), CHUNK):
-        before += yield [run_script("forget", [keys.delivery(i)], stamp(now)) for i in ids[start : start + CHUNK]]
+        names = [keys.delivery(i) for i in ids[start : start + CHUNK]]
+        erase = [run_script("forget", [name], stamp(now)) for name in names]
+        statuses = yield erase
+        # Those that were sent lie in buckets, or went there this very moment; they are records again to be changed.
+        absent = [place for place, status in enumerate(statuses) if not status]
+        unpacked = yield from unpack(packs, [names[place] for place in absent])
+        if any(unpacked):
+            again = yield [erase[place] for place in absent]
+            for place, status in zip(absent, again, strict=True):
+                statuses[place] = status
+        before += statuses
     return sum(1 for status in before if status)
 
 

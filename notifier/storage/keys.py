@@ -33,6 +33,21 @@ def event(event_key: str) -> str:
     return f"{PREFIX}e:{short(event_key, 'evt_')[:_IN_KEY]}"
 
 
+def packs() -> str:
+    """How finished records are packed: where, since when, and with which dictionary (`packs`)."""
+    return f"{PREFIX}packs"
+
+
+def pack(bucket: str) -> str:
+    """Hash: one bucket of finished records (`packs`)."""
+    return f"{PREFIX}p:{bucket}"
+
+
+def words(generation: str) -> str:
+    """Hash: a dictionary of what repeats in finished records, both ways (`packs`)."""
+    return f"{PREFIX}w:{generation}"
+
+
 def event_chunks(event_key: str) -> str:
     """The list of further delivery ids of an event with a large fan-out, in the event's slot."""
     return f"{PREFIX}c:{{{event(event_key)}}}"

@@ -17,6 +17,7 @@ from notifier.storage import claims, lookup, recording, registration
 from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
 from notifier.storage.commands import Operation
 from notifier.storage.lookup import EventRecord
+from notifier.storage.packs import Packs
 from notifier.storage.recording import Record
 from notifier.storage.registration import Registered, Registration
 from notifier.storage.store import AsyncStore, Store
@@ -72,17 +73,22 @@ class _Operations:
     def __init__(self, retention: Retention | None, clock: Callable[[], float]) -> None:
         self.retention = retention or Retention()
         self.clock = clock
+        self.packs = Packs(max(self.retention.event, self.retention.open))
 
     def register(self, registrations: Sequence[Registration]) -> Operation[list[Registered]]:
         return registration.register(
-            registrations, now=self.clock(), keep_event=self.retention.event, keep_delivery=self.retention.open
+            self.packs,
+            registrations,
+            now=self.clock(),
+            keep_event=self.retention.event,
+            keep_delivery=self.retention.open,
         )
 
     def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
-        return registration.planned(event_keys, unmatched)
+        return registration.planned(self.packs, event_keys, unmatched)
 
     def unplanned(self, entries: Sequence[Unplanned]) -> Operation[list[Other | None]]:
-        return registration.unplanned(entries, now=self.clock(), keep=self.retention.open)
+        return registration.unplanned(self.packs, entries, now=self.clock(), keep=self.retention.open)
 
 
 class Ledger:
@@ -95,6 +101,7 @@ class Ledger:
         self._clock = clock
         self._retention = retention or Retention()
         self._operations = _Operations(retention, clock)
+        self._packs = self._operations.packs
 
     def register(self, registrations: Sequence[Registration]) -> list[Registered]:
         """Before publishing: write queued deliveries and their events; says what was known already."""
@@ -124,6 +131,7 @@ class Ledger:
         Pass the same ``nonce`` to repeat a call that failed; without it our own half-made claim would look busy.
         """
         operation = claims.claim(
+            self._packs,
             requests,
             owner=owner,
             lease=lease,
@@ -149,18 +157,20 @@ class Ledger:
     def record(self, records: Sequence[Record], now: float | None = None) -> list[bool]:
         """What became of claimed deliveries. False: the fence was stale, another owner decides."""
         moment = self._clock() if now is None else now
-        return self._run(recording.record(records, now=moment, retention=self._retention.of))
+        return self._run(recording.record(self._packs, records, now=moment, retention=self._retention.of))
 
     def hold(self, waiting: Sequence[tuple[Waiting, str]]) -> list[Status]:
         """Deliveries that wait for their endpoint, with the reasons, become held.
 
         Says what each is now: sending, or an end, stays.
         """
-        return self._run(recording.hold(waiting, now=self._clock(), open_for=self._retention.open))
+        return self._run(recording.hold(self._packs, waiting, now=self._clock(), open_for=self._retention.open))
 
     def skip(self, ids: Sequence[str], reason: str) -> list[Status]:
         """Held deliveries that nobody wants any more; says what each is now."""
-        return self._run(recording.skip(ids, reason, now=self._clock(), keep=self._retention.of(Status.SKIPPED)))
+        return self._run(
+            recording.skip(self._packs, ids, reason, now=self._clock(), keep=self._retention.of(Status.SKIPPED))
+        )
 
     def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
         """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
@@ -173,12 +183,12 @@ class Ledger:
     def reopen(self, ids: Sequence[str], now: float | None = None) -> list[bool]:
         """For a replay: True means publish it, False that it was sent or has expired."""
         moment = self._clock() if now is None else now
-        return self._run(recording.reopen(ids, now=moment, open_for=self._retention.open))
+        return self._run(recording.reopen(self._packs, ids, now=moment, open_for=self._retention.open))
 
     def rejoin(self, ids: Sequence[str], now: float | None = None) -> None:
         """Items of a digest that is replayed: they wait for it again, unless they were sent or have expired."""
         moment = self._clock() if now is None else now
-        self._run(recording.rejoin(ids, WAITS_FOR_DIGEST, now=moment, open_for=self._retention.open))
+        self._run(recording.rejoin(self._packs, ids, WAITS_FOR_DIGEST, now=moment, open_for=self._retention.open))
 
     def unmatched(self) -> list[tuple[str, int]]:
         """Types of events no rule wanted, with how many came, the most frequent first."""
@@ -186,11 +196,11 @@ class Ledger:
 
     def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""
-        return self._run(lookup.event(key, page))
+        return self._run(lookup.event(self._packs, key, page))
 
     def deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord | None]:
         """One record per id; None where nothing is known."""
-        return self._run(lookup.deliveries(ids))
+        return self._run(lookup.deliveries(self._packs, ids))
 
     def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""
@@ -205,6 +215,7 @@ class AsyncLedger:
     ) -> None:
         self._run = store.run
         self._operations = _Operations(retention, clock)
+        self._packs = self._operations.packs
 
     async def register(self, registrations: Sequence[Registration], meanwhile: Meanwhile = None) -> list[Registered]:
         """Before publishing: write queued deliveries and their events; says what was known already.
@@ -230,15 +241,15 @@ class AsyncLedger:
 
     async def note(self, event_key: str, text: str) -> None:
         """Something its publisher should know of an event."""
-        await self._run(registration.note(event_key, text))
+        await self._run(registration.note(self._packs, event_key, text))
 
     async def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""
-        return await self._run(lookup.event(key, page))
+        return await self._run(lookup.event(self._packs, key, page))
 
     async def deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord | None]:
         """One record per id; None where nothing is known."""
-        return await self._run(lookup.deliveries(ids))
+        return await self._run(lookup.deliveries(self._packs, ids))
 
     async def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""

@@ -9,9 +9,11 @@ from notifier.domain.delivery import DeliveryRecord
 from notifier.domain.event_status import EventStatus
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
+from notifier.storage.packs import Packs
 from notifier.storage.people import deliveries_to
 from notifier.storage.records import RECORD, decode_delivery, moment, split
 from notifier.storage.registration import STATES
+from notifier.storage.unpacking import read
 
 _STATUSES = {letter: status for status, letter in STATES.items()}
 
@@ -43,7 +45,7 @@ class EventRecord:
         return self.status is EventStatus.PLANNED
 
 
-def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
+def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None]:
     """Page 0 holds the first deliveries; each further page is one chunk of a large fan-out."""
     replies = yield [
         command("GET", keys.event(key)),
@@ -51,6 +53,8 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
         command("LLEN", keys.event_chunks(key)),
     ]
     text, chunk, chunks = replies
+    if text is None:
+        (text,) = yield from read(packs, [keys.event(key)])
     if text is None:
         return None
     head, _, inline = text.partition(RECORD)
@@ -74,10 +78,15 @@ def event(key: str, page: int = 0) -> Operation[EventRecord | None]:
     )
 
 
-def deliveries(ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
+def deliveries(packs: Packs, ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
     """One record per id; None where nothing is known."""
-    replies = yield [command("GET", keys.delivery(i)) for i in ids]
-    return [text and decode_delivery(i, text) for i, text in zip(ids, replies, strict=True)]
+    texts = yield [command("GET", keys.delivery(i)) for i in ids]
+    # Buckets after records: what is sent goes from there to here.
+    absent = [place for place, text in enumerate(texts) if text is None]
+    packed = yield from read(packs, [keys.delivery(ids[place]) for place in absent])
+    for place, text in zip(absent, packed, strict=True):
+        texts[place] = text
+    return [text and decode_delivery(i, text) for i, text in zip(ids, texts, strict=True)]
 
 
 def of_recipient(recipient_key: str, limit: int, now: float) -> Operation[list[str]]:

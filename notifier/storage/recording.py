@@ -12,7 +12,19 @@ from notifier.errors import InvalidBatch
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.records import ASK, ATTEMPTS_KEPT, clean, encode_attempt, encode_head, milliseconds, stamp
+from notifier.storage.grouped import Work, run
+from notifier.storage.packed import hint_for_sent
+from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, letters_of, writing
+from notifier.storage.records import (
+    ASK,
+    ATTEMPTS_KEPT,
+    clean,
+    encode_attempt,
+    encode_head,
+    milliseconds,
+    stamp,
+)
+from notifier.storage.unpacking import read, unpack
 
 #: What the script says of a record that is not there and was asked for without its head.
 _LOST = -1
@@ -35,45 +47,92 @@ class Record:
     """What was claimed: with it a record that Redis lost meanwhile is written whole."""
 
 
-def record(records: Sequence[Record], *, now: float, retention: Callable[[Status], float]) -> Operation[list[bool]]:
+def record(
+    packs: Packs, records: Sequence[Record], *, now: float, retention: Callable[[Status], float]
+) -> Operation[list[bool]]:
     """Write records in one round trip, two where Redis lost one.
 
     False means the fence was stale or the table does not allow the move.
 
     *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table.
     """
-    calls = [_write(entry, now, retention(entry.status), ASK if entry.claimed else "") for entry in records]
+    yield from writing(packs)
     # A failed delivery stays longer than its event would, and people look from one to the other.
     failed = {r.claimed.event.key: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
-    calls += [command("PEXPIRE", keys.event(event), milliseconds(keep)) for event, keep in failed.items()]
-    calls += [command("PEXPIRE", keys.event_chunks(event), milliseconds(keep)) for event, keep in failed.items()]
-    replies = yield calls
-    lost = [(i, one.claimed) for i, one in enumerate(records) if replies[i] == _LOST and one.claimed is not None]
+    work = _work(packs, records, now, retention)
+    replies = yield from run(packs, work, beside=[call for e, keep in failed.items() for call in _keep_event(e, keep)])
+    packed = [event for event, reply in zip(failed, replies[::2], strict=True) if not reply]
+    if packed and any((yield from unpack(packs, [keys.event(event) for event in packed]))):
+        yield [call for event in packed for call in _keep_event(event, failed[event])]
+    lost = [i for i, one in enumerate(records) if work.answers[i] == _LOST and one.claimed is not None]
     if lost:
-        again = yield [_write(records[i], now, retention(records[i].status), claimed.head()) for i, claimed in lost]
-        for (i, _), reply in zip(lost, again, strict=True):
-            replies[i] = reply
-    return [reply == 1 for reply in replies[: len(records)]]
+        again = _work(packs, [records[i] for i in lost], now, retention, are_lost=True)
+        yield from run(packs, again)
+        for i, reply in zip(lost, again.answers, strict=True):
+            work.answers[i] = reply
+    return [reply == 1 for reply in work.answers]
 
 
-def _write(entry: Record, now: float, keep: float, head: str) -> Call:
-    return run_script(
-        "record",
-        [keys.delivery(entry.id)],
-        entry.status,
-        entry.fence,
-        stamp(now),
-        milliseconds(entry.next_try) if entry.next_try is not None else "",
-        entry.template,
-        clean(entry.reason),
-        encode_attempt(entry.attempt) if entry.attempt else "",
-        head,
-        milliseconds(keep),
-        ATTEMPTS_KEPT,
-    )
+def _keep_event(event: str, seconds: float) -> list[Call]:
+    keep = milliseconds(seconds)
+    return [command("PEXPIRE", keys.event(event), keep), command("PEXPIRE", keys.event_chunks(event), keep)]
 
 
-def hold(waiting: Sequence[tuple[Waiting, str]], *, now: float, open_for: float) -> Operation[list[Status]]:
+def _work(
+    packs: Packs,
+    records: Sequence[Record],
+    now: float,
+    retention: Callable[[Status], float],
+    *,
+    are_lost: bool = False,
+) -> Work[Record]:
+    present = stamp(now)
+
+    def call(group: Sequence[Record]) -> Call:
+        places, arguments = packs.opening()
+        arguments += [present, ATTEMPTS_KEPT]
+        is_packing = packs.is_packing and retention(Status.SENT) <= LONGEST_S
+        for one in group:
+            key = keys.delivery(one.id)
+            letters = letters_of(key)
+            attempt = encode_attempt(one.attempt) if one.attempt else ""
+            places.append(key)
+            places += packs.buckets(letters)
+            arguments += [
+                one.status,
+                one.fence,
+                milliseconds(one.next_try) if one.next_try is not None else "",
+                one.template,
+                clean(one.reason),
+                attempt,
+                (one.claimed.head() if are_lost else ASK) if one.claimed else "",
+                milliseconds(retention(one.status)),
+                field_of(letters, is_event=False),
+                _hint(packs, one, letters) if is_packing and one.status is Status.SENT else "",
+            ]
+        return run_script("record", places, *arguments)
+
+    return Work(records, call, key=lambda one: keys.delivery(one.id))
+
+
+def _hint(packs: Packs, one: Record, letters: str) -> str:
+    """For what its bucket keeps of a delivery that was sent at the first try, as most are.
+
+    Empty for others: what came before is known to Redis alone, so they stay records.
+    """
+    claimed, attempt = one.claimed, one.attempt
+    if claimed is None or attempt is None or attempt.number != 1 or not one.template or one.reason:
+        return ""
+    if not is_packable(letters):
+        return ""
+    how = (str(one.fence), one.template, claimed.delivery.rule, claimed.channel)
+    hint = hint_for_sent(packs.words, how, attempt, claimed.delivery.to)
+    return packs.generation + hint if hint else ""
+
+
+def hold(
+    packs: Packs, waiting: Sequence[tuple[Waiting, str]], *, now: float, open_for: float
+) -> Operation[list[Status]]:
     """Write that deliveries wait for their endpoint, without claiming them: held, unless somebody sends it or it ended.
 
     The record of one that Redis lost is written anew, so that what is held is always visible.
@@ -85,10 +144,20 @@ def hold(waiting: Sequence[tuple[Waiting, str]], *, now: float, open_for: float)
 
     replies = yield [write(one, reason) for one, reason in waiting]
     if lost := [i for i, reply in enumerate(replies) if reply == "lost"]:
+        sent = yield from _sent(packs, [waiting[i][0].id for i in lost])
+        for i in lost:
+            replies[i] = Status.SENT if waiting[i][0].id in sent else replies[i]
+    if lost := [i for i, reply in enumerate(replies) if reply == "lost"]:
         again = yield [write(*waiting[i], head=_head(waiting[i][0])) for i in lost]
         for i, reply in zip(lost, again, strict=True):
             replies[i] = reply
     return [Status(reply) for reply in replies]
+
+
+def _sent(packs: Packs, ids: Sequence[str]) -> Operation[set[str]]:
+    """Which of these are packed: they were sent, and that is final."""
+    texts = yield from read(packs, [keys.delivery(i) for i in ids])
+    return {i for i, text in zip(ids, texts, strict=True) if text is not None}
 
 
 def _head(waiting: Waiting) -> str:
@@ -100,28 +169,33 @@ def _head(waiting: Waiting) -> str:
     return ClaimRequest(delivery, Channel.WEBHOOK, event).head()
 
 
-def skip(ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:
+def skip(packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:
     """End held deliveries without sending them; says what each is now. One that is no longer held stays as it is."""
+    sent = yield from _sent(packs, ids)
     replies = yield [run_script("skip", [keys.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids]
-    return [Status(reply) for reply in replies]
+    return [Status.SENT if i in sent else Status(reply) for i, reply in zip(ids, replies, strict=True)]
 
 
-def reopen(ids: Sequence[str], *, now: float, open_for: float) -> Operation[list[bool]]:
+def reopen(packs: Packs, ids: Sequence[str], *, now: float, open_for: float) -> Operation[list[bool]]:
     """Make refused, exhausted, suppressed and skipped deliveries queued again, with a fresh schedule (tries 0).
 
     True means: publish it. That includes deliveries still on their way and unknown ones, because the parked copy may be
     the only one and claims keep a second copy harmless. False: it was sent or has expired.
     """
     replies = yield [run_script("reopen", [keys.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
-    return [reply == 1 for reply in replies]
+    # Asked after the records: what is sent meanwhile goes from there to a bucket.
+    sent = yield from _sent(packs, [i for i, reply in zip(ids, replies, strict=True) if reply == 1])
+    return [reply == 1 and i not in sent for i, reply in zip(ids, replies, strict=True)]
 
 
-def rejoin(ids: Sequence[str], reason: str, *, now: float, open_for: float) -> Operation[None]:
+def rejoin(packs: Packs, ids: Sequence[str], reason: str, *, now: float, open_for: float) -> Operation[None]:
     """Items that ended with their digest wait for it again, because it is replayed; sent or expired ones stay so."""
     present, keep = stamp(now), milliseconds(open_for)
+    sent = yield from _sent(packs, ids)
     calls: list[Call] = []
     for i in ids:
-        calls.append(run_script("reopen", [keys.delivery(i)], present, keep))
-        calls.append(run_script("hold", [keys.delivery(i)], present, clean(reason), ASK, keep, 0))
+        if i not in sent:
+            calls.append(run_script("reopen", [keys.delivery(i)], present, keep))
+            calls.append(run_script("hold", [keys.delivery(i)], present, clean(reason), ASK, keep, 0))
     if calls:
         yield calls

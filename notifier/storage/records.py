@@ -121,18 +121,27 @@ def encode_attempt(attempt: Attempt) -> str:
             str(attempt.number),
             stamp(attempt.started),
             _base36(round(attempt.duration * 1_000_000)),
-            _OUTCOMES.get(attempt.outcome, attempt.outcome),
-            _SAID if _is_said(attempt.code, attempt.reply) else attempt.code,
-            # Without the token that tells its lives apart: people look for a machine.
-            attempt.worker.partition("/")[0],
+            outcome_letter(attempt.outcome),
+            code_beside(attempt.code, attempt.reply),
+            machine(attempt.worker),
             attempt.reply,
         ]
     )
 
 
-def _is_said(code: str, reply: str) -> bool:
-    """Whether the reply begins with the code: ``smtp_250`` and ``250 2.0.0 Ok``, as of nearly every mail sent."""
-    return code == "smtp_" + reply[:3]
+def code_beside(code: str, reply: str) -> str:
+    """Empty of what the reply begins with: ``smtp_250`` and ``250 2.0.0 Ok``, as of nearly every mail sent."""
+    return _SAID if code == "smtp_" + reply[:3] else code
+
+
+def machine(worker: str) -> str:
+    """A worker without the token that tells its lives apart: people look for a machine."""
+    return worker.partition("/")[0]
+
+
+def outcome_letter(outcome: str) -> str:
+    """As it is stored."""
+    return _OUTCOMES.get(outcome, outcome)
 
 
 def decode_attempt(text: str) -> Attempt:

@@ -12,7 +12,11 @@ from notifier.domain.event_status import EventStatus, Other, Unplanned
 from notifier.domain.rule import Rule
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.grouped import Work, run
+from notifier.storage.packed import hint_for_event
+from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, known, letters_of, writing
 from notifier.storage.records import RECORD, clean, encode_head, join, masked, milliseconds, moment, split, stamp
+from notifier.storage.unpacking import unpack
 
 #: How the record of an event begins. Scripts compare the first one only: it is the one that must not be planned again.
 STATES = {
@@ -30,6 +34,8 @@ REASON_CHARACTERS = 300
 NOTES_BYTES = 600
 #: Ids kept inside the event's own record; more go to its list, one element per registered chunk.
 INLINE_IDS = 100
+#: Bytes of ids with which an event may be packed: of more, its record is long enough to be one of its own.
+PACKED_IDS = 4 * 27
 
 
 #: Read in the round trip that is made anyway: whoever planned with another version planned with endpoints that have
@@ -60,24 +66,28 @@ class Registered:
 
 
 def register(
-    registrations: Sequence[Registration], *, now: float, keep_event: float, keep_delivery: float
+    packs: Packs, registrations: Sequence[Registration], *, now: float, keep_event: float, keep_delivery: float
 ) -> Operation[list[Registered]]:
     """Write queued records where none are, in one round trip; nothing newer is overwritten."""
-    calls: list[Call] = [_VERSION]
-    for entry in registrations:
-        calls.append(_register_event(entry, now, keep_event))
-        calls += [_register_delivery(entry.event, d, r, now, keep_delivery) for d, r in entry.deliveries]
-    replies = iter((yield calls))
-    version = next(replies) or ""
+    yield from writing(packs)
+    deliveries = [(entry.event, delivery, rule) for entry in registrations for delivery, rule in entry.deliveries]
+    events = Work(
+        registrations,
+        lambda group: _register_events(packs, group, now, keep_event),
+        key=lambda entry: keys.event(entry.event.key),
+    )
+    queued = Work(deliveries, lambda group: _register_deliveries(packs, group, now, keep_delivery))
+    (version,) = yield from run(packs, events, queued, beside=[_VERSION])
+    before = iter(queued.answers)
     found: list[Registered] = []
     phantoms: list[str] = []
-    for entry in registrations:
-        known, other = _known(next(replies))
-        before = {delivery.id: next(replies) for delivery, _ in entry.deliveries}
-        done = frozenset(i for i, status in before.items() if status not in ("", "queued"))
-        found.append(Registered(known, done, version, other))
-        if known:
-            phantoms += [i for i, status in before.items() if status == ""]
+    for entry, reply in zip(registrations, events.answers, strict=True):
+        known_before, other = _known(reply)
+        statuses = {delivery.id: next(before) for delivery, _ in entry.deliveries}
+        done = frozenset(i for i, status in statuses.items() if status not in ("", "queued"))
+        found.append(Registered(known_before, done, version or "", other))
+        if known_before:
+            phantoms += [i for i, status in statuses.items() if status == ""]
     if phantoms:
         # A rule added since: its deliveries are not published with the duplicate, so they must not show as queued.
         yield from unregister(phantoms)
@@ -89,12 +99,13 @@ def unregister(ids: Sequence[str]) -> Operation[None]:
     yield [run_script("unregister", [keys.delivery(i)]) for i in ids]
 
 
-def planned(events: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
+def planned(packs: Packs, events: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
     """Say that every task of these events (keys) was confirmed: from now on they are duplicates.
 
     In the same round trip the types of those are counted that no rule wanted.
     """
-    yield [*(run_script("planned", [keys.event(e)]) for e in events), *_count(unmatched)]
+    yield from known(packs)
+    yield from run(packs, Work(events, lambda group: _planned(packs, group)), beside=_count(unmatched))
 
 
 def unmatched() -> Operation[list[tuple[str, int]]]:
@@ -114,27 +125,40 @@ def _count(types: Sequence[str]) -> list[Call]:
     ]
 
 
-def unplanned(entries: Sequence[Unplanned], *, now: float, keep: float) -> Operation[list[Other | None]]:
+def unplanned(packs: Packs, entries: Sequence[Unplanned], *, now: float, keep: float) -> Operation[list[Other | None]]:
     """Write down events that have no deliveries; says what is known under their ids, where that is another event.
 
     What was planned stays so, whatever comes after it under its id.
     """
-    calls = []
-    for one in entries:
-        who = one.identity
-        tenant = "" if who.tenant == "default" else who.tenant
-        reason = clean(one.reason.replace("\n", "; "))[:REASON_CHARACTERS]
-        head = [STATES[one.status] + one.fingerprint, stamp(now), who.id, who.source, who.type, tenant, one.note]
-        calls.append(
-            run_script("unplanned", [keys.event(who.key)], join([*head, reason, one.parked]), milliseconds(keep))
-        )
-    replies = yield calls
-    return [_known(reply)[1] for reply in replies]
+    yield from known(packs)
+
+    def call(group: Sequence[Unplanned]) -> Call:
+        (one,) = group
+        opening, arguments = packs.opening()
+        letters = letters_of(keys.event(one.identity.key))
+        places = [*opening, keys.event(one.identity.key), *packs.buckets(letters)]
+        field = field_of(letters, is_event=True)
+        return run_script("unplanned", places, *arguments, field, _unplanned_head(one, now), milliseconds(keep))
+
+    work = Work(entries, call, key=lambda one: keys.event(one.identity.key), together=1)
+    yield from run(packs, work)
+    return [_known(reply)[1] for reply in work.answers]
 
 
-def note(event: str, text: str) -> Operation[None]:
+def _unplanned_head(one: Unplanned, now: float) -> str:
+    who = one.identity
+    tenant = "" if who.tenant == "default" else who.tenant
+    reason = clean(one.reason.replace("\n", "; "))[:REASON_CHARACTERS]
+    head = [STATES[one.status] + one.fingerprint, stamp(now), who.id, who.source, who.type, tenant, one.note]
+    return join([*head, reason, one.parked])
+
+
+def note(packs: Packs, event: str, text: str) -> Operation[None]:
     """Add to the note of an event (its key), once."""
-    yield [run_script("note_event", [keys.event(event)], clean(text), NOTES_BYTES)]
+    call = run_script("note_event", [keys.event(event)], clean(text), NOTES_BYTES)
+    (noted,) = yield [call]
+    if not noted and any((yield from unpack(packs, [keys.event(event)]))):
+        yield [call]
 
 
 def _known(reply: int | str) -> tuple[bool, Other | None]:
@@ -145,20 +169,44 @@ def _known(reply: int | str) -> tuple[bool, Other | None]:
     return state.startswith(STATES[EventStatus.PLANNED]), Other(kind, moment(received))
 
 
-def _register_event(entry: Registration, now: float, keep: float) -> Call:
-    event = entry.event
-    ids = ",".join(keys.short(delivery.id, "dlv_") for delivery, _ in entry.deliveries)
-    tenant = "" if event.tenant == "default" else event.tenant
-    return run_script(
-        "register_event",
-        [keys.event(event.key), keys.event_chunks(event.key)],
-        join(["0" + event.fingerprint, stamp(now), event.id, event.source, event.type, tenant, event.note]),
-        ids,
-        INLINE_IDS * 27,
-        milliseconds(keep),
-    )
+def _register_events(packs: Packs, entries: Sequence[Registration], now: float, keep: float) -> Call:
+    places, arguments = packs.opening()
+    arguments += [INLINE_IDS * 27, milliseconds(keep)]
+    present = stamp(now)
+    is_packing = packs.is_packing and keep <= LONGEST_S
+    for entry in entries:
+        event, key = entry.event, keys.event(entry.event.key)
+        letters, tenant = letters_of(key), "" if event.tenant == "default" else event.tenant
+        ids = ",".join(keys.short(delivery.id, "dlv_") for delivery, _ in entry.deliveries)
+        places += [key, keys.event_chunks(event.key), *packs.buckets(letters)]
+        head = join(["0" + event.fingerprint, present, event.id, event.source, event.type, tenant, event.note])
+        hint = ""
+        if is_packing and not event.note and len(ids) <= PACKED_IDS and is_packable(letters):
+            hint = hint_for_event(packs.words, event.source, event.type, tenant)
+        arguments += [head, ids, field_of(letters, is_event=True), packs.generation + hint if hint else ""]
+    return run_script("register_event", places, *arguments)
 
 
-def _register_delivery(event: Event, delivery: Delivery, rule: Rule, now: float, keep: float) -> Call:
-    head = encode_head(event.key, rule.id, rule.kind, masked(delivery.to), delivery.queued or now)
-    return run_script("register", [keys.delivery(delivery.id)], stamp(now), head, milliseconds(keep))
+_Planned = tuple[Event, Delivery, Rule]
+
+
+def _register_deliveries(packs: Packs, group: Sequence[_Planned], now: float, keep: float) -> Call:
+    places, arguments = packs.opening()
+    arguments += [stamp(now), milliseconds(keep)]
+    for event, delivery, rule in group:
+        key = keys.delivery(delivery.id)
+        letters = letters_of(key)
+        places += [key, *packs.buckets(letters)]
+        head = encode_head(event.key, rule.id, rule.kind, masked(delivery.to), delivery.queued or now)
+        arguments += [head, field_of(letters, is_event=False)]
+    return run_script("register", places, *arguments)
+
+
+def _planned(packs: Packs, events: Sequence[str]) -> Call:
+    places, arguments = packs.opening()
+    for event in events:
+        key = keys.event(event)
+        letters = letters_of(key)
+        places += [key, *packs.buckets(letters)]
+        arguments.append(field_of(letters, is_event=True))
+    return run_script("planned", places, *arguments)

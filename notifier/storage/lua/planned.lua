@@ -1,3 +1,19 @@
--- KEYS event; the first byte of its record says whether every task of it was confirmed
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('SETRANGE', KEYS[1], 0, '1') end
-return 1
+-- uses packs
+-- KEYS state and words?, then for each event: it, its buckets; ARGV state, buckets, words, then for each: field → 'stale', or 1 for each
+-- The first byte of its record says whether every task of it was confirmed; in a bucket three of its words come before.
+if is_stale() then return 'stale' end
+local answers, at = {}, FIRST
+for i = 4, #ARGV do
+  if redis.call('EXISTS', KEYS[at]) == 1 then
+    redis.call('SETRANGE', KEYS[at], 0, '1')
+  else
+    local value, place = packed(at, ARGV[i])
+    if value then
+      local state = #value - #bare(value) + 8
+      redis.call('HSET', KEYS[place], ARGV[i], string.sub(value, 1, state - 1) .. '1' .. string.sub(value, state + 1))
+    end
+  end
+  answers[#answers + 1] = 1
+  at = at + 1 + LEVELS
+end
+return answers

@@ -1,45 +1,102 @@
--- uses prelude
--- KEYS record; ARGV status, fence, now, next try, template, reason, attempt, head, ms to keep, attempts kept
+-- uses prelude and packs
+-- KEYS state and words?, then for each: record, its buckets; ARGV state, buckets, words, stamp, attempts kept, then for each: status,
+-- fence, next try, template, reason, attempt, head, ms to keep, field, hint for a bucket or ''
 --      head: '?' when it can be asked for, '' when nobody knows it
--- → -1 it is not there: say the head; 1 recorded (also when it was before), 0 stale fence or a move the table does not allow
-local status, fence, attempt = ARGV[1], ARGV[2], ARGV[7]
-local text = redis.call('GET', KEYS[1])
-local fields, rest
-if text then
-  fields, rest = parse(text)
-elseif ARGV[8] == '?' then
-  return -1
-elseif status == 'sent' or ARGV[8] ~= '' then
-  -- Redis lost it while it was being sent, and we were its owner.
-  local spent = attempt == '' and 0 or tonumber(string.match(attempt, '^%d+')) - 1
-  fields, rest = {'sending', fence, tostring(spent), '', '', '', '', '', '', '', '', ''}, RS .. ARGV[8]
-else
-  return 0
+-- → 'stale', or for each: -1 it is not there: say the head; 1 recorded (also when it was before), 0 stale fence or a move
+-- the table does not allow; 'unpack' when there is more to say of what is in a bucket
+if is_stale() then return 'stale' end
+-- Characters of a time in full.
+local TIME = 8
+
+local function shortened(time, first)
+  return string.sub(time, 1, -4) == string.sub(first, 1, -4) and string.sub(time, -3) or time
 end
 
-local written = attempt == '' or string.find(rest .. RS, RS .. attempt .. RS, 1, true) ~= nil
-local repeated = fields[STATUS] == status and fields[OWNER] == '' and written and text
-if status == 'sent' then
-  -- The truth, whatever the fence and the status.
-  if repeated then return 1 end
-else
-  if fields[FENCE] ~= fence then return 0 end
-  if repeated then return 1 end
-  if not may(fields[STATUS], status) then return 0 end
+-- What a bucket keeps instead of a record (packed.py), if the record is ours, on its first try, and nobody has asked to be
+-- forgotten. `hint` is generation and words, 9 characters, and how many bytes of the reply one of them stands for.
+local function body_of(text, fence, attempt, hint)
+  local state = 'sending\31' .. fence .. '\0310\31'
+  if string.sub(text, 1, #state) ~= state then return nil end
+  local event, destination, queued = string.match(text, '^[^\30]*\30([^\30\31]*)\31[^\30\31]*\31[^\30\31]*\31([^\30\31]*)\31([^\30\31]*)$')
+  local started, duration, reply = string.match(attempt, '^1\31([^\31]*)\31([^\31]*)\31[^\31]*\31[^\31]*\31?[^\31]*\31?(.*)$')
+  if not queued or not started or destination == 'forgotten' then return nil end
+  if #queued ~= TIME or #started ~= TIME or #ARGV[4] ~= TIME then return nil end
+  if string.sub(hint, 8, 9) ~= '--' then destination = string.match(destination, '^([^\128-\191][\128-\191]*)…') end
+  if not destination then return nil end
+  local body = table.concat({
+    string.sub(hint, 1, 9) .. event, queued, shortened(started, queued), duration, shortened(ARGV[4], queued),
+    string.sub(reply, tonumber(string.sub(hint, 10)) + 1), destination
+  }, US)
+  return #body <= LONGEST and body or nil
 end
 
-if not written then
-  rest = rest .. RS .. attempt
-  fields[TRIES] = tostring(tonumber(fields[TRIES]) + 1)
-  local _, parts = string.gsub(rest, RS, RS)
-  if parts - 1 > tonumber(ARGV[10]) then
-    local oldest = string.find(rest, RS, 2, true)
-    local second = string.find(rest, RS, oldest + 1, true)
-    rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, second)
+-- Whether the same was packed before: the same attempt, in a record that may have been made later.
+local function is_same(before, attempt)
+  local started, duration = string.match(attempt, '^1\31([^\31]*)\31([^\31]*)\31')
+  local first, same, long = string.match(bare(before), '^[^\31]*\31([^\31]*)\31([^\31]*)\31([^\31]*)\31')
+  return started and long == duration and same == shortened(started, first)
+end
+
+local function record(at, status, fence, following, template, reason, attempt, head, keep, field, hint)
+  local text = redis.call('GET', KEYS[at])
+  local fields, rest
+  if not text then
+    local before = packed(at, field)
+    if before then
+      if status ~= 'sent' then return 0 end
+      return is_same(before, attempt) and 1 or 'unpack'
+    end
+  elseif hint ~= '' then
+    local body = body_of(text, fence, attempt, hint)
+    if body then
+      put(at, field, body, keep)
+      redis.call('DEL', KEYS[at])
+      return 1
+    end
   end
+  if text then
+    fields, rest = parse(text)
+  elseif head == '?' then
+    return -1
+  elseif status == 'sent' or head ~= '' then
+    -- Redis lost it while it was being sent, and we were its owner.
+    local spent = attempt == '' and 0 or tonumber(string.match(attempt, '^%d+')) - 1
+    fields, rest = {'sending', fence, tostring(spent), '', '', '', '', '', '', '', '', ''}, RS .. head
+  else
+    return 0
+  end
+
+  local written = attempt == '' or string.find(rest .. RS, RS .. attempt .. RS, 1, true) ~= nil
+  local repeated = fields[STATUS] == status and fields[OWNER] == '' and written and text
+  if status == 'sent' then
+    -- The truth, whatever the fence and the status.
+    if repeated then return 1 end
+  else
+    if fields[FENCE] ~= fence then return 0 end
+    if repeated then return 1 end
+    if not may(fields[STATUS], status) then return 0 end
+  end
+
+  if not written then
+    rest = rest .. RS .. attempt
+    fields[TRIES] = tostring(tonumber(fields[TRIES]) + 1)
+    local _, parts = string.gsub(rest, RS, RS)
+    if parts - 1 > tonumber(ARGV[5]) then
+      local oldest = string.find(rest, RS, 2, true)
+      local second = string.find(rest, RS, oldest + 1, true)
+      rest = string.sub(rest, 1, oldest - 1) .. string.sub(rest, second)
+    end
+  end
+  fields[STATUS], fields[UPDATED], fields[NEXT], fields[REASON], fields[LEFT] = status, ARGV[4], following, reason, ''
+  if template ~= '' then fields[TEMPLATE] = template end
+  drop_lease(fields)
+  redis.call('SET', KEYS[at], format(fields, rest), 'PX', keep)
+  return 1
 end
-fields[STATUS], fields[UPDATED], fields[NEXT], fields[REASON], fields[LEFT] = status, ARGV[3], ARGV[4], ARGV[6], ''
-if ARGV[5] ~= '' then fields[TEMPLATE] = ARGV[5] end
-drop_lease(fields)
-redis.call('SET', KEYS[1], format(fields, rest), 'PX', ARGV[9])
-return 1
+
+local answers, at = {}, FIRST
+for i = 6, #ARGV, 10 do
+  answers[#answers + 1] = record(at, unpack(ARGV, i, i + 9))
+  at = at + 1 + LEVELS
+end
+return answers

@@ -1,5 +1,18 @@
--- KEYS record; ARGV now, head, ms to keep → the status it had, or '' when it is new
-local text = redis.call('GET', KEYS[1])
-if text then return string.match(text, '^[a-z]+') end
-redis.call('SET', KEYS[1], 'queued\0310\0310\031' .. ARGV[1] .. '\030' .. ARGV[2], 'PX', ARGV[3])
-return ''
+-- uses packs
+-- KEYS state and words?, then for each delivery: its record, its buckets; ARGV state, buckets, words, now, ms to keep, then for each:
+-- head, field → 'stale', or for each the status it had, or '' when it is new
+if is_stale() then return 'stale' end
+local answers, at = {}, FIRST
+for i = 6, #ARGV, 2 do
+  local text = redis.call('GET', KEYS[at])
+  if text then
+    answers[#answers + 1] = string.match(text, '^[a-z]+')
+  elseif packed(at, ARGV[i + 1]) then
+    answers[#answers + 1] = 'sent'
+  else
+    redis.call('SET', KEYS[at], 'queued\0310\0310\031' .. ARGV[4] .. '\030' .. ARGV[i], 'PX', ARGV[5])
+    answers[#answers + 1] = ''
+  end
+  at = at + 1 + LEVELS
+end
+return answers
