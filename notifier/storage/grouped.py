@@ -18,7 +18,7 @@ from notifier.storage.words import ROOM, Word, written
 T = TypeVar("T")
 
 #: What scripts say instead of an answer: to a whole group, and to one record.
-STALE, UNPACK = "stale", "unpack"
+STALE, LOST_WORDS, UNPACK = "stale", "lost words", "unpack"
 
 
 class Work(Generic[T]):
@@ -58,6 +58,8 @@ def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operati
     while again := _again(waiting, replies):
         if STALE in replies[: len(waiting)]:
             packs.forget()
+        if LOST_WORDS in replies[: len(waiting)]:
+            packs.forget_words()
         if packed := [work.key(work.items[i]) for work, group in again for i in group if work.key and work.answers[i]]:
             yield from unpack(packs, packed)
         yield from known(packs)
@@ -81,7 +83,7 @@ def _again(groups: Sequence[tuple[Work[Any], _Group]], replies: Sequence[Any]) -
     """What has to run again. Answers are noted; of those for which a record must be unpacked it says so."""
     left: list[tuple[Work[Any], _Group]] = []
     for (work, group), reply in zip(groups, replies, strict=False):
-        given = [None] * len(group) if reply == STALE else reply
+        given = [None] * len(group) if reply in (STALE, LOST_WORDS) else reply
         for i, answer in zip(group, given, strict=True):
             work.answers[i] = answer
         if places := [i for i in group if work.answers[i] in (None, UNPACK)]:

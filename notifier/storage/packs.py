@@ -85,11 +85,16 @@ class Packs:
         """Read it again before it is used."""
         self._read_again = 0.0
 
+    def forget_words(self) -> None:
+        """There is another dictionary, or it has lost words."""
+        self.words.clear()
+        self.epoch += 1
+
     def know(self, text: str, now: float) -> None:
         """Take over a state; ``now`` is the server's unix seconds."""
         state = _State.read(text)
-        self.words.clear()
-        self.epoch += 1
+        if text.split(" ")[:3] != self.text.split(" ")[:3]:
+            self.forget_words()
         self.text, self.levels, self.generation = text, state.levels, state.generation
         self.together = GROUP
         self._packs_from = self._clock() + max(0.0, state.since - now)

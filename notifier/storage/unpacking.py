@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from notifier.domain.value import value
 from notifier.storage import keys
@@ -61,19 +62,29 @@ def unpack(packs: Packs, record_keys: Sequence[str]) -> Operation[list[bool]]:
 
 def _read(packs: Packs, record_keys: Sequence[str]) -> Operation[list[_Found | None]]:
     yield from known(packs)
-    if not packs.levels or not record_keys:
-        return [None] * len(record_keys)
-    places = [(key, bucket, _field(key)) for key in record_keys for bucket in packs.buckets(letters_of(key))]
-    calls = [
-        command("HMGET", bucket, field, *(field[:_NAMED_BY] + part for part in _PARTS)) for _, bucket, field in places
-    ]
-    (seconds, _), *replies = yield [command("TIME"), *calls]
+    while packs.levels and record_keys:
+        places = [(key, bucket, _field(key)) for key in record_keys for bucket in packs.buckets(letters_of(key))]
+        calls = [command("HMGET", bucket, field, *_parts(field)) for _, bucket, field in places]
+        state, (seconds, _), *replies = yield [command("GET", keys.packs()), command("TIME"), *calls]
+        if state == packs.text:
+            alive = _alive(places, replies, seconds)
+            yield from _words(packs, [*alive.values()])
+            return [alive.get(key) for key in record_keys]
+        packs.forget()
+        yield from known(packs)
+    return [None] * len(record_keys)
+
+
+def _parts(field: str) -> list[str]:
+    return [field[:_NAMED_BY] + part for part in _PARTS]
+
+
+def _alive(places: Sequence[tuple[str, str, str]], replies: Sequence[Any], seconds: int) -> dict[str, _Found]:
     alive: dict[str, _Found] = {}
     for (key, bucket, field), parts in zip(places, replies, strict=True):
         if field != NO_FIELD and (found := _found(bucket, field, parts)) and found.hour * 3600 > seconds:
             alive.setdefault(key, found)
-    yield from _words(packs, [*alive.values()])
-    return [alive.get(key) for key in record_keys]
+    return alive
 
 
 def _found(bucket: str, field: str, parts: Sequence[str | None]) -> _Found | None:

@@ -1,9 +1,10 @@
 -- uses prelude and packs
 -- KEYS state and words?, then for each: record, its buckets; ARGV state, buckets, words, now, lease end, owner, nonce, ms to keep, stamp,
--- then for each: dead owner or '', tries the message knows, head or '?', field → 'stale', or for each:
+-- then for each: dead owner or '', tries the message knows, head or '?', field → 'stale' or 'lost words', or for each:
 -- 'lost' (it is not there: say the head and its buckets) | 'claimed FENCE TRIES UNCERTAIN KNOWN EARLIER' | 'done STATUS'
 -- | 'busy MS OWNER' | 'not-yet MS'
-if is_stale() then return 'stale' end
+local outdated = is_outdated()
+if outdated then return outdated end
 local now, lease, owner, nonce = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
 local function claimed(fields, rest)

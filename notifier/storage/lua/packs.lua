@@ -3,7 +3,7 @@
 -- begins with the number of further fields that hold the rest. Scripts get the state of the buckets as KEYS[1] and the
 -- dictionary as KEYS[2], what their caller knows of the state as ARGV[1], '' when nothing is packed, and how many words it
 -- knows there are as ARGV[3]. ARGV[2] says how many buckets follow each record's key.
-local HOUR, PART, MOST, DEEPEST, LONGEST = 3600000, 64, 96, 6, 300
+local HOUR, PART, MOST, DEEPEST, LONGEST, FIELD = 3600000, 64, 96, 6, 300, 22
 local LEVELS, FIRST = tonumber(ARGV[2]), ARGV[1] ~= '' and 3 or 1
 local now
 local texts = {}
@@ -31,10 +31,11 @@ local function after(ms)
   return texts[ms]
 end
 
--- Whether the caller knows other buckets than there are, or words that a failover has lost.
-local function is_stale()
-  if ARGV[1] == '' then return false end
-  return redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('HLEN', KEYS[2]) < tonumber(ARGV[3])
+-- What the caller knows that is so no more: other buckets than there are, or words that a failover has lost.
+local function is_outdated()
+  if ARGV[1] == '' then return nil end
+  if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'stale' end
+  return redis.call('HLEN', KEYS[2]) < tonumber(ARGV[3]) and 'lost words' or nil
 end
 
 -- A value without the number of its parts.
@@ -69,7 +70,7 @@ local function tidy(place)
     local all = redis.call('HGETALL', KEYS[place])
     for i = 1, #all, 2 do
       local field, value = all[i], all[i + 1]
-      if #field == 22 and string.sub(bare(value), 1, 4) < hour then
+      if #field == FIELD and string.sub(bare(value), 1, 4) < hour then
         dead[#dead + 1] = field
         if string.byte(value) < 58 then
           for part = 1, tonumber(string.sub(value, 1, 1)) do dead[#dead + 1] = string.sub(field, 1, 10) .. part end
@@ -115,6 +116,6 @@ local function put(at, field, body, keep)
     redis.call('PEXPIRE', KEYS[bucket], string.format('%d', keep + keep / 8 + 2 * HOUR))
   end
   -- One entry of eight looks after its bucket: a, i, q, y in base 32.
-  if string.byte(field, 22) % 8 == 1 then tidy(bucket) end
+  if string.byte(field, FIELD) % 8 == 1 then tidy(bucket) end
 end
 

@@ -1,7 +1,8 @@
 -- uses packs
--- KEYS state and words?, then for each event: it, its buckets; ARGV state, buckets, words, then for each: field → 'stale', or 1 for each
+-- KEYS state and words?, then for each event: it, its buckets; ARGV state, buckets, words, then for each: field → 'stale' or 'lost words', or 1 for each
 -- The first byte of its record says whether every task of it was confirmed; in a bucket three of its words come before.
-if is_stale() then return 'stale' end
+local outdated = is_outdated()
+if outdated then return outdated end
 local answers, at = {}, FIRST
 for i = 4, #ARGV do
   if redis.call('EXISTS', KEYS[at]) == 1 then

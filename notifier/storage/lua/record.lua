@@ -2,9 +2,10 @@
 -- KEYS state and words?, then for each: record, its buckets; ARGV state, buckets, words, stamp, attempts kept, then for each: status,
 -- fence, next try, template, reason, attempt, head, ms to keep, field, hint for a bucket or ''
 --      head: '?' when it can be asked for, '' when nobody knows it
--- → 'stale', or for each: -1 it is not there: say the head; 1 recorded (also when it was before), 0 stale fence or a move
--- the table does not allow; 'unpack' when there is more to say of what is in a bucket
-if is_stale() then return 'stale' end
+-- → 'stale' or 'lost words', or for each: -1 it is not there: say the head; 1 recorded (also when it was before), 0 stale fence or a move
+-- the table does not allow; 'unpack' when what is in a bucket was sent again, or recorded again because nobody heard
+local outdated = is_outdated()
+if outdated then return outdated end
 -- Characters of a time in full.
 local TIME = 8
 
@@ -30,22 +31,11 @@ local function body_of(text, fence, attempt, hint)
   return #body <= LONGEST and body or nil
 end
 
--- Whether the same was packed before: the same attempt, in a record that may have been made later.
-local function is_same(before, attempt)
-  local started, duration = string.match(attempt, '^1\31([^\31]*)\31([^\31]*)\31')
-  local first, same, long = string.match(bare(before), '^[^\31]*\31([^\31]*)\31([^\31]*)\31([^\31]*)\31')
-  return started and long == duration and same == shortened(started, first)
-end
-
 local function record(at, status, fence, following, template, reason, attempt, head, keep, field, hint)
   local text = redis.call('GET', KEYS[at])
   local fields, rest
   if not text then
-    local before = packed(at, field)
-    if before then
-      if status ~= 'sent' then return 0 end
-      return is_same(before, attempt) and 1 or 'unpack'
-    end
+    if packed(at, field) then return status == 'sent' and 'unpack' or 0 end
   elseif hint ~= '' then
     local body = body_of(text, fence, attempt, hint)
     if body then

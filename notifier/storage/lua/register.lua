@@ -1,7 +1,8 @@
 -- uses packs
 -- KEYS state and words?, then for each delivery: its record, its buckets; ARGV state, buckets, words, now, ms to keep, then for each:
--- head, field → 'stale', or for each the status it had, or '' when it is new
-if is_stale() then return 'stale' end
+-- head, field → 'stale' or 'lost words', or for each the status it had, or '' when it is new
+local outdated = is_outdated()
+if outdated then return outdated end
 local answers, at = {}, FIRST
 for i = 6, #ARGV, 2 do
   local text = redis.call('GET', KEYS[at])

@@ -1,9 +1,10 @@
 -- uses packs
 -- KEYS state and words?, then for each event: it, its list of chunks, its buckets; ARGV state, buckets, words, bytes of ids kept inline,
 -- ms to keep, then for each: head, delivery ids, field, generation and word of its origin in a bucket, or ''
--- → 'stale', or for each: 1 every task of it was confirmed before, 0 not yet; instead the head that is there, if its
+-- → 'stale' or 'lost words', or for each: 1 every task of it was confirmed before, 0 not yet; instead the head that is there, if its
 -- content is another; 'unpack' when what is in a bucket is to be changed
-if is_stale() then return 'stale' end
+local outdated = is_outdated()
+if outdated then return outdated end
 
 local function packed_before(at, field, head)
   local value = packed(at, field)

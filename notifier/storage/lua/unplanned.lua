@@ -1,8 +1,9 @@
 -- uses packs
 -- KEYS state and words?, event, its buckets; ARGV state, buckets, words, field, head, ms to keep
--- → 'stale'; {0} written, or as it was planned before; or the head of another event with this id that is planned or
+-- → 'stale' or 'lost words'; {0} written, or as it was planned before; or the head of another event with this id that is planned or
 -- being planned; 'unpack' when it is in a bucket
-if is_stale() then return 'stale' end
+local outdated = is_outdated()
+if outdated then return outdated end
 local text = redis.call('GET', KEYS[FIRST])
 local head = ARGV[5]
 if text then
