@@ -5,7 +5,7 @@ with others whose ids begin alike, small enough to stay in Redis's compact form.
 the server's clock; what has expired is not read, and is taken out when its bucket is next looked after, which is once a
 day where anything is written. A bucket expires as a whole after its last entry.
 
-When buckets fill up, deeper ones are written to (of four or eight times as many). Nothing is moved: those of before are
+When buckets fill up, deeper ones are written to (four or eight times as many). Nothing is moved: those of before are
 read until all in them has expired. Who works with another state of the buckets than Redis has is told so by each script
 and reads it anew. A process of the release before looks into no bucket; so nothing is packed within the hour after the
 first process of this one came to records of another (`GRACE_S`).
@@ -37,11 +37,13 @@ LONGEST_S = 2 * 365 * 86400.0
 #: Records that one script touches at most: the server answers nobody else meanwhile, 20 µs for each.
 GROUP = 64
 #: Letters of an id in a key, and those that all buckets' names begin with.
-_LETTERS, _NAMED = 24, 2
+_LETTERS, _NAMED = 24, 1
 #: In the place of a field for an id that is none of ours: never written.
 NO_FIELD = "!"
-#: The quarter of the alphabet a letter is in, in letters that no id has.
-_QUARTERS = {letter: "ABCD"[place // 8] for place, letter in enumerate("abcdefghijklmnopqrstuvwxyz234567")}
+#: The eighth and the quarter of the alphabet a letter is in, in letters that no id has.
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_EIGHTHS = {letter: "ABCDEFGH"[place // 4] for place, letter in enumerate(_ALPHABET)}
+_QUARTERS = {letter: "ABCD"[place // 8] for place, letter in enumerate(_ALPHABET)}
 #: Keys looked at to see whether there are records of another release.
 _LOOKED_AT = 1000
 
@@ -117,8 +119,6 @@ class Packs:
 
     def buckets(self, letters: str) -> list[str]:
         """Keys of the buckets in which the record of this key may be, the one that is written to first."""
-        if self.levels == (0,):
-            return [keys.pack(letters[:_NAMED])]
         return [keys.pack(_bucket(letters, level)) for level in self.levels]
 
 
@@ -230,7 +230,9 @@ def field_of(letters: str, *, is_event: bool) -> str:
 
 
 def _bucket(letters: str, level: int) -> str:
-    """Two letters of 32, then by turns a quarter of the next one's values and all of them."""
-    whole, half = divmod(level, 2)
-    name = letters[: _NAMED + whole]
-    return name + _QUARTERS.get(letters[_NAMED + whole : _NAMED + whole + 1], "A") if half else name
+    """256 buckets at first, then 1,024; from there by turns four and eight times as many."""
+    if not level:
+        return letters[:1] + _EIGHTHS.get(letters[1:2], "A")
+    whole, half = divmod(level - 1, 2)
+    ends = 2 + whole
+    return letters[:ends] + _QUARTERS.get(letters[ends : ends + 1], "A") if half else letters[:ends]

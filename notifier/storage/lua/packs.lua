@@ -3,7 +3,7 @@
 -- begins with the number of further fields that hold the rest. Scripts get the state of the buckets as KEYS[1] and the
 -- dictionary as KEYS[2], what their caller knows of the state as ARGV[1], '' when nothing is packed, and how many words it
 -- knows there are as ARGV[3]. ARGV[2] says how many buckets follow each record's key.
-local HOUR, PART, MOST, DEEPEST, LONGEST, FIELD = 3600000, 64, 96, 6, 300, 22
+local HOUR, PART, MOST, DEEPEST, LONGEST, FIELD = 3600000, 64, 96, 7, 300, 23
 local LEVELS, FIRST = tonumber(ARGV[2]), ARGV[1] ~= '' and 3 or 1
 local now
 local texts = {}

@@ -185,7 +185,7 @@ def deepen() -> Step:
         text = str(side.store.client.get(keys.packs()) or "")
         if side.packing and text:
             since, generation, begun, longest, level, *older = text.split(" ")
-            depth = min(int(level) + 1, 6)
+            depth = min(int(level) + 1, 7)
             over = [f"{level}:9999999999999", *older][:3] if depth > int(level) else older
             side.store.client.set(keys.packs(), " ".join([since, generation, begun, longest, str(depth), *over]))
 
