@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from notifier.domain.value import value
 from notifier.storage import keys
-from notifier.storage.commands import Operation, command, run_script
+from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
 from notifier.storage.words import Words
 
@@ -181,16 +182,36 @@ def known(packs: Packs) -> Operation[None]:
     """Read the state, unless that was done lately: a round trip a day and after each change, three for who writes."""
     if packs.is_known:
         return
-    text, (seconds, micros), info = yield [command("GET", keys.packs()), command("TIME"), command("INFO", "server")]
-    now = seconds + micros / 1_000_000
-    if "cluster" in (info.get("redis_mode"), info.get("server_mode")):
+    replies = yield state_calls()
+    if packs.is_writing and not _is_cluster(replies):
+        text, now = replies[0] or "", _seconds(replies)
+        packs.know((yield from _brought_up_to(now, text, packs.longest)), now)
+    else:
+        take_state(packs, replies)
+
+
+def state_calls() -> list[Call]:
+    """What `take_state` takes the replies of: for who has a round trip to make anyway, and only reads."""
+    return [command("GET", keys.packs()), command("TIME"), command("INFO", "server")]
+
+
+def take_state(packs: Packs, replies: Sequence[Any]) -> None:
+    """Take over the state as it is."""
+    if _is_cluster(replies):
         packs.know_nothing_is_packed()
-    elif packs.is_writing:
-        packs.know((yield from _brought_up_to(now, text or "", packs.longest)), now)
-    elif text:
-        packs.know(text, now)
+    elif text := replies[0]:
+        packs.know(text, _seconds(replies))
     else:
         packs.know_nothing_yet()
+
+
+def _is_cluster(replies: Sequence[Any]) -> bool:
+    return "cluster" in (replies[2].get("redis_mode"), replies[2].get("server_mode"))
+
+
+def _seconds(replies: Sequence[Any]) -> float:
+    seconds, micros = replies[1]
+    return float(seconds + micros / 1_000_000)
 
 
 def _brought_up_to(now: float, text: str, longest: float) -> Operation[str]:

@@ -14,7 +14,7 @@ from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_sent
-from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, letters_of, writing
+from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, letters_of, state_calls, take_state, writing
 from notifier.storage.records import (
     ASK,
     ATTEMPTS_KEPT,
@@ -142,8 +142,13 @@ def hold(
     def write(one: Waiting, reason: str, head: str = ASK) -> Call:
         return run_script("hold", [keys.delivery(one.id)], present, clean(reason), head, keep, one.attempt)
 
-    replies = yield [write(one, reason) for one, reason in waiting]
-    if lost := [i for i, reply in enumerate(replies) if reply == "lost"]:
+    asked = [] if packs.is_known or packs.is_writing else state_calls()
+    replies = yield [*(write(one, reason) for one, reason in waiting), *asked]
+    if asked:
+        take_state(packs, replies[len(waiting) :])
+        del replies[len(waiting) :]
+    lost = [i for i, reply in enumerate(replies) if reply == "lost"]
+    if lost and (packs.levels or not asked):
         sent = yield from _sent(packs, [waiting[i][0].id for i in lost])
         for i in lost:
             replies[i] = Status.SENT if waiting[i][0].id in sent else replies[i]

@@ -126,7 +126,7 @@ BARS = (
     Bar("worker, 2,000 webhooks in flight: peak RSS, MiB", in_flight.HOOKS, _value(PEAK), 150),
     Bar("fan-out to 100,000: first delivery, s", fan_out.NAME, _value(FIRST), 0.5),
     Bar("fan-out to 100,000: growth of the consumer, MiB", fan_out.NAME, _value(GROWTH), 60),
-    Bar("Redis bytes an event with one sent delivery", _EMAIL, _value(REDIS_BYTES), 600),
+    Bar("Redis bytes an event with one sent delivery", _EMAIL, _value(REDIS_BYTES), 300),
     Bar("Redis round trips a delivery, worker busy", _EMAIL, _value(REDIS_TRIPS), 0.1),
 )
 
