@@ -1,5 +1,6 @@
 """The note of paused relays and senders that operators read: written when something changed, and only then."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,20 +80,21 @@ def test_of_very_many_senders_some_are_shown() -> None:
 
 
 def test_what_changed_while_it_was_told_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a relay that comes back while the board is written, and a batch that ends meanwhile
+    # Given a relay whose reason changes while the board is written, and a batch that ends meanwhile
     bench = Bench()
     bench.states = (DOWN,)
-    write = bench.write
+    later = (replace(DOWN, reason="silent"),)
+    reasons: list[str] = []
 
-    def slow(*arguments: Any) -> None:
+    def slow(owner: str, paused: Any, up: Any, refused: Any) -> None:
         if bench.states == (DOWN,):
-            bench.states = (UP,)
+            bench.states = later
             bench.policy.sent()
-        write(*arguments)
+        reasons.extend(one.reason for one in paused)
 
     monkeypatch.setattr(bench, "write", slow)
 
     bench.policy.sent()
 
     # Then the board ends as the relay is, and nobody's older look came last
-    assert bench.written == [(["mx:25"], [], 0), ([], ["mx:25"], 0)]
+    assert reasons == ["refused", "silent"]
