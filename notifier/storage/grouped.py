@@ -13,7 +13,7 @@ from notifier.storage.commands import Call, Operation, run_script
 from notifier.storage.packs import GROUP, OUTLIVES_S, Packs, known
 from notifier.storage.records import milliseconds
 from notifier.storage.unpacking import unpack
-from notifier.storage.words import ROOM, Word, written
+from notifier.storage.words import NEEDED, ROOM, Word, written
 
 T = TypeVar("T")
 
@@ -50,6 +50,13 @@ def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operati
     """
     waiting = [(work, group) for work in works for group in _groups(range(len(work.items)), packs, work.together)]
     calls = [work.call([work.items[i] for i in group]) for work, group in waiting]
+    if any(kind in NEEDED for kind, _ in packs.words.wished):
+        # Without them all these stay records: a round trip for each rule, worker and source that is new.
+        first, epoch = list(packs.words.wished), packs.epoch
+        (learned,) = yield _wishes(packs, first)
+        if epoch == packs.epoch:
+            packs.words.learn(first, learned)
+        calls = [work.call([work.items[i] for i in group]) for work, group in waiting]
     wished, epoch = list(packs.words.wished), packs.epoch
     replies = yield [*calls, *beside, *_wishes(packs, wished)]
     if wished and epoch == packs.epoch:

@@ -25,6 +25,9 @@ ORIGIN = "e"
 #: How many words there may be before one of each kind is refused.
 ROOM = {HOW: 4000, WHO: 3500, STEM: 1000, DOMAIN: 2000, ORIGIN: 3000}
 
+#: Kinds without which nothing can be packed; the others may be written out.
+NEEDED = frozenset({HOW, WHO, ORIGIN})
+
 #: A kind and what it says.
 Word = tuple[str, str | tuple[str, ...]]
 
