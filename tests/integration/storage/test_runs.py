@@ -1,8 +1,11 @@
 """Which of several beats does a run, by Redis' clock."""
 
-from notifier.storage.commands import command
+from collections.abc import Sequence
+
+from notifier.storage.commands import Call, command
 from notifier.storage.runs import Runs
 from notifier.storage.store import Store
+from notifier.storage.wire import Meanwhile
 from tests.servers.patience import poll
 
 
@@ -34,12 +37,12 @@ def test_a_question_that_is_sent_again_finds_its_own_answer(store: Store) -> Non
     asked: list[object] = []
     real = store._exchanger.exchange
 
-    def twice(calls: list[object]) -> list[object]:
+    def twice(calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[object]:
         asked.append(calls)
         real(calls)
-        return real(calls)
+        return real(calls, meanwhile)
 
-    store._exchanger.exchange = twice  # type: ignore[method-assign,assignment]
+    store._exchanger.exchange = twice  # type: ignore[method-assign]
 
     # Then the repeated question is no other beat's
     assert Runs(store).take("sweep", 60) == 0
