@@ -6,7 +6,6 @@ Two questions are kept apart: what becomes of the message (`Outcome`), and what 
 
 from __future__ import annotations
 
-import http
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import orjson
 
 from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
-from notifier.channels.webhook.outcomes import read_retry_after
+from notifier.channels.webhook.outcomes import read_retry_after, status_line, with_body
 from notifier.channels.webhook.scrubbing import without
 from notifier.channels.webhook.slots import Crowded
 from notifier.channels.webhook.wire import REPLY_BYTES
@@ -153,17 +152,9 @@ def describe(reply: Reply) -> str:
     line = _line(reply)
     if reply.location and 300 <= reply.status < 400:
         line += f" → {reply.location} (redirects are never followed)"
-    if not reply.body:
-        return clip(line)
-    if reply.encoding not in ("", "identity"):
-        return clip(f"{line}\n({reply.encoding} body, not decoded)")
-    return clip(f"{line}\n{reply.body.decode('utf-8', 'replace')}")
+    return with_body(line, reply)
 
 
 def _line(reply: Reply) -> str:
-    try:
-        phrase = http.HTTPStatus(reply.status).phrase
-    except ValueError:
-        phrase = ""
     again = " (written twice: a kept connection was closed without an answer)" if reply.repeated else ""
-    return f"{reply.status} {reply.reason or phrase}".rstrip() + again
+    return status_line(reply) + again

@@ -59,20 +59,27 @@ def read_retry_after(value: str, now: float) -> float | None:
 
 def describe(reply: Reply) -> str:
     """The status line and the first characters of the body, for people and the ledger."""
-    line = f"{reply.status} {reply.reason or _phrase(reply.status)}".rstrip()
+    line = status_line(reply)
     if reply.location and 300 <= reply.status < 400:
         line += f" → {reply.location} (redirects are never followed; register the final address)"
     if reply.repeated:
         line += " (written twice under one webhook-id: a kept connection was closed without an answer)"
+    return with_body(line, reply)
+
+
+def status_line(reply: Reply) -> str:
+    """Status and reason; the standard's, of a reply that gives none."""
+    try:
+        phrase = http.HTTPStatus(reply.status).phrase
+    except ValueError:
+        phrase = ""
+    return f"{reply.status} {reply.reason or phrase}".rstrip()
+
+
+def with_body(line: str, reply: Reply) -> str:
+    """A line about a reply and the first characters of its body."""
     if not reply.body:
         return clip(line)
     if reply.encoding not in ("", "identity"):
         return clip(f"{line}\n({reply.encoding} body, not decoded)")
     return clip(f"{line}\n{reply.body.decode('utf-8', 'replace')}")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return ""
