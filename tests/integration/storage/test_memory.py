@@ -30,7 +30,6 @@ def test_an_event_with_one_sent_delivery_costs_at_most_300_bytes(
         _send(ledger, range(start, start + BATCH), prefix, reply)
     # Then all keys, tables and indexes of Redis together grew by less than that for each
     used = (redis_use(_port(store)).bytes - before) / EVENTS
-    print("USED", used)
     assert used <= most
 
 
