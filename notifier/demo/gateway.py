@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
+
+from notifier.demo.listener import Listener, QuietHandler
 
 #: Path below templates/ → text; ``URL`` stands for the gateway's.
 FILES = {
@@ -55,31 +55,18 @@ class Message:
     text: str
 
 
-class Gateway:
+class Gateway(Listener):
     """An HTTP server on a free loopback port that answers as SMS providers do."""
 
     def __init__(self) -> None:
+        super().__init__("gateway", _Handler)
         self.token = secrets.token_urlsafe(24)
         self._messages: list[Message] = []
-        self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.gateway = self
-        self._thread = threading.Thread(target=self._server.serve_forever, name="gateway", daemon=True)
-
-    def start(self) -> int:
-        """Listens from now on; returns the port."""
-        self._thread.start()
-        return int(self._server.server_address[1])
-
-    def stop(self) -> None:
-        """Stops listening."""
-        self._server.shutdown()
-        self._server.server_close()
 
     @property
     def messages(self) -> list[Message]:
         """Everything taken so far, oldest first."""
-        with self._lock:
+        with self.lock:
             return list(self._messages)
 
     def take(self, authorization: str, delivery: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -89,30 +76,19 @@ class Gateway:
         fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         if not fields.get("To", "").startswith("+"):
             return 400, {"code": 21211, "message": "The To number is not valid"}
-        with self._lock:
+        with self.lock:
             self._messages.append(Message(delivery, fields["To"], fields.get("Body", "")))
             return 201, {"sid": f"SM{len(self._messages)}"}
 
 
-class _Server(ThreadingHTTPServer):
-    gateway: Gateway
-    daemon_threads = True
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
+class _Handler(QuietHandler):
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         authorization, key = self.headers.get("Authorization", ""), self.headers.get("Idempotency-Key", "")
-        status, answer = self.server.gateway.take(authorization, key, body)
+        status, answer = self.server.owner.take(authorization, key, body)
         content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
-        """The page shows what came; the terminal stays quiet."""
