@@ -52,7 +52,7 @@ def read_sources(root: Path) -> tuple[dict[str, str], list[Problem]]:
     inside = root.resolve()
     for path in _template_paths(root):
         name = path.relative_to(root).as_posix()
-        if not path.resolve().is_relative_to(inside):
+        if leads_out(path, inside):
             problems.append(Problem(str(path), "is a link out of the templates folder", "put a copy there"))
             continue
         try:
@@ -74,11 +74,33 @@ def _template_paths(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def leads_out(path: Path, top: Path) -> bool:
+    """Whether a file is a link to somewhere else than below ``top``. One in a circle leads nowhere: reading it says so."""
+    try:
+        return not path.resolve().is_relative_to(top)
+    except (OSError, RuntimeError):  # RuntimeError until Python 3.12, nothing from 3.13 on
+        return False
+
+
 def channel_names(root: Path) -> tuple[str, ...]:
     """The names of all channel files, whatever they say."""
     folder = root / CHANNELS
     found = folder.glob("*" + CHANNEL_SUFFIX) if folder.is_dir() else ()
     return tuple(sorted(path.name.removesuffix(CHANNEL_SUFFIX) for path in found))
+
+
+def read_channel_files(root: Path) -> dict[str, bytes]:
+    """Name → what its file says. Those that cannot be read are left out: `rules.channel_files` says why."""
+    inside = root.resolve()
+    found = {}
+    for name in channel_names(root):
+        path = root / CHANNELS / (name + CHANNEL_SUFFIX)
+        try:
+            if not leads_out(path, inside):
+                found[name] = path.read_bytes()
+        except OSError:
+            continue
+    return found
 
 
 def part_names(channels: Collection[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from notifier.rendering.files import (
     is_partial,
     misnamed,
     part_names,
+    read_channel_files,
     read_part,
     read_sources,
 )
@@ -54,6 +55,7 @@ class Library:
         """Raises `TemplateError` with the mistakes of all files."""
         self._root = root
         self.sandbox = Sandbox()
+        self._channels = read_channel_files(root)
         self._known = part_names(channel_names(root))
         self._sources, problems = read_sources(root)
         self._references = self._compile(problems)
@@ -66,7 +68,7 @@ class Library:
         if problems:
             raise TemplateError(problems)
         self.sets = {key: self._text_set(key[2], found) for key, found in sets.items()}
-        self.folders = {part.folder: self._folder(part.folder) for part in parts}
+        self.folders = {folder: self._folder(folder, kinds) for folder, kinds in _kinds(parts).items()}
 
     def find(self, folder: str, kind: str, locale: str) -> TextSet:
         """The texts nearest to ``locale``. Raises `RenderError` when the folder has none of this kind."""
@@ -145,11 +147,14 @@ class Library:
                     what = str(fault).removeprefix(f"{fault.template}:{fault.line}: ")
                     yield Problem(f"{self._root / fault.template}:{fault.line}", what)
 
-    def _folder(self, folder: str) -> Folder:
+    def _folder(self, folder: str, kinds: Collection[str]) -> Folder:
         names = sorted(self._closure(name for name in self._sources if name.startswith(f"{folder}/")))
         digest = hashlib.sha256()
         for name in names:
             digest.update(f"{name}\0{self._sources[name]}\0".encode())
+        # What a provider is told is as much made of its file as of the folder's text.
+        for channel in sorted(self._channels.keys() & kinds):
+            digest.update(f"{channel}\0".encode() + self._channels[channel] + b"\0")
         inlines = any(wants_inlining(self._sources[name]) for name in names if name.endswith(".html.j2"))
         return Folder(digest.hexdigest()[:12], inlines)
 
@@ -157,6 +162,14 @@ class Library:
 _MAILS = frozenset({"email", "digest"})
 #: What is asked for first where there is nothing; of a channel file's templates the text.
 _FIRST = {"email": "subject", "digest": "subject", "webhook": "json"}
+
+
+def _kinds(parts: Iterable[Part]) -> dict[str, set[str]]:
+    """Folder → what its parts are for."""
+    found: dict[str, set[str]] = {}
+    for part in parts:
+        found.setdefault(part.folder, set()).add(part.kind)
+    return found
 
 
 def _with_fallbacks(parts: Iterable[Part]) -> dict[tuple[str, str, str], dict[str, Part]]:

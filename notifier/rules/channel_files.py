@@ -15,7 +15,7 @@ from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.provider import NAME, Provider
 from notifier.domain.retry import WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.errors import Problem
-from notifier.rendering.files import CHANNEL_SUFFIX, CHANNELS
+from notifier.rendering.files import CHANNEL_SUFFIX, CHANNELS, leads_out
 from notifier.rendering.requests import RequestTemplate
 from notifier.rules.channel_answers import read_answers, read_path
 from notifier.rules.channel_requests import REQUEST_KEYS, CheckUrl, RequestReader
@@ -76,7 +76,7 @@ def _load(path: Path, top: Path, report: Report, check_url: CheckUrl | None) -> 
     elif name in TAKEN or not NAME.fullmatch(name):
         what = f"{shown(name)} is taken" if name in TAKEN else f"{shown(name)} cannot be the name of a channel"
         report.add(1, what, "lower-case letters, digits and _, beginning with a letter, such as sms or slack_ops")
-    elif not path.resolve().is_relative_to(top):
+    elif leads_out(path, top):
         report.add(1, "is a link out of the templates folder", "put a copy there")
     else:
         try:

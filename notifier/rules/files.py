@@ -6,6 +6,7 @@ Hidden names are skipped, which also keeps an editor's swap files and that ``..d
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ def files_below(root: Path) -> Iterator[os.DirEntry[str]]:
     count = 0
     while waiting:
         for entry in _entries(waiting.pop(), str(root)):
-            if entry.is_dir():
+            if _is_folder(entry):
                 folder = Path(entry.path).stat()
                 if (mark := (folder.st_dev, folder.st_ino)) not in seen:
                     seen.add(mark)
@@ -36,6 +37,16 @@ def files_below(root: Path) -> Iterator[os.DirEntry[str]]:
             if count > MAX_FILES:
                 raise TooManyFiles(f"{root} holds more than {MAX_FILES} files: is it really the templates folder?")
             yield entry
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        # A link in a circle is a file that cannot be read: the others are there all the same.
+        return False
 
 
 def _entries(folder: str, root: str) -> list[os.DirEntry[str]]:

@@ -113,7 +113,7 @@ def fingerprint(root: Path) -> Fingerprint:
 def _mark(entry: os.DirEntry[str]) -> tuple[str, int, int] | None:
     try:
         status = entry.stat()
-    except FileNotFoundError:
-        # Deleted while we looked, or a link to nothing: the next look sees it whole.
+    except OSError:
+        # Deleted while we looked, or a link to nothing or in a circle: the next look sees it whole.
         return None
     return entry.path, status.st_mtime_ns, status.st_size

@@ -16,6 +16,7 @@ from notifier.domain.provider import Provider
 from notifier.domain.rule import Collecting, Rule, WorkKind
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
+from notifier.rendering.files import leads_out
 from notifier.rules.documents import Located, YamlMistake, read_yaml
 from notifier.rules.entries import CATEGORY, EntryReader, FileDefaults
 from notifier.rules.files import files_below, read_text
@@ -97,7 +98,7 @@ def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
         if len(path.parts) != _DEPTH:
             fix = "move it into a folder directly below, one for each event type; folders in those are languages"
             problems.append(Problem(where, "is not read here", fix))
-        elif not Path(entry.path).resolve().is_relative_to(top):
+        elif leads_out(Path(entry.path), top):
             problems.append(Problem(where, "is a link out of the templates folder", "put a copy there"))
         else:
             found.setdefault(path.parts[0], []).append(entry.name)

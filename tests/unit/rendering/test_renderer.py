@@ -191,6 +191,23 @@ def test_the_hash_changes_with_everything_a_folder_is_made_of_and_nothing_else(s
     assert len(before) == 12
 
 
+def test_the_hash_changes_with_the_channel_file_that_makes_a_folders_messages(shelf: Shelf) -> None:
+    # Given a folder with a text for a channel file, one without, and another channel's
+    shelf.file("_channels/sms.yaml", "url: https://one.example.com/")
+    shelf.file("_channels/chat.yaml", "url: https://chat.example.com/")
+    shelf.file(f"{FOLDER}/sms.text.j2", "Shipped")
+    shelf.file("other/chat.text.j2", "Shipped")
+    before = shelf.load()
+
+    # When what its requests look like is changed
+    shelf.file("_channels/sms.yaml", "url: https://two.example.com/")
+
+    # Then only the folder whose messages it makes has a new hash
+    after = shelf.load()
+    assert after.hash(FOLDER) != before.hash(FOLDER) != ""
+    assert after.hash("other") == before.hash("other") != ""
+
+
 def test_style_rules_are_written_into_elements_and_media_rules_stay(shelf: Shelf) -> None:
     html = shelf.html(
         "<html><head><style>p { color: red } @media (max-width: 9px) { p { color: blue } }</style></head>"

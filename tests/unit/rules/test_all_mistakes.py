@@ -7,6 +7,7 @@ import pytest
 from notifier.errors import ConfigurationError, RulesError, TemplateError
 from notifier.rendering.expressions import ExpressionError, Expressions
 from notifier.rules.content import Content
+from notifier.rules.live import fingerprint
 from tests.unit.rules.trees import Tree
 
 RULES = """
@@ -75,3 +76,27 @@ def test_mistakes_of_rules_alone_stay_mistakes_of_rules(tree: Tree) -> None:
 def test_every_unknown_filter_of_an_expression_is_told() -> None:
     with pytest.raises(ExpressionError, match=r"'linkify'.*'wordwrap'"):
         Expressions().compile("data.a | linkify | wordwrap")
+
+
+def test_links_that_lead_in_a_circle_are_each_told_and_hide_no_other_file(tree: Tree) -> None:
+    # Given a link to itself for a file of each kind, beside files that are right
+    tree.rules("event: order.shipped\ncategory: x\nrules: [{id: m, channel: email, to: data.to}]\n")
+    seen = fingerprint(tree.root)
+    circles = ("_channels/sms.yaml", "order.shipped/email.html.j2", "order.shipped/sample.json", "b/rules.yaml")
+    for circle in circles:
+        (tree.root / circle).parent.mkdir(exist_ok=True)
+        (tree.root / circle).symlink_to(Path(circle).name)
+
+    # When they are loaded
+    with pytest.raises(ConfigurationError) as caught:
+        Content.load(tree.root)
+
+    # Then each is told, by its name
+    told = {problem.where: problem.what for problem in caught.value.problems}
+    assert len(told) == len(circles)
+    for circle in circles:
+        assert any(circle in where and "cannot be read" in what for where, what in told.items()), (circle, told)
+
+    # And a change of the others is still seen
+    tree.write("order.shipped/email.text.j2", "Another text altogether")
+    assert len(set(seen) - set(fingerprint(tree.root))) == 1
