@@ -21,7 +21,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only settings that are not at their default.")] = False,
 ) -> None:
-    """Show every setting with its value, secrets masked, and where it came from; warn of what mail servers refuse.
+    """Show every setting with its value, secrets masked, and where it came from; warn of what will not work.
+
+    Warnings are about what mail servers refuse, and what channel files name and nobody set.
 
     Ends with 2 when something that mails are made with is wrong: DKIM keys, host name, From, return path.
 
@@ -30,7 +32,7 @@ def show(
     if ctx.invoked_subcommand:
         return
     from notifier.settings import entries, read_settings
-    from notifier.wiring.advice import mail_advice
+    from notifier.wiring.advice import advice_below, mail_advice
     from notifier.wiring.channels import check_mail
     from notifier.zones import zone_advice
 
@@ -41,7 +43,8 @@ def show(
         print_json([{name: getattr(entry, name) for name in entry.__slots__} for entry in chosen])
     else:
         print_table("", ("Setting", "Value", "From"), ((e.variable, e.value, e.origin) for e in chosen))
-        for problem in (*mail_advice(ours), *zone_advice(datetime.now(UTC).date())):
+        wrong, advice = advice_below(ours.templates, ours, os.environ)
+        for problem in (*mail_advice(ours), *zone_advice(datetime.now(UTC).date()), *wrong, *advice):
             typer.echo(f"warning: {problem}", err=True)
     check_mail(ours)
 

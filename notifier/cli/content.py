@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -167,6 +168,7 @@ def check(
         warnings: list[dict[str, str]] = []
     else:
         problems, warnings = _samples(content)
+    warnings += _unset(root)
     if as_json:
         print_json({"folder": str(root), "problems": problems, "warnings": warnings})
     elif problems:
@@ -175,7 +177,8 @@ def check(
         typer.echo(f"{root}: no mistakes")
     if not as_json:
         for warning in warnings:
-            complain(f"warning: {warning['where']}: {warning['what']}")
+            fix = warning["fix"] and f" ({warning['fix']})"
+            complain(f"warning: {warning['where']}: {warning['what']}{fix}")
     if problems:
         raise typer.Exit(FAILED)
 
@@ -227,7 +230,17 @@ def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str
                 problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
                 for word in (word for delivery in rule.deliveries for word in delivery.warnings):
                     told.setdefault(word, (sample.file, {}))[1][rule.rule] = None
-    return problems, [{"where": file, "what": f"{_named(rules)}: {word}"} for word, (file, rules) in told.items()]
+    named = ((word, file, _named(rules)) for word, (file, rules) in told.items())
+    return problems, [{"where": file, "what": f"{rules}: {word}", "fix": ""} for word, file, rules in named]
+
+
+def _unset(root: Path) -> list[dict[str, str]]:
+    """Settings that channel files name and this process has not: no mistake, because secrets are where workers run."""
+    from notifier.process import settings
+    from notifier.wiring.advice import advice_below
+
+    _, advice = advice_below(root, settings(), os.environ)
+    return list(map(_written, advice))
 
 
 def _written(problem: Problem) -> dict[str, str]:

@@ -102,6 +102,8 @@ class RecipientRef(_Wire):
     """A person known by id: the worker looks the address up when it sends, so a changed address is used."""
 
     recipient: Annotated[str, Field(min_length=1, max_length=256)]
+    contact: Annotated[str, Field(max_length=32)] = ""
+    """Which of their addresses it goes to, where that is not their email: ``phone``, ``slack``."""
 
     @property
     def identity(self) -> str:

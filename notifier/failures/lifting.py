@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from notifier.domain.contacts import contact_identity
-from notifier.domain.delivery import Contact, Delivery, Mailbox, RecipientRef
+from notifier.domain.delivery import Contact, Delivery, Destination, Mailbox, RecipientRef
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import ParkedBatch
-from notifier.domain.rule import Channel, WorkKind
+from notifier.domain.recipient import Recipient
 from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 
@@ -29,19 +29,21 @@ class Lifting:
         parked = {entry.id: entry.parked_at for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
         for delivery in again:
             if delivery.id in parked:
-                for address in self._addresses(delivery, message.batch.channel):
+                if address := self._address(delivery.to):
                     self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
 
-    def _addresses(self, delivery: Delivery, kind: WorkKind) -> Sequence[str]:
-        """Of a person known by id all that the channel may have tried: which one it was, only the rule knows."""
-        to = delivery.to
+    def _address(self, to: Destination) -> str:
+        """What its suppressions are kept under; empty where it goes to nobody's address, or to one that is gone."""
         if isinstance(to, Mailbox):
-            return (to.address,)
+            return to.address
         if isinstance(to, Contact):
-            return (to.identity,)
-        person = self._recipients.get_many([to.recipient]).get(to.recipient) if isinstance(to, RecipientRef) else None
-        if person is None:
-            return ()
-        if kind is Channel.HTTP_API:
-            return [contact_identity(*contact) for contact in person.contacts]
-        return (person.email,) if person.email else ()
+            return to.identity
+        if not isinstance(to, RecipientRef) or (person := self._person(to)) is None:
+            return ""
+        if not to.contact:
+            return person.email
+        address = person.address_of(to.contact)
+        return contact_identity(to.contact, address) if address else ""
+
+    def _person(self, to: RecipientRef) -> Recipient | None:
+        return self._recipients.get_many([to.recipient]).get(to.recipient)

@@ -75,7 +75,7 @@ def _template_paths(root: Path) -> Iterator[Path]:
 
 
 def leads_out(path: Path, top: Path) -> bool:
-    """Whether a file is a link to somewhere else than below ``top``. One in a circle leads nowhere: reading it says so."""
+    """Whether a file is a link out of ``top``. One in a circle leads nowhere: reading it says so."""
     try:
         return not path.resolve().is_relative_to(top)
     except (OSError, RuntimeError):  # RuntimeError until Python 3.12, nothing from 3.13 on

@@ -7,7 +7,7 @@ Bodies are written as structures, never as text with holes.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -99,15 +99,25 @@ class RequestTexts:
         if found := references(tree):
             raise CompileError([(reference.line, "a channel file includes nothing") for reference in found])
         used = meta.find_undeclared_variables(tree) - self.sandbox.globals.keys()
-        if unknown := used - set(TEXT_NAMES):
-            known = ", ".join(TEXT_NAMES)
-            raise CompileError([(1, f"{name!r} is not defined; known: {known}") for name in sorted(unknown)])
-        named = [
-            n for n in tree.find_all(nodes.Getattr) if isinstance(n.node, nodes.Name) and n.node.name == "settings"
-        ]
-        if len(named) != sum(node.name == "settings" for node in tree.find_all(nodes.Name)):
-            raise CompileError([(1, "settings are named one by one, such as settings.NOTIFIER_CHANNEL_SMS_TOKEN")])
+        named = [n for n in tree.find_all(nodes.Getattr) if getattr(n.node, "name", "") == "settings"]
+        if mistakes := [*_unknown(tree, used - set(TEXT_NAMES)), *_alone(tree, named)]:
+            raise CompileError(mistakes)
         return frozenset(used - {"settings"} | {node.attr for node in named})
+
+
+def _unknown(tree: nodes.Template, names: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Names that nothing gives, each once, where it stands first."""
+    lines = {node.name: node.lineno for node in reversed(list(tree.find_all(nodes.Name)))}
+    for name in sorted(names, key=lambda one: (lines[one], one)):
+        yield lines[name], f"{name!r} is not defined; known: {', '.join(TEXT_NAMES)}"
+
+
+def _alone(tree: nodes.Template, named: Iterable[nodes.Getattr]) -> Iterator[tuple[int, str]]:
+    """Where ``settings`` is used as a whole: which settings the file needs could then not be said."""
+    right = {id(node.node) for node in named}
+    for node in tree.find_all(nodes.Name):
+        if node.name == "settings" and id(node) not in right:
+            yield node.lineno, "settings are named one by one, such as settings.NOTIFIER_CHANNEL_SMS_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)

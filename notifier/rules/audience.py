@@ -23,13 +23,13 @@ class BadEntry:
     reason: str
 
 
-def recipient(reference: str, index: int) -> RecipientRef | BadEntry:
-    """Somebody by id."""
+def recipient(reference: str, index: int, kind: str = "") -> RecipientRef | BadEntry:
+    """Somebody by id; ``kind`` says which of their addresses, where it is not their email."""
     if not 1 <= len(reference) <= MAX_RECIPIENT:
         return BadEntry(index, f"a recipient id has 1 to {MAX_RECIPIENT} characters, this one {len(reference)}")
     if not is_encodable(reference) or not reference.isprintable():
         return BadEntry(index, "a recipient id with control characters is not an id")
-    return RecipientRef(recipient=reference)
+    return RecipientRef(recipient=reference, contact=kind)
 
 
 def first(entry: dict[Any, Any], keys: tuple[str, ...]) -> Any:

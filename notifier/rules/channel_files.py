@@ -38,9 +38,14 @@ class CompiledProvider:
 
     provider: Provider
     request: RequestTemplate
-    settings: tuple[str, ...]
-    """All it names, sorted."""
+    settings: Mapping[str, int]
+    """All it names, sorted, each with its line."""
     url_is_address: bool = False
+
+    @property
+    def file(self) -> str:
+        """As people know it: ``templates/_channels/sms.yaml``."""
+        return self.request.url.place
 
     @property
     def name(self) -> str:
@@ -147,8 +152,3 @@ def _retry(file: Section) -> RetrySchedule | None:
         file.wrong("retry", f"the file: {len(nodes)} retries", f"at most {MAX_RETRIES}")
     delays = tuple(d for node in nodes if (d := file.duration_of(node, "retry")) is not None)
     return RetrySchedule(delays, WEBHOOK_SCHEDULE.jitter)
-
-
-def names_of(providers: Mapping[str, CompiledProvider]) -> tuple[str, ...]:
-    """Every setting that any of them names."""
-    return tuple(sorted({name for one in providers.values() for name in one.settings}))

@@ -67,9 +67,16 @@ class RequestReader:
         )
 
     @property
-    def settings(self) -> tuple[str, ...]:
-        """All that its texts name, sorted."""
-        return tuple(sorted({n for text in self._all for n in text.reads if n.startswith(SETTING_PREFIX)}))
+    def settings(self) -> dict[str, int]:
+        """All that its texts name, sorted, each with the line that names it first."""
+        found: dict[str, int] = {}
+        for text in self._all:
+            for name in text.reads:
+                if name.startswith(SETTING_PREFIX):
+                    before = text.source.partition(name)[0]
+                    line = text.line + before.count("\n")
+                    found[name] = min(line, found.get(name, line))
+        return dict(sorted(found.items()))
 
     @property
     def names_address(self) -> bool:
@@ -84,7 +91,7 @@ class RequestReader:
         self.url_is_address = _ADDRESS_ALONE.fullmatch(written) is not None
         if written and not self.url_is_address:
             self._check_written_url(written)
-        return self._compiled("url", written, line, in_url=not self.url_is_address)
+        return self._compiled("url", written, self._file.begins("url"), in_url=not self.url_is_address)
 
     def _check_written_url(self, written: str) -> None:
         if not _BEGINNING.match(written):
@@ -133,7 +140,7 @@ class RequestReader:
                 self._report.add(line, f"headers: {shown(name)} cannot be written by a file", "another name")
             elif name.lower() in found:
                 self._report.add(line, f"headers: {shown(name)} is there twice")
-            elif text.template is None and not _HEADER_VALUE.fullmatch(text.source):
+            elif "{" not in text.source and text.template is None and not _HEADER_VALUE.fullmatch(text.source):
                 self._report.add(line, f"headers: the value of {shown(name)} is not visible ASCII on one line")
             found[name.lower()] = text
         header, basic = self._auth()
@@ -165,7 +172,7 @@ class RequestReader:
             return None
         section = Section(self._report, entry, "auth: basic", ("user", "password"))
         user = section.text("user", required="the user's name, or a setting")
-        line = section.line_of("user")
+        line = section.begins("user")
         named = SETTING.match(user) is not None
         text = self._setting(user, "user", line) if named else self._compiled("auth", user, line)
         return Basic(text, self._secret(section, "password", "PASSWORD"))
@@ -226,7 +233,7 @@ class RequestReader:
         found = []
         for name, entry in node.value.items():
             self._check_secret(f"{key}: {name}", name, entry)
-            found.append((name, self._compiled(f"{key}: {name}", section.text(name), entry.line)))
+            found.append((name, self._compiled(f"{key}: {name}", section.text(name), section.begins(name))))
         return found
 
     def _json(self) -> Shape:
@@ -246,7 +253,7 @@ class RequestReader:
             return {name: self._shape(f"{place}: {name}", entry) for name, entry in value.items()}
         if isinstance(value, list):
             return [self._shape(place, entry) for entry in value]
-        return self._compiled(place, value, node.line) if isinstance(value, str) else value
+        return self._compiled(place, value, node.begins) if isinstance(value, str) else value
 
     def _check_secret(self, place: str, name: str, entry: Located) -> None:
         if _SECRET.search(name) and isinstance(entry.value, str) and entry.value and "{" not in entry.value:
@@ -254,7 +261,7 @@ class RequestReader:
 
     def _body(self) -> Text | None:
         node = self._file.get("body")
-        return self._compiled("body", self._file.text("body"), node.line) if node is not None else None
+        return self._compiled("body", self._file.text("body"), node.begins) if node is not None else None
 
     def _check_bodies(self) -> None:
         bodies = [key for key in ("form", "json", "body") if self._file.get(key) is not None]
@@ -270,7 +277,7 @@ class RequestReader:
         except CompileError as error:
             for at, what in error.mistakes:
                 self._report.add(at, f"{place}: {what}")
-            text = Text(self._report.file, line, "")
+            text = Text(self._report.file, line, source)
         for name in sorted(text.reads.difference(TEXT_NAMES)):
             if not (SETTING.fullmatch(name) and self._is_own(name)):
                 what = f"{place}: {shown(name)} is no setting of this file"

@@ -28,7 +28,7 @@ def contact(entry: Any, index: int, kind: str) -> Contact | RecipientRef | BadEn
         reference = number_as_text(first(entry, _RECIPIENT_KEYS))
         if not isinstance(reference, str):
             return BadEntry(index, f"an object without {kind}, recipient or id names nobody")
-        return recipient(reference.strip(), index)
+        return recipient(reference.strip(), index, kind)
     if not isinstance(given, str):
         return BadEntry(index, f"{kind} must be text, not {kind_of(given)}")
     return _contact(given, entry, index, kind)
@@ -41,7 +41,7 @@ def _from_text(text: str, index: int, kind: str) -> Contact | RecipientRef | Bad
         return BadEntry(index, "a phone number begins with + and the country code (E.164)")
     if "@" in text:
         return BadEntry(index, f"a mail address names nobody here: expected an id, or an object with {kind}")
-    return recipient(text, index)
+    return recipient(text, index, kind)
 
 
 def _contact(written: str, entry: dict[Any, Any], index: int, kind: str) -> Contact | BadEntry:

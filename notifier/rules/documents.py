@@ -38,6 +38,8 @@ class Located:
     """Of the key for a mapping's value, of the value itself otherwise."""
     text: str = ""
     """A scalar as it is written, so that ``when: true`` can be an expression."""
+    begins: int = 0
+    """The line in which a scalar's text begins: of a block (``|``) the one after its key."""
 
     @property
     def kind(self) -> str:
@@ -161,7 +163,8 @@ class _Builder:
             holder.take_key(event.value, line)
             return
         value = event.value if event.style in ("'", '"', "|", ">") else _plain(event.value)
-        self._place(Located(value, holder.line_of_next(line) if holder else line, event.value))
+        begins = line + 1 if event.style in ("|", ">") else line
+        self._place(Located(value, holder.line_of_next(line) if holder else line, event.value, begins))
 
     def _begin(self, event: Any, line: int) -> None:
         _refuse_tag(event, line)

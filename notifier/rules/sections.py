@@ -64,6 +64,10 @@ class Section:
         """The line of a key; of the section when it is not written."""
         return self._entries[key].line if key in self._entries else self.line
 
+    def begins(self, key: str) -> int:
+        """The line in which a key's text begins, which may be the one below; the section's when it is not written."""
+        return self._entries[key].begins if key in self._entries else self.line
+
     def get(self, key: str) -> Located | None:
         """A value of any type; None when it is missing, nothing or empty text."""
         return self._entries[key] if self.has(key) else None

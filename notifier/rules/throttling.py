@@ -32,15 +32,16 @@ def read_throttle(rule: Section, channel: WorkKind) -> Throttle | None:
             section.wrong(key, f"{section.name} has no {key}", _EXAMPLE)
     at_most = section.number("at_most", 1, MAX_ADMITTED, "deliveries")
     per = section.duration("per")
-    overflow = _overflow(section, channel)
+    overflow = _overflow(section, rule, channel)
     if at_most is None or per is None:
         return None
     return Throttle(at_most, per, section.text("key"), overflow)
 
 
-def _overflow(section: Section, channel: WorkKind) -> Literal["drop", "digest"]:
+def _overflow(section: Section, rule: Section, channel: WorkKind) -> Literal["drop", "digest"]:
     if section.choice("then", _Overflow, _Overflow.DROP) is _Overflow.DROP:
         return "drop"
     if isinstance(channel, Channel) and not TRAITS[channel].digests:
-        section.wrong("then", f"{section.name}: {channel}s have no digest", "write `then: drop`, or leave it out")
+        what = f"{section.name}: then: digest has no meaning for {rule.text('channel')}: only mails have digests"
+        section.wrong("then", what, "write `then: drop`, or leave it out")
     return "digest"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
+from pathlib import Path
 
 from notifier.channels.email.channel import EmailChannel
 from notifier.domain.addresses import parse_sender
@@ -12,8 +13,9 @@ from notifier.domain.rule import Rule
 from notifier.engine.smtp_connect import RelayAddress, Security
 from notifier.errors import InvalidAddress, Problem
 from notifier.logs import get, wide
-from notifier.rules.channel_files import CompiledProvider
-from notifier.settings import Settings, split_list
+from notifier.rules.channel_files import CompiledProvider, load_channels
+from notifier.settings import Settings, read_channel_settings, split_list
+from notifier.wiring.edges import build_guard
 
 #: RFC 8314 §3.3.
 SMTPS_PORT = 465
@@ -54,23 +56,32 @@ def warn_of_senders(email: EmailChannel, rules: Iterable[Rule]) -> None:
             wide(_log, "settings.advice", level=logging.WARNING, setting="NOTIFIER_DKIM_KEYS", what=why)
 
 
-def channel_advice(providers: Iterable[CompiledProvider], values: Mapping[str, str]) -> Iterator[Problem]:
-    """What channel files name and nobody set, and what was set and none names."""
+def channel_advice(providers: Iterable[CompiledProvider], values: Mapping[str, str]) -> Iterator[tuple[str, Problem]]:
+    """What channel files name and nobody set, and what was set and none names: each with the setting it is about."""
     named: set[str] = set()
     for one in providers:
         named.update(one.settings)
-        for name in one.settings:
+        for name, line in one.settings.items():
             if not values.get(name):
-                what = f"{one.provider.source.partition(':')[0]} names it and it is not set: {one.name} waits for it"
-                yield Problem(name, what, "set it, or the file that holds it with _FILE, and start workers again")
+                what = f"{name} is not set: messages by {one.name} wait for it"
+                fix = f"set {name} or {name}_FILE where workers run, and start them again"
+                yield name, Problem(f"{one.file}:{line}", what, fix)
     for name in sorted(values.keys() - named):
-        yield Problem(name, "no channel file names it", "is it misspelt? See the files in _channels")
+        yield name, Problem(name, "no channel file names it", "is it misspelt? See the files in _channels")
+
+
+def advice_below(root: Path, ours: Settings, environment: Mapping[str, str]) -> tuple[list[Problem], list[Problem]]:
+    """The same of the channel files below a templates folder, and before it the mistakes of those that name nothing."""
+    found, wrong = load_channels(root, build_guard(ours).check_url)
+    advice = channel_advice(found.values(), read_channel_settings(environment))
+    return wrong, [problem for _, problem in advice]
 
 
 def warn_of_channels(providers: Iterable[CompiledProvider], values: Mapping[str, str]) -> None:
     """One log line each."""
-    for problem in channel_advice(providers, values):
-        wide(_log, "settings.advice", level=logging.WARNING, setting=problem.where, what=problem.what, fix=problem.fix)
+    for setting, problem in channel_advice(providers, values):
+        told = {"setting": setting, "where": problem.where, "what": problem.what, "fix": problem.fix}
+        wide(_log, "settings.advice", level=logging.WARNING, **told)
 
 
 def _lacking(relay: RelayAddress, ours: Settings) -> tuple[str, str] | None:

@@ -80,5 +80,4 @@ def _check_host(compiled: CompiledProvider, target: Target) -> None:
         host = authority if ":" in allowed else target.host
         if host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:])):
             return
-    file = compiled.provider.source.partition(":")[0]
-    raise InvalidDestination(f"the recipient's address leads to another host than {file} allows (hosts)")
+    raise InvalidDestination(f"the recipient's address leads to another host than {compiled.file} allows (hosts)")

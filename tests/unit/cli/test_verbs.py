@@ -285,6 +285,54 @@ def test_every_mistake_in_what_mails_are_made_with_is_told_by_each_verb_that_loo
         assert f"NOTIFIER_{name}" in told
 
 
+CHANNEL = """\
+url: NOTIFIER_CHANNEL_SMS_URL
+to: phone
+headers: {X-Kind: "{{ settings.NOTIFIER_CHANNEL_SMS_KIND }}"}
+auth: {basic: {user: NOTIFIER_CHANNEL_SMS_USER, password: NOTIFIER_CHANNEL_SMS_TOKEN}}
+body: |
+  {{ address }}
+  {{ settings.NOTIFIER_CHANNEL_SMS_SENDER }}
+"""
+
+
+@pytest.mark.parametrize("verb", ["config", "templates check"])
+def test_every_setting_that_a_channel_file_names_and_nobody_set_is_told_with_its_line(
+    verb: str, tmp_path: Path
+) -> None:
+    # Given two channel files, of whose settings one is set, and another that no file names
+    _mailing(tmp_path, "a.b")
+    (tmp_path / "_channels").mkdir()
+    (tmp_path / "_channels" / "sms.yaml").write_text(CHANNEL)
+    (tmp_path / "_channels" / "room.yaml").write_text('url: NOTIFIER_CHANNEL_ROOM_URL\njson: {text: "{{ text }}"}\n')
+    known = {"NOTIFIER_CHANNEL_SMS_TOKEN": "t0ken-t0ken", "NOTIFIER_CHANNEL_RUM_URL": "https://x.example.com"}
+
+    # When somebody looks
+    done = _run(*verb.split(), NOTIFIER_TEMPLATES=str(tmp_path), **known)
+
+    # Then all that are missing are told at once, where they are named, and it is no mistake
+    assert done.exit_code == 0, done.output
+    root = tmp_path.name
+    told = [line for line in done.stderr.splitlines() if "_CHANNEL_" in line]
+    for line, name in (
+        ("sms.yaml:1", "SMS_URL"),
+        ("sms.yaml:3", "SMS_KIND"),
+        ("sms.yaml:4", "SMS_USER"),
+        ("sms.yaml:7", "SMS_SENDER"),
+        ("room.yaml:1", "ROOM_URL"),
+    ):
+        where, setting = f"{root}/_channels/{line}", f"NOTIFIER_CHANNEL_{name}"
+        assert [one for one in told if f"warning: {where}: {setting} is not set" in one], (where, told)
+    assert [one for one in told if "NOTIFIER_CHANNEL_RUM_URL: no channel file names it" in one]
+    assert len(told) == 6
+    assert "t0ken" not in done.output
+
+    # And also where something else is wrong
+    (tmp_path / "a.b" / "email.text.j2").write_text("{{ broken")
+    broken = _run(*verb.split(), NOTIFIER_TEMPLATES=str(tmp_path), **known)
+    assert broken.stderr.count("is not set") == 5
+
+
 def test_explain_shows_headers_and_files_of_a_mail(tmp_path: Path) -> None:
     # Given a rule with headers, a copy and a file, to one address and to somebody whose address is looked up
     file = "{name: \"'invite.ics'\", content: data.ics, media_type: \"'text/calendar'\"}"

@@ -45,7 +45,7 @@ def test_a_file_is_read_with_its_request_its_answers_and_its_settings(tree: Tree
     compiled = read(tree, SMS)
 
     # Then it says what it needs, and what answers mean
-    assert compiled.settings == ("NOTIFIER_CHANNEL_SMS_ACCOUNT", "NOTIFIER_CHANNEL_SMS_TOKEN")
+    assert compiled.settings == {"NOTIFIER_CHANNEL_SMS_ACCOUNT": 1, "NOTIFIER_CHANNEL_SMS_TOKEN": 3}
     assert (compiled.name, compiled.provider.kind) == ("sms", "phone")
     assert [row.meaning for row in compiled.provider.rows] == [Meaning.BAD_RECIPIENT, Meaning.DEFERRED]
     assert compiled.provider.rows[1].statuses == ((500, 599), (400, 404))
@@ -199,3 +199,24 @@ def test_a_file_whose_name_no_rule_can_say_is_a_mistake(tree: Tree, file: str, w
 
 def test_without_a_folder_there_are_no_channels(tree: Tree) -> None:
     assert load_channels(tree.root) == ({}, [])
+
+
+def test_a_mistake_in_a_text_of_several_lines_is_told_at_its_own_line(tree: Tree) -> None:
+    text = told(
+        tree,
+        """\
+        url: https://api.example.com/
+        json:
+          title:
+            "{{ nope }}"
+          text: |
+            Hello {{ event.id }}
+            {{ neither }} and {{ settings.NOTIFIER_CHANNEL_SMS_TOKEN }}
+            {{ settings | length }}
+        headers:
+          X-A: >-
+            {{ nor }}
+        """,
+    )
+
+    assert [line.split(": ")[0].rpartition(":")[2] for line in text.splitlines()] == ["4", "7", "8", "11"], text

@@ -52,6 +52,10 @@ def test_a_rule_names_a_channel_file_and_gets_its_queue_schedule_and_kind(shop: 
         ("channel: smss\nto: data.x", "channel is 'smss' (did you mean sms?)"),
         ("channel: fax\nto: data.x", "channel is 'fax' (one of email, webhook, digest, ops, sms; or describe it"),
         ("channel: http_api\nto: data.x", "channel is 'http_api'"),
+        (
+            "channel: sms\nto: data.x\nthrottle: {at_most: 1, per: 1h, then: digest}",
+            "throttle: then: digest has no meaning for sms: only mails have digests",
+        ),
         ("channel: sms", "has no to: nobody would get this sms"),
         ("channel: ops\nto: data.x", "to has no meaning for ops"),
         ("channel: sms\nto: data.x\nfrom: a@example.org", "from has no meaning for sms: only mails have a sender"),
@@ -103,8 +107,8 @@ PHONE = Contact(contact="phone", at=NUMBER)
 @pytest.mark.parametrize(
     ("value", "kind", "found"),
     [
-        ("user-1", "phone", RecipientRef(recipient="user-1")),
-        (4711, "phone", RecipientRef(recipient="4711")),
+        ("user-1", "phone", RecipientRef(recipient="user-1", contact="phone")),
+        (4711, "phone", RecipientRef(recipient="4711", contact="phone")),
         ("+49 170 1234567", "phone", PHONE),
         ({"phone": "+49 170 1234567"}, "phone", PHONE),
         (
@@ -112,11 +116,11 @@ PHONE = Contact(contact="phone", at=NUMBER)
             "phone",
             Contact(contact="phone", at=NUMBER, name="Kim", locale="de"),
         ),
-        ({"email": "kim@example.org", "id": "user-1"}, "phone", RecipientRef(recipient="user-1")),
+        ({"email": "kim@example.org", "id": "user-1"}, "phone", RecipientRef(recipient="user-1", contact="phone")),
         ({"phone": "12"}, "phone", Contact(contact="phone", at="12")),
         ({"slack": "https://hooks.slack.com/x"}, "slack", Contact(contact="slack", at="https://hooks.slack.com/x")),
         ({"addresses": {"slack": "U1"}}, "slack", Contact(contact="slack", at="U1")),
-        ("https://hooks.slack.com/x", "slack", RecipientRef(recipient="https://hooks.slack.com/x")),
+        ("https://hooks.slack.com/x", "slack", RecipientRef(recipient="https://hooks.slack.com/x", contact="slack")),
     ],
 )
 def test_whom_an_entry_means(value: Any, kind: str, found: Any) -> None:
