@@ -70,6 +70,7 @@ class Demo:
             "calls": [
                 {"delivery": c.delivery, "verified": c.verified, "body": c.body} for c in self.stage.catcher.calls
             ],
+            "messages": [{"to": m.to, "text": m.text, "delivery": m.delivery} for m in self.stage.gateway.messages],
         }
 
     def mail(self, number: int) -> str | None:

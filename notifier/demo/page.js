@@ -8,7 +8,7 @@ const make = (tag, className, text) => {
   if (text !== undefined) element.textContent = text;
   return element;
 };
-let shown = { events: "", mails: 0, calls: 0 };
+let shown = { events: "", mails: 0, calls: 0, messages: 0 };
 
 // A story with a hundred comments must not bury the rest: of a type, the first few are shown and the others fold.
 const SHOWN_OF_A_TYPE = 2;
@@ -88,6 +88,16 @@ function drawCalls(calls) {
   }).reverse());
 }
 
+function drawMessages(messages) {
+  if (messages.length === shown.messages) return;
+  shown.messages = messages.length;
+  byId("messages").replaceChildren(...messages.map((message) => {
+    const item = make("li", "event");
+    item.append(make("strong", "", message.to), " ", make("span", "", message.text), " ", make("code", "", message.delivery));
+    return item;
+  }).reverse());
+}
+
 async function look() {
   try {
     const state = await (await fetch("/state")).json();
@@ -97,10 +107,12 @@ async function look() {
     byId("n-sent").textContent = deliveries.filter((d) => d.status === "sent").length;
     byId("n-mails").textContent = state.mails.length;
     byId("n-calls").textContent = state.calls.filter((call) => call.verified).length;
+    byId("n-messages").textContent = state.messages.length;
     byId("says").textContent = state.says;
     drawEvents(state.events);
     drawMails(state.mails);
     drawCalls(state.calls);
+    drawMessages(state.messages);
   } catch (error) {
     byId("says").textContent = `The demo has stopped (${error}).`;
   }

@@ -28,9 +28,8 @@ class Lifting:
         """For those of ``again`` that were parked because their address does not exist."""
         parked = {entry.id: entry.parked_at for entry in message.parked if entry.cause is Cause.BAD_RECIPIENT}
         for delivery in again:
-            if delivery.id in parked:
-                if address := self._address(delivery.to):
-                    self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
+            if delivery.id in parked and (address := self._address(delivery.to)):
+                self._suppressions.lift_bounce(self._suppressions.key_of(address), parked[delivery.id])
 
     def _address(self, to: Destination) -> str:
         """What its suppressions are kept under; empty where it goes to nobody's address, or to one that is gone."""

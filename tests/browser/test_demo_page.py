@@ -67,7 +67,7 @@ def drawn(tab: Tab) -> Tab:
     return tab
 
 
-def test_the_page_shows_events_deliveries_mails_and_webhooks(browse: Open, address: str) -> None:
+def test_the_page_shows_events_deliveries_mails_webhooks_and_sms(browse: Open, address: str) -> None:
     # When the page of a demo whose story is told is opened
     tab = drawn(browse(address))
 
@@ -85,6 +85,11 @@ def test_the_page_shows_events_deliveries_mails_and_webhooks(browse: Open, addre
     tab.wait(lambda: "Fernhill" in tab.frame_text(), "a mail in the frame")
     verified = tab.run("document.querySelectorAll('#calls .verified').length")
     assert verified == number(tab, "calls") == tab.run("document.querySelectorAll('#calls .tag').length")
+
+    # And every SMS stands there with its number and its text
+    messages = tab.run("[...document.querySelectorAll('#messages li')].map(item => item.textContent)")
+    assert len(messages) == number(tab, "messages") == 1
+    assert messages[0].startswith("+4366012345678 Your parcel waits at")
 
     # And nothing went wrong on the way
     assert tab.complaints == []
@@ -155,6 +160,7 @@ def hostile_state() -> dict[str, Any]:
             {"delivery": HOSTILE, "verified": False, "body": HOSTILE},
             {"delivery": HOSTILE, "verified": False, "body": None},
         ],
+        "messages": [{"to": HOSTILE, "text": HOSTILE, "delivery": HOSTILE}],
     }
 
 
@@ -173,7 +179,8 @@ def test_hostile_words_are_shown_as_words_and_run_nothing(browse: Open, hostile_
 
     # Then every word stands where it belongs, as it is
     subject, says = "#mails button span", "#says"
-    for place in (subject, says, "#events strong", "#events .tag", "#calls details:last-child strong"):
+    message, call = "#messages span", "#calls details:last-child strong"
+    for place in (subject, says, message, call, "#events strong", "#events .tag"):
         assert tab.run(f"document.querySelector('{place}').textContent") == HOSTILE
 
     # And none of it became part of the page or ran, in the page or in the frame

@@ -80,7 +80,7 @@ def test_explain_says_how_much_one_recipient_gets(tree: Tree, throttle: str, tol
         (EMAIL + "throttle: {at_most: 3, per: 1h, key: data.}", "7: rule 'one': throttle: 'data.' is not an expr"),
         (
             "channel: webhook\nthrottle:\n  at_most: 3\n  per: 1h\n  then: digest",
-            "9: rule 'one': throttle: then: digest has no meaning for webhook: only mails have digests (write `then: drop`, or leave it out)",
+            "9: rule 'one': throttle: then: digest has no meaning for webhook: only mails have digests",
         ),
         (
             "channel: digest\nto: data.to\nkey: data.id\nwindow: {every: 1h}\nthrottle: {at_most: 3, per: 1h}",
