@@ -11,7 +11,7 @@ from notifier.errors import RulesError
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.files import channel_names
 from notifier.rules.channel_files import CompiledProvider, load_channels
-from notifier.rules.channel_requests import CheckUrl
+from notifier.rules.channel_urls import CheckUrl
 from notifier.rules.loading import Folder, Templates, load_folders
 from notifier.rules.matching import CompiledRule
 from notifier.rules.patterns import matches

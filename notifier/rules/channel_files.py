@@ -18,7 +18,9 @@ from notifier.errors import Problem
 from notifier.rendering.files import CHANNEL_SUFFIX, CHANNELS, leads_out
 from notifier.rendering.requests import RequestTemplate
 from notifier.rules.channel_answers import read_answers, read_path
-from notifier.rules.channel_requests import REQUEST_KEYS, CheckUrl, RequestReader
+from notifier.rules.channel_requests import REQUEST_KEYS, RequestReader
+from notifier.rules.channel_texts import ChannelTexts
+from notifier.rules.channel_urls import CheckUrl
 from notifier.rules.documents import Located, YamlMistake, read_yaml
 from notifier.rules.files import read_text
 from notifier.rules.sections import Report, Section, shown
@@ -102,18 +104,18 @@ def _read(name: str, report: Report, node: Located, check_url: CheckUrl | None) 
     reader = RequestReader(name, report, file, check_url)
     request = reader.read()
     kind = _kind(file)
-    _check_address(file, report, kind, reader)
+    _check_address(file, report, kind, reader.texts)
     provider = Provider(
         name,
         f"{report.file}:{file.line}",
         kind=kind,
         rows=read_answers(file, report),
-        hosts=reader.hosts(),
+        hosts=reader.url.hosts(),
         message_id=read_path(file, "message_id"),
         limit=_limit(file),
         retry=_retry(file),
     )
-    return CompiledProvider(provider, request, reader.settings, reader.url_is_address)
+    return CompiledProvider(provider, request, reader.texts.settings, reader.url.is_address)
 
 
 def _kind(file: Section) -> str:
@@ -126,11 +128,11 @@ def _kind(file: Section) -> str:
     return kind
 
 
-def _check_address(file: Section, report: Report, kind: str, reader: RequestReader) -> None:
-    if not kind and reader.names_address:
+def _check_address(file: Section, report: Report, kind: str, texts: ChannelTexts) -> None:
+    if not kind and texts.names_address:
         fix = "`to: phone`, or a name of your own; or leave {{ address }} out where all goes to one place"
         report.add(file.line, "the file names {{ address }} and does not say whose", fix)
-    if kind and not reader.names_address:
+    if kind and not texts.names_address:
         fix = "write {{ address }} where the provider wants to know whom, or leave `to` out"
         file.wrong("to", "nothing in the file names {{ address }}: everybody's would go to one place", fix)
 

@@ -9,7 +9,7 @@ from notifier.errors import ConfigurationError, Problem, RulesError, TemplateErr
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
-from notifier.rules.channel_requests import CheckUrl
+from notifier.rules.channel_urls import CheckUrl
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import logging
 from notifier import metrics
 from notifier.errors import ConfigurationError
 from notifier.logs import get, wide
-from notifier.rules.channel_requests import CheckUrl
+from notifier.rules.channel_urls import CheckUrl
 from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.settings import Settings
