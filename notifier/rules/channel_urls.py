@@ -1,4 +1,4 @@
-"""Where the requests of a channel file go: a URL with holes, a setting that is all of it, or the recipient's address."""
+"""Where requests of a channel file go: a URL with holes, a setting that is all of it, or the address of a recipient."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class ExplainedDelivery:
     text: str
     html: str
     body: str
-    """Of a webhook; of a channel file's request method, URL and body, with names of settings for their values."""
+    """Of a webhook; of a channel file's request all of it, with names of settings for their values."""
     error: str
     """Why it cannot be rendered, composed or addressed; it would be parked."""
     suppressed: str | None

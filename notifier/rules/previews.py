@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 from notifier.domain.contacts import PHONE
@@ -12,11 +13,18 @@ from notifier.rules.channel_files import CompiledProvider
 
 
 def preview(compiled: CompiledProvider, message: TextMessage, to: Destination, context: dict[str, Any]) -> str:
-    """Method, URL and body. Raises `RenderError`."""
+    """Method, URL, headers and body. Raises `RenderError`."""
     settings = {name: name for name in compiled.settings}
     address = to.at if isinstance(to, Contact) else _somebody(compiled, to)
-    names = {**context, "text": message.text, "subject": message.subject, "address": address, "settings": settings}
-    return _written(compiled.request.render(names))
+    names = {
+        **context,
+        "text": message.text,
+        "subject": message.subject,
+        "address": address,
+        "locale": recipient_of(to)["locale"],
+        "settings": settings,
+    }
+    return _written(compiled, compiled.request.render(names))
 
 
 def recipient_of(to: Destination) -> dict[str, str]:
@@ -36,5 +44,10 @@ def _somebody(compiled: CompiledProvider, to: Destination) -> str:
     return f"{compiled.provider.kind} of {to.identity}"
 
 
-def _written(request: RenderedRequest) -> str:
-    return f"{request.method} {request.url}\n\n{request.body.decode('utf-8', 'replace')}"
+def _written(compiled: CompiledProvider, request: RenderedRequest) -> str:
+    headers = [("content-type", request.content_type), *request.headers]
+    if compiled.request.basic is not None:
+        # As it was before it was encoded (RFC 7617): here it is made of names. It is the last one.
+        headers[-1] = ("authorization", "Basic " + b64decode(headers[-1][1].removeprefix("Basic ")).decode())
+    lines = [f"{request.method} {request.url}", *(f"{name}: {value}" for name, value in headers)]
+    return "\n".join(lines) + "\n\n" + request.body.decode("utf-8", "replace")

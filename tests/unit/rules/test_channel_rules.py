@@ -177,12 +177,59 @@ def test_explain_shows_the_request_with_the_names_of_settings(shop: Tree) -> Non
     (said,) = code.deliveries
     assert (said.to, said.text) == ("+49…67", "Order 7 for Kim")
     assert said.body == (
-        "POST https://api.example.com/NOTIFIER_CHANNEL_SMS_ACCOUNT/messages\n\nTo=%2B491701234567&Body=Order+7+for+Kim"
+        "POST https://api.example.com/NOTIFIER_CHANNEL_SMS_ACCOUNT/messages\n"
+        "content-type: application/x-www-form-urlencoded\nauthorization: Bearer NOTIFIER_CHANNEL_SMS_TOKEN\n\n"
+        "To=%2B491701234567&Body=Order+7+for+Kim"
     )
     (told,) = room.deliveries
     assert (told.to, told.subject) == ("channel:ops", "Order 7")
-    assert told.body == 'POST NOTIFIER_CHANNEL_OPS_URL\n\n{"text":"*Order 7* shipped"}'
+    assert told.body == 'POST NOTIFIER_CHANNEL_OPS_URL\ncontent-type: application/json\n\n{"text":"*Order 7* shipped"}'
     assert room.reason == "to the one place that templates/_channels/ops.yaml names"
+
+
+def test_explain_knows_all_that_a_workers_texts_know(shop: Tree) -> None:
+    # Given a file that names everything its texts may, a login by name and password, and a header
+    names = "{{ text }} {{ subject }} {{ address }} {{ event.id }} {{ data.id }} {{ delivery_id[:3] }} {{ locale }}"
+    people = (
+        "{{ recipient.id }}{{ recipient.email }} {{ recipient.name }} {{ recipient.phone }} {{ recipient.timezone }}"
+    )
+    login = "{basic: {user: NOTIFIER_CHANNEL_SMS_ACCOUNT, password: NOTIFIER_CHANNEL_SMS_TOKEN}}"
+    shop.write(
+        "_channels/sms.yaml",
+        f"""\
+url: https://api.example.com/bot{{{{ address }}}}
+to: phone
+auth: {login}
+headers: {{X-Kind: "a {{{{ data.id }}}}"}}
+body: "{names} {people}"
+""",
+    )
+    shop.write("order.shipped/sms.subject.j2", "S")
+    shop.rule("channel: sms\nto: data.customer")
+
+    # When an event to somebody who reads German is explained
+    kim = {"phone": NUMBER, "name": "Kim", "locale": "de", "timezone": "Europe/Berlin"}
+    (rule,) = explain(order({"id": 7, "customer": kim}), shop.load(), Endpoints(), shop.renderer(), NOW).rules
+
+    # Then it is shown as it would be sent, and the login can be read
+    (said,) = rule.deliveries
+    assert said.error == ""
+    assert said.body == (
+        "POST https://api.example.com/bot%2B491701234567\ncontent-type: text/plain; charset=utf-8\nx-kind: a 7\n"
+        "authorization: Basic NOTIFIER_CHANNEL_SMS_ACCOUNT:NOTIFIER_CHANNEL_SMS_TOKEN\n\n"
+        f"Order 7 for Kim S {NUMBER} 1 7 dlv de  Kim {NUMBER} Europe/Berlin"
+    )
+
+
+def test_a_token_with_a_colon_stays_as_it_is_in_a_url(shop: Tree) -> None:
+    shop.write(
+        "_channels/sms.yaml",
+        "url: https://api.example.com/bot{{ address }}/{{ text }}/send\nto: phone\nbody: x\n",
+    )
+
+    request = shop.load().providers["sms"].request.render({"address": "123:AbC-d_e", "text": "a/b?c#d@e %2e"})
+
+    assert request.url == "https://api.example.com/bot123:AbC-d_e/a%2Fb%3Fc%23d@e%20%252e/send"
 
 
 def test_explain_tells_what_cannot_be_rendered(shop: Tree) -> None:
