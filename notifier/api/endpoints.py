@@ -14,6 +14,7 @@ from starlette.responses import Response
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import (
+    ACTING_S,
     BrowsingEndpoints,
     Disabling,
     EndpointBody,
@@ -110,10 +111,11 @@ def _holding(tokens: Tokens, held: HeldDeliveries) -> APIRouter:
     def resume(request: Request, id: Id, how: Resuming | None = None) -> ResumedBody:  # noqa: A002
         """After a pause, after it was disabled, or at once while its breaker is open. Role: `operate`.
 
-        Answers when the held deliveries are queued.
+        Answers when the held deliveries are queued, after 20 seconds at the latest: workers go on with what is still
+        `held`.
         """
         with audit.steps(partial(audit.note, by=request.state.caller.name), "endpoint.resume", id=id):
-            resumed, became = held.resume(id, how.held if how else None)
+            resumed, became = held.resume(id, how.held if how else None, seconds=ACTING_S)
         _note(request, "resumed", resumed)
         waiting = held.counts([id]).get(id, 0)
         return ResumedBody.model_validate(

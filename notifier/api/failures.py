@@ -15,6 +15,7 @@ from starlette.responses import Response
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.models import (
+    ACTING_S,
     Browsing,
     Chosen,
     Filter,
@@ -22,16 +23,14 @@ from notifier.api.models import (
     ParkedPageBody,
     PayloadBody,
     Replaying,
+    ShownBody,
     SummaryBody,
     UnmatchedBody,
 )
 from notifier.api.problems import HttpProblem, responses
 from notifier.api.threads import Threads
-from notifier.failures.operator import Operator, Summary
+from notifier.failures.operator import Operator, Payload, Summary, Unseen
 from notifier.storage.parked import ParkedFilter
-
-#: Seconds that a request may take to replay or discard: proxies wait for a minute, and a stop for no longer.
-ACTING_S = 20.0
 
 
 def router(tokens: Tokens, threads: Threads, operator: Operator, clock: Callable[[], float] = time.time) -> APIRouter:
@@ -72,18 +71,26 @@ def _looking(threads: Threads, operator: Operator, clock: Callable[[], float]) -
         request: Request,
         id: Annotated[str, Path(max_length=64)],  # noqa: A002
         payload: Annotated[bool, Query(description="With what was published; who looks is logged.")] = False,
-    ) -> ParkedBody:
+    ) -> ShownBody:
         """Why one delivery or event is parked. Role: `operate`.
 
-        The payload is looked for in the queue itself, which takes a while when very many entries lie there.
+        The payload is looked for in the queue itself, for 20 seconds at most: after that `payload` is null and
+        `remaining` says how many messages were not looked at. The same request goes on with those.
         """
-        shown = ParkedBody.model_validate(operator.show(id))
+        shown = ShownBody.model_validate(operator.show(id))
         if payload:
-            shown.payload = PayloadBody.model_validate(operator.payload(id))
-            audit.note("failures.payload_shown", id=id, by=request.state.caller.name)
+            _add_payload(request, shown, operator.look(id, ACTING_S))
         return shown
 
     return routes
+
+
+def _add_payload(request: Request, shown: ShownBody, looked: Payload | Unseen) -> None:
+    if isinstance(looked, Unseen):
+        shown.remaining = looked.messages
+        return
+    shown.payload = PayloadBody.model_validate(looked)
+    audit.note("failures.payload_shown", id=shown.id, by=request.state.caller.name)
 
 
 def _acting(operator: Operator, clock: Callable[[], float]) -> APIRouter:

@@ -281,6 +281,14 @@ class ParkedBody(_Body):
     payload: PayloadBody | None = Field(None, description="With `?payload=true` only.")
 
 
+class ShownBody(ParkedBody):
+    """One entry, and how far its payload was looked for."""
+
+    remaining: int = Field(
+        0, description="Messages that were not looked at for the payload in 20 seconds; the same request goes on."
+    )
+
+
 class UnmatchedBody(_Body):
     """Events no rule wanted."""
 
@@ -296,8 +304,11 @@ class ParkedPageBody(_Body):
     counts: dict[str, dict[str, int]] = Field(description="Queue → cause → how many lie there in all.")
 
 
-#: Entries a second: a request takes 20 seconds at most, and no entry of it may have to wait for longer.
-_SLOWEST = 0.05
+#: Seconds that a request may take to replay, to discard, to resume or to look for a payload: proxies wait for a minute,
+#: and a stop for no longer.
+ACTING_S = 20.0
+#: Entries a second: no entry of a request may have to wait for longer than the request may take.
+_SLOWEST = 1 / ACTING_S
 
 
 def _bearable(rate: float) -> float:

@@ -8,6 +8,7 @@ probed with the oldest of what it holds. One walk at a time, for all endpoints t
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Resumed:
     dropped: int = 0
     """Those the policy did not want; the ledger says *skipped*."""
     waiting: int = 0
-    """Somebody else walks the queue just now, or the broker is away: a worker resumes these when it can."""
+    """Somebody else walks the queue, the broker is away, or time was up: a worker resumes these when it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,12 @@ class HeldDeliveries:
         """Hold everything for an endpoint until it is resumed. Raises `NotFound`."""
         return self._stores.endpoints.set_state(endpoint_id, EndpointState.PAUSED, reason)
 
-    def resume(self, endpoint_id: str, chosen: OnResume | None = None) -> tuple[Endpoint, Resumed]:
+    def resume(
+        self, endpoint_id: str, chosen: OnResume | None = None, *, seconds: float = math.inf
+    ) -> tuple[Endpoint, Resumed]:
         """Send to an endpoint again, whatever it failed at, and to what it holds do as chosen or as it is set to.
 
-        Raises `NotFound`.
+        What is not reached in about ``seconds`` a worker's sweep does. Raises `NotFound`.
         """
         endpoint = self._stores.endpoints.set_state(endpoint_id, EndpointState.ENABLED)
         self._stores.breakers.clear([endpoint_id])
@@ -98,7 +101,7 @@ class HeldDeliveries:
         # Kept in Redis, so that a worker's sweep does the rest if this process is gone before it has.
         self._stores.index.look([endpoint_id], self._clock(), policy)
         try:
-            return endpoint, self._walk({endpoint_id: _Action(policy)})
+            return endpoint, self._walk({endpoint_id: _Action(policy)}, seconds)
         except BrokerUnavailable as error:
             wide(_log, "endpoint.resumed_later", level=logging.WARNING, endpoint=endpoint_id, error=str(error))
             return endpoint, Resumed(waiting=self.counts([endpoint_id]).get(endpoint_id, 0))
@@ -128,7 +131,8 @@ class HeldDeliveries:
                 self._stores.index.look([identity], min(until, self._clock() + LOOK_AGAIN_S))
         return actions
 
-    def _walk(self, actions: Mapping[str, _Action]) -> Resumed:
+    def _walk(self, actions: Mapping[str, _Action], seconds: float = math.inf) -> Resumed:
+        ends = time.monotonic() + seconds
         index = self._stores.index
         before = {endpoint: index.of(endpoint) for endpoint in actions}
         if not actions:
@@ -139,16 +143,20 @@ class HeldDeliveries:
         try:
             visitor = _Resume(self._publisher, self._stores, actions, before)
             walk = Redrive(self._app, progress=lambda done, _: _renew(index, token, done))
-            walk.walk(topology.HELD_QUEUE, visitor, enough=visitor.is_done)
+            walked = walk.walk(
+                topology.HELD_QUEUE, visitor, enough=lambda: visitor.is_done() or time.monotonic() > ends
+            )
         finally:
             index.end_walk(token)
         for endpoint, held in before.items():
-            if actions[endpoint].most is None:
+            if actions[endpoint].most is None and walked.whole:
                 # Whatever the queue did not have any more was taken before, by a walk that could not say so.
                 index.drop(endpoint, held)
         if visitor.resumed.delivered or visitor.resumed.dropped:
             wide(_log, "endpoint.held_resumed", endpoints=sorted(actions)[:20], **_as_fields(visitor.resumed))
-        return visitor.resumed
+        if walked.whole or visitor.is_done():
+            return visitor.resumed
+        return replace(visitor.resumed, waiting=sum(self.counts(list(actions)).values()))
 
 
 @dataclass(frozen=True, slots=True)

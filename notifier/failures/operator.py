@@ -51,6 +51,14 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """A payload that was not found in the time that was given."""
+
+    messages: int
+    """Of its queue that were not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
 class Payload:
     """What was published: the message as it came, or what travels with a delivery."""
 
@@ -104,17 +112,29 @@ class Operator:
             raise NotFound(f"{identity} is not in a failure queue")
         return found
 
-    def payload(self, identity: str) -> Payload:
+    def look(self, identity: str, seconds: float) -> Payload | Unseen:
         """What was published for an entry; whoever shows it says who looked. Raises `NotFound`.
 
-        Its queue is walked until it is found, because looking must not eat a message's delivery limit.
+        Its queue is walked until it is found, because looking must not eat a message's delivery limit; after about
+        ``seconds`` that ends, and the next call goes on from there.
         """
         entry = self.show(identity)
         finding = Finding(identity, entry.queue)
-        Redrive(self._app).walk(entry.queue, finding, enough=lambda: finding.found is not None)
-        if finding.found is None:
+        ends = time.monotonic() + seconds
+        walked = Redrive(self._app).walk(
+            entry.queue, finding, enough=lambda: finding.found is not None or time.monotonic() > ends
+        )
+        if finding.found is not None:
+            return Payload.of(finding.found)
+        if walked.whole:
             raise NotFound(f"{identity} is not in {entry.queue} any more: somebody took it, or moves it just now")
-        return Payload.of(finding.found)
+        return Unseen(walked.remaining)
+
+    def payload(self, identity: str) -> Payload:
+        """As `look`, for whoever has all the time it takes."""
+        looked = self.look(identity, math.inf)
+        assert isinstance(looked, Payload)  # noqa: S101 - only time that is up leaves something unseen
+        return looked
 
     def unmatched(self) -> list[tuple[str, int]]:
         """Types of events no rule wanted, with how many came."""

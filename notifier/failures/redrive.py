@@ -55,8 +55,13 @@ class Walked:
     messages: int = 0
     entries: list[Parked] = field(default_factory=list)
     taken: int = 0
-    whole: bool = True
-    """Whether everything that was there was seen."""
+    remaining: int = 0
+    """Messages that were there and not seen, because the walk was ended early; the next one begins with them."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that was there was seen."""
+        return not self.remaining
 
 
 class Publishing:
@@ -130,7 +135,7 @@ class Redrive:
                 self._visit(publishing, queue, entry, visitor, seen)
                 self._progress(seen.messages, total)
                 if enough():
-                    seen.whole = seen.messages == total
+                    seen.remaining = total - seen.messages
                     break
         return seen
 

@@ -98,6 +98,28 @@ def test_a_rate_no_request_can_keep_is_refused_with_the_way_out(client: TestClie
     assert "notifier failures replay" in answer.json()["detail"]
 
 
+def test_a_payload_that_is_looked_for_too_long_is_looked_for_where_that_ended(
+    client: TestClient, three_parked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a request whose time is over after the first message, and an entry in the last of three
+    monkeypatch.setattr("notifier.api.failures.ACTING_S", -1.0)
+
+    # When its payload is asked for until it is there
+    answers = [
+        client.get(f"/v1/failures/{three_parked[2]}?payload=true", headers=ADMIN).json()
+        for _ in range(len(three_parked))
+    ]
+
+    # Then each says how much is left to look at, and begins where the one before ended
+    assert [one["remaining"] for one in answers] == [2, 2, 0]
+    assert [one["payload"] and one["payload"]["text"] for one in answers] == [None, None, "{}"]
+
+    # And all are still there to be discarded by a request that has its time
+    monkeypatch.undo()
+    discarded = client.post("/v1/failures/discard", json={"ids": three_parked}, headers=ADMIN).json()
+    assert (discarded["done"], discarded["missing"]) == (3, 0)
+
+
 def test_a_discard_whose_time_is_over_leaves_the_rest_where_it_is(operator: Operator, three_parked: list[str]) -> None:
     # When there is no time at all
     summary = operator.discard(ALL, seconds=-1)

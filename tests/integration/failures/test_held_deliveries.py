@@ -123,6 +123,30 @@ def test_what_is_put_aside_is_held_in_the_ledger_counted_and_in_its_queue(bench:
     assert bench.held.counts([one.id, two.id, "ep_none"]) == {one.id: 2, two.id: 2}
 
 
+def test_what_a_resume_does_not_reach_in_its_time_is_counted_and_follows_as_it_was_chosen(bench: Bench) -> None:
+    # Given three messages with deliveries of one kind to a paused endpoint
+    endpoint = bench.endpoint()
+    ids = []
+    for number in range(3):
+        bench.clock.now += number
+        ids += bench.put_aside(endpoint, subjects=[f"x{number}"])
+        bench.until_held_queue_has(number + 1)
+    bench.held.pause(endpoint.id, "moves")
+
+    # When it is resumed by whoever has time for the first only, and wants none of it
+    _, resumed = bench.held.resume(endpoint.id, OnResume.DISCARD, seconds=-1)
+
+    # Then the others still wait, and are counted
+    assert (resumed.delivered, resumed.dropped, resumed.waiting) == (0, 1, 2)
+    assert bench.held.counts([endpoint.id]) == {endpoint.id: 2}
+
+    # And a worker's next sweep does the rest as it was chosen
+    swept = bench.held.sweep()
+    assert (swept.delivered, swept.dropped) == (0, 2)
+    assert bench.held.counts([endpoint.id]) == {}
+    assert bench.statuses(ids) == [Status.SKIPPED] * 3
+
+
 def test_resuming_one_endpoint_sends_what_it_holds_and_leaves_the_others(bench: Bench) -> None:
     # Given two paused endpoints with deliveries in the same message
     one, two = bench.endpoint(), bench.endpoint()
