@@ -41,19 +41,20 @@ class _TaskProperties(pika.BasicProperties):  # type: ignore[misc]  # pika has n
     def encode(self) -> list[bytes]:
         """Called by pika when the message is published."""
         headers = self.headers
-        encoded = _encoded(headers["task"], headers["argsrepr"], headers["origin"], headers.get("compression"))
+        told = headers["argsrepr"], headers[task.BATCH_HEADER]
+        encoded = _encoded(headers["task"], *told, headers["origin"], headers.get("compression"))
         return [encoded.replace(_SOME_ID.encode(), self.message_id.encode())]
 
 
 @lru_cache(maxsize=256)
-def _encoded(name: str, arguments: str, origin: str, compression: str | None) -> bytes:
-    headers = task.headers_of(name, _SOME_ID, arguments, origin, compression)
+def _encoded(name: str, arguments: str, batch: str, origin: str, compression: str | None) -> bytes:
+    headers = task.headers_of(name, _SOME_ID, arguments, batch, origin, compression=compression)
     return b"".join(pika.BasicProperties.encode(_TaskProperties(_SOME_ID, headers)))
 
 
 def task_message(batch: EncodedBatch) -> Outgoing:
     """The task that runs a batch."""
-    message = task.task_message(batch.channel, batch.deliveries, batch.body, _origin())
+    message = task.task_message(batch, _origin())
     return Outgoing(TASKS_EXCHANGE, batch.queue, message.body, _TaskProperties(message.id, message.headers))
 
 

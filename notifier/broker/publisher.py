@@ -78,7 +78,7 @@ class TaskPublisher:
         return bool(self._app.connection_for_write().transport.driver_type == "amqp")
 
     def _send_by_hand(self, batch: EncodedBatch, after: int) -> None:
-        message = task_message(batch.channel, batch.deliveries, batch.body, self._origin)
+        message = task_message(batch, self._origin)
         exchange, routing_key = topology.TASKS_EXCHANGE, batch.queue
         if after:
             # Celery begins at level 27; each level down to the first whose bit is set is one more exchange to pass:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from notifier.domain.batch import task_name
-from notifier.domain.rule import WorkKind
+from notifier.domain.encoding import EncodedBatch
 
 CONTENT_TYPE, CONTENT_ENCODING = "application/json", "utf-8"
 #: What stands around a batch: it is the only argument, there are no keywords, and nothing is embedded.
-BEFORE, AFTER = b"[[", b'],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
+_BEFORE, _AFTER = b"[[", b'],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
+#: The one header that Celery's messages do not have: queue and number of deliveries, such as ``email-high 50``, of a
+#: batch that was written here, for a worker that lets it wait unread.
+BATCH_HEADER = "x-notifier-batch"
 #: Bytes above which a body is worth compressing: JSON of this size shrinks five to ten times in about 1 ms.
 COMPRESS_ABOVE = 64 * 1024
 #: kombu's name for zlib, written into the ``compression`` header; a stock worker undoes it before the task sees it.
@@ -35,20 +38,24 @@ class TaskMessage:
     body: bytes
 
 
-def task_message(channel: WorkKind, deliveries: int, batch: bytes, origin: str) -> TaskMessage:
-    """The task that runs a batch, given as JSON; ``origin`` is whose it is, for Celery's tools."""
+def task_message(batch: EncodedBatch, origin: str) -> TaskMessage:
+    """The task that runs a batch; ``origin`` is whose it is, for Celery's tools."""
     task_id = str(uuid.uuid4())
-    # Celery logs this and Flower shows it, so it says what the task is and names nobody (trap T46).
-    body = BEFORE + batch + AFTER
+    body = _BEFORE + batch.body + _AFTER
     compression = None
     if len(body) > COMPRESS_ABOVE:
         body, compression = zlib.compress(body, _LEVEL), _ZLIB
-    arguments = f"<{channel} batch of {deliveries}>"
-    return TaskMessage(task_id, headers_of(task_name(channel), task_id, arguments, origin, compression), body)
+    # Celery logs this and Flower shows it, so it says what the task is and names nobody (trap T46).
+    arguments = f"<{batch.channel} batch of {batch.deliveries}>"
+    told = f"{batch.queue} {batch.deliveries}"
+    headers = headers_of(task_name(batch.channel), task_id, arguments, told, origin, compression=compression)
+    return TaskMessage(task_id, headers, body)
 
 
-def headers_of(task: str, task_id: str, arguments: str, origin: str, compression: str | None = None) -> dict[str, Any]:
-    """What Celery's workers and tools read of a message."""
+def headers_of(
+    task: str, task_id: str, arguments: str, batch: str, origin: str, *, compression: str | None = None
+) -> dict[str, Any]:
+    """What Celery's workers and tools read of a message, and `BATCH_HEADER`."""
     return {
         "lang": "py",
         "task": task,
@@ -69,5 +76,6 @@ def headers_of(task: str, task_id: str, arguments: str, origin: str, compression
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
+        BATCH_HEADER: batch,
         **({"compression": compression} if compression else {}),
     }

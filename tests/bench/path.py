@@ -24,13 +24,14 @@ from notifier.domain.encoding import encode_batch
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Channel, Priority, Rule
-from notifier.domain.task_message import task_message
+from notifier.domain.task_message import BATCH_HEADER, TaskMessage, task_message
 from notifier.process import settings
 from notifier.storage.registration import Registration
 from notifier.wiring.worker import build_worker
 from notifier.worker.celery_side.guard import run_guarded
+from notifier.worker.celery_side.lazy_batch import lazy_batch
 from notifier.worker.celery_side.lifecycle import WorkerParts
-from notifier.worker.celery_side.receiving import read_or_wait
+from notifier.worker.celery_side.receiving import read_batch
 from tests.bench import workload
 from tests.bench.sinks import smtp_sink
 from tests.bench.workload import EMAIL, TEMPLATES
@@ -99,21 +100,21 @@ async def _profiled(calls: Calls | None) -> None:
     sys.setprofile(calls)
 
 
-def _task(parts: WorkerParts, number: int) -> bytes:
-    """The body of a task with one mail, which intake has registered."""
+def _task(parts: WorkerParts, number: int) -> TaskMessage:
+    """A task with one mail, which intake has registered."""
     event = Event.from_attributes(json.loads(workload.event(EMAIL, number, "path")))
     to = Mailbox(address=workload.address(number, "path"))
     identity = delivery_id(event.source, event.id, EMAIL.rule, to.identity)
     delivery = Delivery(id=identity, event=0, rule=EMAIL.rule, to=to)
     parts.ledger.register([Registration(event, ((delivery, RULE),))])
     batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=[delivery])
-    return task_message(batch.channel, 1, encode_batch(batch).body, "path").body
+    return task_message(encode_batch(batch), "path")
 
 
-def _run(parts: WorkerParts, task: bytes) -> None:
+def _run(parts: WorkerParts, task: TaskMessage) -> None:
     """From the bytes to the end of the batch."""
-    ((wire,), _, _) = read_or_wait(task)
-    run_guarded(parts.dispatch.run, wire, parts.admission)
+    shaped = lazy_batch(task.headers[BATCH_HEADER], task.body, read_batch)
+    run_guarded(parts.dispatch.run, shaped and shaped[0][0], parts.admission)
 
 
 def main() -> None:

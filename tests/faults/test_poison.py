@@ -12,6 +12,7 @@ from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel, Collecting, Priority
+from notifier.domain.task_message import BATCH_HEADER
 from notifier.domain.topology import PARKED_EXCHANGE, TASKS_EXCHANGE
 from tests.acceptance.place import SOURCE, Place, mail_folder, place
 from tests.servers.patience import poll
@@ -74,6 +75,18 @@ SHAPES: dict[str, dict[str, Any]] = {
         "content_type": JSON,
         "headers": {**TASK, "task": "notifier.fax"},
         "encoding": "utf-8",
+    },
+    "the header of a batch, and none in it": {
+        "body": body([[{"v": 3}], {}, EMBED]),
+        "content_type": JSON,
+        "headers": {**TASK, BATCH_HEADER: "email-normal 2"},
+        "encoding": "utf-8",
+    },
+    "the header of a batch, and pickle": {
+        "body": b"\x80\x04K\x01.",
+        "content_type": "application/x-python-serialize",
+        "headers": {**TASK, BATCH_HEADER: "email-normal 2"},
+        "encoding": "binary",
     },
     "no headers": {"body": body([1, 2, 3]), "content_type": JSON, "encoding": "utf-8"},
     "no headers, not JSON": {"body": b"\x00\x01", "content_type": JSON, "encoding": "utf-8"},

@@ -16,7 +16,7 @@ from notifier import metrics
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
-from notifier.worker.admission import LEAST, Admission, Turn
+from notifier.worker.admission import Admission, Turn
 from notifier.worker.celery_side.lazy_batch import LazyBatch
 
 _log = get("worker")
@@ -27,10 +27,7 @@ def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, admission: 
     try:
         if isinstance(wire, LazyBatch):
             with admission.turn(wire.queue, wire.deliveries) as turn:
-                batch = RawBatch.read(wire.read())
-                # Not read yet, it may have looked larger than it is.
-                turn.narrow(max(LEAST, batch.size))
-                run(batch, turn)
+                run(RawBatch.read(wire.read()), turn)
         else:
             batch = RawBatch.read(wire)
             with admission.turn(batch.queue, batch.size) as turn:

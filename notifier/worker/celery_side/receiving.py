@@ -17,23 +17,27 @@ from kombu.utils import json as kombu_json
 
 from notifier import metrics
 from notifier.domain.json_text import NotJson, read_written
+from notifier.domain.task_message import BATCH_HEADER
 from notifier.logs import get, wide
-from notifier.worker.celery_side.lazy_batch import lazy_batch
+from notifier.worker.celery_side.lazy_batch import Body, as_bytes, lazy_batch
 
 _log = get("worker")
 
+#: How a batch begins in messages of builds before `BATCH_HEADER`; Celery's own writing has blanks.
+_BATCH = b'[[{"v":'
 
-def read_json(body: str | bytes | memoryview) -> Any:
+
+def read_json(body: Body) -> Any:
     """A message as kombu reads it, by orjson: 2 µs a delivery instead of 8.
 
     Numbers keep all their digits, which kombu's do only when they are whole. Its own way is left for what is no JSON
     (NaN, lone surrogates), and for its spelling of what JSON has no word for (``__type__``).
     """
-    raw = _bytes(body)
-    return _as_kombu(raw) if b'"__type__"' in raw else _read_batch(raw)
+    raw = as_bytes(body)
+    return _as_kombu(raw) if b'"__type__"' in raw and not raw.startswith(_BATCH) else read_batch(raw)
 
 
-def _read_batch(raw: bytes) -> Any:
+def read_batch(raw: bytes) -> Any:
     """What we wrote: ``__type__`` in it is a word of somebody's data."""
     try:
         return read_written(raw)
@@ -46,23 +50,15 @@ def _as_kombu(raw: bytes) -> Any:
 
 
 def use_fast_json() -> None:
-    """Make kombu read JSON with `read_json`, and batches when their turn has come; it goes on writing it as it does."""
+    """Make kombu read JSON with `read_json`; it goes on writing it as it does."""
     serialization.register(
-        "json", kombu_json.dumps, read_or_wait, content_type="application/json", content_encoding="utf-8"
+        "json", kombu_json.dumps, _read_once, content_type="application/json", content_encoding="utf-8"
     )
 
 
-def read_or_wait(body: str | bytes | memoryview | list[Any]) -> Any:
-    """A task's body; of one of ours, a `LazyBatch` with it."""
+def _read_once(body: Body | list[Any]) -> Any:
     # Celery asks twice: on arrival, to see the shape, and again when the task has its greenlet.
-    if isinstance(body, list):
-        return body
-    raw = _bytes(body)
-    return lazy_batch(raw, _read_batch) or read_json(raw)
-
-
-def _bytes(body: str | bytes | memoryview) -> bytes:
-    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
+    return body if isinstance(body, list) else read_json(body)
 
 
 class _NotOurTask(InvalidTaskError):
@@ -102,18 +98,21 @@ def _refuse(*_: Any) -> NoReturn:
 
 
 def _check_shape(message: Any) -> None:
-    """``[arguments, {}, embed]``; the payload is decoded once, Celery's strategy reads it from the message too.
+    """``[arguments, {}, embed]``, with a `LazyBatch` of what a header says is one; what is none is read here, once.
 
     Arguments of another kind would raise in the pool, where nobody acknowledges or rejects (trap T3). Keywords, which
     no task takes, would be named in Python's error, and that in Celery's events.
     """
     if "task" not in message.headers:
         return
+    # Message, request and greenlet keep the body until the task has ended, two dozen batches of 50 KiB at once and more
+    # when they wait for what they delayed: more than a CPU's cache. So it is put in the message's place, and gives its
+    # bytes up when it is read.
+    if (lazy := lazy_batch(message.headers.get(BATCH_HEADER), message.body, read_batch)) is not None:
+        message.body = lazy
+        return
     match message.payload:
         case [list(), dict() as keywords, dict()] if not keywords:
-            # Message, request and greenlet keep the body until the task has ended, two dozen batches of 50 KiB at once
-            # and more when they wait for what they delayed: more than a CPU's cache. Of this they keep only what
-            # `LazyBatch` is, which gives its bytes up when it is read.
             message.body = message.payload
         case [list(), dict(), dict()]:
             raise _NotOurTask("the body has keywords, which no task takes")
@@ -121,7 +120,7 @@ def _check_shape(message: Any) -> None:
             raise _NotOurTask(f"the body is {type(other).__name__}, not [arguments, keywords, embed]")
 
 
-def _reject(message: Any, body: str | bytes | memoryview | None, error: Exception, consumer: Any) -> None:
+def _reject(message: Any, body: Body | None, error: Exception, consumer: Any) -> None:
     # Never the body itself: it holds addresses. Nor the words of a library, which may quote it.
     reason = str(error) if isinstance(error, _NotOurTask) else f"cannot be read: {type(error).__name__}"
     wide(
@@ -129,7 +128,7 @@ def _reject(message: Any, body: str | bytes | memoryview | None, error: Exceptio
         "message.unreadable",
         level=logging.ERROR,
         error=reason,
-        bytes=len(_bytes(body or b"")),
+        bytes=len(as_bytes(body or b"")),
         type=message.content_type,
     )
     metrics.BATCHES_REJECTED.labels("unreadable").inc()

@@ -15,18 +15,19 @@ from kombu.utils import json as kombu_json
 from notifier.domain.batch import Batch
 from notifier.domain.cloudevents import decode_batch, decode_binary, decode_message, decode_object, decode_structured
 from notifier.domain.delivery import Delivery, Mailbox
-from notifier.domain.encoding import encode_batch
+from notifier.domain.encoding import EncodedBatch, encode_batch
 from notifier.domain.event import Event
 from notifier.domain.json_text import MAX_DIGITS, NotJson, may_lose, read_json, read_written, write_json
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, decode_parked
 from notifier.domain.rule import Channel, Priority
-from notifier.domain.task_message import task_message
+from notifier.domain.task_message import BATCH_HEADER, task_message
 from notifier.domain.trimming import trimmed
 from notifier.domain.waiting import RawBatch
 from notifier.errors import InvalidEvent, MalformedEvent
+from notifier.worker.celery_side.lazy_batch import lazy_batch
+from notifier.worker.celery_side.receiving import read_batch
 from notifier.worker.celery_side.receiving import read_json as read_task
-from notifier.worker.celery_side.receiving import read_or_wait as read_batch
 
 HEAD = '{"specversion":"1.0","id":"1","source":"/shop","type":"order.placed"'
 NAMES = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order.placed"}
@@ -56,8 +57,10 @@ def in_batch(event: Event) -> Batch:
 
 def arrived(body: bytes) -> Any:
     """A batch as a worker reads it of a task message."""
-    (argument,), _, _ = read_batch(task_message(Channel.WEBHOOK, 1, body, "tests").body)
-    return argument.read()
+    message = task_message(EncodedBatch(Channel.WEBHOOK, Priority.HIGH, 1, body), "tests")
+    shaped = lazy_batch(message.headers[BATCH_HEADER], message.body, read_batch)
+    assert shaped is not None
+    return shaped[0][0].read()
 
 
 def journeys(event: Event) -> list[Event]:

@@ -1,8 +1,8 @@
 """Batches wait for their turn as bytes; what is read then is what would have been read on arrival."""
 
-import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from kombu.message import Message
 from kombu.serialization import register_json
 
-from consumers.task_message import task_message
 from notifier.domain.batch import MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.encoding import EncodedBatch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
+from notifier.domain.task_message import BATCH_HEADER, TaskMessage, task_message
 from notifier.worker.admission import Admission
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.lazy_batch import LazyBatch, lazy_batch
-from notifier.worker.celery_side.receiving import RejectUnreadable, read_json, use_fast_json
+from notifier.worker.celery_side.receiving import RejectUnreadable, read_batch, use_fast_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(alphabet=st.characters(codec="utf-8")),
@@ -45,17 +45,19 @@ def batch_of(count: int, data: object = None, shard: int = 0) -> Batch:
     )
 
 
-def body_of(batch: Batch) -> bytes:
+def task_of(batch: Batch) -> TaskMessage:
     """As a consumer writes it."""
     body = orjson.dumps(batch.encode())
-    message = task_message(EncodedBatch(batch.channel, batch.priority, len(batch.deliveries), body, batch.shard))
-    assert "compression" not in message.properties.headers
-    return message.body
+    task = task_message(
+        EncodedBatch(batch.channel, batch.priority, len(batch.deliveries), body, batch.shard), "consumer-1@host"
+    )
+    assert "compression" not in task.headers
+    return task
 
 
-def waiting(body: bytes) -> LazyBatch:
+def waiting(task: TaskMessage) -> LazyBatch:
     """What Celery gets as the argument."""
-    shaped = lazy_batch(body, read_json)
+    shaped = lazy_batch(task.headers[BATCH_HEADER], task.body, read_batch)
     assert shaped is not None
     [[argument], keywords, embedded] = shaped
     assert (keywords, embedded) == ({}, {})
@@ -66,16 +68,15 @@ def waiting(body: bytes) -> LazyBatch:
 @given(count=st.integers(1, 5), data=json_values, shard=st.integers(0, 4))
 def test_what_waited_is_read_as_it_was_written(count: int, data: object, shard: int) -> None:
     batch = batch_of(count, data, shard)
-    argument = waiting(body_of(batch))
+    argument = waiting(task_of(batch))
 
-    assert argument.queue == batch.queue
-    assert count <= argument.deliveries <= MAX_WAITING
+    assert (argument.queue, argument.deliveries) == (batch.queue, count)
     assert Batch.decode(argument.read()) == batch
 
 
 def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
     # Given as many deliveries as wait in one message
-    argument = waiting(body_of(batch_of(MAX_WAITING)))
+    argument = waiting(task_of(batch_of(MAX_WAITING)))
     assert argument.deliveries == MAX_WAITING
 
     # When it runs in a worker that has room for them, then nothing else of its queue is let in beside it
@@ -83,7 +84,7 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
 
     def run(*_: object) -> None:
         waits = gevent.spawn(
-            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(body_of(batch_of(1))), admission
+            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(task_of(batch_of(1))), admission
         )
         gevent.idle()
         assert beside == []
@@ -95,7 +96,7 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(body_of(batch_of(2))), Admission(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(task_of(batch_of(2))), Admission(100))
 
     assert ran == [batch_of(2)]
 
@@ -115,16 +116,10 @@ def test_a_batch_that_was_read_no_longer_takes_the_memory_of_its_message(fast_js
     RejectUnreadable(consumer)
     tracemalloc.start()
     try:
-        body = body_of(batch_of(1, "x" * 60_000))
+        task = task_of(batch_of(1, "x" * 60_000))
         before, _ = tracemalloc.get_traced_memory()
-        message = Message(
-            body,
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers={"task": "notifier.webhook"},
-            accept={"application/json"},
-        )
-        del body
+        message = arrived(task.headers, task.body)
+        del task
         consumer.create_task_handler()(message)
         [[argument], _, _] = message.decode()
 
@@ -140,33 +135,69 @@ def test_a_batch_that_was_read_no_longer_takes_the_memory_of_its_message(fast_js
 
 
 def test_nothing_of_its_content_shows_where_celery_shows_arguments() -> None:
-    argument = waiting(body_of(batch_of(2, {"name": "Zoë"})))
+    argument = waiting(task_of(batch_of(2, {"name": "Zoë"})))
 
     assert repr(argument) == argument.__json__() == "<batch of 2 for webhook-normal>"
 
 
 @pytest.mark.parametrize(
-    "body",
+    "header",
     [
-        b"",
-        b"[[{}],{},{}]",
-        json.dumps([[batch_of(1).encode()], {}, {}]).encode(),
-        body_of(batch_of(1)).replace(b'"webhook"', b'"pigeon"'),
-        body_of(batch_of(1)).replace(b'"v":1', b'"v":2'),
-        body_of(batch_of(1, shard=4)).replace(b'"shard":4', b'"shard":9'),
-        body_of(batch_of(1)).replace(b"null", b"true"),
+        *(None, 7, b"email-high 2", ["email-high 2"], {}, "", " ", "email-high", "email-high ", "email-high two"),
+        *("pigeon-high 2", "email-high-shard9 2", "email-high 0", "email-high -2", "email-high 2.0", "email-high  2"),
+        *(f"email-high {MAX_WAITING + 1}", "email-high " + "9" * 5000, "email-high \u0662", "failed-email 2"),
     ],
-    ids=["nothing", "another batch", "written by Celery", "channel", "version", "shard", "embedded"],
 )
-def test_what_no_consumer_wrote_is_read_at_once(body: bytes) -> None:
-    assert lazy_batch(body, read_json) is None
+def test_what_no_header_tells_of_is_read_at_once(header: object) -> None:
+    assert lazy_batch(header, task_of(batch_of(1)).body, read_batch) is None
+
+
+@pytest.mark.parametrize("given", [bytes, memoryview, bytes.decode], ids=["bytes", "view", "text"])
+def test_the_body_may_be_what_any_of_the_libraries_below_makes_of_it(given: Any) -> None:
+    task = task_of(batch_of(2, {"name": "Zoë"}))
+
+    shaped = lazy_batch(task.headers[BATCH_HEADER], given(task.body), read_batch)
+
+    assert shaped is not None
+    assert Batch.decode(shaped[0][0].read()) == batch_of(2, {"name": "Zoë"})
+
+
+@pytest.mark.usefixtures("fast_json")
+@pytest.mark.parametrize("body", [b"", b"{}", b"[[", b"[[{}],{}]", b"7", b"\xff", b"[[{},{}],{},{}]", b"[" * 100_000])
+def test_a_header_that_does_not_tell_the_truth_is_found_out_when_the_batch_is_read(body: bytes) -> None:
+    # Given a message with a batch's header and another body, in a worker
+    given: list[Any] = []
+    consumer = SimpleNamespace(
+        create_task_handler=lambda: lambda one: given.append(one.payload), connection_errors=(), channel_errors=()
+    )
+    RejectUnreadable(consumer)
+    consumer.create_task_handler()(arrived(task_of(batch_of(1)).headers, body))
+    [[[argument], _, _]] = given
+
+    # When its turn has come, then it is dead-lettered
+    with pytest.raises(Reject) as rejected:
+        run_guarded(lambda batch, _: batch.decode(), argument, Admission(100))
+
+    assert rejected.value.requeue is False  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("damage", [b'"deliveries":[', b'"id":"dlv_0",', b'"specversion":'])
 def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
-    argument = waiting(body_of(batch_of(1)).replace(damage, b"", 1))
+    task = task_of(batch_of(1))
+    argument = waiting(replace(task, body=task.body.replace(damage, b"", 1)))
 
     with pytest.raises(Reject) as rejected:
         run_guarded(lambda batch, _: batch.decode(), argument, Admission(100))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]
+
+
+def arrived(headers: dict[str, Any], body: bytes) -> Message:
+    """As kombu gives it to a worker."""
+    return Message(
+        body,
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers=headers,
+        accept={"application/json"},
+    )

@@ -40,3 +40,9 @@ def test_what_json_has_no_word_for_is_read_as_kombu_spells_it() -> None:
 def test_what_is_no_json_is_an_error_that_celery_knows(body: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|Illegal"):
         read_json(body)
+
+
+def test_what_a_build_before_the_header_wrote_keeps_the_words_of_its_data() -> None:
+    body = b'[[{"v":1,"channel":"email","events":[{"data":{"__type__":"uuid","__value__":"x"}}]}],{},{}]'
+
+    assert read_json(body)[0][0]["events"] == [{"data": {"__type__": "uuid", "__value__": "x"}}]
