@@ -23,6 +23,8 @@ FIRST_WAIT_S = 5.0
 LONGEST_WAIT_S = 900.0
 #: Seconds of trouble after which deliveries are put aside instead of coming back to look again and again.
 ASIDE_AFTER_S = 60.0
+#: Seconds beyond an exchange's deadline until its probe counts as lost, with its worker.
+PROBE_SLACK_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,9 @@ class Breaker:
         """Whether somebody may send one delivery to see."""
         return self.is_open and now >= self.until and (not self.probe or now >= self.lease)
 
-    def seconds_away(self, now: float) -> float:
-        """How long a delivery that comes now should stay away.
-
-        At least half as long as the trouble has lasted: each delivery then looks again a handful of times instead of
-        with every probe, and comes late by at most half of the outage. Where many wait, `delay_buffer` lets them
-        wait longer.
-        """
-        left = max(self.until, self.lease if self.probe else 0.0) - now
-        return max(left, (now - self.opened) / 2, 1.0)
+    def left(self, now: float) -> float:
+        """Seconds until it may be probed, if whoever probes now is lost."""
+        return max(self.until, self.lease if self.probe else 0.0) - now
 
     def describe(self, now: float) -> str:
         """For people: in one line, what it is and why."""

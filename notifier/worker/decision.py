@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from notifier.domain.delivery import Attempt, Status
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Park, Refused, Sent, clip
 from notifier.domain.retry import MAX_RETRY_AFTER_S, Exhausted, RetryIn, RetrySchedule, TooLate, decide_retry
 from notifier.domain.value import value
 
-#: Longest delay in seconds until a waiting batch looks again: a relay that comes back has its whole backlog within
-#: this time, and a backlog of 200,000 in batches of 50 costs 67 publishes a second meanwhile.
-LONGEST_LOOK_S = 60.0
 #: Before the code of a try that may have arrived although it failed.
 UNCERTAIN = "uncertain:"
 
@@ -57,18 +54,10 @@ class Try:
     """Tries before the last replay, which the number counts and the schedule does not."""
 
 
-def look_again_in(seconds: float, spread: float) -> int:
-    """Whole seconds until another look at relays that are paused for so long; ``spread`` is random in [-1, 1].
-
-    A little after the pause ends, so that a batch does not come back in vain, and not all of them at once.
-    """
-    return math.ceil(min(seconds, LONGEST_LOOK_S) * (1.25 + spread / 4))
-
-
 def decide(outcome: Outcome | NotTried, this: Try) -> Decision:
     """What follows ``outcome``; see the table in DESIGN §6."""
     if isinstance(outcome, NotTried):
-        seconds = look_again_in(outcome.seconds, this.spread)
+        seconds = look_again(NotNow.PAUSED, outcome.seconds, spread=this.spread)
         if this.expires is not None and this.ended + seconds >= this.expires:
             when = "expired" if this.ended >= this.expires else "would expire"
             return Decision(Status.EXPIRED, f"{when} before it could be sent: {outcome.why}", None)

@@ -21,6 +21,7 @@ from notifier.domain.contacts import contact_identity
 from notifier.domain.delivery import Attempt, Delivery, Destination, RecipientRef, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key, suppression_keys
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.outcome import Cause, clip
 from notifier.domain.recipient import Recipient
 from notifier.domain.rule import Priority, WorkKind
@@ -41,7 +42,6 @@ from notifier.worker.batch.sender import Flight, Sender, Settled
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.time_slices import TimeSlices
 from notifier.worker.batch.unfinished import Unfinished
-from notifier.worker.decision import look_again_in
 from notifier.worker.in_flight import InFlight
 from notifier.worker.outage import retry_while_down
 from notifier.worker.policy import Gated, Policy
@@ -54,8 +54,6 @@ LEASE_SLACK_S = 60.0
 #: Seconds until the second look at what another worker has. Just over the 8 s a killed worker's sign of life lasts:
 #: its batches come back at once and find it still "alive".
 ORPHAN_LOOK_S = 9.0
-#: Seconds until a batch that found the worker full looks again.
-FULL_AWAY_S = 2
 
 _log = get("worker")
 
@@ -112,7 +110,7 @@ class Dispatch:
         if (channel := self._channels.get(batch.channel)) is None:
             raise InvalidBatch(f"this worker has no channel {batch.channel!r}")
         if seconds := channel.closed_for():
-            self._send_later(batch, "batch.postponed", look_again_in(seconds, random.uniform(-1, 1)))  # noqa: S311 - jitter
+            self._send_later(batch, "batch.postponed", look_again(NotNow.PAUSED, seconds, spread=random.uniform(-1, 1)))  # noqa: S311 - jitter
         elif self._in_flight.begin(batch.size, batch.priority):
             try:
                 self._run_twice(batch, channel, turn)
@@ -120,7 +118,7 @@ class Dispatch:
                 self._in_flight.end(batch.size)
         else:
             metrics.BATCHES_REJECTED.labels("full").inc()
-            self._send_later(batch, "batch.too_many", FULL_AWAY_S)
+            self._send_later(batch, "batch.too_many", look_again(NotNow.FULL))
 
     def _send_later(self, batch: RawBatch, why: str, seconds: int) -> None:
         try:

@@ -6,6 +6,7 @@ others wait). This one lets everything through; a channel whose receivers have a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from notifier.channels.port import Ready
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Status
 from notifier.domain.endpoint import Endpoint
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.waiting import RawBatch, Waiting
 from notifier.errors import InvalidBatch, NotifierError
 from notifier.worker.batch.sender import Leave, Settled
@@ -25,13 +27,18 @@ class Blocked:
     """Why deliveries to a receiver must wait."""
 
     reason: str
-    seconds: float
-    aside: bool = False
-    """Not to look again in a while, but to be put aside until the receiver is resumed."""
-    exact: bool = False
-    """To look again after exactly so long, however many others wait."""
-    most: float = float("inf")
-    """Seconds after which to look again at the latest, however many others wait."""
+    why: NotNow | None
+    """None: not to look again by themselves, but to be put aside until the receiver is resumed."""
+    seconds: float = 0.0
+    age: float = 0.0
+    at_most: float = math.inf
+    """See `look_again`."""
+
+    def look_again(self, waiting: int, spread: float) -> int:
+        """Whole seconds until another look, when so many are held; 0 for what is put aside."""
+        if self.why is None:
+            return 0
+        return look_again(self.why, self.seconds, age=self.age, waiting=waiting, spread=spread, at_most=self.at_most)
 
 
 @dataclass(slots=True)

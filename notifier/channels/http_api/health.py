@@ -14,13 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from notifier import metrics
-from notifier.domain.breaker import Breaker, Observed, begin_probe, observe
+from notifier.domain.breaker import PROBE_SLACK_S, Breaker, Observed, begin_probe, observe
 from notifier.domain.outcome import NotTried
 from notifier.domain.value import value
 from notifier.logs import get, wide
 
-#: Seconds beyond the longest exchange until a probe counts as lost.
-PROBE_SLACK_S = 15.0
 #: Seconds after which to look again while somebody else probes.
 BEHIND_PROBE_S = 2.0
 #: Places that are remembered; where addresses are URLs, each host is one.

@@ -41,8 +41,8 @@ class Exchanges(Protocol):
         """Whether an exchange with an endpoint has been pending for long."""
         ...
 
-    def seconds_away(self, receiver: str) -> float:
-        """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others."""
+    def pending_for(self, receiver: str) -> float:
+        """For how long all exchanges with an endpoint have been pending; 0 for others."""
         ...
 
 
@@ -109,6 +109,6 @@ class WebhookChannel:
         """Whether an exchange with an endpoint has been pending for long. From any thread."""
         return self._transport.is_slow(endpoint)
 
-    def seconds_away(self, endpoint: str) -> float:
-        """How long to stay away from an endpoint whose slots all wait for answers; 0 for others. From any thread."""
-        return self._transport.seconds_away(endpoint)
+    def pending_for(self, endpoint: str) -> float:
+        """For how long an endpoint's slots have all waited for answers; 0 for others. From any thread."""
+        return self._transport.pending_for(endpoint)

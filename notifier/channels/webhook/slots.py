@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from notifier.domain.look_again import step
 from notifier.engine.priority_semaphore import Dismissed, PrioritySemaphore
 
 #: Seconds after which an unanswered exchange is slow. Receivers commonly answer within a few tenths.
@@ -35,8 +36,6 @@ KNOWN = 10_000
 #: Slow exchanges that make a known endpoint one that hangs, when it has answered none for `HANGS_AFTER_S`. Each one
 #: more would be a try in vain; those that merely take long have answers to show.
 HANGING, HANGS_AFTER_S = 5, 2.0
-#: Seconds until another try of what found no slot. Few different ones: what comes back together travels together.
-_AWAY_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 
 
 @dataclass(slots=True)
@@ -117,13 +116,12 @@ class Slots:
         gate = self._gates.get(receiver)
         return gate is not None and gate.slow > 0
 
-    def seconds_away(self, receiver: str, now: float) -> float:
-        """How long to stay away from an endpoint that hangs; 0 when it may be tried. From any thread."""
+    def pending_for(self, receiver: str, now: float) -> float:
+        """How long an endpoint has been hanging; 0 when it may be tried. From any thread."""
         gate = self._gates.get(receiver)
         if gate is None or not gate.slow or not (gate.slow >= self._per_receiver or gate.hangs(now)):
             return 0.0
-        # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
-        return _bounded((now - gate.slow_since) / 2)
+        return now - gate.slow_since
 
     async def acquire(self, receiver: str, patience: float) -> SlotLease | Crowded:
         """Every slot it needs, waiting for them for at most ``patience`` seconds; what is acquired must be released."""
@@ -144,7 +142,7 @@ class Slots:
             if isinstance(error, Dismissed):
                 return self._pending(gate)
             if isinstance(error, TimeoutError):
-                return Crowded(f"no connection came free within {patience:g} s", _bounded(self._wait(gate)))
+                return Crowded(f"no connection came free within {patience:g} s", step(self._wait(gate)))
             raise
         return self._begin(receiver, gate, shared)
 
@@ -183,11 +181,12 @@ class Slots:
         if gate.slow and (gate.own.locked() or gate.hangs(asyncio.get_running_loop().time())):
             return self._pending(gate)
         if (wait := self._wait(gate)) > patience:
-            return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", _bounded(wait))
+            return Crowded(f"earlier webhooks to this endpoint will take another {wait:.1f} s", step(wait))
         return None
 
     def _pending(self, gate: _Gate) -> Crowded:
-        away = _bounded((asyncio.get_running_loop().time() - gate.slow_since) / 2)
+        # Half as long as it has been so: each delivery then looks again a handful of times, whatever the deadline.
+        away = step((asyncio.get_running_loop().time() - gate.slow_since) / 2)
         return Crowded("earlier webhooks to this endpoint still wait for their answers", away)
 
     def _wait(self, gate: _Gate) -> float:
@@ -264,7 +263,3 @@ class Slots:
         gate.users -= 1
         if gate.users == 0:
             del self._gates[receiver]
-
-
-def _bounded(seconds: float) -> float:
-    return next((away for away in _AWAY_S if away >= seconds), _AWAY_S[-1])

@@ -95,9 +95,9 @@ class WebhookTransport:
         """Whether an exchange with an endpoint has been pending for long. From any thread."""
         return self._slots.is_slow(receiver)
 
-    def seconds_away(self, receiver: str) -> float:
-        """How long to stay away from an endpoint all of whose exchanges are pending; 0 for others. From any thread."""
-        return self._slots.seconds_away(receiver, time.monotonic())
+    def pending_for(self, receiver: str) -> float:
+        """For how long all exchanges with an endpoint have been pending; 0 for others. From any thread."""
+        return self._slots.pending_for(receiver, time.monotonic())
 
     async def close(self) -> None:
         """Close the kept connections. Call it in the loop, before the loop ends."""

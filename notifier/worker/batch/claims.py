@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,16 +10,13 @@ from functools import partial
 from notifier.channels.port import Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Status
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.rule import Channel, Rule
 from notifier.rules.content import Content
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Busy, Claim, Claimed, ClaimRequest, Done, Ledger, NotYet
 from notifier.worker.batch.recorder import now
 from notifier.worker.outage import retry_while_down
-
-#: Seconds between looks at a delivery somebody else is sending, at the most.
-BUSY_LOOK_S = 30
-
 
 #: Before anybody has asked; nothing is recorded under fence 0.
 _UNCLAIMED = Claimed(fence=0, tries=0)
@@ -67,9 +63,9 @@ def claim_all(
             case Busy() if patient and answer.owner != owner:
                 claims.orphans.append(one.delivery)
             case Busy():
-                claims.later.append((one.delivery, _whole(min(answer.retry_in, BUSY_LOOK_S))))
+                claims.later.append((one.delivery, look_again(NotNow.BUSY, answer.retry_in)))
             case NotYet():
-                claims.later.append((one.delivery, _whole(answer.retry_in)))
+                claims.later.append((one.delivery, look_again(NotNow.NOT_DUE, answer.retry_in)))
             case Done():
                 claims.ended.append((one.delivery, answer.status))
     return claims
@@ -101,7 +97,3 @@ def _unknown(rule: str, batch: Batch) -> Rule:
     """A rule nobody here knows, recognised by its empty template: a newer release planned it, or it was deleted."""
     channel = batch.channel if isinstance(batch.channel, Channel) else Channel.EMAIL
     return Rule(rule, "", channel, template="", category="", transactional=True)
-
-
-def _whole(seconds: float) -> int:
-    return max(1, math.ceil(seconds))

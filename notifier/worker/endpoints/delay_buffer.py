@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from notifier.domain.encoding import EncodedBatch
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.identity import Identity
 from notifier.domain.json_text import read_written
+from notifier.domain.look_again import NotNow
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, told
 from notifier.domain.rule import Channel, Priority
@@ -46,12 +46,6 @@ _log = get("endpoint")
 #: endpoints use up what the broker hands over ahead, and are then acknowledged all at once: two thirds of the
 #: throughput, at three times the broker's CPU. With 0.07 as much throughput as with this.
 GATHER_S = 0.15
-#: Delays in whole seconds. Few, so that what waits for different times travels together; and powers of two, because
-#: a native delay passes one queue of the broker for each bit that is set.
-DELAYS_S = (1, 2, 4, 8, 16, 32, 64)
-#: Held deliveries of this worker that look again in a second, at the most, however many wait: a look reads, looks up
-#: and publishes, and thousands of them would cost the healthy endpoints more than the ill ones do.
-LOOKS_PER_S = 50.0
 #: What has not ended; who sends it while it is held will say what became of it.
 _STILL_WAITS = (Status.HELD, Status.SENDING)
 
@@ -99,7 +93,7 @@ class DelayBuffer:
 
     def send_later(self, priority: Priority, shard: int, waiting: Sequence[Waiting], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
-        why = Blocked("", seconds, exact=True)
+        why = Blocked("", NotNow.LEFT_BEHIND, seconds)
         self._gather(Delaying(priority, shard, [(one, why) for one in waiting], told=False)).wait()
 
     def _gather(self, delaying: Delaying) -> Delaying:
@@ -151,10 +145,10 @@ class DelayBuffer:
 
     def _publish(self, group: Sequence[Delaying]) -> None:
         places: dict[tuple[int, Priority, int], list[Waiting]] = defaultdict(list)
-        spread, fair = random.uniform(1.0, 1.25), self._fair_wait()  # noqa: S311 - jitter, not a secret
+        spread, away = random.uniform(-1, 1), self._count_away()  # noqa: S311 - jitter, not a secret
         for one in group:
             for delivery, why in one.blocked:
-                places[_delay(why, spread, fair), one.priority, one.shard].append(delivery)
+                places[why.look_again(away, spread), one.priority, one.shard].append(delivery)
         for (seconds, priority, shard), waiting in sorted(places.items(), key=lambda place: place[0]):
             if seconds:
                 heapq.heappush(self._away, (now() + seconds, len(waiting)))
@@ -166,12 +160,12 @@ class DelayBuffer:
                 elif (kept := self._within_bounds(_decoded(batch))) is not None:
                     self._put_aside(kept)
 
-    def _fair_wait(self) -> float:
-        """The more are away, the longer each stays."""
+    def _count_away(self) -> int:
+        """How many are delayed now; what is put aside comes back only when it is resumed."""
         moment = now()
         while self._away and self._away[0][0] <= moment:
             self._away_count -= heapq.heappop(self._away)[1]
-        return self._away_count / LOOKS_PER_S
+        return self._away_count
 
     def _within_bounds(self, batch: Batch) -> Batch | None:
         """What there is room for. The rest ends, and is told: nobody may mend an endpoint for months."""
@@ -208,18 +202,6 @@ class DelayBuffer:
             if isinstance(d.to, EndpointRef)
         ]
         retry_while_down(lambda: self._index.add(held), "index held deliveries")
-
-
-def _delay(blocked: Blocked, spread: float, fair: float) -> int:
-    """In whole seconds; 0 is aside."""
-    if blocked.exact:
-        return math.ceil(blocked.seconds)
-    return 0 if blocked.aside else delay(min(max(blocked.seconds * spread, fair), blocked.most))
-
-
-def delay(seconds: float) -> int:
-    """The delay at which deliveries with about this wait travel together: the next one of `DELAYS_S`."""
-    return next((one for one in DELAYS_S if one >= seconds), DELAYS_S[-1])
 
 
 def read_ended(

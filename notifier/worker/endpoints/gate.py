@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from notifier.channels.webhook.channel import WebhookChannel
-from notifier.domain.breaker import Breaker
+from notifier.domain.breaker import PROBE_SLACK_S, Breaker
 from notifier.domain.endpoint import Endpoint, EndpointState
+from notifier.domain.look_again import NotNow
 from notifier.domain.value import value
 from notifier.domain.waiting import RawBatch
 from notifier.storage.breakers import Breakers
@@ -23,10 +25,6 @@ from notifier.worker.batch.recorder import now
 from notifier.worker.outage import retry_while_down
 from notifier.worker.policy import Blocked, Gated
 
-#: Seconds until those that came with a probe look again; most probes are answered by then.
-BEHIND_PROBE_S = 2.0
-#: Seconds beyond an exchange's deadline until its probe counts as lost, with its worker.
-PROBE_SLACK_S = 15.0
 #: Seconds what was read of endpoints may be used by the batches that follow at once. A fan-out has the same endpoints
 #: in a hundred batches a second.
 FRESH_S = 0.1
@@ -100,13 +98,12 @@ class Gate:
         return {i: _Seen(endpoint, _why_blocked(endpoint, moment)) for i, endpoint in known.items()}
 
     def _pending(self, endpoint: str) -> Blocked | None:
-        seconds = self._webhook.seconds_away(endpoint)
-        if not seconds:
+        age = self._webhook.pending_for(endpoint)
+        if not age:
             return None
         # Each exchange has ended by then: one that is slow but well is not to wait for those that are ill.
-        return Blocked(
-            "the endpoint has too many pending responses", seconds, most=max(seconds, self._longest_exchange)
-        )
+        at_most = max(age, self._longest_exchange)
+        return Blocked("the endpoint has too many pending responses", NotNow.PENDING, age=age, at_most=at_most)
 
     def _split(
         self,
@@ -124,11 +121,11 @@ class Gate:
             if why is None or _has_expired(batch.deliveries[place], moment):
                 continue
             if self._probes(known[endpoint], gated, moment):
-                reasons[endpoint] = Blocked(why.reason, BEHIND_PROBE_S, why.aside)
+                reasons[endpoint] = why if why.why is None else Blocked(why.reason, NotNow.PROBED)
             else:
                 away[place] = self._in_turn(endpoint, why, moment)
         # What is put aside is read by whoever lists or resumes it, many in one message.
-        gated.batch, waiting = batch.split({place: why.aside for place, why in away.items()})
+        gated.batch, waiting = batch.split({place: why.why is None for place, why in away.items()})
         # Verdicts look at all answers of a batch that has an endpoint in trouble.
         sent = {endpoint for place, endpoint in enumerate(wanted) if place not in away}
         gated.endpoints = {endpoint: one for endpoint, one in known.items() if endpoint in sent}
@@ -136,15 +133,15 @@ class Gate:
         return gated
 
     def _in_turn(self, endpoint: str, why: Blocked, moment: float) -> Blocked:
-        if math.isinf(why.most):
+        if math.isinf(why.at_most):
             return why
         until, count = self._soon.get(endpoint, (0.0, 0))
         if moment >= until:
-            until, count = moment + why.most, 0
+            until, count = moment + why.at_most, 0
             if len(self._soon) >= _COUNTED:
                 self._soon.clear()
         if count >= SOON:
-            return Blocked(why.reason, why.seconds)
+            return replace(why, at_most=math.inf)
         self._soon[endpoint] = until, count + 1
         return why
 
@@ -153,7 +150,7 @@ class Gate:
         breaker = endpoint.breaker
         if endpoint.state is not EndpointState.ENABLED or breaker is None or endpoint.id in gated.probes:
             return False
-        if not breaker.probe_is_due(moment) or self._webhook.seconds_away(endpoint.id):
+        if not breaker.probe_is_due(moment) or self._webhook.pending_for(endpoint.id):
             return False
         token = secrets.token_hex(6)
         if not retry_while_down(
@@ -166,10 +163,11 @@ class Gate:
 
 def _why_blocked(endpoint: Endpoint, moment: float) -> Blocked | None:
     if endpoint.state is not EndpointState.ENABLED and (why := endpoint.held_because):
-        return Blocked(why, 0.0, aside=True)
+        return Blocked(why, None)
     breaker = endpoint.breaker
     if breaker is not None and breaker.is_open and endpoint.state is EndpointState.ENABLED:
-        return Blocked(endpoint.held_because, breaker.seconds_away(moment), aside=breaker.is_long(moment))
+        left, age = breaker.left(moment), moment - breaker.opened
+        return Blocked(endpoint.held_because, None if breaker.is_long(moment) else NotNow.OPEN, left, age)
     return None
 
 

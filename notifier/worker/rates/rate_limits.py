@@ -14,6 +14,7 @@ from notifier import metrics
 from notifier.channels.port import DeliveryChannel, Directory, Work
 from notifier.domain.delivery import Delivery
 from notifier.domain.limit import Kind, Rate, Scope
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.rule import Priority
 from notifier.limits.table import LEARNED, LimitTable
 from notifier.storage.limits import HORIZON_S, Ask, Go, Later, Limits
@@ -21,9 +22,6 @@ from notifier.worker.batch.preparer import gate
 from notifier.worker.outage import retry_while_down
 from notifier.worker.rates.limit_watch import LimitWatch
 
-#: Seconds a delivery that has a place in line comes back early: the broker delays by whole seconds and takes a moment,
-#: and one that comes late leaves its place empty.
-EARLY_S = 0.5
 #: Share of the pool whose batches may sleep at the same time; the rest always serves what is not limited.
 SLEEPING_SHARE = 0.75
 #: Seconds that count as going at once.
@@ -88,7 +86,7 @@ class RateLimits:
         started: dict[str, Work] = {}
         delayed: list[Delayed] = []
         # One for the batch, so that what has no place in line comes back together.
-        spread = random.uniform(HORIZON_S / 2, HORIZON_S)  # noqa: S311 - jitter, not a secret
+        spread = random.uniform(-1, 1)  # noqa: S311 - jitter, not a secret
         for one, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Later):
                 delayed.append(_delayed(one, answer, spread, now))
@@ -105,17 +103,14 @@ class RateLimits:
 
 
 def _delayed(one: Work, answer: Later, spread: float, now: float) -> Delayed:
-    delivery, wait = one.delivery, answer.wait
+    delivery, why = one.delivery, NotNow.BEYOND_LINE if answer.wait > HORIZON_S else NotNow.NO_PLACE
     if answer.placed:
         waited = "".join(sorted({*delivery.waited, answer.scope.kind.mark}))
-        delivery = delivery.model_copy(update={"waited": waited})
-        wait -= EARLY_S
-    elif wait > HORIZON_S:
-        wait = spread
-    if delivery.expires is not None:
-        # It will not be sent then, and should say so when it expires, not minutes later.
-        wait = min(wait, delivery.expires - now + 1)
-    return Delayed(one, delivery, max(1, math.floor(wait)), f"{RATE_LIMITED}: {answer.scope}")
+        delivery, why = delivery.model_copy(update={"waited": waited}), NotNow.IN_LINE
+    # It will not be sent after that, and should say so when it expires, not minutes later.
+    at_most = math.inf if delivery.expires is None else delivery.expires - now + 1
+    seconds = look_again(why, answer.wait, spread=spread, at_most=at_most)
+    return Delayed(one, delivery, seconds, f"{RATE_LIMITED}: {answer.scope}")
 
 
 def _limits_itself(work: list[Work], directory: Directory) -> bool:

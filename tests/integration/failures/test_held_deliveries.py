@@ -16,6 +16,7 @@ from notifier.domain.breaker import Observed
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
 from notifier.domain.event import Event
+from notifier.domain.look_again import LOOKS_PER_S, NotNow
 from notifier.domain.rule import Priority
 from notifier.domain.topology import HELD_QUEUE
 from notifier.domain.waiting import Waiting
@@ -28,13 +29,13 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.held import HeldIndex
 from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
-from notifier.worker.endpoints.delay_buffer import LOOKS_PER_S, DelayBuffer, read_ended
+from notifier.worker.endpoints.delay_buffer import DelayBuffer, read_ended
 from notifier.worker.endpoints.gate import Blocked
 from tests.integration.storage.making import Clock
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 
-ASIDE = Blocked("the endpoint is paused: moves", 0.0, aside=True)
+ASIDE = Blocked("the endpoint is paused: moves", None)
 
 
 @dataclass
@@ -283,7 +284,7 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
     before = bench.store.round_trips
 
     # When they are put into the buffer at once
-    away = [[(one, Blocked("open", 40.0 + n / 10))] for n, one in enumerate(waiting)]
+    away = [[(one, Blocked("open", NotNow.OPEN, 40.0 + n / 10))] for n, one in enumerate(waiting)]
     delayings = [bench.buffer.put(Priority.NORMAL, 0, blocked) for blocked in away]
     for delaying in delayings:
         assert delaying.wait() == []
@@ -301,11 +302,12 @@ def test_the_more_wait_the_longer_each_stays_but_for_what_is_to_be_looked_at_soo
     crowd = int(60 * LOOKS_PER_S)
     event, to = Event(id="1", source="/tests", type="a.b"), EndpointRef(endpoint="ep_1")
     waiting = [Waiting.of(Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=to), event) for n in range(crowd + 2)]
-    bench.buffer.put(Priority.NORMAL, 0, [(one, Blocked("open", 64.0)) for one in waiting[2:]]).wait()
+    bench.buffer.put(Priority.NORMAL, 0, [(one, Blocked("open", NotNow.OPEN, 64.0)) for one in waiting[2:]]).wait()
     before = bench.rabbit.queue_depths(bench.url)
 
     # When two more could look again in a second, of which one names the longest it may wait
-    more = [(waiting[0], Blocked("open", 1.0)), (waiting[1], Blocked("does not answer", 1.0, most=15.0))]
+    pending = Blocked("does not answer", NotNow.PENDING, age=1.0, at_most=15.0)
+    more = [(waiting[0], Blocked("open", NotNow.OPEN, 1.0)), (waiting[1], pending)]
     bench.buffer.put(Priority.NORMAL, 0, more).wait()
 
     # Then one waits for 64 seconds like the crowd, and the other for 16: a queue of the broker's for each power of two

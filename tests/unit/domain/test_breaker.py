@@ -189,12 +189,13 @@ def test_a_success_ends_the_time_of_failing_and_days_of_failures_do_not() -> Non
     assert well.failing_since == NOW + 6 * 86400
 
 
-def test_deliveries_stay_away_for_half_of_the_outage_and_are_put_aside_after_a_minute() -> None:
+def test_deliveries_stay_away_until_the_next_probe_and_are_put_aside_after_a_minute() -> None:
     breaker = replace(opened(), until=NOW + 100_000)
     soon = replace(breaker, until=NOW + 1)
 
-    assert soon.seconds_away(NOW + 50) == 25
-    assert breaker.seconds_away(NOW) == 100_000
+    assert soon.left(NOW + 50) == -49
+    assert replace(soon, probe="a", lease=NOW + 60).left(NOW + 50) == 10
+    assert breaker.left(NOW) == 100_000
     assert soon.is_long(NOW + ASIDE_AFTER_S + 1)
     assert not soon.is_long(NOW + ASIDE_AFTER_S - 1)
     assert breaker.is_long(NOW), "it asked for more than that"

@@ -7,7 +7,7 @@ import pytest
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Park, Refused, Sent
 from notifier.domain.retry import RetrySchedule
-from notifier.worker.decision import LONGEST_LOOK_S, Retry, Try, decide, look_again_in
+from notifier.worker.decision import Retry, Try, decide
 
 SCHEDULE = RetrySchedule((10.0, 100.0))
 
@@ -133,11 +133,6 @@ def test_what_was_not_tried_comes_back_after_the_pause_and_no_try_is_spent(sprea
 
     assert (decision.status, decision.reason, decision.attempt) == (Status.DEFERRED, "relay_paused", None)
     assert (decision.follow, decision.next_try) == (Retry(seconds), 1001.5 + seconds)
-
-
-def test_what_waits_for_a_long_pause_looks_again_every_minute_or_so() -> None:
-    assert look_again_in(300, -1) == LONGEST_LOOK_S
-    assert look_again_in(0.01, -1) == 1
 
 
 def test_tries_before_a_replay_are_numbered_and_spend_nothing_of_the_schedule() -> None:

@@ -14,6 +14,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Mailbox, Status
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
+from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.outcome import Cause, Deferred, NotTried, Refused
 from notifier.domain.retry import RetrySchedule
 from notifier.domain.rule import Channel, Priority
@@ -40,7 +41,7 @@ from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Sender
 from notifier.worker.batch.unfinished import Unfinished
-from notifier.worker.dispatch import FULL_AWAY_S, Dispatch
+from notifier.worker.dispatch import Dispatch
 from notifier.worker.in_flight import InFlight
 from notifier.worker.policy import Policy
 from notifier.worker.rates.limit_watch import LimitWatch
@@ -250,7 +251,7 @@ def test_a_batch_that_finds_the_worker_full_comes_back_soon_and_a_high_one_goes(
     worker.run(batch_of("dlv_high", priority=Priority.HIGH))
 
     ((later, after),) = worker.broker.queued
-    assert ([one.id for one in later.deliveries], after) == (["dlv_a"], FULL_AWAY_S)
+    assert ([one.id for one in later.deliveries], after) == (["dlv_a"], look_again(NotNow.FULL))
     assert worker.channel.sent == ["dlv_high"]
 
 

@@ -48,7 +48,7 @@ class Recorder:
     def is_slow(self, receiver: str) -> bool:
         return False
 
-    def seconds_away(self, receiver: str) -> float:
+    def pending_for(self, receiver: str) -> float:
         return 0.0
 
 

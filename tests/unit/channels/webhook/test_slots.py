@@ -122,8 +122,8 @@ def test_an_exchange_that_hangs_gives_its_share_of_the_total_back_and_keeps_its_
         crowded = await slots.acquire("hangs", PATIENCE)
         assert isinstance(crowded, Crowded)
         assert crowded.seconds >= 1
-        assert slots.seconds_away("hangs", asyncio.get_running_loop().time()) >= 1
-        assert slots.seconds_away("a", 0) == 0
+        assert slots.pending_for("hangs", asyncio.get_running_loop().time()) > 0
+        assert slots.pending_for("a", 0) == 0
 
         # And when all have ended nothing is left of them
         for held in (*hanging, *others):
@@ -213,15 +213,15 @@ def test_an_endpoint_that_answers_and_then_hangs_is_left_alone_before_it_holds_a
         await until_slow(*[await taken(slots, "slow") for _ in range(HANGING)])
 
         # Then it has more, as long as others are answered
-        assert slots.seconds_away("slow", clock()) == 0
+        assert slots.pending_for("slow", clock()) == 0
         await met(slots, "slow")
 
         # And when it has answered nothing for long, it is left alone until it does
         later = clock() + 60
-        assert slots.seconds_away("slow", later) > 0
+        assert slots.pending_for("slow", later) > 0
         slots.release(busy, answered=True)
         busy.gate.answered = later
-        assert slots.seconds_away("slow", later) == 0
+        assert slots.pending_for("slow", later) == 0
 
     run(scenario())
 
@@ -257,13 +257,13 @@ def test_a_stranger_that_hangs_is_left_alone_when_it_owes_its_first_answers() ->
         # Given a unproven that is known to be slow, and has another slot
         slots, clock = Slots(total=100, per_receiver=20), asyncio.get_running_loop().time
         await until_slow(await taken(slots, "hangs"))
-        assert slots.seconds_away("hangs", clock()) == 0
+        assert slots.pending_for("hangs", clock()) == 0
 
         # When it has taken that too
         await taken(slots, "hangs")
 
         # Then nobody waits for it
-        assert slots.seconds_away("hangs", clock()) > 0
+        assert slots.pending_for("hangs", clock()) > 0
         assert isinstance(await slots.acquire("hangs", PATIENCE), Crowded)
 
     run(scenario())

@@ -10,7 +10,7 @@ from notifier.domain.rule import Channel
 from notifier.errors import StorageUnavailable
 from notifier.storage.ledger import Claimed, Record
 from notifier.worker import outage
-from notifier.worker.batch.claims import BUSY_LOOK_S, Claims, claim, claim_all, work_of
+from notifier.worker.batch.claims import Claims, claim, claim_all, work_of
 from tests.unit.worker.doubles import EVENT, Faults, World, batch_of
 
 
@@ -43,7 +43,7 @@ def test_what_another_living_worker_has_is_for_later_or_an_orphan(world: World) 
     patient = look(world, batch, 60.0, patient=True)
 
     # It is looked at again long before the lease of a minute ends: that worker may be done in a moment
-    assert [(one.id, seconds) for one, seconds in hasty.later] == [("dlv_a", BUSY_LOOK_S)]
+    assert [(one.id, seconds) for one, seconds in hasty.later] == [("dlv_a", 30)]
     assert ([one.id for one in patient.orphans], patient.later) == (["dlv_a"], [])
 
 

@@ -6,17 +6,18 @@ from typing import Any
 import pytest
 
 from notifier.domain.delivery import Status
+from notifier.domain.look_again import NotNow
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.waiting import RawBatch
 from notifier.errors import BrokerUnavailable, StorageUnavailable
 from notifier.storage.held import HeldIndex
 from notifier.worker import outage
 from notifier.worker.endpoints import delay_buffer
-from notifier.worker.endpoints.delay_buffer import DELAYS_S, DelayBuffer, delay, read_ended
+from notifier.worker.endpoints.delay_buffer import DelayBuffer, read_ended
 from notifier.worker.policy import Blocked
 from tests.unit.worker.doubles import Faults, World, batch_of
 
-PAUSED = Blocked("the endpoint is paused", 0.0, aside=True)
+PAUSED = Blocked("the endpoint is paused", None)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ class Bench:
 
     def put(self, why: Blocked, *ids: str, endpoint: str = "ep_1") -> Any:
         batch = batch_of(*ids, rule="order.shipped/hook", kind=Channel.WEBHOOK, endpoint=endpoint)
-        _, waiting = RawBatch.read(batch.encode()).split(dict.fromkeys(range(len(ids)), why.aside))
+        _, waiting = RawBatch.read(batch.encode()).split(dict.fromkeys(range(len(ids)), why.why is None))
         return self.buffer.put(Priority.NORMAL, 0, [(one, why) for one in waiting])
 
     def queued(self) -> list[tuple[list[str], int]]:
@@ -50,7 +51,7 @@ def bench(world: World) -> Iterator[Bench]:
 
 
 def test_what_several_batches_cannot_send_travels_in_one_message_and_is_held(bench: Bench) -> None:
-    puts = [bench.put(Blocked("it rests", 3.0), name) for name in ("dlv_a", "dlv_b", "dlv_c")]
+    puts = [bench.put(Blocked("it rests", NotNow.OPEN, 3.0), name) for name in ("dlv_a", "dlv_b", "dlv_c")]
     for one in puts:
         assert one.wait() == []
 
@@ -71,7 +72,7 @@ def test_what_waits_for_a_person_is_put_aside_and_can_be_counted(bench: Bench) -
 def test_what_had_ended_is_put_nowhere_and_told_with_its_end(bench: Bench) -> None:
     bench.world.ended(batch_of("dlv_a", kind=Channel.WEBHOOK, endpoint="ep_1"), Status.SENT)
 
-    ended = bench.put(Blocked("it rests", 3.0), "dlv_a", "dlv_b").wait()
+    ended = bench.put(Blocked("it rests", NotNow.OPEN, 3.0), "dlv_a", "dlv_b").wait()
 
     assert [ids for ids, _ in bench.queued()] == [["dlv_b"]]
     ((batch, told),) = read_ended(ended, Priority.NORMAL, 0)
@@ -101,16 +102,8 @@ def test_copies_are_delayed_by_not_less_than_was_asked_and_the_ledger_is_not_tol
     assert bench.world.ledger.deliveries(["dlv_a"]) == [None]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "whole"), [(0.0, 1), (1.0, 1), (1.1, 2), (3.0, 4), (33.0, 64), (64.5, 64), (1e9, 64)]
-)
-def test_waits_are_few_powers_of_two(seconds: float, whole: int) -> None:
-    assert delay(seconds) == whole
-    assert whole in DELAYS_S
-
-
 @pytest.mark.parametrize("error", [StorageUnavailable("away"), BrokerUnavailable("away")], ids=["redis", "broker"])
-@pytest.mark.parametrize("why", [PAUSED, Blocked("it rests", 3.0)], ids=["aside", "delayed"])
+@pytest.mark.parametrize("why", [PAUSED, Blocked("it rests", NotNow.OPEN, 3.0)], ids=["aside", "delayed"])
 @pytest.mark.parametrize("after", [False, True], ids=["unheard", "unanswered"])
 def test_an_outage_at_any_step_loses_nothing(world: World, error: Exception, why: Blocked, after: bool) -> None:
     calm = Faults()

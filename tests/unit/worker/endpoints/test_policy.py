@@ -17,6 +17,7 @@ from notifier.domain.breaker import LEAST_FAILURES
 from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
+from notifier.domain.look_again import NotNow
 from notifier.domain.rule import Channel, Priority, Rule
 from notifier.domain.waiting import RawBatch
 from notifier.storage.breakers import Breakers
@@ -55,7 +56,7 @@ class Exchanges:
     def is_slow(self, lane: str) -> bool:
         return lane in self.away
 
-    def seconds_away(self, lane: str) -> float:
+    def pending_for(self, lane: str) -> float:
         return self.away.get(lane, 0.0)
 
 
@@ -171,11 +172,11 @@ def test_what_must_wait_is_taken_out_with_the_reason_and_the_rest_goes(bench: Be
     assert ids(gated.batch.deliveries) == ["dlv_3", "dlv_4"]
     assert gated.endpoints.keys() == {disabled.id, healthy.id}
     why = {waiting.id: blocked for waiting, blocked in gated.blocked}
-    assert (why["dlv_0"].reason, why["dlv_0"].aside) == ("the endpoint is paused: moves", True)
-    assert (why["dlv_1"].reason, why["dlv_1"].aside) == ("the endpoint is left alone after http_503", False)
+    assert (why["dlv_0"].reason, why["dlv_0"].why) == ("the endpoint is paused: moves", None)
+    assert (why["dlv_1"].reason, why["dlv_1"].why) == ("the endpoint is left alone after http_503", NotNow.OPEN)
     assert 29 < why["dlv_1"].seconds <= 30
     # The one that does not answer is looked at again when its exchanges have ended, even if very many wait
-    assert (why["dlv_2"].seconds, why["dlv_2"].most, why["dlv_1"].most) == (4.0, LONGEST_EXCHANGE_S, math.inf)
+    assert (why["dlv_2"].age, why["dlv_2"].at_most, why["dlv_1"].at_most) == (4.0, LONGEST_EXCHANGE_S, math.inf)
 
 
 def test_of_many_that_wait_for_an_endpoint_that_owes_answers_only_some_look_again_soon(bench: Bench) -> None:
@@ -188,10 +189,10 @@ def test_of_many_that_wait_for_an_endpoint_that_owes_answers_only_some_look_agai
 
     # Then the first hundred look again when its exchanges have ended and the rest waits like all that is held; the
     # other endpoint's are not counted with them
-    most = [[why.most for _, why in batch] for batch in blocked]
+    most = [[why.at_most for _, why in batch] for batch in blocked]
     assert [batch[:-1].count(LONGEST_EXCHANGE_S) for batch in most] == [40, 40, SOON - 80, 0]
     assert [batch[-1] for batch in most] == [LONGEST_EXCHANGE_S] * 4
-    assert {(why.reason, why.seconds) for batch in blocked for _, why in batch} == {
+    assert {(why.reason, why.age) for batch in blocked for _, why in batch} == {
         ("the endpoint has too many pending responses", 4.0)
     }
 
