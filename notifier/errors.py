@@ -11,6 +11,7 @@ NotifierError
 │   ├── SchemaMismatch        data breaks the schema.json of its type
 │   └── PlanningError         a rule's expression failed or named a destination that cannot exist
 ├── InvalidBatch              a task message nobody can read; dead-lettered
+├── Inseparable               it is one of several that ran together; handed back, and each runs by itself
 ├── RenderError               attempt recorded as render_failed, parked, no retry
 │   ├── RenderBudgetExceeded  the template took too many steps or made too many bytes
 │   ├── InvalidAttachment     not base64, too many bytes, or a name or media type that cannot be a header
@@ -118,6 +119,10 @@ class PlanningError(InvalidEvent):
 
 class InvalidBatch(NotifierError):
     """A task message that is not a Batch of a version this worker reads."""
+
+
+class Inseparable(NotifierError):
+    """One of several tasks that ran as one cannot be read; each of them is to run by itself."""
 
 
 class RenderError(NotifierError):

@@ -95,6 +95,7 @@ QUEUE_SECONDS = _histogram("queue_seconds", "From planning to the first claim.",
 LATENCY_SECONDS = _histogram("latency_seconds", "From planning to sent, with retries.", _LONG, "channel", "priority")
 IN_FLIGHT = _gauge("in_flight", "Deliveries this worker is sending.", "channel")
 LANE_WAITING = _gauge("lane_waiting", "Batches this worker has and does not work on yet, by their queue.", "queue")
+TASKS_TOGETHER = _histogram("tasks_together", "Small tasks of a queue that ran as one batch.", _COUNTS)
 BATCHES_REJECTED = _counter("batches_rejected_total", "Batches a task gave back or dead-lettered.", "reason")
 STRAGGLERS = _counter("stragglers_total", "Webhooks left behind by their batch because the endpoint was slow.")
 ENDPOINT_BREAKERS = _counter("endpoint_breakers_total", "Breakers of endpoints that opened or closed.", "change")

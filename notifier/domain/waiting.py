@@ -95,6 +95,8 @@ class RawBatch:
         """The work queue it travels in."""
         self.size = len(shape.deliveries)
         """How many deliveries it came with."""
+        self.joined = False
+        """Whether it came in several tasks (`join`)."""
         self._shape: _Shape | None = shape
 
     @classmethod
@@ -118,6 +120,10 @@ class RawBatch:
         batch = _read(shape, shape.events, shape.deliveries)
         self._shape = None
         return batch
+
+    def unread(self) -> _Shape:
+        """Its parts as they came; for `join`, which gives them out."""
+        return self._the_shape
 
     def split(self, away: Mapping[int, bool]) -> tuple[Batch | None, list[Waiting]]:
         """Those that go, with the events they need, and those that wait. Raises `InvalidBatch`.
@@ -149,6 +155,29 @@ class RawBatch:
         if self._shape is None:
             raise RuntimeError("the batch has been given out already")
         return self._shape
+
+
+def join(batches: Sequence[RawBatch]) -> RawBatch:
+    """Batches of one queue as one, which is given out in their stead.
+
+    Raises `InvalidBatch` when that takes more than moving their events: of a digest's mail, of what cannot be read, and
+    of a delivery that is in two of them, whose second claim would look like a repeated first one.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    events, deliveries = list[Any](), list[Any]()
+    for shape in (batch.unread() for batch in batches):
+        for delivery in shape.deliveries:
+            place = delivery.get("event") if isinstance(delivery, dict) and not delivery.get("digest") else None
+            if not _is_place(place, shape.events):
+                raise InvalidBatch("a delivery that cannot be moved into another batch")
+            deliveries.append({**delivery, "event": place + len(events)})
+        events += shape.events
+    if len({str(delivery.get("id")) for delivery in deliveries}) < len(deliveries):
+        raise InvalidBatch("a delivery is in two batches")
+    joined = RawBatch(shape.model_copy(update={"events": events, "deliveries": deliveries}))
+    joined.joined = True
+    return joined
 
 
 def _invalid(error: Exception) -> InvalidBatch:

@@ -33,6 +33,7 @@ from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Sender
 from notifier.worker.batch.unfinished import Unfinished
+from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.lifecycle import WorkerChecks, WorkerParts
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
@@ -118,8 +119,10 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         content=content, stores=stores, digests=digests, publisher=publisher, unfinished=unfinished, owner=owner
     )
     checks = WorkerChecks(app, store, engine)
+    admission = Admission(int(ours.worker_in_flight * SHARED))
     return WorkerParts(
-        admission=Admission(int(ours.worker_in_flight * SHARED)),
+        admission=admission,
+        coalescer=Coalescer(admission),
         dispatch=dispatch,
         collector=collector,
         policies=policies,

@@ -114,7 +114,7 @@ def _task(parts: WorkerParts, number: int) -> TaskMessage:
 def _run(parts: WorkerParts, task: TaskMessage) -> None:
     """From the bytes to the end of the batch."""
     shaped = lazy_batch(task.headers[BATCH_HEADER], task.body, read_batch)
-    run_guarded(parts.dispatch.run, shaped and shaped[0][0], parts.admission)
+    run_guarded(parts.dispatch.run, shaped and shaped[0][0], parts.coalescer)
 
 
 def main() -> None:

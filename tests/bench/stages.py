@@ -99,11 +99,16 @@ class Samples:
 
 
 def read_samples(file: Path) -> Samples:
-    """Reads py-spy's raw format: ``outermost;…;innermost count`` a line."""
+    """Reads py-spy's raw format: ``outermost;…;innermost count`` a line.
+
+    A process that is not paused changes while it is read: a name may be any text of it, line ends included. Such lines
+    are left out.
+    """
     counts: Counter[str] = Counter()
-    for line in file.read_text().splitlines():
+    for line in file.read_text(errors="replace").split("\n"):
         stack, _, number = line.rpartition(" ")
-        counts[stage_of(stack)] += int(number)
+        if number.isdecimal():
+            counts[stage_of(stack)] += int(number)
     return Samples(counts)
 
 

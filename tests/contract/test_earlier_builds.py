@@ -17,6 +17,7 @@ from kombu.serialization import register_json
 from notifier.domain.parked import ParkedBatch, decode_parked
 from notifier.domain.waiting import RawBatch
 from notifier.worker.admission import Admission
+from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
 from notifier.worker.celery_side.tasks import digest  # noqa: F401 - registers every task
@@ -61,7 +62,7 @@ def test_a_task_of_an_earlier_build_runs_from_its_queue_with_its_deliveries(mess
     ran: list[RawBatch] = []
 
     # When its turn has come
-    run_guarded(lambda batch, _: ran.append(batch), wire, Admission(100))
+    run_guarded(lambda batch, _: ran.append(batch), wire, Coalescer(Admission(100)))
 
     # Then it runs from its queue, and is what was published
     (batch,) = ran

@@ -14,8 +14,11 @@ _log = get("worker")
 
 
 def separate(batch: RawBatch, error: InvalidBatch, publisher: Publishes) -> None:
-    """Queue each delivery by itself. Raises the error for a batch of one: that is what cannot be read."""
-    if batch.size == 1:
+    """Queue each delivery by itself. Raises the error for a batch of one: that is what cannot be read.
+
+    Also for one that came in several tasks: they are run one by one.
+    """
+    if batch.size == 1 or batch.joined:
         raise error
     for alone in batch.alone():
         retry_while_down(lambda b=alone: publisher.send(b), "queue deliveries one by one")  # type: ignore[misc]

@@ -8,36 +8,30 @@ returned (acknowledged), rejected with requeue (handed back), rejected without (
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from celery.exceptions import Reject
 
 from notifier import metrics
-from notifier.domain.waiting import RawBatch
-from notifier.errors import InvalidBatch, PublishRejected, Unavailable, WorkerStopping
+from notifier.errors import Inseparable, InvalidBatch, PublishRejected, Unavailable, WorkerStopping
 from notifier.logs import get, wide
-from notifier.worker.admission import Admission, Turn
-from notifier.worker.celery_side.lazy_batch import LazyBatch
+from notifier.worker.celery_side.coalescer import Coalescer, Run
 
 _log = get("worker")
 
 
-def run_guarded(run: Callable[[RawBatch, Turn], None], wire: object, admission: Admission) -> None:
+def run_guarded(run: Run, wire: object, coalescer: Coalescer) -> None:
     """Run one batch when its turn has come; raises nothing but `Reject`."""
     try:
-        if isinstance(wire, LazyBatch):
-            with admission.turn(wire.queue, wire.deliveries) as turn:
-                run(RawBatch.read(wire.read()), turn)
-        else:
-            batch = RawBatch.read(wire)
-            with admission.turn(batch.queue, batch.size) as turn:
-                run(batch, turn)
+        coalescer.run(run, wire)
     except InvalidBatch as error:
         wide(_log, "batch.unreadable", level=logging.ERROR, error=str(error)[:500])
         metrics.BATCHES_REJECTED.labels("unreadable").inc()
         raise Reject(str(error)[:200], requeue=False) from error
     except WorkerStopping as error:
         metrics.BATCHES_REJECTED.labels("stopping").inc()
+        raise Reject(str(error), requeue=True) from error
+    except Inseparable as error:
+        metrics.BATCHES_REJECTED.labels("together").inc()
         raise Reject(str(error), requeue=True) from error
     except (Unavailable, PublishRejected) as error:
         wide(_log, "batch.handed_back", level=logging.WARNING, error=str(error)[:500])

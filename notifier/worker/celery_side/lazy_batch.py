@@ -10,10 +10,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from notifier.domain.batch import MAX_WAITING
+from notifier.domain.batch import MAX_DELIVERIES, MAX_WAITING
 from notifier.domain.rule import WORK_QUEUES
 from notifier.errors import InvalidBatch
 
+#: A digest's mail names its events by further places; in somebody's data it only makes a batch run by itself.
+_DIGEST = b'"digest":'
 #: A message's, as the libraries below give it.
 Body = str | bytes | memoryview
 
@@ -21,13 +23,25 @@ Body = str | bytes | memoryview
 class LazyBatch:
     """One task's argument. What it says of itself before it is read is only what admission needs."""
 
-    __slots__ = ("_raw", "_read", "deliveries", "queue")
+    __slots__ = ("_came_back", "_raw", "_read", "deliveries", "queue")
 
-    def __init__(self, raw: bytes, queue: str, deliveries: int, read: Callable[[bytes], Any]) -> None:
+    def __init__(self, raw: bytes, queue: str, deliveries: int, read: Callable[[bytes], Any], came_back: bool) -> None:
         self.queue = queue
         self.deliveries = deliveries
+        # What spoiled others that it ran with must not do it again.
+        self._came_back = came_back
         self._raw = raw
         self._read = read
+
+    @property
+    def size(self) -> int:
+        """Bytes, until it is read."""
+        return len(self._raw)
+
+    @property
+    def joins(self) -> bool:
+        """Whether it may run with others of its queue as one: it is small, came just now, and is no digest's mail."""
+        return not self._came_back and self.deliveries <= MAX_DELIVERIES // 2 and _DIGEST not in self._raw
 
     def __repr__(self) -> str:
         """For Celery's logs and Flower: never the content."""
@@ -47,13 +61,15 @@ class LazyBatch:
         return wire
 
 
-def lazy_batch(header: object, body: Body, read: Callable[[bytes], Any]) -> list[Any] | None:
+def lazy_batch(
+    header: object, body: Body, read: Callable[[bytes], Any], *, came_back: bool = False
+) -> list[Any] | None:
     """A task's body with a `LazyBatch` in it, by `task_message.BATCH_HEADER`; None where that says nothing.
 
-    ``read`` reads it when its time has come.
+    ``read`` reads it when its time has come; ``came_back``: the broker has handed it to a worker before.
     """
     told = _read_header(header) if isinstance(header, str) else None
-    return None if told is None else [[LazyBatch(as_bytes(body), *told, read)], {}, {}]
+    return None if told is None else [[LazyBatch(as_bytes(body), *told, read, came_back)], {}, {}]
 
 
 def as_bytes(body: Body) -> bytes:

@@ -42,6 +42,7 @@ from notifier.storage.ledger import Ledger
 from notifier.storage.store import Store
 from notifier.worker.admission import Admission
 from notifier.worker.batch.recorder import Recorder
+from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.cpu_affinity import CpuAffinity, is_possible, out_of_step
 from notifier.worker.celery_side.prefetch import RoomForAll
 from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
@@ -98,6 +99,7 @@ class WorkerParts:
     """Everything one worker process holds; built by `wiring.build_worker`."""
 
     admission: Admission
+    coalescer: Coalescer
     dispatch: Dispatch
     collector: Collector
     policies: Mapping[WorkKind, Policy]

@@ -108,7 +108,8 @@ def _check_shape(message: Any) -> None:
     # Message, request and greenlet keep the body until the task has ended, two dozen batches of 50 KiB at once and more
     # when they wait for what they delayed: more than a CPU's cache. So it is put in the message's place, and gives its
     # bytes up when it is read.
-    if (lazy := lazy_batch(message.headers.get(BATCH_HEADER), message.body, read_batch)) is not None:
+    header, came_back = message.headers.get(BATCH_HEADER), message.delivery_info.get("redelivered", False)
+    if (lazy := lazy_batch(header, message.body, read_batch, came_back=came_back)) is not None:
         message.body = lazy
         return
     match message.payload:

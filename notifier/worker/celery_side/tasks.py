@@ -15,7 +15,7 @@ from notifier.worker.celery_side.lifecycle import current
 def deliver(batch: dict[str, Any]) -> None:
     """Render and send a batch of deliveries by one channel."""
     parts = current()
-    run_guarded(parts.dispatch.run, batch, parts.admission)
+    run_guarded(parts.dispatch.run, batch, parts.coalescer)
 
 
 for _channel in Channel:
@@ -26,7 +26,7 @@ for _channel in Channel:
 def digest(batch: dict[str, Any]) -> None:
     """Put a batch of items into their digest windows."""
     parts = current()
-    run_guarded(lambda items, _: parts.collector.run(items), batch, parts.admission)
+    run_guarded(lambda items, _: parts.collector.run(items), batch, parts.coalescer)
 
 
 # Acknowledged before it runs: a sweep that fails is made good by the next one, two seconds later, and must not be

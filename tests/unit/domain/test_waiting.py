@@ -11,7 +11,7 @@ from notifier.domain.batch import MAX_BYTES, MAX_WAITING, Batch
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
-from notifier.domain.waiting import RawBatch, Waiting, together
+from notifier.domain.waiting import RawBatch, Waiting, join, together
 from notifier.errors import InvalidBatch
 
 DATA = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.integers()
@@ -201,3 +201,45 @@ def test_an_unreadable_delivery_can_be_told_from_its_neighbours(changes: dict[st
     # And it is still what it was
     with pytest.raises(InvalidBatch):
         Batch.decode(middle)
+
+
+@given(
+    drawn=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), min_size=1, max_size=4), shard=st.integers(0, 4)
+)
+def test_batches_that_are_joined_are_one_with_all_of_their_deliveries_and_events(
+    drawn: list[list[int]], shard: int
+) -> None:
+    # Given batches of one queue
+    batches, first = [], 0
+    for place, named_events in enumerate(drawn):
+        events = [Event(id=f"{place}.{number}", source="/t", type="a.b", data=place) for number in range(3)]
+        one = batch_of(events, named_events, shard)
+        moved = [d.model_copy(update={"id": f"dlv_{first + n}"}) for n, d in enumerate(one.deliveries)]
+        batches.append(one.model_copy(update={"deliveries": moved}))
+        first += len(moved)
+
+    # When they are joined
+    joined = join([RawBatch.read(json.loads(json.dumps(batch.encode()))) for batch in batches])
+
+    # Then each delivery has its own event still, and what cannot be read will be looked for one by one
+    assert joined.joined is (len(batches) > 1)
+    assert (joined.size, joined.queue) == (first, batches[0].queue)
+    assert named(joined.decode()) == [pair for batch in batches for pair in named(batch)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"events": [{}], "deliveries": [7]},
+        {"events": [{}], "deliveries": [{"id": "d", "event": 1}]},
+        {"events": [{}], "deliveries": [{"id": "d", "event": None}]},
+        {"events": [{}], "deliveries": [{"id": "d", "event": 0, "digest": {"items": [0], "total": 1}}]},
+        {"events": [{}], "deliveries": [{"id": "dlv_0", "event": 0}]},
+    ],
+)
+def test_what_cannot_be_moved_into_another_batch_is_not_joined(broken: dict[str, Any]) -> None:
+    good = batch_of([Event(id="1", source="/t", type="a.b")], [0])
+    frame = {"v": 1, "channel": "webhook", "priority": "low"}
+
+    with pytest.raises(InvalidBatch):
+        join([RawBatch.read(good.encode()), RawBatch.read({**frame, **broken})])

@@ -14,6 +14,7 @@ from notifier.domain.rule import Channel, Priority
 from notifier.domain.waiting import RawBatch
 from notifier.errors import BrokerUnavailable, InvalidBatch, PublishRejected, StorageUnavailable
 from notifier.worker.admission import Admission, Turn
+from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.guard import run_guarded
 
 BATCH = Batch(
@@ -32,7 +33,7 @@ def read(batch: RawBatch, _: Turn) -> None:
 def test_a_batch_that_runs_to_its_end_is_acknowledged_by_returning() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), Admission(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), Coalescer(Admission(100)))
 
     assert ran == [BATCH]
 
@@ -62,7 +63,7 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 
     # When it is run
     with pytest.raises(Reject) as rejected:
-        run_guarded(run, BATCH.encode(), Admission(100))
+        run_guarded(run, BATCH.encode(), Coalescer(Admission(100)))
 
     # Then the broker gets it back, or dead-letters what nobody can read
     assert rejected.value.requeue is requeue
@@ -71,7 +72,7 @@ def test_every_exception_becomes_a_reject(error: BaseException, requeue: bool) -
 @pytest.mark.parametrize("wire", [None, 7, "x", [], {}, {"v": 1}, {"v": 2, "events": []}, {"events": [{}]}])
 def test_what_is_no_batch_is_dead_lettered(wire: object) -> None:
     with pytest.raises(Reject) as rejected:
-        run_guarded(read, wire, Admission(100))
+        run_guarded(read, wire, Coalescer(Admission(100)))
 
     assert rejected.value.requeue is False
 
@@ -81,7 +82,7 @@ def test_a_reject_never_carries_an_endless_text() -> None:
         raise ValueError("x" * 100_000)
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(run, BATCH.encode(), Admission(100))
+        run_guarded(run, BATCH.encode(), Coalescer(Admission(100)))
 
     assert len(str(rejected.value.reason)) <= 200
 
@@ -93,7 +94,7 @@ def test_a_batch_that_had_not_begun_when_the_worker_stops_is_handed_back() -> No
 
     # When a batch would begin
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), admission)
+        run_guarded(lambda batch, _: ran.append(batch.decode()), BATCH.encode(), Coalescer(admission))
 
     # Then another worker gets it
     assert rejected.value.requeue is True

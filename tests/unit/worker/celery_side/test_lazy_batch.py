@@ -22,6 +22,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
 from notifier.domain.task_message import BATCH_HEADER, TaskMessage, task_message
 from notifier.worker.admission import Admission
+from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.guard import run_guarded
 from notifier.worker.celery_side.lazy_batch import LazyBatch, lazy_batch
 from notifier.worker.celery_side.receiving import RejectUnreadable, read_batch, use_fast_json
@@ -80,23 +81,23 @@ def test_a_message_of_many_that_were_held_counts_as_many_in_its_lane() -> None:
     assert argument.deliveries == MAX_WAITING
 
     # When it runs in a worker that has room for them, then nothing else of its queue is let in beside it
-    admission, beside = Admission(MAX_WAITING), list[Batch]()
+    coalescer, beside = Coalescer(Admission(MAX_WAITING)), list[Batch]()
 
     def run(*_: object) -> None:
         waits = gevent.spawn(
-            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(task_of(batch_of(1))), admission
+            run_guarded, lambda batch, _: beside.append(batch.decode()), waiting(task_of(batch_of(1))), coalescer
         )
         gevent.idle()
         assert beside == []
         waits.kill()
 
-    run_guarded(run, argument, admission)
+    run_guarded(run, argument, coalescer)
 
 
 def test_a_batch_that_waited_runs_when_its_turn_has_come() -> None:
     ran: list[Batch] = []
 
-    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(task_of(batch_of(2))), Admission(100))
+    run_guarded(lambda batch, _: ran.append(batch.decode()), waiting(task_of(batch_of(2))), Coalescer(Admission(100)))
 
     assert ran == [batch_of(2)]
 
@@ -176,7 +177,7 @@ def test_a_header_that_does_not_tell_the_truth_is_found_out_when_the_batch_is_re
 
     # When its turn has come, then it is dead-lettered
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: batch.decode(), argument, Admission(100))
+        run_guarded(lambda batch, _: batch.decode(), argument, Coalescer(Admission(100)))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]
 
@@ -187,7 +188,7 @@ def test_what_proves_unreadable_is_dead_lettered(damage: bytes) -> None:
     argument = waiting(replace(task, body=task.body.replace(damage, b"", 1)))
 
     with pytest.raises(Reject) as rejected:
-        run_guarded(lambda batch, _: batch.decode(), argument, Admission(100))
+        run_guarded(lambda batch, _: batch.decode(), argument, Coalescer(Admission(100)))
 
     assert rejected.value.requeue is False  # type: ignore[attr-defined]
 

@@ -19,10 +19,10 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     parts = SimpleNamespace(
         dispatch=SimpleNamespace(run="dispatch"),
         collector=SimpleNamespace(run=lambda items: ("collected", items), sweep=lambda: ran.append(("swept", None))),
-        admission="admission",
+        coalescer="coalescer",
     )
     monkeypatch.setattr(tasks, "current", lambda: parts)
-    monkeypatch.setattr(tasks, "run_guarded", lambda run, batch, admission: ran.append((run, batch)))
+    monkeypatch.setattr(tasks, "run_guarded", lambda run, batch, _: ran.append((run, batch)))
     return ran
 
 
