@@ -160,11 +160,13 @@ class RawBatch:
 def join(batches: Sequence[RawBatch]) -> RawBatch:
     """Batches of one queue as one, which is given out in their stead.
 
-    Raises `InvalidBatch` when that takes more than moving their events: of a digest's mail, of what cannot be read, and
-    of a delivery that is in two of them, whose second claim would look like a repeated first one.
+    Raises `InvalidBatch` when that takes more than moving their events: of a digest's mail, of what cannot be read, of
+    another queue, and of a delivery that is in two of them, whose second claim would look like a repeated first one.
     """
     if len(batches) == 1:
         return batches[0]
+    if len({batch.queue for batch in batches}) > 1:
+        raise InvalidBatch("batches of different queues")
     events, deliveries = list[Any](), list[Any]()
     for shape in (batch.unread() for batch in batches):
         for delivery in shape.deliveries:

@@ -39,6 +39,16 @@ class _Member:
         self.leads = False
         self.error: BaseException | None = None
 
+    def lead(self) -> None:
+        """It is the first of those that go now."""
+        self.leads = True
+        self.called.set()
+
+    def end(self, error: BaseException | None) -> None:
+        """Who took it along has ended, with this error."""
+        self.error = error
+        self.called.set()
+
 
 class _Line:
     """The small batches of one queue."""
@@ -88,9 +98,7 @@ class _Line:
 
     def _call(self) -> None:
         if self._waiting:
-            head = self._waiting.popleft()
-            head.leads = True
-            head.called.set()
+            self._waiting.popleft().lead()
 
     def _give_up(self, member: _Member) -> None:
         """Its greenlet was ended from outside; others wait for it if it was to lead, or was the first."""
@@ -126,7 +134,7 @@ class Coalescer:
         if line.under_way:
             line.wait(member)
         else:
-            member.leads = True
+            member.lead()
         if member.leads:
             self._lead(run, line, member)
         elif member.error is not None:
@@ -142,8 +150,7 @@ class Coalescer:
             raise
         finally:
             for one in group[1:]:
-                one.error = error
-                one.called.set()
+                one.end(error)
             line.ended()
 
     def _run(self, run: Run, wires: Sequence[LazyBatch]) -> None:

@@ -235,6 +235,7 @@ def test_batches_that_are_joined_are_one_with_all_of_their_deliveries_and_events
         {"events": [{}], "deliveries": [{"id": "d", "event": None}]},
         {"events": [{}], "deliveries": [{"id": "d", "event": 0, "digest": {"items": [0], "total": 1}}]},
         {"events": [{}], "deliveries": [{"id": "dlv_0", "event": 0}]},
+        {"events": [{}], "deliveries": [{"id": "d", "event": 0}], "priority": "high"},
     ],
 )
 def test_what_cannot_be_moved_into_another_batch_is_not_joined(broken: dict[str, Any]) -> None:

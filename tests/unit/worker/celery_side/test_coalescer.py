@@ -12,36 +12,44 @@ from notifier.domain.delivery import Delivery, DigestItems, Mailbox
 from notifier.domain.encoding import encode_batch
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Priority
-from notifier.domain.task_message import AFTER, BEFORE
 from notifier.domain.waiting import RawBatch
 from notifier.errors import Inseparable, InvalidBatch, StorageUnavailable, WorkerStopping
 from notifier.worker.admission import Admission, Turn
 from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.lazy_batch import LazyBatch, lazy_batch
-from notifier.worker.celery_side.receiving import read_json
+from notifier.worker.celery_side.receiving import read_batch
 
 
 def delivery(name: str, **more: object) -> Delivery:
     return Delivery(id=name, event=0, rule="a.b/mail", to=Mailbox(address="a@example.org"), **more)
 
 
-def wire(*names: str, priority: Priority = Priority.NORMAL, data: object = None, **more: object) -> LazyBatch:
+def wire(
+    *names: str,
+    priority: Priority = Priority.NORMAL,
+    data: object = None,
+    digest: DigestItems | None = None,
+    came_back: bool = False,
+) -> LazyBatch:
     """What Celery hands to the task of a batch with these deliveries of one event."""
-    batch = Batch(
-        channel=Channel.EMAIL,
-        priority=priority,
-        events=[Event(id=names[0], source="/t", type="a.b", data=data)],
-        deliveries=[delivery(name, **more) for name in names],
-    )
-    return lazy(body_of(batch))
+    event = Event(id=names[0], source="/t", type="a.b", data=data)
+    to = Mailbox(address="a@example.org")
+    deliveries = [Delivery(id=name, event=0, rule="a.b/mail", to=to, digest=digest) for name in names]
+    batch = Batch(channel=Channel.EMAIL, priority=priority, events=[event], deliveries=deliveries)
+    return lazy(batch, encode_batch(batch).body, came_back=came_back)
 
 
-def body_of(batch: Batch) -> bytes:
-    return BEFORE + encode_batch(batch).body + AFTER
+def unreadable(*, came_back: bool = False) -> LazyBatch:
+    """What looks like a batch and is none."""
+    event, to = Event(id="x", source="/t", type="a.b"), Mailbox(address="a@example.org")
+    delivery = Delivery(id="bad", event=0, rule="a.b/mail", to=to)
+    batch = Batch(channel=Channel.EMAIL, priority=Priority.NORMAL, events=[event], deliveries=[delivery])
+    return lazy(batch, encode_batch(batch).body.replace(b"a@example.org", b""), came_back=came_back)
 
 
-def lazy(body: bytes) -> LazyBatch:
-    shaped = lazy_batch(body, read_json)
+def lazy(batch: Batch, body: bytes, *, came_back: bool) -> LazyBatch:
+    header = f"{batch.queue} {len(batch.deliveries)}"
+    shaped = lazy_batch(header, b"[[%b],{},{}]" % body, read_batch, came_back=came_back)
     assert shaped is not None
     argument = shaped[0][0]
     assert isinstance(argument, LazyBatch)
@@ -193,42 +201,27 @@ def test_of_several_of_which_one_cannot_be_read_each_is_handed_back_to_run_by_it
     # Given two that wait, and one that looks like a batch and is none
     worker = Worker()
     worker.task("a")
-    good = worker.task("b")
-    bad = lazy(body_of(batch_without_address()).replace(b"a@example.org", b""))
-    tasks = [good, worker.offer(bad)]
+    tasks = [worker.task("b"), worker.offer(unreadable())]
 
     # When they run as one
     worker.end()
 
     # Then both come back, and then run by themselves: only one fails
     assert [type(task.get(timeout=5)) for task in tasks] == [Inseparable, Inseparable]
-    again, bad = wire("b"), lazy(body_of(batch_without_address()).replace(b"a@example.org", b""))
-    again.came_back = bad.came_back = True
-    task, failed = worker.offer(again), worker.offer(bad)
+    task, failed = worker.task("b", came_back=True), worker.offer(unreadable(came_back=True))
     assert worker.ran[-1] == ["b"]
     worker.end()
     assert task.get(timeout=5) is None
     assert isinstance(failed.get(timeout=5), InvalidBatch)
 
 
-def batch_without_address() -> Batch:
-    return Batch(
-        channel=Channel.EMAIL,
-        priority=Priority.NORMAL,
-        events=[Event(id="x", source="/t", type="a.b")],
-        deliveries=[delivery("bad")],
-    )
-
-
 def test_what_came_back_runs_by_itself() -> None:
     # Given one under way, and another that spoiled a batch before
     worker = Worker()
     worker.task("a")
-    back = wire("b")
-    back.came_back = True
 
     # Then it neither waits nor takes others along
-    worker.offer(back)
+    worker.task("b", came_back=True)
     worker.task("c")
     assert worker.ran == [["a"], ["b"]]
 
