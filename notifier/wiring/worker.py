@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
+from typing import Any
 
 from celery import Celery
 
+from notifier.broker.alarm import ALARM
 from notifier.broker.publisher import TaskPublisher
 from notifier.domain.limit import parse_limits
 from notifier.domain.rule import Channel, WorkKind
@@ -22,6 +24,7 @@ from notifier.storage.digests import Digests
 from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Limits
 from notifier.storage.relays import RelayBoard
+from notifier.storage.store import Store
 from notifier.storage.throttles import Throttles
 from notifier.wiring.advice import warn_of_channels, warn_of_mail_settings, warn_of_senders
 from notifier.wiring.channels import build_channels
@@ -32,9 +35,8 @@ from notifier.worker.admission import SHARED, Admission
 from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Sender
-from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.celery_side.coalescer import Coalescer
-from notifier.worker.celery_side.lifecycle import WorkerChecks, WorkerParts
+from notifier.worker.celery_side.lifecycle import WorkerParts
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.delay_buffer import DelayBuffer
@@ -70,7 +72,6 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     owner = f"{node}/{secrets.token_hex(4)}"
     longest = max(channel.longest_send for channel in channels.all.values())
     sender = Sender(engine, recorder, worker=owner, longest_send=longest)
-    unfinished = Unfinished(stores, publisher)
     follow_ups = FollowUps(stores, publisher, kept_most=ours.endpoint_held_max)
     breakers, held = Breakers(store), HeldIndex(store)
     held_deliveries = HeldDeliveries(
@@ -108,17 +109,14 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         sender=sender,
         recorder=recorder,
         follow_ups=follow_ups,
-        unfinished=unfinished,
         throttles=RecipientThrottles(Throttles(store), digests),
         rate_limits=RateLimits(limits, watch, pool=ours.worker_concurrency),
         in_flight=in_flight,
         publisher=publisher,
         owner=owner,
     )
-    collector = Collector(
-        content=content, stores=stores, digests=digests, publisher=publisher, unfinished=unfinished, owner=owner
-    )
-    checks = WorkerChecks(app, store, engine)
+    collector = Collector(content=content, stores=stores, digests=digests, publisher=publisher, owner=owner)
+    checks = WorkerChecks(store, engine)
     admission = Admission(int(ours.worker_in_flight * SHARED))
     return WorkerParts(
         admission=admission,
@@ -134,7 +132,34 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         grace=ours.grace,
         one_cpu=ours.worker_one_cpu,
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),
-        checks=checks,
+        connected=checks.connected,
         channels=channels.all,
         close=close,
     )
+
+
+class WorkerChecks:
+    """Whether this worker can deliver, in words (`health.Checks`)."""
+
+    def __init__(self, store: Store, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+        self._consumer: Any = None
+
+    def connected(self, consumer: Any) -> None:
+        """Celery's consumer has connected; later it says itself whether it still is."""
+        self._consumer = consumer
+
+    def ready(self) -> dict[str, str | None]:
+        """Dependency → reason why it is not ready, or None."""
+        connected = getattr(self._consumer, "connection", None) is not None
+        return {
+            "redis": self._store.reachable(),
+            "broker": None if connected else "not connected to the broker",
+            "publishing": ALARM.reason,
+            "engine": self.alive(),
+        }
+
+    def alive(self) -> str | None:
+        """A reason to restart this process, or None."""
+        return None if self._engine.alive else "the engine's loop has stopped turning"

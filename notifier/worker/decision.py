@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from notifier.domain.delivery import Attempt, Status
 from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Park, Refused, Sent, clip
@@ -14,13 +12,6 @@ from notifier.domain.value import value
 UNCERTAIN = "uncertain:"
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The delivery goes back to its queue, delayed in the broker."""
-
-    seconds: int
-
-
 @value
 class Decision:
     """What one try means: the status and attempt to record, and what follows."""
@@ -29,7 +20,7 @@ class Decision:
     reason: str
     attempt: Attempt | None
     next_try: float | None = None
-    follow: Retry | Park | None = None
+    follow: RetryIn | Park | None = None
     suppress: bool = False
     disable_endpoint: bool = False
     pause_until: float | None = None
@@ -61,7 +52,7 @@ def decide(outcome: Outcome | NotTried, this: Try) -> Decision:
         if this.expires is not None and this.ended + seconds >= this.expires:
             when = "expired" if this.ended >= this.expires else "would expire"
             return Decision(Status.EXPIRED, f"{when} before it could be sent: {outcome.why}", None)
-        return Decision(Status.DEFERRED, outcome.code, None, next_try=this.ended + seconds, follow=Retry(seconds))
+        return Decision(Status.DEFERRED, outcome.code, None, next_try=this.ended + seconds, follow=RetryIn(seconds))
     attempt = _attempt(outcome, this)
     match outcome:
         case Sent():
@@ -93,7 +84,7 @@ def _decide_deferred(outcome: Deferred, this: Try, attempt: Attempt) -> Decision
                 outcome.code,
                 attempt,
                 next_try=this.ended + seconds,
-                follow=Retry(seconds),
+                follow=RetryIn(seconds),
                 pause_until=_pause_until(outcome, this),
             )
         case Exhausted():

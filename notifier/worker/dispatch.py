@@ -38,10 +38,10 @@ from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.preparer import prepare, render_early
 from notifier.worker.batch.recorder import Receipt, Recorder, now
 from notifier.worker.batch.report import report
-from notifier.worker.batch.sender import Flight, Sender, Settled
+from notifier.worker.batch.sender import Sender, Settled
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.time_slices import TimeSlices
-from notifier.worker.batch.unfinished import Unfinished
+from notifier.worker.batch.unfinished import finish
 from notifier.worker.in_flight import InFlight
 from notifier.worker.outage import retry_while_down
 from notifier.worker.policy import Gated, Policy
@@ -81,7 +81,6 @@ class Dispatch:
         sender: Sender,
         recorder: Recorder,
         follow_ups: FollowUps,
-        unfinished: Unfinished,
         throttles: RecipientThrottles,
         rate_limits: RateLimits,
         in_flight: InFlight,
@@ -96,7 +95,6 @@ class Dispatch:
         self._sender = sender
         self._recorder = recorder
         self._follow_ups = follow_ups
-        self._unfinished = unfinished
         self._throttles = throttles
         self._rate_limits = rate_limits
         self._in_flight = in_flight
@@ -153,7 +151,7 @@ class Dispatch:
         turn.prepared()
         turn.narrow(0)
         for whole, ended in delayed():
-            self._unfinished.finish(whole, ended)
+            finish(whole, ended, self._stores, self._publisher)
         return orphans
 
     def _run_gated(self, part: _Part, batch: Batch, patient: bool) -> Batch | None:
@@ -187,7 +185,7 @@ class Dispatch:
         settled = [one for one in settled if one.work.delivery.id not in receipt.stale]
         withheld = [one for one in withheld if one.work.delivery.id not in receipt.stale]
         self._follow_ups.follow(batch, settled, withheld, claims.later)
-        self._unfinished.finish(batch, claims.ended)
+        finish(batch, claims.ended, self._stores, self._publisher)
         report(batch, claims, settled, withheld)
 
     def _prepare(
@@ -195,13 +193,13 @@ class Dispatch:
     ) -> tuple[list[Ready], list[Withheld]]:
         """What leaves now or in a moment, and what does not; what comes back later is put into ``claims``."""
         directory = self._directory(claims.work, part.gated.endpoints)
-        sifted = self._throttles.sift(claims.work, directory, now())
-        paced = self._rate_limits.pace(part.channel, sifted.work, directory, batch.priority, now())
-        self._delay(paced.delayed, claims)
+        work, too_many = self._throttles.sift(claims.work, directory, now())
+        work, delayed = self._rate_limits.pace(part.channel, work, directory, batch.priority, now())
+        self._delay(delayed, claims)
         with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:
-            prepared = prepare(part.channel, paced.work, content, directory, pause, early=early)
+            prepared = prepare(part.channel, work, content, directory, pause, early=early)
         ready = [one for one in prepared if isinstance(one, Ready)]
-        return ready, [one for one in prepared if isinstance(one, Withheld)] + sifted.withheld
+        return ready, [one for one in prepared if isinstance(one, Withheld)] + too_many
 
     def _send(self, part: _Part, batch: Batch, ready: Sequence[Ready], receipt: Receipt) -> list[Settled]:
         def meanwhile(answered: Sequence[Settled]) -> None:
@@ -209,8 +207,8 @@ class Dispatch:
             # At once: who asks for time would be asked again by every batch until the breakers know.
             part.policy.judge(part.gated, ready, answered)
 
-        def leave(flight: Flight) -> Receipt:
-            return part.policy.leaving(batch, part.gated)(flight)
+        def leave(late: Settled) -> Receipt:
+            return part.policy.leaving(batch, part.gated)(late)
 
         settled = self._sender.send(part.channel, ready, receipt, leave, meanwhile, handicap=handicap_of(batch.queue))
         part.policy.copy_left_behind(batch, ready, settled)

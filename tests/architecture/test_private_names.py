@@ -115,7 +115,7 @@ USED: dict[str, dict[str, dict[str, str]]] = {
             "_reader": "many replies are read with one call",
         }
     },
-    "notifier/worker/celery_side/lifecycle.py": {
+    "notifier/worker/celery_side/bootsteps.py": {
         "celery": {
             "celery.worker.consumer.connection: Connection": "our steps come after it",
             "celery.worker.consumer.delayed_delivery: DelayedDelivery": "our topology has its queues already",
@@ -127,14 +127,13 @@ USED: dict[str, dict[str, dict[str, str]]] = {
             "patch consumer.connection_for_write": "the event connection has none (decision 12)",
             "patch consumer.create_task_handler": "what is unknown is asked for before tasks are read",
             "patch consumer.trusts_topology": "a mark of ours",
-            "patch current().checks.consumer": "an attribute of ours",
         },
         "kombu": {
             "kombu.transport.native_delayed_delivery: bind_queue_to_native_delayed_delivery_exchange": "as Celery does",
             "kombu.transport.native_delayed_delivery: declare_native_delayed_delivery_exchanges_and_queues": "so too",
         },
-        "python": {"_exit": "documented"},
     },
+    "notifier/worker/celery_side/lifecycle.py": {"python": {"_exit": "documented"}},
     "notifier/worker/celery_side/prefetch.py": {
         "celery": {"celery.worker.consumer.connection: Connection": "our step comes after it"},
         "kombu": {

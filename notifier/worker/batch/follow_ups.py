@@ -16,6 +16,7 @@ from notifier.domain.identity import Identity
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, Park, clip
 from notifier.domain.parked import Parked, told
+from notifier.domain.retry import RetryIn
 from notifier.domain.rule import Collecting, WorkKind
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
@@ -24,7 +25,6 @@ from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.sender import Settled
-from notifier.worker.decision import Retry
 from notifier.worker.digests.late_items import record_items
 from notifier.worker.outage import retry_while_down
 
@@ -112,7 +112,7 @@ def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:
     return [
         (one.work.delivery.model_copy(update={"attempt": one.tries, "waited": ""}), one.decision.follow.seconds)
         for one in settled
-        if isinstance(one.decision.follow, Retry)
+        if isinstance(one.decision.follow, RetryIn)
     ]
 
 

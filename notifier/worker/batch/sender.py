@@ -47,20 +47,21 @@ class Settled:
         return self.work.claim.tries + (self.decision.attempt is not None)
 
 
-class Flight:
-    """One delivery under way. ``receipt`` is exchanged in the engine's loop when its batch leaves it behind."""
+#: The receipt of a delivery's record that has ended after its batch had left it behind. Called in the engine's loop.
+Leave = Callable[[Settled], Receipt]
+
+
+class _Flight:
+    """One delivery under way."""
 
     __slots__ = ("left", "ready", "receipt", "settled")
 
     def __init__(self, ready: Ready, receipt: Receipt) -> None:
         self.ready = ready
         self.receipt = receipt
-        self.left = False
+        self.left: Leave | None = None
+        """When its batch has left it behind."""
         self.settled: Settled | None = None
-
-
-#: Called in the engine's loop for a delivery that is left behind; gives the receipt of its record.
-Leave = Callable[[Flight], Receipt]
 
 
 class _Trip:
@@ -68,25 +69,25 @@ class _Trip:
 
     __slots__ = ("_awaited", "_nobody", "channel", "flights", "spread")
 
-    def __init__(self, channel: DeliveryChannel, flights: Sequence[Flight], spread: float) -> None:
+    def __init__(self, channel: DeliveryChannel, flights: Sequence[_Flight], spread: float) -> None:
         self.channel = channel
         self.flights = flights
         self.spread = spread
-        self._awaited = set[Flight]()
+        self._awaited = set[_Flight]()
         self._nobody: asyncio.Future[None] | None = None
 
-    def ended(self, flight: Flight) -> None:
+    def ended(self, flight: _Flight) -> None:
         """One has ended."""
         if self._nobody is not None:
             self._awaited.discard(flight)
             if not self._awaited and not self._nobody.done():
                 self._nobody.set_result(None)
 
-    def pending(self) -> list[Flight]:
+    def pending(self) -> list[_Flight]:
         """Those that have not."""
         return [flight for flight in self.flights if flight.settled is None]
 
-    async def wait_for(self, flights: Sequence[Flight], seconds: float) -> None:
+    async def wait_for(self, flights: Sequence[_Flight], seconds: float) -> None:
         """Until all of them have ended, for so long at most."""
         self._awaited = set(flights)
         self._nobody = asyncio.get_running_loop().create_future()
@@ -126,7 +127,7 @@ class Sender:
         if not ready:
             return []
         spread = random.uniform(-1, 1)  # noqa: S311 - jitter, not a secret
-        flights = [Flight(one, receipt) for one in ready]
+        flights = [_Flight(one, receipt) for one in ready]
         trip = _Trip(channel, flights, spread)
         in_flight = metrics.child(metrics.IN_FLIGHT, channel.name)
         in_flight.inc(len(ready))
@@ -143,11 +144,11 @@ class Sender:
                 meanwhile([flight.settled for flight in flights if flight.settled is not None])
                 self._engine.run(lambda: self._until_slow(trip, leave), self.longest_batch)
         finally:
-            left = sum(1 for flight in flights if flight.left)
+            left = sum(1 for flight in flights if flight.left is not None)
             in_flight.dec(len(ready) - left)
         if left:
             receipt.excuse(left)
-        settled = [flight.settled for flight in flights if flight.settled is not None and not flight.left]
+        settled = [flight.settled for flight in flights if flight.settled is not None and flight.left is None]
         count_tries(settled)
         return settled
 
@@ -187,10 +188,9 @@ class Sender:
                 break
             await trip.wait_for(prompt, SLOW_PATIENCE_S)
         for flight in trip.pending():
-            flight.left = True
-            flight.receipt = leave(flight)
+            flight.left = leave
 
-    def _settle(self, trip: _Trip, flight: Flight, outcome: Outcome | NotTried, started: float, ended: float) -> None:
+    def _settle(self, trip: _Trip, flight: _Flight, outcome: Outcome | NotTried, started: float, ended: float) -> None:
         ready = flight.ready
         work = ready.work
         decision = decide(
@@ -208,9 +208,11 @@ class Sender:
             ),
         )
         flight.settled = Settled(ready, decision)
-        if flight.left:
+        receipt = flight.receipt
+        if flight.left is not None:
             count_tries([flight.settled])
-        self._recorder.submit(to_record(flight.settled), flight.receipt)
+            receipt = flight.left(flight.settled)
+        self._recorder.submit(to_record(flight.settled), receipt)
         trip.ended(flight)
 
     async def _leaving(self, work: Work) -> None:

@@ -27,48 +27,41 @@ _log = get("worker")
 _FAILED = (Status.REFUSED, Status.EXHAUSTED, Status.SKIPPED)
 
 
-class Unfinished:
-    """Finishes ended deliveries; everything it does may be done twice.
+def finish(batch: Batch, ended: Sequence[tuple[Delivery, Status]], stores: Stores, publisher: Publishes) -> None:
+    """Park what failed and is not indexed as parked, which is the last step of parking; digests' items end too.
 
-    Parking and the digest's items only: an address or endpoint that is gone says so again at the next try.
+    Nothing else: an address or endpoint that is gone says so again at the next try. All of it may be done twice.
     """
+    _record_items(batch, [(delivery, status) for delivery, status in ended if delivery.digest], stores)
+    failed = {delivery.id: delivery for delivery, status in ended if status in _FAILED}
+    if not failed:
+        return
+    wanted = ParkedFilter(ids=tuple(failed))
+    known = retry_while_down(lambda: stores.parked.search(wanted, limit=len(failed)), "look for parked deliveries")
+    for there in known.entries:
+        failed.pop(there.id, None)
+    _park(batch, failed, stores, publisher)
 
-    def __init__(self, stores: Stores, publisher: Publishes) -> None:
-        self._stores = stores
-        self._publisher = publisher
 
-    def finish(self, batch: Batch, ended: Sequence[tuple[Delivery, Status]]) -> None:
-        """Park what failed and is not indexed as parked, which is the last step of parking; digests' items end too."""
-        self._record_items(batch, [(delivery, status) for delivery, status in ended if delivery.digest])
-        failed = {delivery.id: delivery for delivery, status in ended if status in _FAILED}
-        if not failed:
-            return
-        wanted = ParkedFilter(ids=tuple(failed))
-        known = retry_while_down(
-            lambda: self._stores.parked.search(wanted, limit=len(failed)), "look for parked deliveries"
-        )
-        for there in known.entries:
-            failed.pop(there.id, None)
-        self._park(batch, failed)
+def _record_items(batch: Batch, digests: Sequence[tuple[Delivery, Status]], stores: Stores) -> None:
+    ids = [delivery.id for delivery, _ in digests]
+    found = retry_while_down(lambda: stores.ledger.deliveries(ids), "read ended digests") if ids else []
+    for (delivery, status), record in zip(digests, found, strict=True):
+        record_items(stores.ledger, batch, delivery, status, reason=record.reason if record else "")
 
-    def _record_items(self, batch: Batch, digests: Sequence[tuple[Delivery, Status]]) -> None:
-        ids = [delivery.id for delivery, _ in digests]
-        found = retry_while_down(lambda: self._stores.ledger.deliveries(ids), "read ended digests") if ids else []
-        for (delivery, status), record in zip(digests, found, strict=True):
-            record_items(self._stores.ledger, batch, delivery, status, reason=record.reason if record else "")
 
-    def _park(self, batch: Batch, unparked: dict[str, Delivery]) -> None:
-        if not unparked:
-            return
-        records = retry_while_down(lambda: self._stores.ledger.deliveries(list(unparked)), "read ended deliveries")
-        own = [record for record in records if record and _is_parked(record)]
-        parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in own]
-        if not parks:
-            return
-        for queue, group in by_queue(batch, parks):
-            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
-            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
-        wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
+def _park(batch: Batch, unparked: dict[str, Delivery], stores: Stores, publisher: Publishes) -> None:
+    if not unparked:
+        return
+    records = retry_while_down(lambda: stores.ledger.deliveries(list(unparked)), "read ended deliveries")
+    own = [record for record in records if record and _is_parked(record)]
+    parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in own]
+    if not parks:
+        return
+    for queue, group in by_queue(batch, parks):
+        retry_while_down(lambda q=queue, g=group: publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
+        retry_while_down(lambda g=group: stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+    wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
 
 
 def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:

@@ -30,7 +30,7 @@ FULL, SHARED, ROOM = 0.9, 0.25, 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class _Reading:
     """CPU seconds used up to a moment."""
 
     at: float
@@ -40,21 +40,27 @@ class Reading:
     used: Mapping[int, float]
     """Of each CPU, by anybody; what a hypervisor gave to others counts too."""
 
+    def parts_since(self, before: _Reading) -> tuple[dict[int, float], float]:
+        """What part of each CPU was used between two readings, and what part of one by this process."""
+        seconds = max(self.at - before.at, 1e-9)
+        used = {cpu: (self.used[cpu] - before.used[cpu]) / seconds for cpu in before.used}
+        return used, (self.own - before.own) / seconds
 
-def better_cpu(before: Reading, after: Reading, here: int, allowed: Collection[int]) -> int | None:
+
+def better_cpu(used: Mapping[int, float], own: float, here: int, allowed: Collection[int]) -> int | None:
     """Where there is room while ``here``, which all of this process ran on, is shared and full; None when nowhere.
+
+    ``used`` is of each CPU what part of it was, by anybody, and ``own`` what part of ``here`` was by this process.
 
     Not where others use less than here: two processes that are kept on one CPU halve it, and all that the kernel places
     then goes to the other one, until that has half as much to do as well.
     """
-    seconds = max(after.at - before.at, 1e-9)
-    used = {cpu: (after.used[cpu] - before.used[cpu]) / seconds for cpu in sorted(allowed) if cpu in before.used}
-    if here not in used or len(used) < 2:
+    others = {cpu: used[cpu] for cpu in sorted(allowed) if cpu in used and cpu != here}
+    if not others or here not in allowed or here not in used:
         return None
-    all_here = used.pop(here)
-    is_shared = all_here > FULL and all_here - (after.own - before.own) / seconds > SHARED
-    best = min(used, key=used.__getitem__)
-    return best if is_shared and used[best] < 1 - ROOM else None
+    best = min(others, key=others.__getitem__)
+    is_shared = used[here] > FULL and used[here] - own > SHARED
+    return best if is_shared and others[best] < 1 - ROOM else None
 
 
 class CpuAffinity:
@@ -72,7 +78,7 @@ class CpuAffinity:
         """CPUs it was given, and those it has set; the first look finds both."""
         self._looked_at, self._own = time.monotonic(), time.process_time()
         self._here = -1
-        self._before: Reading | None = None
+        self._before: _Reading | None = None
         """When it was last seen to be busy; None while the kernel places it."""
 
     def look(self) -> float:
@@ -90,7 +96,7 @@ class CpuAffinity:
         if len(self._allowed) < 2:
             return EVERY_S
         if part > self.busy:
-            return EVERY_S if self._stays(Reading(at, own, self._used())) else SOON_S
+            return EVERY_S if self._stays(_Reading(at, own, self._used())) else SOON_S
         self._before = None
         self._place(self._allowed)
         return EVERY_S
@@ -104,14 +110,14 @@ class CpuAffinity:
             with suppress(OSError):
                 self._let_go_of_heirs(self._set)
 
-    def _stays(self, now: Reading) -> bool:
+    def _stays(self, now: _Reading) -> bool:
         """Whether it was where it is, and is best there."""
         before, self._before = self._before, now
         if before is None:
             self._here = cpu_of(self._threads[0])
             self._place({self._here})
             return False
-        better = better_cpu(before, now, self._here, self._allowed)
+        better = better_cpu(*now.parts_since(before), self._here, self._allowed)
         # Half of the time: of two processes that want to leave each other only one should.
         if better is not None and random.random() < 0.5:  # noqa: S311
             self._here = better

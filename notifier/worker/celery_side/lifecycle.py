@@ -16,22 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gevent
-import kombu
-from amqp.exceptions import PreconditionFailed
-from celery import bootsteps, signals
-from celery.worker.consumer.connection import Connection
-from celery.worker.consumer.delayed_delivery import DelayedDelivery
-from celery.worker.consumer.events import Events
-from celery.worker.consumer.tasks import Tasks
-from kombu.transport.native_delayed_delivery import (
-    bind_queue_to_native_delayed_delivery_exchange,
-    declare_native_delayed_delivery_exchanges_and_queues,
-)
+from celery import signals
 
 from notifier.broker import connection_watch
-from notifier.broker.alarm import ALARM
 from notifier.channels.port import DeliveryChannel
-from notifier.domain import topology
 from notifier.domain.rule import WorkKind
 from notifier.engine.bridge import Engine
 from notifier.errors import NotifierError, StorageUnavailable
@@ -39,13 +27,12 @@ from notifier.health import HealthServer
 from notifier.logs import get, wide
 from notifier.process import configure_logs
 from notifier.storage.ledger import Ledger
-from notifier.storage.store import Store
 from notifier.worker.admission import Admission
 from notifier.worker.batch.recorder import Recorder
+from notifier.worker.celery_side.bootsteps import install_steps
 from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.cpu_affinity import CpuAffinity, is_possible, out_of_step
-from notifier.worker.celery_side.prefetch import RoomForAll
-from notifier.worker.celery_side.receiving import RejectUnreadable, use_fast_json
+from notifier.worker.celery_side.receiving import use_fast_json
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.policy import Policy
@@ -69,31 +56,6 @@ class _Sweeps(Protocol):
         ...
 
 
-class WorkerChecks:
-    """Whether this worker can deliver, in words (`health.Checks`)."""
-
-    def __init__(self, app: Any, store: Store, engine: Engine) -> None:
-        self._app = app
-        self._store = store
-        self._engine = engine
-        self.consumer: Any = None
-        """Celery's consumer, once it has connected."""
-
-    def ready(self) -> dict[str, str | None]:
-        """Dependency → reason why it is not ready, or None."""
-        connected = self.consumer is not None and getattr(self.consumer, "connection", None) is not None
-        return {
-            "redis": self._store.reachable(),
-            "broker": None if connected else "not connected to the broker",
-            "publishing": ALARM.reason,
-            "engine": self.alive(),
-        }
-
-    def alive(self) -> str | None:
-        """A reason to restart this process, or None."""
-        return None if self._engine.alive else "the engine's loop has stopped turning"
-
-
 @dataclass(slots=True)
 class WorkerParts:
     """Everything one worker process holds; built by `wiring.build_worker`."""
@@ -112,7 +74,8 @@ class WorkerParts:
     one_cpu: bool
     """Whether its threads are to share a CPU (`cpu_affinity`)."""
     health: HealthServer
-    checks: WorkerChecks
+    connected: Callable[[Any], None]
+    """Told of Celery's consumer, which knows its connection."""
     channels: Mapping[WorkKind, DeliveryChannel]
     close: Callable[[], None]
 
@@ -222,117 +185,6 @@ def _leave(parts: WorkerParts) -> None:
         wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=LIVENESS_TTL_S)
 
 
-class _QuietEventConnection(bootsteps.StartStopStep):
-    """Takes AMQP heartbeats and confirms off the *event* connection only.
-
-    Celery 5.7's `synloop` drains the event connection for 0.1 s after every message when heartbeats are on, which
-    limits a gevent worker to about 10 messages a second, and may lose the dispatcher's confirm, which hangs SIGTERM
-    (trap T15). The task connection keeps its heartbeat: `Connection` has started before this step and `Events` opens
-    its connection after it. Confirms: a worker would wait for a node that is away before it works, because somebody
-    who looks at events has a queue there.
-    """
-
-    requires = (Connection,)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._heartbeat = consumer.amqheartbeat
-        # Celery's consumers make no other connection with it.
-        consumer.connection_for_write = lambda heartbeat=None: consumer.ensure_connected(
-            consumer.app.connection_for_write(heartbeat=heartbeat, transport_options={"confirm_publish": False})
-        )
-
-    def start(self, consumer: Any) -> None:
-        """Between the two connections."""
-        consumer.amqheartbeat = 0
-
-    def stop(self, consumer: Any) -> None:
-        """A reconnect opens the task connection with heartbeats again."""
-        consumer.amqheartbeat = self._heartbeat
-
-
-class _DeclaredTopology(bootsteps.StartStopStep):
-    """Declares the failure queues and looks whether the work queues are as this release declares them.
-
-    Failure queues first: at-least-once dead lettering into a queue that is not there hides the message. A queue with
-    other arguments (AMQP 406) ends the worker with an explanation; Celery itself would reconnect for ever.
-    """
-
-    requires = (Connection,)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._reads = False
-        consumer.trusts_topology = False
-        make_handler = consumer.create_task_handler
-
-        def reads() -> Any:
-            self._reads = True
-            return make_handler()
-
-        consumer.create_task_handler = reads
-
-    def start(self, consumer: Any) -> None:
-        """On every connection, so that queues deleted meanwhile are there again; but see `_is_known`."""
-        consumer.trusts_topology = self._is_known(consumer)
-        self._reads = False
-        if consumer.trusts_topology:
-            return
-        if consumer.connection.transport.driver_type != "amqp":
-            declare_parked(consumer.connection)
-            return
-        for queue in topology.QUEUES:
-            exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
-            wanted = kombu.Queue(
-                queue.name, exchange, routing_key=queue.routing_key, durable=True, queue_arguments=dict(queue.arguments)
-            )
-            with consumer.connection.channel() as channel:
-                try:
-                    wanted.bind(channel).declare()
-                except PreconditionFailed as error:
-                    sys.stderr.write(
-                        f"the worker cannot start: queue {queue.name} exists with other arguments: {error}\n"
-                        "See `notifier topology show`; drain and delete the queue, then `notifier topology apply`.\n"
-                    )
-                    raise SystemExit(2) from error
-        with consumer.connection.channel() as channel:
-            for name, exchange_name, key in topology.FORMER_BINDINGS:
-                channel.queue_unbind(name, exchange_name, key)
-
-    def _is_known(self, consumer: Any) -> bool:
-        """Whether the queues were read a moment ago, at another node; as consumers trust them too.
-
-        A hundred declarations take seconds of a cluster that has just lost a node; before 4.3 they wait for a frozen
-        one.
-        """
-        return self._reads and bool(consumer.connection.alt)
-
-
-class _DeclaredDelays(bootsteps.StartStopStep):
-    """Declares what delayed delivery needs, on the connection that there is; what one node has, all have.
-
-    Celery's own step logs in to each of several nodes in turn, and waits four times for one that is away.
-    """
-
-    requires = (Tasks, _DeclaredTopology)
-
-    def start(self, consumer: Any) -> None:
-        """After the queues are read, because it takes a second."""
-        if consumer.connection.transport.driver_type == "amqp" and not consumer.trusts_topology:
-            declare_native_delayed_delivery_exchanges_and_queues(consumer.connection, "quorum")
-            for queue in consumer.app.amqp.queues.values():
-                bind_queue_to_native_delayed_delivery_exchange(consumer.connection, queue)
-
-
-def declare_parked(connection: Any) -> None:
-    """In embedded mode: kombu drops what it publishes to an exchange nobody is bound to, without a word."""
-    with connection.channel() as channel:
-        for queue in topology.QUEUES:
-            if queue.exchange == topology.PARKED_EXCHANGE:
-                exchange = kombu.Exchange(queue.exchange, type="topic", durable=True)
-                kombu.Queue(queue.name, exchange, routing_key=queue.routing_key, durable=True).bind(channel).declare()
-
-
 def install(app: Any, build: Build) -> None:
     """Register our steps and signal handlers with the Celery app; importing alone does nothing."""
 
@@ -340,13 +192,7 @@ def install(app: Any, build: Build) -> None:
         _init(sender.app, sender.hostname, build)
 
     use_fast_json()
-    setattr(DelayedDelivery, "include_if", lambda *_: False)  # noqa: B010 - mypy takes no assignment to a method
-    app.steps["consumer"].add(_DeclaredTopology)
-    app.steps["consumer"].add(_DeclaredDelays)
-    app.steps["consumer"].add(_QuietEventConnection)
-    app.steps["consumer"].add(RoomForAll)
-    app.steps["consumer"].add(RejectUnreadable)
-    Events.requires = (Connection, _DeclaredTopology, _QuietEventConnection, RoomForAll)
+    install_steps(app)
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(_on_ready, weak=False)
     signals.worker_shutting_down.connect(_on_shutting_down, weak=False)
@@ -368,7 +214,7 @@ def _init(app: Any, node: str, build: Build) -> None:
 
 
 def _on_ready(sender: Any = None, **_: Any) -> None:
-    current().checks.consumer = sender
+    current().connected(sender)
     _collect_rarely()
     # Under gevent a cold shutdown (SIGQUIT, a second SIGINT) acknowledges running batches without running them
     # (trap T1): leaving at once instead makes the broker hand them to another worker.

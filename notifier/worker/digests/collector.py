@@ -30,7 +30,7 @@ from notifier.storage.stores import Stores
 from notifier.worker.batch.claims import claim_all, work_of
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
-from notifier.worker.batch.unfinished import Unfinished
+from notifier.worker.batch.unfinished import finish
 from notifier.worker.outage import retry_while_down
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
@@ -51,14 +51,12 @@ class Collector:
         stores: Stores,
         digests: Digests,
         publisher: Publishes,
-        unfinished: Unfinished,
         owner: str,
     ) -> None:
         self._content = content
         self._stores = stores
         self._digests = digests
         self._publisher = publisher
-        self._unfinished = unfinished
         self._owner = owner
 
     def run(self, raw: RawBatch) -> None:
@@ -85,7 +83,7 @@ class Collector:
         # Another worker has these, or died with them: its batch may be the one in our hands.
         for seconds, delayed in by_delay(batch, claims.later):
             retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue items again")  # type: ignore[misc]
-        self._unfinished.finish(batch, claims.ended)
+        finish(batch, claims.ended, self._stores, self._publisher)
         wide(_log, "digest.collected", items=len(known), already_done=len(claims.ended), later=len(claims.later))
 
     def sweep(self) -> int:

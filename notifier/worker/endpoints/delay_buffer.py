@@ -11,7 +11,7 @@ import heapq
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import gevent
@@ -50,7 +50,11 @@ GATHER_S = 0.15
 _STILL_WAITS = (Status.HELD, Status.SENDING)
 
 
-class Delaying:
+#: Returns when what cannot be sent is put away, and gives what had ended.
+Wait = Callable[[], list[tuple[Waiting, Status]]]
+
+
+class _Delaying:
     """What of a batch is on its way to where it waits."""
 
     def __init__(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]], told: bool) -> None:
@@ -79,7 +83,7 @@ class DelayBuffer:
         self._index = index
         self._publisher = publisher
         self._most = most
-        self._waiting: list[Delaying] = []
+        self._waiting: list[_Delaying] = []
         self._wanted = Signal()
         self._away: list[tuple[float, int]] = []
         """When how many come back; a heap."""
@@ -87,16 +91,16 @@ class DelayBuffer:
         self._stopping = False
         self._greenlet = gevent.spawn(self._run)
 
-    def put(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]]) -> Delaying:
-        """Begin to put away what a batch of this queue cannot send; `Delaying.wait` says when that is done."""
-        return self._gather(Delaying(priority, shard, blocked, told=True))
+    def put(self, priority: Priority, shard: int, blocked: Sequence[tuple[Waiting, Blocked]]) -> Wait:
+        """Begin to put away what a batch of this queue cannot send."""
+        return self._gather(_Delaying(priority, shard, blocked, told=True)).wait
 
     def send_later(self, priority: Priority, shard: int, waiting: Sequence[Waiting], seconds: float) -> None:
         """Returns when the broker has them, delayed by about so long and not less; the ledger is not told."""
         why = Blocked("", NotNow.LEFT_BEHIND, seconds)
-        self._gather(Delaying(priority, shard, [(one, why) for one in waiting], told=False)).wait()
+        self._gather(_Delaying(priority, shard, [(one, why) for one in waiting], told=False)).wait()
 
-    def _gather(self, delaying: Delaying) -> Delaying:
+    def _gather(self, delaying: _Delaying) -> _Delaying:
         if delaying.blocked:
             self._waiting.append(delaying)
             self._wanted.set()
@@ -125,7 +129,7 @@ class DelayBuffer:
                 for one in group:
                     one.done.set(True)
 
-    def _tell(self, group: Sequence[Delaying]) -> None:
+    def _tell(self, group: Sequence[_Delaying]) -> None:
         """Write that they are held, in one round trip; what turns out to have ended is taken out."""
         told = [one for one in group if one.told]
         waiting = [(delivery, why.reason) for one in told for delivery, why in one.blocked]
@@ -143,7 +147,7 @@ class DelayBuffer:
             ended += len(one.ended)
         metrics.DELIVERIES.labels(Channel.WEBHOOK, Status.HELD).inc(len(waiting) - ended)
 
-    def _publish(self, group: Sequence[Delaying]) -> None:
+    def _publish(self, group: Sequence[_Delaying]) -> None:
         places: dict[tuple[int, Priority, int], list[Waiting]] = defaultdict(list)
         spread, away = random.uniform(-1, 1), self._count_away()  # noqa: S311 - jitter, not a secret
         for one in group:

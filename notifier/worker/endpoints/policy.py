@@ -87,8 +87,8 @@ class EndpointPolicy(Policy):
     def delay(self, batch: RawBatch, gated: Gated) -> Callable[[], Iterable[Ended]]:
         """Begin to put away what must wait, while the rest of the batch is sent."""
         priority, shard = batch.priority, batch.shard
-        delaying = self._delay_buffer.put(priority, shard, gated.blocked)
-        return lambda: read_ended(delaying.wait(), priority, shard)
+        wait = self._delay_buffer.put(priority, shard, gated.blocked)
+        return lambda: read_ended(wait(), priority, shard)
 
     def stop(self, seconds: float) -> None:
         """Wait for those that were left behind, for so long at most."""

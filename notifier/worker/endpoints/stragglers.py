@@ -16,12 +16,12 @@ import gevent
 from gevent.event import Event as Signal
 
 from notifier import metrics
+from notifier.domain.retry import RetryIn
 from notifier.domain.rule import Channel
 from notifier.errors import NotifierError
 from notifier.logs import get
 from notifier.worker.batch.recorder import Receipt
-from notifier.worker.batch.sender import Flight, Leave, Settled
-from notifier.worker.decision import Retry
+from notifier.worker.batch.sender import Leave, Settled
 from notifier.worker.in_flight import InFlight
 
 _log = get("worker")
@@ -46,7 +46,7 @@ class Stragglers:
 
     def leaving(self, follow: Follow) -> Leave:
         """For `Sender.send`: how the deliveries of one batch are left behind."""
-        return lambda flight: _Late(self, flight, follow)
+        return lambda settled: _Late(self, settled, follow)
 
     def add(self, number: int) -> None:
         """So many more are under way; called on the hub's thread."""
@@ -87,23 +87,20 @@ class Stragglers:
 class _Late(Receipt):
     """The receipt of one delivery that was left behind. Made in the engine's thread, so without a gevent event."""
 
-    __slots__ = ("_flight", "_follow", "_stragglers")
+    __slots__ = ("_follow", "_settled", "_stragglers")
 
-    def __init__(self, stragglers: Stragglers, flight: Flight, follow: Follow) -> None:
+    def __init__(self, stragglers: Stragglers, settled: Settled, follow: Follow) -> None:
         self._stragglers = stragglers
-        self._flight = flight
+        self._settled = settled
         self._follow = follow
 
     def tick(self, delivery: str, written: bool) -> None:  # noqa: ARG002 - it is about one delivery
         """Its record was flushed; a stale one is somebody else's now."""
-        settled = self._flight.settled
-        # Flight and receipt refer to each other, and with them event and body until the collector's next long look.
-        del self._flight
-        self._stragglers.ended(settled if written else None, self._follow)
+        self._stragglers.ended(self._settled if written else None, self._follow)
 
 
 def _without_retry(settled: Settled) -> Settled:
     """The copy is the retry: two messages of one delivery would multiply with every try."""
-    if isinstance(settled.decision.follow, Retry):
+    if isinstance(settled.decision.follow, RetryIn):
         return replace(settled, decision=replace(settled.decision, follow=None))
     return settled

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from notifier import metrics
 from notifier.channels.port import DeliveryChannel, Directory, Work
@@ -41,15 +41,6 @@ class Delayed:
     reason: str
 
 
-@dataclass(slots=True)
-class Paced:
-    """A batch after its limits."""
-
-    work: list[Work]
-    """What goes now or in a moment (`Work.start`)."""
-    delayed: list[Delayed] = field(default_factory=list)
-
-
 class RateLimits:
     """Reserves for batches; one per worker process."""
 
@@ -63,15 +54,18 @@ class RateLimits:
 
     def pace(
         self, channel: DeliveryChannel, work: list[Work], directory: Directory, priority: Priority, now: float
-    ) -> Paced:
-        """One round trip when anything of the batch is limited; waits for Redis while it is away."""
+    ) -> tuple[list[Work], list[Delayed]]:
+        """What goes now or in a moment (`Work.start`), and what comes back later.
+
+        One round trip when anything of the batch is limited; waits for Redis while it is away.
+        """
         table = self._watch.table
         if not table.kinds and not _limits_itself(work, directory):
-            return Paced(work)
+            return work, []
         places = _Places(table, directory, channel)
         asking = [(one, scopes) for one in work if gate(one, directory, now) is None and (scopes := places.of(one))]
         if not asking:
-            return Paced(work)
+            return work, []
         urgent = priority is Priority.HIGH
         asks = [Ask(scopes, one.delivery.waited, urgent) for one, scopes in asking]
         sleeps = self._may_sleep(now)
@@ -82,7 +76,9 @@ class RateLimits:
         self._asleep = [until for until in self._asleep if until > now]
         return len(self._asleep) < self._sleepers
 
-    def _sort(self, work: list[Work], asked: list[Work], answers: list[Go | Later], now: float) -> Paced:
+    def _sort(
+        self, work: list[Work], asked: list[Work], answers: list[Go | Later], now: float
+    ) -> tuple[list[Work], list[Delayed]]:
         started: dict[str, Work] = {}
         delayed: list[Delayed] = []
         # One for the batch, so that what has no place in line comes back together.
@@ -99,7 +95,7 @@ class RateLimits:
             metrics.RATE_LIMITED.labels("delayed").inc(len(delayed))
         stopped = {one.work.delivery.id for one in delayed}
         going = [started.get(one.delivery.id, one) for one in work if one.delivery.id not in stopped]
-        return Paced(going, delayed)
+        return going, delayed
 
 
 def _delayed(one: Work, answer: Later, spread: float, now: float) -> Delayed:

@@ -6,7 +6,6 @@ A batch without such a rule costs a look at each delivery and no round trip. Wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from notifier import metrics
 from notifier.channels.port import Directory, Withheld, Work
@@ -21,15 +20,6 @@ from notifier.worker.outage import retry_while_down
 THROTTLED = "throttled"
 
 
-@dataclass(slots=True)
-class Sifted:
-    """A batch after its throttles."""
-
-    work: list[Work]
-    """What goes on its way."""
-    withheld: list[Withheld] = field(default_factory=list)
-
-
 class RecipientThrottles:
     """Applies the rules' throttles to claimed deliveries."""
 
@@ -37,24 +27,25 @@ class RecipientThrottles:
         self._throttles = throttles
         self._digests = digests
 
-    def sift(self, work: list[Work], directory: Directory, now: float) -> Sifted:
-        """One round trip for a batch with throttled rules, a second one when something is collected."""
+    def sift(self, work: list[Work], directory: Directory, now: float) -> tuple[list[Work], list[Withheld]]:
+        """What goes on its way, and what was one too many.
+
+        One round trip for a batch with throttled rules, a second one when something is collected.
+        """
         asking = [(one, throttle) for one in work if (throttle := one.rule.throttle) and _is_first(one)]
         asking = [(one, throttle) for one, throttle in asking if gate(one, directory, now) is None]
         if not asking:
-            return Sifted(work)
+            return work, []
         questions = [Question(one.delivery, throttle) for one, throttle in asking]
         answers = retry_while_down(lambda: self._throttles.admit(questions), "ask recipients' throttles")
         over = [pair for pair, admitted in zip(asking, answers, strict=True) if not admitted]
         if not over:
-            return Sifted(work)
+            return work, []
         collected = [(one, throttle) for one, throttle in over if throttle.overflow == "digest"]
         self._collect(collected, now)
         stopped = {one.delivery.id for one, _ in over}
-        return Sifted(
-            [one for one in work if one.delivery.id not in stopped],
-            [_withheld(one, throttle) for one, throttle in over],
-        )
+        going = [one for one in work if one.delivery.id not in stopped]
+        return going, [_withheld(one, throttle) for one, throttle in over]
 
     def _collect(self, over: Sequence[tuple[Work, Throttle]], now: float) -> None:
         if not over:

@@ -12,7 +12,7 @@ from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority
 from notifier.failures.redrive import Redrive
 from notifier.settings import Settings
-from notifier.worker.celery_side.lifecycle import declare_parked
+from notifier.worker.celery_side.bootsteps import declare_parked
 
 
 class Look:

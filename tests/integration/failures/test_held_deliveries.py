@@ -77,7 +77,7 @@ class Bench:
             for e in to
         ]
         waiting = [Waiting.of(delivery, events[delivery.event]) for delivery in deliveries]
-        assert self.buffer.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting]).wait() == []
+        assert self.buffer.put(Priority.NORMAL, 0, [(one, ASIDE) for one in waiting])() == []
         return [delivery.id for delivery in deliveries]
 
     def until_held_queue_has(self, messages: int) -> None:
@@ -287,7 +287,7 @@ def test_what_waits_for_a_short_time_is_gathered_from_all_batches_into_few_messa
     away = [[(one, Blocked("open", NotNow.OPEN, 40.0 + n / 10))] for n, one in enumerate(waiting)]
     delayings = [bench.buffer.put(Priority.NORMAL, 0, blocked) for blocked in away]
     for delaying in delayings:
-        assert delaying.wait() == []
+        assert delaying() == []
 
     # Then one message carries them all
     depths = bench.rabbit.queue_depths(bench.url)
@@ -302,13 +302,13 @@ def test_the_more_wait_the_longer_each_stays_but_for_what_is_to_be_looked_at_soo
     crowd = int(60 * LOOKS_PER_S)
     event, to = Event(id="1", source="/tests", type="a.b"), EndpointRef(endpoint="ep_1")
     waiting = [Waiting.of(Delivery(id=f"dlv_{n}", event=0, rule="a.b/hook", to=to), event) for n in range(crowd + 2)]
-    bench.buffer.put(Priority.NORMAL, 0, [(one, Blocked("open", NotNow.OPEN, 64.0)) for one in waiting[2:]]).wait()
+    bench.buffer.put(Priority.NORMAL, 0, [(one, Blocked("open", NotNow.OPEN, 64.0)) for one in waiting[2:]])()
     before = bench.rabbit.queue_depths(bench.url)
 
     # When two more could look again in a second, of which one names the longest it may wait
     pending = Blocked("does not answer", NotNow.PENDING, age=1.0, at_most=15.0)
     more = [(waiting[0], Blocked("open", NotNow.OPEN, 1.0)), (waiting[1], pending)]
-    bench.buffer.put(Priority.NORMAL, 0, more).wait()
+    bench.buffer.put(Priority.NORMAL, 0, more)()
 
     # Then one waits for 64 seconds like the crowd, and the other for 16: a queue of the broker's for each power of two
     after = bench.rabbit.queue_depths(bench.url)
@@ -330,7 +330,7 @@ def test_what_ended_meanwhile_is_not_delayed(bench: Bench) -> None:
     copy = Waiting.of(delivery, event)
 
     # Then it is told to be over
-    ended = bench.buffer.put(Priority.NORMAL, 0, [(copy, ASIDE)]).wait()
+    ended = bench.buffer.put(Priority.NORMAL, 0, [(copy, ASIDE)])()
     assert ended == [(copy, Status.SKIPPED)]
     bench.until_held_queue_has(0)
 

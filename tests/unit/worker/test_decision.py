@@ -6,8 +6,8 @@ import pytest
 
 from notifier.domain.delivery import Status
 from notifier.domain.outcome import REPLY_LIMIT, Cause, Deferred, NotTried, Outcome, Park, Refused, Sent
-from notifier.domain.retry import RetrySchedule
-from notifier.worker.decision import Retry, Try, decide
+from notifier.domain.retry import RetryIn, RetrySchedule
+from notifier.worker.decision import Try, decide
 
 SCHEDULE = RetrySchedule((10.0, 100.0))
 
@@ -31,11 +31,11 @@ def a_try(number: int = 1, *, expires: float | None = None, park_uncertain: bool
         # the other side took it
         (Sent("smtp_250"), a_try(), Status.SENT, None),
         # not now: the schedule
-        (Deferred("smtp_450"), a_try(1), Status.DEFERRED, Retry(10)),
-        (Deferred("http_503"), a_try(2), Status.DEFERRED, Retry(100)),
+        (Deferred("smtp_450"), a_try(1), Status.DEFERRED, RetryIn(10)),
+        (Deferred("http_503"), a_try(2), Status.DEFERRED, RetryIn(100)),
         # a longer Retry-After wins over the schedule, a shorter one does not hurry us
-        (Deferred("http_429", retry_after=60), a_try(1), Status.DEFERRED, Retry(60)),
-        (Deferred("http_429", retry_after=1), a_try(1), Status.DEFERRED, Retry(10)),
+        (Deferred("http_429", retry_after=60), a_try(1), Status.DEFERRED, RetryIn(60)),
+        (Deferred("http_429", retry_after=1), a_try(1), Status.DEFERRED, RetryIn(10)),
         # the schedule is used up
         (
             Deferred("timeout", "no answer"),
@@ -59,7 +59,7 @@ def a_try(number: int = 1, *, expires: float | None = None, park_uncertain: bool
             Park(Cause.ENDPOINT_GONE, "", "http_410"),
         ),
         # nobody knows: the rule decides
-        (Deferred("connection", uncertain=True), a_try(), Status.DEFERRED, Retry(10)),
+        (Deferred("connection", uncertain=True), a_try(), Status.DEFERRED, RetryIn(10)),
         (
             Deferred("connection", "cut", uncertain=True),
             a_try(park_uncertain=True),
@@ -69,7 +69,7 @@ def a_try(number: int = 1, *, expires: float | None = None, park_uncertain: bool
     ],
 )
 def test_every_outcome_has_one_status_and_one_consequence(
-    outcome: Outcome, this: Try, status: Status, follow: Retry | Park | None
+    outcome: Outcome, this: Try, status: Status, follow: RetryIn | Park | None
 ) -> None:
     decision = decide(outcome, this)
 
@@ -132,7 +132,7 @@ def test_what_was_not_tried_comes_back_after_the_pause_and_no_try_is_spent(sprea
     decision = decide(NotTried("relay_paused", "554 go away", 10.0), a_try(3, spread=spread))
 
     assert (decision.status, decision.reason, decision.attempt) == (Status.DEFERRED, "relay_paused", None)
-    assert (decision.follow, decision.next_try) == (Retry(seconds), 1001.5 + seconds)
+    assert (decision.follow, decision.next_try) == (RetryIn(seconds), 1001.5 + seconds)
 
 
 def test_tries_before_a_replay_are_numbered_and_spend_nothing_of_the_schedule() -> None:
@@ -145,7 +145,7 @@ def test_tries_before_a_replay_are_numbered_and_spend_nothing_of_the_schedule() 
     # Then the attempt is the fourth, and the first retry follows
     assert decision.attempt is not None
     assert decision.attempt.number == 4
-    assert decision.follow == Retry(10)
+    assert decision.follow == RetryIn(10)
     # And it is exhausted after three tries of its own
     assert decide(Deferred("timeout"), replace(a_try(6), earlier=3)).reason == "3 tries, last: timeout"
 

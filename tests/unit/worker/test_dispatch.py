@@ -40,7 +40,6 @@ from notifier.worker import dispatch as procedure
 from notifier.worker.batch.follow_ups import FollowUps
 from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Sender
-from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.in_flight import InFlight
 from notifier.worker.policy import Policy
@@ -93,7 +92,6 @@ class Worker:
             sender=Sender(self.engine, self.recorder, worker=self.owner, longest_send=5.0),
             recorder=self.recorder,
             follow_ups=FollowUps(stores, broker),
-            unfinished=Unfinished(stores, broker),
             throttles=RecipientThrottles(Throttles(self.store), Digests(self.store, cipher)),
             rate_limits=RateLimits(limits, self.watch, pool=8),
             in_flight=self.in_flight,

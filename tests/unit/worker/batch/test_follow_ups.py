@@ -13,12 +13,13 @@ from notifier.domain.delivery import Attempt, Status, with_digest
 from notifier.domain.endpoint import EndpointState
 from notifier.domain.ids import recipient_key
 from notifier.domain.outcome import Cause, Park
+from notifier.domain.retry import RetryIn
 from notifier.domain.rule import Channel
 from notifier.errors import BrokerUnavailable, PublishRejected, StorageUnavailable
 from notifier.worker import outage
 from notifier.worker.batch.follow_ups import REASON_LIMIT, FollowUps
 from notifier.worker.batch.sender import Settled
-from notifier.worker.decision import Decision, Retry
+from notifier.worker.decision import Decision
 from tests.unit.worker.digests.windows import digest_batch
 from tests.unit.worker.doubles import EVENT, Faults, World, batch_of
 
@@ -44,7 +45,7 @@ def test_retries_that_are_due_together_travel_together_and_say_how_often_they_we
     batch = batch_of("dlv_a", "dlv_b", "dlv_c", "dlv_d", waited="t")
     work = world.claimed(batch)
     ended = [
-        settled(one, Status.DEFERRED, follow=Retry(seconds))
+        settled(one, Status.DEFERRED, follow=RetryIn(seconds))
         for one, seconds in zip(work[:3], (30, 60, 30), strict=True)
     ]
 
@@ -91,7 +92,7 @@ def test_an_outage_at_any_step_leaves_nothing_out(world: World, error: Exception
         batch = batch_of(f"{name}_a", f"{name}_b")
         first, second = world.claimed(batch)
         ended = [
-            settled(first, Status.DEFERRED, follow=Retry(5)),
+            settled(first, Status.DEFERRED, follow=RetryIn(5)),
             settled(second, Status.REFUSED, follow=Park(Cause.REFUSED, "no", "")),
         ]
         FollowUps(world.stores(faults), faults.of(world.broker)).follow(batch, ended, [], [])

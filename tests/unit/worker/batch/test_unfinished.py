@@ -10,7 +10,7 @@ from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel
 from notifier.errors import BrokerUnavailable, StorageUnavailable
 from notifier.worker import outage
-from notifier.worker.batch.unfinished import Unfinished
+from notifier.worker.batch import unfinished
 from tests.unit.worker.digests.windows import digest_batch, item_batch
 from tests.unit.worker.doubles import Faults, World, batch_of
 
@@ -18,7 +18,7 @@ from tests.unit.worker.doubles import Faults, World, batch_of
 def finish(world: World, batch: Batch, status: Status, faults: Faults | None = None) -> None:
     faults = faults or Faults()
     ended = [(delivery, status) for delivery in batch.deliveries]
-    Unfinished(world.stores(faults), faults.of(world.broker)).finish(batch, ended)
+    unfinished.finish(batch, ended, world.stores(faults), faults.of(world.broker))
 
 
 def test_what_failed_and_was_never_parked_is_parked_as_its_worker_would_have(world: World) -> None:

@@ -13,7 +13,6 @@ from notifier.worker.celery_side.cpu_affinity import (
     ROOM,
     SHARED,
     CpuAffinity,
-    Reading,
     better_cpu,
     cpu_of,
     parse_stat,
@@ -155,45 +154,45 @@ def test_what_cannot_be_kept_together_is_left_to_the_kernel(cpus: set[int], thre
 
 def test_what_the_process_uses_itself_is_not_what_others_use() -> None:
     # Given a process that uses all of CPU 0, and others that use a fifth of CPU 1
-    before, after = Reading(0, 0, {0: 0, 1: 0}), Reading(10, 9.5, {0: 9.9, 1: 2})
+    used, own = {0: 0.99, 1: 0.2}, 0.95
 
     # When a better one is asked for, then there is none
-    assert better_cpu(before, after, 0, {0, 1}) is None
+    assert better_cpu(used, own, 0, {0, 1}) is None
 
 
 def test_a_cpu_that_another_process_wants_as_well_is_left_for_one_with_room() -> None:
     # Given two processes that halve CPU 0, as much used of CPU 1 by what goes where there is room, and CPU 2 not for us
-    before, after = Reading(0, 0, {0: 0, 1: 0, 2: 0}), Reading(10, 5, {0: 10, 1: 5, 2: 0})
+    used, own = {0: 1.0, 1: 0.5, 2: 0.0}, 0.5
 
     # When a better one is asked for, then it is CPU 1
-    assert better_cpu(before, after, 0, {0, 1}) == 1
+    assert better_cpu(used, own, 0, {0, 1}) == 1
 
 
 def test_a_cpu_that_is_enough_for_all_on_it_is_kept() -> None:
     # Given others who use a third of CPU 0 beside us, and nobody on CPU 1
-    before, after = Reading(0, 0, {0: 0, 1: 0}), Reading(10, 5, {0: 8.5, 1: 0})
+    used, own = {0: 0.85, 1: 0.0}, 0.5
 
     # When a better one is asked for, then there is none
-    assert better_cpu(before, after, 0, {0, 1}) is None
+    assert better_cpu(used, own, 0, {0, 1}) is None
 
 
 @given(
-    used=st.dictionaries(st.integers(0, 7), st.floats(0, 10), min_size=2),
-    own=st.floats(0, 10),
+    used=st.dictionaries(st.integers(0, 7), st.floats(0, 1), min_size=2),
+    own=st.floats(0, 1),
     here=st.integers(0, 7),
     allowed=st.sets(st.integers(0, 9), min_size=1),
 )
 def test_nobody_moves_without_a_reason(used: dict[int, float], own: float, here: int, allowed: set[int]) -> None:
-    # When ten seconds have passed, whoever used what
-    better = better_cpu(Reading(0, 0, dict.fromkeys(used, 0.0)), Reading(10, own, used), here, allowed)
+    # When a better one is asked for, whoever used what
+    better = better_cpu(used, own, here, allowed)
 
     # Then a better CPU is allowed, another one, has room, and the one that is left is full of others too
     if better is not None:
         assert better in allowed
         assert better != here
-        assert used[better] / 10 < 1 - ROOM
-        assert used[here] / 10 > FULL
-        assert (used[here] - own) / 10 > SHARED
+        assert used[better] < 1 - ROOM
+        assert used[here] > FULL
+        assert used[here] - own > SHARED
 
 
 def test_a_cpu_is_used_by_all_but_idling_and_waiting_for_disks() -> None:

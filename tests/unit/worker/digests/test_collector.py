@@ -15,7 +15,6 @@ from notifier.domain.waiting import RawBatch
 from notifier.errors import BrokerUnavailable, InvalidBatch, StorageUnavailable
 from notifier.rules.content import Content
 from notifier.worker import outage
-from notifier.worker.batch.unfinished import Unfinished
 from notifier.worker.digests import collector as collecting
 from notifier.worker.digests.collector import Collector
 from tests.unit.worker.digests.windows import NEWS, item_batch
@@ -53,7 +52,6 @@ def hire(world: World, owner: str = "w1", faults: Faults | None = None, content:
         stores=stores,
         digests=faults.of(world.digests),
         publisher=broker,
-        unfinished=Unfinished(stores, broker),
         owner=owner,
     )
 

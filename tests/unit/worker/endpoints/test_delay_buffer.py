@@ -53,7 +53,7 @@ def bench(world: World) -> Iterator[Bench]:
 def test_what_several_batches_cannot_send_travels_in_one_message_and_is_held(bench: Bench) -> None:
     puts = [bench.put(Blocked("it rests", NotNow.OPEN, 3.0), name) for name in ("dlv_a", "dlv_b", "dlv_c")]
     for one in puts:
-        assert one.wait() == []
+        assert one() == []
 
     assert bench.queued() == [(["dlv_a", "dlv_b", "dlv_c"], 4)]
     assert bench.world.statuses("dlv_a", "dlv_b", "dlv_c") == [Status.HELD] * 3
@@ -61,7 +61,7 @@ def test_what_several_batches_cannot_send_travels_in_one_message_and_is_held(ben
 
 
 def test_what_waits_for_a_person_is_put_aside_and_can_be_counted(bench: Bench) -> None:
-    bench.put(PAUSED, "dlv_a", "dlv_b").wait()
+    bench.put(PAUSED, "dlv_a", "dlv_b")()
 
     ((queue, parked),) = bench.world.broker.parked
     assert (queue, [one.id for one in parked.parked]) == ("held-webhook", ["dlv_a", "dlv_b"])
@@ -72,7 +72,7 @@ def test_what_waits_for_a_person_is_put_aside_and_can_be_counted(bench: Bench) -
 def test_what_had_ended_is_put_nowhere_and_told_with_its_end(bench: Bench) -> None:
     bench.world.ended(batch_of("dlv_a", kind=Channel.WEBHOOK, endpoint="ep_1"), Status.SENT)
 
-    ended = bench.put(Blocked("it rests", NotNow.OPEN, 3.0), "dlv_a", "dlv_b").wait()
+    ended = bench.put(Blocked("it rests", NotNow.OPEN, 3.0), "dlv_a", "dlv_b")()
 
     assert [ids for ids, _ in bench.queued()] == [["dlv_b"]]
     ((batch, told),) = read_ended(ended, Priority.NORMAL, 0)
@@ -82,10 +82,10 @@ def test_what_had_ended_is_put_nowhere_and_told_with_its_end(bench: Bench) -> No
 
 def test_beyond_what_is_kept_for_an_endpoint_deliveries_end_and_others_stay(world: World) -> None:
     bench = Bench(world, most=2)
-    bench.put(PAUSED, "dlv_a", "dlv_b").wait()
+    bench.put(PAUSED, "dlv_a", "dlv_b")()
 
-    bench.put(PAUSED, "dlv_c").wait()
-    bench.put(PAUSED, "dlv_d", endpoint="ep_2").wait()
+    bench.put(PAUSED, "dlv_c")()
+    bench.put(PAUSED, "dlv_d", endpoint="ep_2")()
     bench.buffer.stop()
 
     assert world.statuses("dlv_a", "dlv_c", "dlv_d") == [Status.HELD, Status.SKIPPED, Status.HELD]
@@ -108,12 +108,12 @@ def test_copies_are_delayed_by_not_less_than_was_asked_and_the_ledger_is_not_tol
 def test_an_outage_at_any_step_loses_nothing(world: World, error: Exception, why: Blocked, after: bool) -> None:
     calm = Faults()
     first = Bench(world, calm)
-    first.put(why, "calm").wait()
+    first.put(why, "calm")()
     first.buffer.stop()
 
     for step in range(calm.calls):
         bench, name = Bench(world, Faults(step, error, after)), f"dlv_{step}"
-        bench.put(why, name).wait()
+        bench.put(why, name)()
         bench.buffer.stop()
         there = [ids for ids, _ in bench.queued()] + [[one.id for one in p.parked] for _, p in world.broker.parked]
         assert [name] in there, f"step {step}"
@@ -125,8 +125,8 @@ def test_a_bug_is_told_to_each_batch_and_the_next_one_goes(world: World) -> None
     bench = Bench(world, Faults(0, KeyError("a bug")))
 
     with pytest.raises(KeyError):
-        bench.put(PAUSED, "dlv_a").wait()
-    bench.put(PAUSED, "dlv_b").wait()
+        bench.put(PAUSED, "dlv_a")()
+    bench.put(PAUSED, "dlv_b")()
     bench.buffer.stop()
 
     assert bench.index.counts(["ep_1"]) == {"ep_1": 1}

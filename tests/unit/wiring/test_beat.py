@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from notifier.worker.celery_side.beat import BeatChecks
+from notifier.wiring.beat import BeatChecks
 from notifier.worker.celery_side.scheduler import LATE_S, STUCK_S
 
 
