@@ -140,7 +140,6 @@ class _Publishes(Protocol):
 
     def publish(self, message: Outgoing) -> asyncio.Future[None]:
         """As `ConfirmedPublisher.publish`."""
-        ...
 
 
 async def publish_all(publisher: _Publishes, messages: Sequence[Outgoing]) -> list[_Rejected]:

@@ -26,7 +26,6 @@ class Intake(Protocol):
 
         ``urgent`` ones are taken in before all that wait (`topology.URGENT_EXCHANGE`).
         """
-        ...
 
 
 class AcceptedEvent(BaseModel):

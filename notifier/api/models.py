@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from notifier.channels.webhook.signing import read_secret
+from notifier.domain.contacts import MAX_ADDRESS, MAX_KINDS
 from notifier.domain.delivery import Status
 from notifier.domain.endpoint import OnResume as _OnResume
 from notifier.domain.event_status import EventStatus
@@ -236,9 +237,9 @@ class RecipientChange(_Wanted):
     phone: Annotated[str, _Line, Field(max_length=40)] = Field(
         "", description="With + and the country code (E.164).", examples=["+491701234567"]
     )
-    addresses: dict[str, Annotated[str, _Line, Field(max_length=2048)]] = Field(
+    addresses: dict[str, Annotated[str, _Line, Field(max_length=MAX_ADDRESS)]] = Field(
         default_factory=dict,
-        max_length=20,
+        max_length=MAX_KINDS,
         description="What providers know the person by, each under the name that the channel's file has after `to:`.",
         examples=[{"push": "ExponentPushToken[xxxxxxxxxxxxxxxxxxxxxx]"}],
     )

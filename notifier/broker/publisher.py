@@ -33,15 +33,12 @@ class Publishes(Protocol):
 
     def send(self, batch: Batch | EncodedBatch, *, after: int = 0) -> None:
         """Queue a batch, after some whole seconds."""
-        ...
 
     def park(self, queue: str, parked: ParkedBatch) -> None:
         """Put deliveries into a failure queue."""
-        ...
 
     def publish_event(self, event: Mapping[str, Any]) -> None:
         """Publish an event of our own."""
-        ...
 
 
 class TaskPublisher:

@@ -115,7 +115,6 @@ class DeliveryChannel(Protocol):
 
     def render(self, work: Work, content: Content, directory: Directory, now: float) -> Draft | Withheld:
         """From templates. Raises `RenderError` or `InvalidDestination`: it is parked."""
-        ...
 
     def compose(self, draft: Draft, content: Content, directory: Directory, now: float) -> Ready:
         """All that can be done before sending. Raises `RenderError` or `InvalidDestination`: it is parked.
@@ -123,27 +122,21 @@ class DeliveryChannel(Protocol):
         Apart from `render`, because a batch is rendered first and composed then: one delivery after the other would
         take a fifth longer, as the processor's caches then have to hold both steps.
         """
-        ...
 
     async def send_all(self, ready: Sequence[Ready], ended: Ended, leaving: Leaving) -> None:
         """Send them, each from its `Work.start` on, and tell ``ended`` of each. Never raises for the other side."""
-        ...
 
     def is_slow(self, ready: Ready) -> bool:
         """Whether the receiver of one that is under way is slow to answer. In the engine's loop."""
-        ...
 
     def closed_for(self) -> float:
         """Seconds for which nothing of this channel can be sent; 0 when something can."""
-        ...
 
     def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:
         """Which rate limits a delivery falls under; only those of ``limited`` kinds cost anything."""
-        ...
 
     async def close(self) -> None:
         """Close its connections."""
-        ...
 
 
 def refused(work: Work, cause: Cause, why: str, template: str = "") -> Withheld:

@@ -28,7 +28,6 @@ class _OfFamily(Protocol):
     @property
     def family(self) -> int:
         """``AF_INET`` or ``AF_INET6``."""
-        ...
 
 
 Where = TypeVar("Where")

@@ -29,11 +29,9 @@ class TokenSource(Protocol):
 
     async def token(self) -> str:
         """Raises `TokenUnavailable`."""
-        ...
 
     def refused(self, token: str) -> bool:
         """The relay did not take it; whether a newer one may be had at once."""
-        ...
 
 
 class FileToken:

@@ -41,11 +41,9 @@ class Visitor(Protocol):
 
     def visit(self, parked: Parked) -> bool:
         """Whether this entry is taken out of the queue."""
-        ...
 
     def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
         """Act on a message narrowed to the entries `visit` chose, before it is acknowledged."""
-        ...
 
 
 @dataclass(slots=True)

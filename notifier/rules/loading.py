@@ -110,7 +110,6 @@ class Templates(Protocol):
 
     def has(self, folder: str, kind: str) -> bool:
         """Whether the folder has templates of this kind."""
-        ...
 
 
 class _FolderReader:

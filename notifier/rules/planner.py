@@ -37,7 +37,6 @@ class Directory(Protocol):
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
         """Ids of the tenant's endpoints that subscribed to this event type, whatever their state."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,15 +35,12 @@ class Exchanges(Protocol):
         again: bool = True,
     ) -> Answer:
         """Never raises for what the network or the endpoint does."""
-        ...
 
     def is_slow(self, receiver: str) -> bool:
         """Whether an exchange with an endpoint has been pending for long."""
-        ...
 
     def pending_for(self, receiver: str) -> float:
         """For how long all exchanges with an endpoint have been pending; 0 for others."""
-        ...
 
 
 @value

@@ -67,15 +67,12 @@ class Owner(Protocol):
 
     def opened(self, connection: HttpConnection, /) -> None:
         """It may carry its first exchange."""
-        ...
 
     def free(self, connection: HttpConnection, /) -> None:
         """It has had its answer and may carry another exchange."""
-        ...
 
     def lost(self, connection: HttpConnection, /) -> None:
         """It was closed, by whichever side."""
-        ...
 
 
 class _Unacceptable(Exception):

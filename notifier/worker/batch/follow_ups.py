@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes, by_delay, by_queue
@@ -60,9 +60,7 @@ class FollowUps:
             record_items(self._stores.ledger, batch, unsent.work.delivery, unsent.status, reason=unsent.reason)
         for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
             retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
-        for queue, group in by_queue(batch, [*_exhausted(settled), *self._within_bounds(_refused(withheld))]):
-            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park deliveries")  # type: ignore[misc]
-            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
+        park(batch, [*_exhausted(settled), *self._within_bounds(_refused(withheld))], self._stores, self._publisher)
 
     def _within_bounds(self, refused: list[tuple[Delivery, Parked]]) -> list[tuple[Delivery, Parked]]:
         """What was skipped for a disabled endpoint is kept for a replay, up to a number: perhaps nobody ever asks."""
@@ -106,6 +104,13 @@ class FollowUps:
             "data": {"endpoint": endpoint, "reason": reason, **({"delivery": delivery} if delivery else {})},
         }
         retry_while_down(lambda: self._publisher.publish_event(event), "publish notifier.endpoint.disabled")
+
+
+def park(batch: Batch, parks: Iterable[tuple[Delivery, Parked]], stores: Stores, publisher: Publishes) -> None:
+    """Put deliveries of a batch into their failure queues, then into the index; whoever finds them there is done."""
+    for queue, group in by_queue(batch, parks):
+        retry_while_down(lambda q=queue, g=group: publisher.park(q, g), "park deliveries")  # type: ignore[misc]
+        retry_while_down(lambda g=group: stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
 
 
 def _retries(settled: Sequence[Settled]) -> list[tuple[Delivery, int]]:

@@ -28,11 +28,9 @@ class _RecordsLedger(Protocol):
 
     def record(self, records: Sequence[Record]) -> list[bool]:
         """Write outcomes."""
-        ...
 
     def mark_leaving(self, held: Sequence[tuple[str, int]]) -> list[bool]:
         """Write that mails are about to leave."""
-        ...
 
 
 class Receipt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from notifier.broker.publisher import Publishes, by_queue
+from notifier.broker.publisher import Publishes
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with_digest
 from notifier.domain.endpoint import DISABLED
@@ -17,7 +17,7 @@ from notifier.domain.parked import Parked
 from notifier.logs import get, wide
 from notifier.storage.parked import ParkedFilter
 from notifier.storage.stores import Stores
-from notifier.worker.batch.follow_ups import entry
+from notifier.worker.batch.follow_ups import entry, park
 from notifier.worker.digests.late_items import record_items
 from notifier.worker.outage import retry_while_down
 
@@ -56,12 +56,9 @@ def _park(batch: Batch, unparked: dict[str, Delivery], stores: Stores, publisher
     records = retry_while_down(lambda: stores.ledger.deliveries(list(unparked)), "read ended deliveries")
     own = [record for record in records if record and _is_parked(record)]
     parks = [(unparked[record.id], _parked(batch, unparked[record.id], record)) for record in own]
-    if not parks:
-        return
-    for queue, group in by_queue(batch, parks):
-        retry_while_down(lambda q=queue, g=group: publisher.park(q, g), "park ended deliveries")  # type: ignore[misc]
-        retry_while_down(lambda g=group: stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
-    wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
+    if parks:
+        park(batch, parks, stores, publisher)
+        wide(_log, "deliveries.parked_late", deliveries=[delivery.id for delivery, _ in parks])
 
 
 def _parked(batch: Batch, delivery: Delivery, record: DeliveryRecord) -> Parked:

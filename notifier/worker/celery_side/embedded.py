@@ -31,7 +31,6 @@ class _KnownEndpoints(Directory, Protocol):
 
     def refresh(self, tenants: Sequence[str]) -> None:
         """Look again if the last look at these tenants is too old."""
-        ...
 
 
 class EmbeddedIntake:

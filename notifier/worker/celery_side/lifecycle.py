@@ -53,7 +53,6 @@ class _Sweeps(Protocol):
 
     def sweep(self) -> object:
         """Resume what is due."""
-        ...
 
 
 @dataclass(slots=True)

@@ -10,13 +10,12 @@ import logging
 from collections.abc import Sequence
 
 from notifier import metrics
-from notifier.broker.publisher import Publishes, by_delay, by_queue
+from notifier.broker.publisher import Publishes, by_delay
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DigestItems, Status
-from notifier.domain.identity import Identity
 from notifier.domain.ids import digest_id
-from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, told
+from notifier.domain.outcome import Cause, Park
+from notifier.domain.parked import Parked
 from notifier.domain.rule import Window
 from notifier.domain.waiting import RawBatch
 from notifier.errors import ConfigurationError, InvalidBatch, RuleMissing
@@ -25,9 +24,9 @@ from notifier.rules.content import Content
 from notifier.rules.live import Live
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
 from notifier.storage.ledger import Claimed, Record
-from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.batch.claims import claim_all, work_of
+from notifier.worker.batch.follow_ups import entry, park
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.unfinished import finish
@@ -132,25 +131,10 @@ class Collector:
     def _park(self, batch: Batch, unknown: Sequence[tuple[Delivery, Claimed]]) -> None:
         if not unknown:
             return
-        parks = [(delivery, self._missing_rule(batch, delivery)) for delivery, _ in unknown]
         records = [Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown]
         retry_while_down(lambda: self._stores.ledger.record(records), "record items without a rule")
-        for queue, group in by_queue(batch, parks):
-            retry_while_down(lambda q=queue, g=group: self._publisher.park(q, g), "park items")  # type: ignore[misc]
-            retry_while_down(lambda g=group: self._stores.parked.add(g.parked), "index parked items")  # type: ignore[misc]
-
-    def _missing_rule(self, batch: Batch, delivery: Delivery) -> Parked:
-        event = batch.events[delivery.event]
-        return Parked(
-            id=delivery.id,
-            queue="failed-digest",
-            cause=Cause.RULE_MISSING,
-            reason=f"this worker's templates/ has no digest rule {delivery.rule!r}",
-            parked_at=now(),
-            **told(Identity.of(event)),
-            rule=delivery.rule,
-            destination=masked(delivery.to),
-        )
+        parks = [(delivery, _missing_rule(batch, delivery)) for delivery, _ in unknown]
+        park(batch, parks, self._stores, self._publisher)
 
     def _send(self, closed: ClosedWindow) -> None:
         rule = self._content.current.catalog.rule(closed.rule)
@@ -179,3 +163,8 @@ class Collector:
         by = "size" if rule.window and rule.window.at_most and closed.total >= rule.window.at_most else "time"
         metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()
         wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total, by=by)
+
+
+def _missing_rule(batch: Batch, delivery: Delivery) -> Parked:
+    why = Park(Cause.RULE_MISSING, f"this worker's templates/ has no digest rule {delivery.rule!r}", code="")
+    return entry(delivery, batch.events[delivery.event], why, "", tries=0, kind=batch.channel)
