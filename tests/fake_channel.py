@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from notifier.channels.each import send_each
 from notifier.channels.port import Directory, Draft, Ended, Leaving, Ready, Withheld, Work
 from notifier.domain.delivery import Mailbox
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import NotTried, Outcome, Sent
 from notifier.domain.retry import RetrySchedule
@@ -64,9 +64,9 @@ class FakeChannel:
     def closed_for(self) -> float:
         return max(0.0, self.closed - time.time()) if self.closed else 0.0
 
-    def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:
-        yield Kind.TENANT, work.event.tenant, None
-        yield Kind.RULE, work.rule.id, work.rule.limit
+    def places(self, work: Work, directory: Directory, limited: Collection[ScopeKind]) -> Iterator[Place]:
+        yield ScopeKind.TENANT, work.event.tenant, None
+        yield ScopeKind.RULE, work.rule.id, work.rule.limit
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -13,7 +13,7 @@ from notifier import audit
 from notifier.api.access import Role, Tokens, needs
 from notifier.api.problems import HttpProblem, responses
 from notifier.api.threads import Threads
-from notifier.domain.limit import MAX_NAME, RATE_PATTERN, UNLIMITED, Kind, Rate, Scope, parse_limit
+from notifier.domain.limit import MAX_NAME, RATE_PATTERN, UNLIMITED, Rate, Scope, ScopeKind, parse_limit
 from notifier.errors import NotFound
 from notifier.limits.board import LimitBoard
 
@@ -22,7 +22,7 @@ ScopeName = Annotated[
     Path(
         max_length=MAX_NAME + 10,
         examples=["domain:gmail.com"],
-        json_schema_extra={"pattern": rf"^(?:{'|'.join(Kind)})(?::\S{{1,{MAX_NAME}}})?$"},
+        json_schema_extra={"pattern": rf"^(?:{'|'.join(ScopeKind)})(?::\S{{1,{MAX_NAME}}})?$"},
     ),
 ]
 

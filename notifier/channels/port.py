@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from notifier.domain.delivery import Delivery, Status
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.message import Message
 from notifier.domain.outcome import Cause, NotTried, Outcome, Park
 from notifier.domain.recipient import Recipient
@@ -132,7 +132,7 @@ class DeliveryChannel(Protocol):
     def closed_for(self) -> float:
         """Seconds for which nothing of this channel can be sent; 0 when something can."""
 
-    def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:
+    def places(self, work: Work, directory: Directory, limited: Collection[ScopeKind]) -> Iterator[Place]:
         """Which rate limits a delivery falls under; only those of ``limited`` kinds cost anything."""
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from notifier.domain.delivery import Contact, Delivery, Destination, EndpointRef
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.ids import person_key, recipient_key, suppression_keys
-from notifier.domain.limit import Kind, Rates, Scope
+from notifier.domain.limit import Rates, Scope, ScopeKind
 from notifier.domain.outcome import Cause
 from notifier.domain.provider import Provider
 from notifier.domain.rule import Rule, Throttle
@@ -44,7 +44,11 @@ class Offline:
         """The limits it falls under; the rest nobody knows."""
         if isinstance(delivery.to, Mailbox):
             places = of_mail(
-                delivery.to.address, self._relay, event.tenant, rule, by_recipient=Kind.RECIPIENT in self._table.kinds
+                delivery.to.address,
+                self._relay,
+                event.tenant,
+                rule,
+                by_recipient=ScopeKind.RECIPIENT in self._table.kinds,
             )
             return Prospect(limits=tuple(_limits(self._table, places)))
         return Prospect()

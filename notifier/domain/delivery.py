@@ -185,7 +185,7 @@ class Delivery(_Wire):
     key: str = ""
     """What `key` of the rule's digest or throttle gave; part of the id of digest items only."""
     waited: str = ""
-    """Marks (`limit.Kind.mark`) of the rate limits in whose line this try has waited already."""
+    """Marks (`limit.ScopeKind.mark`) of the rate limits in whose line this try has waited already."""
     digest: DigestItems | None = None
     copies: Copies | None = None
     """Whom the mail is shown to be to, when its rule sends copies."""

@@ -24,7 +24,7 @@ _EXAMPLE = "write it like 100/s, 5/10s, 600/m or 20/s burst 40, with s, m, h or 
 UNLIMITED = "unlimited"
 
 
-class Kind(StrEnum):
+class ScopeKind(StrEnum):
     """What a limit is shared by. The first letter of each is its mark on deliveries that waited for it."""
 
     RELAY = "relay"
@@ -90,7 +90,7 @@ def rate_of(per_second: float) -> Rate:
 class Scope:
     """What one limit is about: a kind, and one of that kind; an empty name is a limit for each of them."""
 
-    kind: Kind
+    kind: ScopeKind
     name: str = ""
 
     def __str__(self) -> str:
@@ -100,16 +100,16 @@ class Scope:
     def parse(cls, text: str) -> Scope:
         """``relay``, ``domain:gmail.com``. Raises `ValueError`."""
         word, separator, name = text.strip().partition(":")
-        if word not in set(Kind):
-            raise ValueError(f"{word[:60]!r} is nothing that can be limited; one of: {', '.join(Kind)}")
+        if word not in set(ScopeKind):
+            raise ValueError(f"{word[:60]!r} is nothing that can be limited; one of: {', '.join(ScopeKind)}")
         name = name.strip()
         if separator and not name:
             raise ValueError(f"{text.strip()!r} names no {word}; leave the colon out for a limit of each {word}")
         if len(name) > MAX_NAME or any(character.isspace() or not character.isprintable() for character in name):
             raise ValueError(f"the name of a {word} has no spaces and at most {MAX_NAME} characters")
-        if word == Kind.RECIPIENT and "@" in name:
+        if word == ScopeKind.RECIPIENT and "@" in name:
             raise ValueError("a recipient is named by its rcp_ key (`notifier suppressions show ADDRESS`), not address")
-        return cls(Kind(word), name.lower() if word == Kind.DOMAIN else name)
+        return cls(ScopeKind(word), name.lower() if word == ScopeKind.DOMAIN else name)
 
 
 #: Characters of a scope's name; the longest are rule ids, a folder and an id.

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from notifier.domain.limit import Kind, Scope
+from notifier.domain.limit import Scope, ScopeKind
 from notifier.engine.relay_breaker import Clock
 from notifier.engine.replies import ReplyClass, classify
 from notifier.engine.transaction import Accepted, Rejected, Transaction
@@ -80,7 +80,7 @@ class RateWatch:
         elif isinstance(transaction, Rejected):
             meaning = classify(transaction)
             if meaning is ReplyClass.RELAY_RATE:
-                self._hear(Scope(Kind.RELAY, transaction.relay), transaction)
+                self._hear(Scope(ScopeKind.RELAY, transaction.relay), transaction)
             elif meaning is ReplyClass.DOMAIN_RATE:
                 self._hear(self._whose(transaction.relay, domain_of(recipient)), transaction)
 
@@ -92,7 +92,7 @@ class RateWatch:
         self._domains[relay, domain] = now
         self._domains = {one: said for one, said in self._domains.items() if said > now - BUSY_S}
         together = sum(one[0] == relay for one in self._domains)
-        return Scope(Kind.RELAY, relay) if together >= DOMAINS_IN_A_MOMENT else Scope(Kind.DOMAIN, domain)
+        return Scope(ScopeKind.RELAY, relay) if together >= DOMAINS_IN_A_MOMENT else Scope(ScopeKind.DOMAIN, domain)
 
     def _hear(self, scope: Scope, rejected: Rejected) -> None:
         now = self._clock()

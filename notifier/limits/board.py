@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from notifier.domain.endpoint import Endpoint
-from notifier.domain.limit import UNLIMITED, Kind, Rate, Rates, Scope
+from notifier.domain.limit import UNLIMITED, Rate, Rates, Scope, ScopeKind
 from notifier.domain.rule import Rule
 from notifier.limits.table import LimitTable
 from notifier.storage.limits import Adapted, Limits, Usage
@@ -66,10 +66,10 @@ class LimitBoard:
         return self._limits.reset(scope)
 
     def _own(self) -> Mapping[Scope, Rate]:
-        rules = {Scope(Kind.RULE, rule.id): rule.limit for rule in self._rules() if rule.limit is not None}
-        rates = {Scope(Kind.ENDPOINT, one.id): one.rate for one in self._endpoints() if one.rate is not None}
+        rules = {Scope(ScopeKind.RULE, rule.id): rule.limit for rule in self._rules() if rule.limit is not None}
+        rates = {Scope(ScopeKind.ENDPOINT, one.id): one.rate for one in self._endpoints() if one.rate is not None}
         files = {rule.provider for rule in self._rules() if rule.provider is not None}
-        ours = {Scope(Kind.PROVIDER, one.name): one.limit for one in files if one.limit is not None}
+        ours = {Scope(ScopeKind.PROVIDER, one.name): one.limit for one in files if one.limit is not None}
         return {**rules, **rates, **ours}
 
 

@@ -6,37 +6,37 @@ from collections.abc import Iterator
 
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.ids import recipient_key
-from notifier.domain.limit import Kind, Rate
+from notifier.domain.limit import Rate, ScopeKind
 from notifier.domain.provider import Provider
 from notifier.domain.rule import Rule
 
-#: Kind, name, and the rate that a rule or an endpoint record says itself.
-Place = tuple[Kind, str, Rate | None]
+#: ScopeKind, name, and the rate that a rule or an endpoint record says itself.
+Place = tuple[ScopeKind, str, Rate | None]
 
 
 def of_webhook(endpoint: Endpoint, tenant: str, rule: Rule) -> Iterator[Place]:
     """Of a delivery to an endpoint."""
-    yield Kind.ENDPOINT, endpoint.id, endpoint.rate
+    yield ScopeKind.ENDPOINT, endpoint.id, endpoint.rate
     yield from _of_both(tenant, rule)
 
 
 def of_mail(address: str, relay: str, tenant: str, rule: Rule, *, by_recipient: bool) -> Iterator[Place]:
     """Of a mail. ``by_recipient``: whether any recipient is limited, because a key costs a hash."""
-    yield Kind.RELAY, relay, None
-    yield Kind.DOMAIN, address.rpartition("@")[2].lower(), None
+    yield ScopeKind.RELAY, relay, None
+    yield ScopeKind.DOMAIN, address.rpartition("@")[2].lower(), None
     if by_recipient:
-        yield Kind.RECIPIENT, recipient_key(address), None
+        yield ScopeKind.RECIPIENT, recipient_key(address), None
     yield from _of_both(tenant, rule)
 
 
 def of_provider(identity: str, provider: Provider, tenant: str, rule: Rule, *, by_recipient: bool) -> Iterator[Place]:
     """Of what a channel file's API takes; ``identity`` is the address's, and empty where all goes to one place."""
-    yield Kind.PROVIDER, provider.name, provider.limit
+    yield ScopeKind.PROVIDER, provider.name, provider.limit
     if by_recipient and identity:
-        yield Kind.RECIPIENT, recipient_key(identity), None
+        yield ScopeKind.RECIPIENT, recipient_key(identity), None
     yield from _of_both(tenant, rule)
 
 
 def _of_both(tenant: str, rule: Rule) -> Iterator[Place]:
-    yield Kind.TENANT, tenant, None
-    yield Kind.RULE, rule.id, rule.limit
+    yield ScopeKind.TENANT, tenant, None
+    yield ScopeKind.RULE, rule.id, rule.limit

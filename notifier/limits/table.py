@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from notifier.domain.limit import Kind, Rate, Rates, Scope
+from notifier.domain.limit import Rate, Rates, Scope, ScopeKind
 
 #: Where a rate comes from that nobody wrote.
 LEARNED = "learned"
 #: Who says it where not an endpoint's record does.
-_OWN = {Kind.RULE: "rules.yaml", Kind.PROVIDER: "channel file"}
+_OWN = {ScopeKind.RULE: "rules.yaml", ScopeKind.PROVIDER: "channel file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class LimitTable:
     live: Rates = field(default_factory=dict)
     learned: Mapping[Scope, Rate] = field(default_factory=dict)
 
-    kinds: frozenset[Kind] = field(init=False)
+    kinds: frozenset[ScopeKind] = field(init=False)
     """Kinds of which something is limited here; of all others only rules and endpoints can say anything."""
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class LimitTable:
         kinds = frozenset(scope.kind for limits in (self.configured, self.live, self.learned) for scope in limits)
         object.__setattr__(self, "kinds", kinds)
 
-    def find(self, kind: Kind, name: str, own: Rate | None = None) -> tuple[Rate | None, str]:
+    def find(self, kind: ScopeKind, name: str, own: Rate | None = None) -> tuple[Rate | None, str]:
         """The rate that counts and where it comes from; ``own`` is the rule's or the endpoint record's."""
         exact, each = Scope(kind, name), Scope(kind)
         if exact in self.live:

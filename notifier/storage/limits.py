@@ -35,7 +35,7 @@ class Ask:
     scopes: tuple[tuple[Scope, Rate | None], ...]
     """None as rate: limited only while it is adapted."""
     waited: str = ""
-    """Marks (`Kind.mark`) of the kinds in whose line it has waited already."""
+    """Marks (`ScopeKind.mark`) of the kinds in whose line it has waited already."""
     urgent: bool = False
 
 

@@ -20,7 +20,7 @@ from notifier.domain.channels import TRAITS
 from notifier.domain.delivery import Contact, Delivery, Destination, EndpointRef, Mailbox
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.outcome import Deferred, NotTried, Outcome, Refused, Sent
 from notifier.domain.provider import Provider
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE
@@ -257,9 +257,9 @@ def test_who_lost_the_claim_of_what_may_be_sent_once_does_not_send_it(subject: S
 
 
 def test_a_delivery_falls_under_the_limits_of_its_tenant_and_rule_whatever_else_it_does(subject: Subject) -> None:
-    found = list(subject.channel.places(subject.work(1, subject.taking), directory(subject), frozenset(Kind)))
+    found = list(subject.channel.places(subject.work(1, subject.taking), directory(subject), frozenset(ScopeKind)))
 
-    assert {(kind, name) for kind, name, _ in found} >= {(Kind.TENANT, "acme"), (Kind.RULE, subject.rule.id)}
+    assert {(kind, name) for kind, name, _ in found} >= {(ScopeKind.TENANT, "acme"), (ScopeKind.RULE, subject.rule.id)}
 
 
 def test_it_is_open_and_nobody_is_slow_while_all_is_well(subject: Subject, content: Content, send: Send) -> None:

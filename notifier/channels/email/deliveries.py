@@ -13,7 +13,7 @@ from notifier.channels.email.channel import EmailChannel
 from notifier.channels.email.composing import Asked, compose_by_rule
 from notifier.channels.port import Directory, Draft, Ended, Leaving, Ready, Work
 from notifier.domain.delivery import Destination, Mailbox, RecipientRef
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.message import EmailMessage
 from notifier.domain.outcome import Deferred, NotTried, Outcome
 from notifier.domain.recipient import Recipient
@@ -121,10 +121,10 @@ class EmailDeliveries:
         """While every relay is paused."""
         return self._channel.paused_for()
 
-    def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:
+    def places(self, work: Work, directory: Directory, limited: Collection[ScopeKind]) -> Iterator[Place]:
         """See `port`."""
         if address := _address(work.delivery.to, directory):
-            by_recipient = Kind.RECIPIENT in limited
+            by_recipient = ScopeKind.RECIPIENT in limited
             yield from of_mail(address, self._relay(), work.event.tenant, work.rule, by_recipient=by_recipient)
 
     def _relay(self) -> str:

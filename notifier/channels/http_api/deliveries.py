@@ -10,7 +10,7 @@ from notifier.channels.port import Directory, Draft, Ended, Leaving, Ready, With
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.contacts import PHONE, contact_identity, parse_contact
 from notifier.domain.delivery import ChannelRef, Contact, Destination, RecipientRef
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.message import TextMessage
 from notifier.domain.outcome import Cause, NotTried, Outcome
 from notifier.domain.provider import Provider
@@ -106,12 +106,12 @@ class HttpApiDeliveries:
         """Never: what is away is one provider."""
         return 0.0
 
-    def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:
+    def places(self, work: Work, directory: Directory, limited: Collection[ScopeKind]) -> Iterator[Place]:
         """See `port`."""
         provider = work.rule.provider
         if provider is None:
             return
-        by_recipient = Kind.RECIPIENT in limited
+        by_recipient = ScopeKind.RECIPIENT in limited
         identity = _identity(work.delivery.to, provider, directory) if by_recipient else ""
         yield from of_provider(identity, provider, work.event.tenant, work.rule, by_recipient=by_recipient)
 

@@ -10,7 +10,7 @@ from notifier.channels.webhook.channel import WebhookChannel
 from notifier.channels.webhook.transport import WebhookTransport
 from notifier.domain.delivery import EndpointRef, Status
 from notifier.domain.endpoint import Endpoint, EndpointState
-from notifier.domain.limit import Kind
+from notifier.domain.limit import ScopeKind
 from notifier.domain.message import WebhookMessage
 from notifier.domain.outcome import Cause, NotTried, Outcome, Park
 from notifier.domain.retry import RetrySchedule
@@ -69,7 +69,7 @@ class WebhookDeliveries:
         """Never: what is away is an endpoint."""
         return 0.0
 
-    def places(self, work: Work, directory: Directory, limited: Collection[Kind]) -> Iterator[Place]:  # noqa: ARG002
+    def places(self, work: Work, directory: Directory, limited: Collection[ScopeKind]) -> Iterator[Place]:  # noqa: ARG002
         """See `port`."""
         endpoint = directory.endpoints.get(_endpoint(work))
         if endpoint is not None and endpoint.state is EndpointState.ENABLED:

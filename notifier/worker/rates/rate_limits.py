@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from notifier import metrics
 from notifier.channels.port import DeliveryChannel, Directory, Work
 from notifier.domain.delivery import Delivery
-from notifier.domain.limit import Kind, Rate, Scope
+from notifier.domain.limit import Rate, Scope, ScopeKind
 from notifier.domain.look_again import NotNow, look_again
 from notifier.domain.rule import Priority
 from notifier.limits.table import LEARNED, LimitTable
@@ -123,7 +123,7 @@ class _Places:
         self._table = table
         self._directory = directory
         self._channel = channel
-        self._known: dict[tuple[Kind, str], tuple[Scope, Rate | None] | None] = {}
+        self._known: dict[tuple[ScopeKind, str], tuple[Scope, Rate | None] | None] = {}
 
     def of(self, one: Work) -> tuple[tuple[Scope, Rate | None], ...]:
         """Empty when nothing limits it, or when it is not going to be sent."""
@@ -131,7 +131,7 @@ class _Places:
         found = (self._find(kind, name, own) for kind, name, own in named)
         return tuple(place for place in found if place is not None)
 
-    def _find(self, kind: Kind, name: str, own: Rate | None) -> tuple[Scope, Rate | None] | None:
+    def _find(self, kind: ScopeKind, name: str, own: Rate | None) -> tuple[Scope, Rate | None] | None:
         key = (kind, name)
         if key not in self._known:
             rate, origin = self._table.find(kind, name, own) if own or kind in self._table.kinds else (None, "")

@@ -13,7 +13,7 @@ import pytest
 
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.endpoint import EndpointState
-from notifier.domain.limit import Kind, Scope, parse_rate
+from notifier.domain.limit import Scope, ScopeKind, parse_rate
 from notifier.domain.rule import Throttle
 from notifier.settings import Settings
 from notifier.storage.endpoints import Endpoints
@@ -97,7 +97,7 @@ def test_it_says_when_a_recipients_allowance_is_used_up(line: WarmCommandLine, s
 
 def test_it_says_which_limits_are_in_force_and_who_waits(line: WarmCommandLine, store: Store) -> None:
     # Given a limit that was set live, in whose line two hundred wait
-    limits, scope = Limits(store), Scope(Kind.DOMAIN, "example.org")
+    limits, scope = Limits(store), Scope(ScopeKind.DOMAIN, "example.org")
     limits.set(scope, parse_rate("1/s"))
     limits.reserve([Ask(scopes=((scope, parse_rate("1/s")),)) for _ in range(200)], sleeps=False)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from notifier.domain.limit import Kind, Rate, Scope
+from notifier.domain.limit import Rate, Scope, ScopeKind
 from notifier.storage.adaptive import (
     CUT_APART_S,
     FORGOTTEN_AFTER_S,
@@ -18,8 +18,8 @@ from notifier.storage.limits import Ask, Go, Later, Limits
 from notifier.storage.store import Store
 from tests.integration.storage.making import Clock
 
-RELAY = Scope(Kind.RELAY, "relay:25")
-GMAIL = Scope(Kind.DOMAIN, "gmail.com")
+RELAY = Scope(ScopeKind.RELAY, "relay:25")
+GMAIL = Scope(ScopeKind.DOMAIN, "gmail.com")
 
 Crowd = Callable[..., list[Go | Later]]
 
@@ -175,7 +175,7 @@ def test_each_domain_is_slowed_down_apart(rates: AdaptiveRates, limits: Limits, 
     crowd(scope=GMAIL)
     clock.now += 1
 
-    assert rates.raise_([GMAIL, Scope(Kind.DOMAIN, "well.example")]) == 1
+    assert rates.raise_([GMAIL, Scope(ScopeKind.DOMAIN, "well.example")]) == 1
 
     assert in_force(limits, GMAIL) == pytest.approx(5.2)
     assert in_force(limits) == pytest.approx(40)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.limit import Kind, Rate, Scope, parse_rate
+from notifier.domain.limit import Rate, Scope, ScopeKind, parse_rate
 from notifier.storage import keys
 from notifier.storage.connection import connect
 from notifier.storage.limits import HORIZON_S, NEWCOMER_S, Ask, Go, Later, Limits, Usage
@@ -17,9 +17,9 @@ from tests.integration.storage.limit_model import ModelLimits
 from tests.integration.storage.making import Clock
 from tests.servers.redis import RedisServer
 
-RELAY = Scope(Kind.RELAY, "mx.example.org:25")
-DOMAIN = Scope(Kind.DOMAIN, "example.org")
-TENANT = Scope(Kind.TENANT, "acme")
+RELAY = Scope(ScopeKind.RELAY, "mx.example.org:25")
+DOMAIN = Scope(ScopeKind.DOMAIN, "example.org")
+TENANT = Scope(ScopeKind.TENANT, "acme")
 HUNDRED = parse_rate("100/s")
 
 
@@ -186,7 +186,7 @@ def test_what_operators_set_is_seen_once_and_kept(limits: Limits) -> None:
 def test_usage_shows_lines_and_leaves_single_recipients_out(store: Store) -> None:
     # Given limits in use, on Redis's own clock
     limits = Limits(store)
-    limits.reserve([ask()] * 1000 + [ask(Scope(Kind.RECIPIENT, "rcp_x"))] * 5)
+    limits.reserve([ask()] * 1000 + [ask(Scope(ScopeKind.RECIPIENT, "rcp_x"))] * 5)
     # Then the relay's line is seen
     ((scope, usage),) = limits.usage().items()
     assert scope == RELAY
@@ -204,7 +204,7 @@ def test_nothing_is_kept_of_a_limit_that_rests(limits: Limits, store: Store) -> 
 def test_a_batch_over_many_scopes_takes_one_round_trip(limits: Limits, store: Store) -> None:
     limits.reserve([ask()])
     before = store.round_trips
-    limits.reserve([ask(RELAY, Scope(Kind.DOMAIN, f"d{i}.org"), TENANT) for i in range(500)])
+    limits.reserve([ask(RELAY, Scope(ScopeKind.DOMAIN, f"d{i}.org"), TENANT) for i in range(500)])
     assert store.round_trips - before == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.domain.limit import Kind, Rate, Scope, parse_limits, parse_rate
+from notifier.domain.limit import Rate, Scope, ScopeKind, parse_limits, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_limits_are_separated_by_commas_semicolons_and_lines() -> None:
 
     assert mistakes == []
     assert limits == {
-        Scope(Kind.RELAY): Rate(100, 10, ""),
-        Scope(Kind.DOMAIN, "gmail.com"): Rate(20, 40, ""),
-        Scope(Kind.TENANT): Rate(50, 5, ""),
-        Scope(Kind.RULE, "a/b"): None,
+        Scope(ScopeKind.RELAY): Rate(100, 10, ""),
+        Scope(ScopeKind.DOMAIN, "gmail.com"): Rate(20, 40, ""),
+        Scope(ScopeKind.TENANT): Rate(50, 5, ""),
+        Scope(ScopeKind.RULE, "a/b"): None,
     }
 
 
@@ -78,12 +78,18 @@ def test_every_mistake_is_named() -> None:
 
 
 def test_marks_of_kinds_are_distinct_letters() -> None:
-    assert len({kind.mark for kind in Kind}) == len(Kind)
-    assert all(len(kind.mark) == 1 for kind in Kind)
+    assert len({kind.mark for kind in ScopeKind}) == len(ScopeKind)
+    assert all(len(kind.mark) == 1 for kind in ScopeKind)
 
 
 @pytest.mark.parametrize(
-    "scope", [Scope(Kind.RELAY), Scope(Kind.RELAY, "mx:25"), Scope(Kind.RULE, "a.b/c"), Scope(Kind.TENANT, "ä")]
+    "scope",
+    [
+        Scope(ScopeKind.RELAY),
+        Scope(ScopeKind.RELAY, "mx:25"),
+        Scope(ScopeKind.RULE, "a.b/c"),
+        Scope(ScopeKind.TENANT, "ä"),
+    ],
 )
 def test_a_scope_is_read_back_from_how_it_is_written(scope: Scope) -> None:
     assert Scope.parse(str(scope)) == scope

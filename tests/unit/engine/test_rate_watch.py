@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.domain.limit import Kind, Scope
+from notifier.domain.limit import Scope, ScopeKind
 from notifier.engine.rate_watch import BUSY_S, COMPLAINTS_IN_A_MOMENT, MOST_COUNTED, RateWatch
 from notifier.engine.transaction import Accepted, Broken, Paused, Phase, Rejected, Transaction
 
@@ -47,13 +47,13 @@ def refusal(reply: str = BUSY, phase: Phase = Phase.MAIL) -> Rejected:
 @pytest.mark.parametrize(
     ("reply", "phase", "scope"),
     [
-        (BUSY, Phase.MAIL, Scope(Kind.RELAY, RELAY)),
-        ("421 4.7.28 unusual rate of mail to this domain", Phase.DOT, Scope(Kind.DOMAIN, "gmail.com")),
-        ("421 4.7.0 rate limit exceeded, closing", Phase.CONNECT, Scope(Kind.RELAY, RELAY)),
-        ("454 Throttling failure: Maximum sending rate exceeded.", Phase.DOT, Scope(Kind.RELAY, RELAY)),
-        ("450 4.7.1 Error: too many recipients from 192.0.2.1", Phase.RCPT, Scope(Kind.RELAY, RELAY)),
-        ("550 5.4.5 Daily user sending limit exceeded", Phase.RCPT, Scope(Kind.RELAY, RELAY)),
-        ("451 4.7.1 too many mails for this domain", Phase.DOT, Scope(Kind.DOMAIN, "gmail.com")),
+        (BUSY, Phase.MAIL, Scope(ScopeKind.RELAY, RELAY)),
+        ("421 4.7.28 unusual rate of mail to this domain", Phase.DOT, Scope(ScopeKind.DOMAIN, "gmail.com")),
+        ("421 4.7.0 rate limit exceeded, closing", Phase.CONNECT, Scope(ScopeKind.RELAY, RELAY)),
+        ("454 Throttling failure: Maximum sending rate exceeded.", Phase.DOT, Scope(ScopeKind.RELAY, RELAY)),
+        ("450 4.7.1 Error: too many recipients from 192.0.2.1", Phase.RCPT, Scope(ScopeKind.RELAY, RELAY)),
+        ("550 5.4.5 Daily user sending limit exceeded", Phase.RCPT, Scope(ScopeKind.RELAY, RELAY)),
+        ("451 4.7.1 too many mails for this domain", Phase.DOT, Scope(ScopeKind.DOMAIN, "gmail.com")),
     ],
 )
 def test_a_complaint_is_about_the_relay_unless_it_speaks_of_the_recipients_side(
@@ -123,7 +123,7 @@ def test_several_domains_that_complain_together_speak_for_the_relay(watch: RateW
 
     # When a third one gives them, Then the relay is
     complain(watch, too_many, "x@c.example")
-    assert {one.scope for one in watch.complaints()} == {Scope(Kind.RELAY, RELAY)}
+    assert {one.scope for one in watch.complaints()} == {Scope(ScopeKind.RELAY, RELAY)}
 
 
 def test_a_complaint_comes_with_what_got_through_in_the_moment_before_it(watch: RateWatch, clock: Clock) -> None:
@@ -155,7 +155,11 @@ def test_what_got_through_is_spread_over_the_moment_and_no_longer(
 
 
 def test_only_what_took_a_mail_a_moment_ago_counts_as_success(watch: RateWatch, clock: Clock) -> None:
-    relay, there, other = Scope(Kind.RELAY, RELAY), Scope(Kind.DOMAIN, "example.org"), Scope(Kind.DOMAIN, "gmail.com")
+    relay, there, other = (
+        Scope(ScopeKind.RELAY, RELAY),
+        Scope(ScopeKind.DOMAIN, "example.org"),
+        Scope(ScopeKind.DOMAIN, "gmail.com"),
+    )
     accept(watch, 1)
 
     assert watch.went_through([relay, there, other]) == [relay, there]
@@ -167,4 +171,4 @@ def test_a_mailing_to_very_many_domains_takes_bounded_memory(watch: RateWatch) -
     for number in range(MOST_COUNTED + 100):
         accept(watch, 1, f"a@d{number}.example")
 
-    assert len(watch.went_through(Scope(Kind.DOMAIN, f"d{i}.example") for i in range(MOST_COUNTED + 100))) <= 200
+    assert len(watch.went_through(Scope(ScopeKind.DOMAIN, f"d{i}.example") for i in range(MOST_COUNTED + 100))) <= 200

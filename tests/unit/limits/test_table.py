@@ -2,10 +2,10 @@
 
 import pytest
 
-from notifier.domain.limit import Kind, Rate, Scope, parse_limits, parse_rate
+from notifier.domain.limit import Rate, Scope, ScopeKind, parse_limits, parse_rate
 from notifier.limits.table import LEARNED, LimitTable
 
-GMAIL = Scope(Kind.DOMAIN, "gmail.com")
+GMAIL = Scope(ScopeKind.DOMAIN, "gmail.com")
 
 
 def table(configured: str = "", live: str = "", learned: str = "") -> LimitTable:
@@ -36,11 +36,11 @@ def test_the_more_exact_limit_counts(limits: LimitTable, own: str, rate: str, or
 
 
 def test_a_rules_own_limit_says_that_it_is_from_its_file() -> None:
-    assert table().find(Kind.RULE, "a/b", Rate(1, 1, "1/s")) == (Rate(1, 1, "1/s"), "rules.yaml")
+    assert table().find(ScopeKind.RULE, "a/b", Rate(1, 1, "1/s")) == (Rate(1, 1, "1/s"), "rules.yaml")
 
 
 def test_kinds_that_nobody_limits_are_not_looked_at() -> None:
     assert table("relay=1/s", live="tenant:acme=unlimited", learned="domain:gmail.com=3/s").kinds == {
-        *(Kind.RELAY, Kind.TENANT, Kind.DOMAIN)
+        *(ScopeKind.RELAY, ScopeKind.TENANT, ScopeKind.DOMAIN)
     }
     assert not table().kinds

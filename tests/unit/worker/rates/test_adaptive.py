@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from notifier.domain.limit import Kind, Scope, parse_limits
+from notifier.domain.limit import Scope, ScopeKind, parse_limits
 from notifier.engine.rate_watch import Complaint
 from notifier.errors import StorageUnavailable
 from notifier.limits.table import LimitTable
@@ -14,7 +14,7 @@ from notifier.worker.rates.adaptive import LOOK_S, AdaptiveLimits
 from tests.unit.engine.factories import Clock
 from tests.unit.worker.doubles import Faults, World
 
-RELAY = Scope(Kind.RELAY, "mx:25")
+RELAY = Scope(ScopeKind.RELAY, "mx:25")
 
 
 class Watch:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifier.domain.limit import Kind, Scope, parse_limits, parse_rate
+from notifier.domain.limit import Scope, ScopeKind, parse_limits, parse_rate
 from notifier.errors import StorageUnavailable
 from notifier.storage.limits import Limits
 from notifier.worker.rates.limit_watch import LimitWatch
 from tests.unit.worker.doubles import Faults, World
 
-RELAY = Scope(Kind.RELAY, "mx:25")
+RELAY = Scope(ScopeKind.RELAY, "mx:25")
 
 
 @pytest.fixture

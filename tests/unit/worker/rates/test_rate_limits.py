@@ -17,7 +17,7 @@ from notifier.domain.delivery import Delivery, EndpointRef, Mailbox, RecipientRe
 from notifier.domain.endpoint import Endpoint, EndpointState
 from notifier.domain.event import Event
 from notifier.domain.ids import recipient_key
-from notifier.domain.limit import Kind, Scope, parse_limits, parse_rate
+from notifier.domain.limit import Scope, ScopeKind, parse_limits, parse_rate
 from notifier.domain.recipient import Recipient
 from notifier.domain.retry import EMAIL_SCHEDULE, WEBHOOK_SCHEDULE
 from notifier.domain.rule import Channel, Priority, Rule
@@ -130,7 +130,7 @@ def test_short_waits_are_slept_and_long_ones_come_back(pace: Pace) -> None:
     assert paced.work[0].start == 0
     # And nine come back after whole seconds, early enough for their place, and say where they have waited
     assert [one.seconds for one in paced.delayed] == [1, 1, 1, 1, 2, 2, 2, 2, 2]
-    assert {one.delivery.waited for one in paced.delayed} == {Kind.RELAY.mark}
+    assert {one.delivery.waited for one in paced.delayed} == {ScopeKind.RELAY.mark}
     assert paced.delayed[0].reason == "rate_limited: relay:mx:25"
 
 
@@ -222,11 +222,11 @@ def test_a_limit_set_live_is_seen_at_the_next_look(limits: Limits) -> None:
     rate_limits = RateLimits(limits, watch, pool=POOL)
     assert not rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW)[1]
     # When an operator sets one and the worker looks
-    limits.set(Scope(Kind.RELAY), parse_rate("1/s"))
+    limits.set(Scope(ScopeKind.RELAY), parse_rate("1/s"))
     watch.look()
     # Then it counts, until it is reset
     assert rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW)[1]
-    limits.reset(Scope(Kind.RELAY))
+    limits.reset(Scope(ScopeKind.RELAY))
     watch.look()
     assert not rate_limits.pace(EMAIL, work(50), NOBODY, Priority.LOW, NOW)[1]
     watch.stop()
