@@ -25,7 +25,7 @@ from notifier.rules.content import Content
 
 @value
 class _Whom:
-    """_Whom a message goes to, as texts see them."""
+    """Whom a message goes to, as texts see them."""
 
     address: str = ""
     """Empty where all goes to one place."""

@@ -12,10 +12,9 @@ from typing import Any
 
 import orjson
 
-from notifier.channels.webhook.answers import Answer, Failure, Forbidden, Reply
-from notifier.channels.webhook.outcomes import read_retry_after, status_line, with_body
+from notifier.channels.webhook.answers import Answer, Reply
+from notifier.channels.webhook.outcomes import read_retry_after, status_line, with_body, without_reply
 from notifier.channels.webhook.scrubbing import without
-from notifier.channels.webhook.slots import Crowded
 from notifier.channels.webhook.wire import REPLY_BYTES
 from notifier.domain.breaker import Observed
 from notifier.domain.outcome import Cause, Deferred, NotTried, Outcome, Refused, Sent, clip
@@ -49,17 +48,7 @@ class Addressing:
 
 def classify(asked: Addressing, answer: Answer, now: float, private: Sequence[str] = ()) -> Outcome | NotTried:
     """``now`` is unix seconds, for a Retry-After that names a date; ``private`` is what no answer may repeat."""
-    match answer:
-        case Reply():
-            return _read(asked, answer, now, private)
-        case Failure():
-            return Deferred(answer.code, clip(answer.detail), uncertain=answer.uncertain)
-        case Forbidden(resolved=True):
-            return Deferred("forbidden_target", clip(answer.detail))
-        case Forbidden():
-            return Refused("forbidden_target", clip(answer.detail), cause=Cause.BAD_DESTINATION)
-        case Crowded():
-            return NotTried("crowded", answer.why, answer.seconds)
+    return _read(asked, answer, now, private) if isinstance(answer, Reply) else without_reply(answer)
 
 
 def about_provider(outcome: Outcome | NotTried) -> Observed:

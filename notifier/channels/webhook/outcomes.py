@@ -18,9 +18,12 @@ _SECONDS = re.compile(r"[0-9]{1,18}")
 
 def classify(answer: Answer, now: float) -> Outcome | NotTried:
     """The outcome of one exchange; ``now`` is unix seconds, for a Retry-After that names a date."""
+    return _classify_reply(answer, now) if isinstance(answer, Reply) else without_reply(answer)
+
+
+def without_reply(answer: Failure | Forbidden | Crowded) -> Outcome | NotTried:
+    """The outcome of an exchange that got none, whoever was asked."""
     match answer:
-        case Reply():
-            return _classify_reply(answer, now)
         case Failure():
             return Deferred(answer.code, clip(answer.detail), uncertain=answer.uncertain)
         case Forbidden(resolved=True):
