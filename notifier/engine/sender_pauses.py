@@ -11,16 +11,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from notifier.engine.relay_breaker import FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S, PROBE_LOOK_S
 from notifier.engine.replies import ReplyClass, classify, enhanced_code
 from notifier.engine.smtp import Mail
 from notifier.engine.transaction import Accepted, Paused, Phase, Rejected, Transaction
 from notifier.logs import get, wide
 
-#: Seconds of the first pause and of the longest; each is twice the one before, as a relay's.
-FIRST_COOL_DOWN_S = 5.0
-LONGEST_COOL_DOWN_S = 300.0
-#: Seconds after which another mail probes, while one is under way.
-PROBE_LOOK_S = 1.0
 #: Refusals in a row before a sender is paused, and different senders of a domain before the domain is. What is told
 #: when a recipient is named may be this recipient's server's opinion: then so many different domains have to say so.
 REFUSALS_IN_A_ROW = 3

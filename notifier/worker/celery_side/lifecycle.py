@@ -98,9 +98,10 @@ def start(parts: WorkerParts) -> None:
     parts.engine.start()
     _current = parts
     _beat_once(parts)
-    gevent.spawn(_show_life, parts)
-    gevent.spawn(_look_after_held, parts)
-    gevent.spawn(_watch_nodes, parts)
+    gevent.spawn(_repeat, parts, LIVENESS_EVERY_S, lambda: _beat_once(parts), "liveness.crashed")
+    # In every worker, and not by Beat: without digests nobody need run one, and held deliveries must not stay.
+    gevent.spawn(_repeat, parts, HELD_EVERY_S, lambda: _look_after_held(parts), "held.crashed")
+    gevent.spawn(_repeat, parts, connection_watch.LOOK_EVERY_S, connection_watch.look, "broker.unwatched")
     if parts.one_cpu and is_possible():
         gevent.spawn(_stay_together, parts)
     parts.health.start()
@@ -125,35 +126,22 @@ def stop() -> None:
     parts.close()
 
 
-def _show_life(parts: WorkerParts) -> None:
+def _repeat(parts: WorkerParts, every: float, look: Callable[[], object], crashed: str) -> None:
+    """As long as the worker runs, so many seconds after another. A bug is told with its trace, and stops nothing."""
     while _current is parts:
-        _beat_once(parts)
-        gevent.sleep(LIVENESS_EVERY_S)
+        gevent.sleep(every)
+        try:
+            look()
+        except Exception:
+            _log.exception(crashed)
 
 
 def _look_after_held(parts: WorkerParts) -> None:
-    """In every worker, and not by Beat: without digests nobody need run one, and held deliveries must not stay."""
-    while _current is parts:
-        # First a moment: a worker that has just started has nothing it could have missed.
-        gevent.sleep(HELD_EVERY_S)
-        try:
-            parts.held.sweep()
-        except NotifierError as error:
-            # Redis or the broker is away; the next look finds the same.
-            wide(_log, "held.unseen", level=logging.WARNING, error=str(error))
-        except Exception:
-            # A bug, with its trace; what is held must not stay for it until the worker is started again.
-            _log.exception("held.crashed")
-
-
-def _watch_nodes(parts: WorkerParts) -> None:
-    while _current is parts:
-        gevent.sleep(connection_watch.LOOK_EVERY_S)
-        try:
-            connection_watch.look()
-        except Exception:
-            # A bug, or a socket closed meanwhile; a frozen node must not stop the worker for it.
-            _log.exception("broker.unwatched")
+    try:
+        parts.held.sweep()
+    except NotifierError as error:
+        # Redis or the broker is away; the next look finds the same.
+        wide(_log, "held.unseen", level=logging.WARNING, error=str(error))
 
 
 def _stay_together(parts: WorkerParts) -> None:

@@ -13,9 +13,6 @@ from notifier.engine.relay_breaker import (
     SUSPICION_COOL_DOWN_S,
 )
 from notifier.engine.sender_pauses import (
-    FIRST_COOL_DOWN_S as SENDER_COOL_DOWN_S,
-)
-from notifier.engine.sender_pauses import (
     MOST_KEPT,
     REFUSALS_IN_A_ROW,
     SenderPauses,
@@ -82,16 +79,16 @@ def test_one_bad_sender_waits_and_nobody_else(
     assert {classify(one).code for one in later} == {"sender_paused"}
     assert all(isinstance(one, Accepted) for one in good)
     (paused,) = post.relays.paused_senders()
-    assert (paused.sender, paused.probe_at) == ("bad@other.example", clock.now + SENDER_COOL_DOWN_S)
+    assert (paused.sender, paused.probe_at) == ("bad@other.example", clock.now + FIRST_COOL_DOWN_S)
     assert "5.7.60" in paused.reason
     assert post.relays.states()[0].up
 
     # And later one of his mails asks, and the wait grows
-    clock.now += SENDER_COOL_DOWN_S
+    clock.now += FIRST_COOL_DOWN_S
     assert isinstance(post.send("r1@example.org", sender="bad@other.example"), Rejected)
     held = post.send("r1@example.org", sender="bad@other.example")
     assert isinstance(held, Paused)
-    assert held.seconds == 2 * SENDER_COOL_DOWN_S
+    assert held.seconds == 2 * FIRST_COOL_DOWN_S
 
     # And when the relay lets us, all go out again
     smtp_sink.behave()
@@ -170,7 +167,7 @@ def test_bounce_addresses_of_their_own_are_paused_as_their_domain_and_none_is_le
 
     # And when the relay takes it, nothing is paused any more
     smtp_sink.behave()
-    clock.now += SENDER_COOL_DOWN_S
+    clock.now += FIRST_COOL_DOWN_S
     assert isinstance(send(10), Accepted)
     assert post.relays.paused_senders() == ()
 

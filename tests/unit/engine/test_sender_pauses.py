@@ -2,14 +2,8 @@
 
 import pytest
 
-from notifier.engine.sender_pauses import (
-    FIRST_COOL_DOWN_S,
-    LONGEST_COOL_DOWN_S,
-    MOST_KEPT,
-    PROBE_LOOK_S,
-    REFUSALS_IN_A_ROW,
-    SenderPauses,
-)
+from notifier.engine.relay_breaker import FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S, PROBE_LOOK_S
+from notifier.engine.sender_pauses import MOST_KEPT, REFUSALS_IN_A_ROW, SenderPauses
 from notifier.engine.transaction import Phase
 from tests.unit.engine.factories import ACCEPTED, RELAY, Clock, mail, refusal
 
