@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 
 from notifier import zones
+from notifier.environment import entries, read_channel_settings, read_settings
 from notifier.logs import configure, get, wide
-from notifier.settings import Settings, entries, read_channel_settings, read_settings
+from notifier.settings import Settings
 
 _log = get("start")
 

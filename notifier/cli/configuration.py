@@ -31,7 +31,7 @@ def show(
     """
     if ctx.invoked_subcommand:
         return
-    from notifier.settings import entries, read_settings
+    from notifier.environment import entries, read_settings
     from notifier.wiring.advice import advice_below, mail_advice
     from notifier.wiring.channels import check_mail
     from notifier.zones import zone_advice

@@ -11,10 +11,11 @@ from notifier.channels.email.channel import EmailChannel
 from notifier.domain.addresses import parse_sender
 from notifier.domain.rule import Rule
 from notifier.engine.smtp_connect import RelayAddress, Security
+from notifier.environment import read_channel_settings
 from notifier.errors import InvalidAddress, Problem
 from notifier.logs import get, wide
 from notifier.rules.channel_files import CompiledProvider, load_channels
-from notifier.settings import Settings, read_channel_settings, split_list
+from notifier.settings import Settings, split_list
 from notifier.wiring.edges import build_guard
 
 #: RFC 8314 §3.3.

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from notifier.settings import read_settings
+from notifier.environment import read_settings
 from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 from notifier.storage.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from notifier.settings import read_settings
+from notifier.environment import read_settings
 
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))

@@ -21,8 +21,9 @@ from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Channel, Priority, Rule
 from notifier.engine.relays import SmtpRelays, checked
+from notifier.environment import read_settings
 from notifier.rendering.context import event_context
-from notifier.settings import Settings, read_settings
+from notifier.settings import Settings
 from notifier.storage.claims import Claimed, claim_request
 from notifier.storage.ledger import Record, Registration
 from notifier.wiring.channels import build_email, build_webhook

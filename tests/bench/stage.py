@@ -12,7 +12,7 @@ import pika
 from consumers.topology import apply_topology
 from notifier.domain import topology
 from notifier.domain.cloudevents import STRUCTURED
-from notifier.settings import read_settings
+from notifier.environment import read_settings
 from notifier.storage.ledger import Ledger
 from notifier.wiring.stores import build_endpoints, build_ledger, build_store
 from tests.acceptance.service import Process, Service, environment

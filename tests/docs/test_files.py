@@ -21,7 +21,7 @@ from notifier.rendering.expressions import Expressions
 from notifier.rendering.files import channel_names
 from notifier.rendering.renderer import Renderer
 from notifier.rules.content import Content
-from notifier.settings import read_settings
+from notifier.environment import read_settings
 from tests.docs import left_out
 from tests.docs.blocks import DOCUMENTS, ROOT, Block, block, blocks
 from tests.servers.patience import PATIENCE_S

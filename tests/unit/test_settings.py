@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from notifier.environment import entries, masked, read_channel_settings, read_settings
 from notifier.errors import SettingsError
-from notifier.settings import Settings, entries, masked, read_channel_settings, read_settings
+from notifier.settings import Settings
 
 
 def test_every_mistake_is_named_at_once_with_its_variable_and_what_to_do() -> None:

@@ -11,8 +11,8 @@ import pytest
 from notifier.engine.relay_breaker import LOGIN_COOL_DOWN_S, LOGIN_SPREAD, LONGEST_COOL_DOWN_S
 from notifier.engine.tokens import CommandToken, FileToken
 from notifier.engine.transaction import Accepted, Paused, Phase, Rejected
+from notifier.environment import read_settings
 from notifier.errors import SettingsError
-from notifier.settings import read_settings
 from notifier.wiring.tokens import build_tokens
 from tests.integration.engine.conftest import Clock, Posting
 from tests.servers.certificates import Certificate

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from notifier.client import Publisher
 from notifier.client.server_url import UnreadableUrl, read_server_url
 from notifier.engine.smtp_connect import RelayAddress
+from notifier.environment import entries, read_settings
 from notifier.errors import SettingsError
-from notifier.settings import entries, read_settings
 
 SMTP = ("smtp", "smtps", "smtp+plain")
 #: What passwords of cloud services have, and what separates something in an address.
