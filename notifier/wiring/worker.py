@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -50,7 +51,7 @@ from notifier.worker.rates.adaptive import AdaptiveLimits
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import RateLimits
 from notifier.worker.rates.relay_health import RelayPolicy
-from notifier.worker.rates.throttles import RecipientThrottles
+from notifier.worker.rates.throttles import sift
 
 
 def build_worker(app: Celery, node: str) -> WorkerParts:
@@ -109,7 +110,7 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         sender=sender,
         recorder=recorder,
         follow_ups=follow_ups,
-        throttles=RecipientThrottles(Throttles(store), digests),
+        sift=partial(sift, Throttles(store), digests),
         rate_limits=RateLimits(limits, watch, pool=ours.worker_concurrency),
         in_flight=in_flight,
         publisher=publisher,

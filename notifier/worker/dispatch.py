@@ -46,7 +46,7 @@ from notifier.worker.in_flight import InFlight
 from notifier.worker.outage import retry_while_down
 from notifier.worker.policy import Gated, Policy
 from notifier.worker.rates.rate_limits import Delayed, RateLimits
-from notifier.worker.rates.throttles import RecipientThrottles
+from notifier.worker.rates.throttles import Sift
 
 #: Seconds a claim is ours beyond the longest batch: its records may have to wait for Redis. A worker that dies gives
 #: its claims up earlier, when its liveness key is gone.
@@ -81,7 +81,7 @@ class Dispatch:
         sender: Sender,
         recorder: Recorder,
         follow_ups: FollowUps,
-        throttles: RecipientThrottles,
+        sift: Sift,
         rate_limits: RateLimits,
         in_flight: InFlight,
         publisher: Publishes,
@@ -95,7 +95,7 @@ class Dispatch:
         self._sender = sender
         self._recorder = recorder
         self._follow_ups = follow_ups
-        self._throttles = throttles
+        self._sift = sift
         self._rate_limits = rate_limits
         self._in_flight = in_flight
         self._publisher = publisher
@@ -193,7 +193,7 @@ class Dispatch:
     ) -> tuple[list[Ready], list[Withheld]]:
         """What leaves now or in a moment, and what does not; what comes back later is put into ``claims``."""
         directory = self._directory(claims.work, part.gated.endpoints)
-        work, too_many = self._throttles.sift(claims.work, directory, now())
+        work, too_many = self._sift(claims.work, directory, now())
         work, delayed = self._rate_limits.pace(part.channel, work, directory, batch.priority, now())
         self._delay(delayed, claims)
         with self._time_slices.turn(urgent=batch.priority is Priority.HIGH) as pause:

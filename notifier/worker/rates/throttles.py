@@ -5,7 +5,7 @@ A batch without such a rule costs a look at each delivery and no round trip. Wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from notifier import metrics
 from notifier.channels.port import Directory, Withheld, Work
@@ -20,39 +20,38 @@ from notifier.worker.outage import retry_while_down
 THROTTLED = "throttled"
 
 
-class RecipientThrottles:
-    """Applies the rules' throttles to claimed deliveries."""
+#: `sift` of one process.
+Sift = Callable[[list[Work], Directory, float], tuple[list[Work], list[Withheld]]]
 
-    def __init__(self, throttles: Throttles, digests: Digests) -> None:
-        self._throttles = throttles
-        self._digests = digests
 
-    def sift(self, work: list[Work], directory: Directory, now: float) -> tuple[list[Work], list[Withheld]]:
-        """What goes on its way, and what was one too many.
+def sift(
+    throttles: Throttles, digests: Digests, work: list[Work], directory: Directory, now: float
+) -> tuple[list[Work], list[Withheld]]:
+    """What goes on its way, and what was one too many.
 
-        One round trip for a batch with throttled rules, a second one when something is collected.
-        """
-        asking = [(one, throttle) for one in work if (throttle := one.rule.throttle) and _is_first(one)]
-        asking = [(one, throttle) for one, throttle in asking if gate(one, directory, now) is None]
-        if not asking:
-            return work, []
-        questions = [Question(one.delivery, throttle) for one, throttle in asking]
-        answers = retry_while_down(lambda: self._throttles.admit(questions), "ask recipients' throttles")
-        over = [pair for pair, admitted in zip(asking, answers, strict=True) if not admitted]
-        if not over:
-            return work, []
-        collected = [(one, throttle) for one, throttle in over if throttle.overflow == "digest"]
-        self._collect(collected, now)
-        stopped = {one.delivery.id for one, _ in over}
-        going = [one for one in work if one.delivery.id not in stopped]
-        return going, [_withheld(one, throttle) for one, throttle in over]
+    One round trip for a batch with throttled rules, a second one when something is collected.
+    """
+    asking = [(one, throttle) for one in work if (throttle := one.rule.throttle) and _is_first(one)]
+    asking = [(one, throttle) for one, throttle in asking if gate(one, directory, now) is None]
+    if not asking:
+        return work, []
+    questions = [Question(one.delivery, throttle) for one, throttle in asking]
+    answers = retry_while_down(lambda: throttles.admit(questions), "ask recipients' throttles")
+    over = [pair for pair, admitted in zip(asking, answers, strict=True) if not admitted]
+    if not over:
+        return work, []
+    _collect(digests, [(one, throttle) for one, throttle in over if throttle.overflow == "digest"], now)
+    stopped = {one.delivery.id for one, _ in over}
+    going = [one for one in work if one.delivery.id not in stopped]
+    return going, [_withheld(one, throttle) for one, throttle in over]
 
-    def _collect(self, over: Sequence[tuple[Work, Throttle]], now: float) -> None:
-        if not over:
-            return
-        items = [Item(one.delivery, one.event, Window(after_first=throttle.per)) for one, throttle in over]
-        collected = retry_while_down(lambda: self._digests.collect(items, now), "collect throttled deliveries")
-        metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
+
+def _collect(digests: Digests, over: Sequence[tuple[Work, Throttle]], now: float) -> None:
+    if not over:
+        return
+    items = [Item(one.delivery, one.event, Window(after_first=throttle.per)) for one, throttle in over]
+    collected = retry_while_down(lambda: digests.collect(items, now), "collect throttled deliveries")
+    metrics.DIGEST_ITEMS.inc(sum(1 for item in collected if item.fresh))
 
 
 def _is_first(one: Work) -> bool:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -45,7 +46,7 @@ from notifier.worker.in_flight import InFlight
 from notifier.worker.policy import Policy
 from notifier.worker.rates.limit_watch import LimitWatch
 from notifier.worker.rates.rate_limits import RateLimits
-from notifier.worker.rates.throttles import RecipientThrottles
+from notifier.worker.rates.throttles import sift
 from tests.fake_channel import FakeChannel
 from tests.unit.worker.doubles import Broker, Faults, WorkerDied
 
@@ -92,7 +93,7 @@ class Worker:
             sender=Sender(self.engine, self.recorder, worker=self.owner, longest_send=5.0),
             recorder=self.recorder,
             follow_ups=FollowUps(stores, broker),
-            throttles=RecipientThrottles(Throttles(self.store), Digests(self.store, cipher)),
+            sift=partial(sift, Throttles(self.store), Digests(self.store, cipher)),
             rate_limits=RateLimits(limits, self.watch, pool=8),
             in_flight=self.in_flight,
             publisher=broker,
