@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from notifier.domain.contacts import KIND, RESERVED
-from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.provider import NAME, Provider
-from notifier.domain.retry import WEBHOOK_SCHEDULE, RetrySchedule
 from notifier.errors import Problem
 from notifier.rendering.files import CHANNEL_SUFFIX, CHANNELS, leads_out
 from notifier.rendering.requests import RequestTemplate
@@ -24,14 +22,15 @@ from notifier.rules.channel_urls import CheckUrl
 from notifier.rules.documents import Located, YamlMistake, read_yaml
 from notifier.rules.files import read_text
 from notifier.rules.sections import Report, Section, shown
+from notifier.rules.tries import read_limit, read_retry
 
 FILE_KEYS = (*REQUEST_KEYS, "to", "answers", "message_id", "limit", "retry")
 #: Names of files that would hide a channel of our own, or a word that means something else in rules and queues.
 TAKEN = frozenset({"email", "webhook", "digest", "http_api", "intake"})
 #: Bytes of one file; a long one has 3 kB.
 MAX_FILE_BYTES = 64 * 1024
-#: Files of the folder, and entries of `retry`: more tries than this are not patience but a loop.
-MAX_FILES, MAX_RETRIES = 100, 50
+#: Files of the folder.
+MAX_FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,8 @@ def _read(name: str, report: Report, node: Located, check_url: CheckUrl | None) 
         rows=read_answers(file, report),
         hosts=reader.url.hosts(),
         message_id=read_path(file, "message_id"),
-        limit=_limit(file),
-        retry=_retry(file),
+        limit=read_limit(file),
+        retry=read_retry(file),
     )
     return CompiledProvider(provider, request, reader.texts.settings, reader.url.is_address)
 
@@ -135,22 +134,3 @@ def _check_address(file: Section, report: Report, kind: str, texts: ChannelTexts
     if kind and not texts.names_address:
         fix = "write {{ address }} where the provider wants to know whom, or leave `to` out"
         file.wrong("to", "nothing in the file names {{ address }}: everybody's would go to one place", fix)
-
-
-def _limit(file: Section) -> Rate | None:
-    text = file.text("limit")
-    try:
-        return parse_rate(text) if text else None
-    except ValueError as error:
-        file.wrong("limit", f"the file: limit: {error}")
-        return None
-
-
-def _retry(file: Section) -> RetrySchedule | None:
-    if file.get("retry") is None:
-        return None
-    nodes = file.entries("retry")
-    if len(nodes) > MAX_RETRIES:
-        file.wrong("retry", f"the file: {len(nodes)} retries", f"at most {MAX_RETRIES}")
-    delays = tuple(d for node in nodes if (d := file.duration_of(node, "retry")) is not None)
-    return RetrySchedule(delays, WEBHOOK_SCHEDULE.jitter)

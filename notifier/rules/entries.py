@@ -10,10 +10,8 @@ from typing import Literal
 
 from notifier.domain.addresses import parse_sender
 from notifier.domain.channels import DIGEST_KEYS, TRAITS
-from notifier.domain.limit import Rate, parse_rate
 from notifier.domain.media_type import read_media_type
 from notifier.domain.provider import NAME, Provider
-from notifier.domain.retry import EMAIL_SCHEDULE, RetrySchedule
 from notifier.domain.rule import WORK_KINDS, Attachment, Channel, Collecting, Priority, Rule, Window, WorkKind
 from notifier.errors import InvalidAddress
 from notifier.rendering.expressions import Expression, Expressions
@@ -23,6 +21,7 @@ from notifier.rules.mailkeys import read_mail
 from notifier.rules.matching import CompiledAttachment, CompiledRule
 from notifier.rules.sections import Report, Section, shown, suggestion
 from notifier.rules.throttling import read_throttle
+from notifier.rules.tries import read_limit, read_retry
 
 RULE_KEYS = (
     *("id", "channel", "priority", "to", "when", "expires", "key", "window", "template", "category", "transactional"),
@@ -59,8 +58,6 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]*/[A-Za-z0-9][\w!#$&^.+-]*\s*(
 _DATA_PATH = re.compile(r"data(?:\.[A-Za-z_][A-Za-z0-9_]{0,63}){1,16}")
 #: Keys whose expressions name people.
 _PEOPLE = frozenset({"to", "cc", "reply_to"})
-#: More tries than this are not patience but a loop.
-MAX_RETRIES = 50
 MAX_ATTACHMENTS = 20
 
 
@@ -132,10 +129,10 @@ class EntryReader:
             key=key.source if key and collects else "",
             window=self._window(section) or (Window() if collects else None),
             uncertain=self._uncertain(section),
-            retry=self._retry(section) or (provider.retry if provider else None),
+            retry=read_retry(section) or (provider.retry if provider else None),
             attachments=tuple(compiled.attachment for compiled in attachments),
             throttle=throttle,
-            limit=self._limit(section),
+            limit=read_limit(section),
             omit=self._omit(section),
             sender=self._sender(section),
             cc=cc.source if cc else "",
@@ -248,23 +245,6 @@ class EntryReader:
 
     def _uncertain(self, section: Section) -> Literal["resend", "park"]:
         return "park" if section.choice("uncertain", _Uncertain, _Uncertain.RESEND) is _Uncertain.PARK else "resend"
-
-    def _retry(self, section: Section) -> RetrySchedule | None:
-        if section.get("retry") is None:
-            return None
-        nodes = section.entries("retry")
-        if len(nodes) > MAX_RETRIES:
-            section.wrong("retry", f"{section.name}: {len(nodes)} retries", f"at most {MAX_RETRIES}")
-        delays = tuple(d for node in nodes if (d := section.duration_of(node, "retry")) is not None)
-        return RetrySchedule(delays, EMAIL_SCHEDULE.jitter)
-
-    def _limit(self, section: Section) -> Rate | None:
-        text = section.text("limit")
-        try:
-            return parse_rate(text) if text else None
-        except ValueError as error:
-            section.wrong("limit", f"{section.name}: limit: {error}")
-            return None
 
     def _omit(self, section: Section) -> tuple[str, ...]:
         listed = section.is_list("omit")

@@ -119,13 +119,12 @@ class Round:
             if intake and self._wanted(intake):
                 yield figure
             before, sink = self._stage.usage(workers=list(workers)), self._sink(kind)
-            redis = gauges.redis_use(self._stage.redis.port)
+            trips = gauges.redis_trips(self._stage.redis.port)
             already, began = sink.count(), time.monotonic()
         with self._watch(delivery, workers[0]):
             figure = self._delivered(delivery, kind, count, workers, before, began, already)
-        used = gauges.redis_use(self._stage.redis.port)
-        figure.values[REDIS_TRIPS] = (used.trips - redis.trips) / count
-        figure.values[REDIS_BYTES] = (used.bytes - self._redis_empty) / count
+        figure.values[REDIS_TRIPS] = (gauges.redis_trips(self._stage.redis.port) - trips) / count
+        figure.values[REDIS_BYTES] = (gauges.redis_bytes(self._stage.redis.port) - self._redis_empty) / count
         self._check(kind, count, run)
         if delivery and self._wanted(delivery):
             yield figure
@@ -181,7 +180,7 @@ class Round:
         self._stage.redis.flush()
         if kind is WEBHOOK:
             self._endpoint = self._stage.new_endpoint()
-        self._redis_empty = gauges.redis_use(self._stage.redis.port).bytes
+        self._redis_empty = gauges.redis_bytes(self._stage.redis.port)
         return f"run{next(_runs)}"
 
     def _sink(self, kind: Kind) -> Sink:

@@ -47,7 +47,8 @@ class Stage:
         self._directory = directory
         self._folders = 0
         self.rabbit = RabbitMQ(_made(directory / "rabbitmq"))
-        self.redis = RedisServer(_made(directory / "redis"))
+        # Histograms of commands' times: 25 kB for each kind of command at its first use, which is no event's memory.
+        self.redis = RedisServer(_made(directory / "redis"), {"latency-tracking": "no"})
         self.mails: Sink = smtp_sink(directory)
         self.hooks: Sink = http_sink(directory)
         self.stamping = Relay(directory / "stamping")
