@@ -3,10 +3,10 @@
 A body is a text of fields without what repeats, which is in a dictionary (`words`). The scripts make it from the record
 they have; here is what they must be told for that, and the way back to the record, to the character.
 
-delivery how, who, stem, domain, then event; queued; started; duration; updated; rest of the reply; destination
+delivery how, who, stem, domain, queued, event, then started; duration; updated; rest of the reply; destination
 event    origin, then state; received; id; ids of deliveries
 
-Times that begin like the first one are their last three characters.
+Of a time is kept what differs from the one before it: a mail that waited for minutes is one field too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from notifier.storage.words import DOMAIN, HOW, NO_WORD, ORIGIN, STEM, WHO, Word
 #: What a relay says before the first thing that is another each time: ``250 2.0.0 Ok: queued as ``.
 _SAME_EACH_TIME = re.compile(r"\d\d\d(?: \d\.\d{1,3}\.\d{1,3})?(?: [A-Za-z.,:;()<>-]+(?![^\s=]))*[ =:]?", re.ASCII)
 _STEM_CHARACTERS = 64
-#: Characters of a time that begins like another.
-_TAIL = 3
+#: Characters of a time.
+_TIME = 8
 
 
 def hint_for_sent(words: Words, how: tuple[str, str, str, str], attempt: Attempt, to: Destination) -> str:
@@ -65,19 +65,22 @@ def unpack_sent(body: str, texts: Mapping[str, str]) -> str:
 
     Without its dictionary it is still one that was sent.
     """
-    event, queued, started, duration, updated, reply, destination = split(body[8:], 7)
+    queued = body[8 : 8 + _TIME]
+    event, started, duration, updated, reply, destination = split(body[8 + _TIME :], 6)
+    started = _whole(started, queued)
+    updated = _whole(updated, started)
     how, who, stem, domain = (body[place : place + 2] for place in range(0, 8, 2))
     if not texts[how] or not texts[who]:
-        return join(["sent", "0", "1", _whole(updated, queued)]) + RECORD
+        return join(["sent", "0", "1", updated]) + RECORD
     _, fence, template, rule, channel = split(texts[how], 5)
     _, outcome, code, worker = split(texts[who], 4)
     reply = reply if stem == NO_WORD else split(texts[stem], 2)[1] + reply
     destination = destination if domain == NO_WORD else f"{destination}…@{split(texts[domain], 2)[1]}"
     return RECORD.join(
         (
-            join(["sent", fence, "1", _whole(updated, queued), "", template]),
+            join(["sent", fence, "1", updated, "", template]),
             join([event, rule, channel, destination, queued]),
-            join(["1", _whole(started, queued), duration, outcome, code_beside(code, reply), worker, reply]),
+            join(["1", started, duration, outcome, code_beside(code, reply), worker, reply]),
         )
     )
 
@@ -102,5 +105,5 @@ def unpack_event(body: str, texts: Mapping[str, str]) -> str:
     return join([state, received, event_id, source, kind, tenant]) + RECORD + ids
 
 
-def _whole(time: str, first: str) -> str:
-    return first[:-_TAIL] + time if len(time) == _TAIL else time
+def _whole(time: str, before: str) -> str:
+    return before[: len(before) - len(time)] + time

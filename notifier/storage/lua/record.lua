@@ -9,8 +9,11 @@ if outdated then return outdated end
 -- Characters of a time in full.
 local TIME = 8
 
-local function shortened(time, first)
-  return string.sub(time, 1, -4) == string.sub(first, 1, -4) and string.sub(time, -3) or time
+-- A time without what it begins with like the one before it: how long it is says how much that was.
+local function shortened(time, before)
+  local alike = 0
+  while alike < TIME and string.byte(time, alike + 1) == string.byte(before, alike + 1) do alike = alike + 1 end
+  return string.sub(time, alike + 1)
 end
 
 -- What a bucket keeps instead of a record (packed.py), if the record is ours, on its first try, and nobody has asked to be
@@ -25,7 +28,7 @@ local function body_of(text, fence, attempt, hint)
   if string.sub(hint, 8, 9) ~= '--' then destination = string.match(destination, '^([^\128-\191][\128-\191]*)…') end
   if not destination then return nil end
   local body = table.concat({
-    string.sub(hint, 1, 9) .. event, queued, shortened(started, queued), duration, shortened(ARGV[4], queued),
+    string.sub(hint, 1, 9) .. queued .. event, shortened(started, queued), duration, shortened(ARGV[4], started),
     string.sub(reply, tonumber(string.sub(hint, 10)) + 1), destination
   }, US)
   return #body <= LONGEST and body or nil

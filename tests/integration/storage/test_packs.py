@@ -22,6 +22,8 @@ from tests.integration.storage.making import OWNER, RULE, Clock, attempt, claim,
 from tests.servers.redis import RedisServer
 
 HOUR = 3600
+#: Times that are less apart than 36⁴ ms differ in four characters.
+_MINUTES_S = 1600
 _met = itertools.count()
 
 
@@ -91,6 +93,36 @@ def crowd(prefix: str, count: int) -> list[ClaimRequest]:
 def packing(ledger: Ledger) -> Ledger:
     told(ledger)
     return ledger
+
+
+@pytest.mark.parametrize(
+    ("waited", "took"), [(0.2, 0.01), (2.0, 0.2), (60.0, 0.2), (300.0, 0.2), (7200.0, 30.0), (0.2, 90.0), (9e6, 300.0)]
+)
+def test_a_mail_that_waited_for_minutes_is_one_field_and_all_times_are_read_as_they_were(
+    packing: Ledger, store: Store, clock: Clock, waited: float, took: float
+) -> None:
+    # Given a relay whose answer was met before
+    met = registered(packing, 99)
+    packing.record([sent(met, claim(packing, met), "250 2.0.0 Ok")])
+    # And a mail that waited, as it does behind others, and is answered after a while
+    queued = round(clock.now - waited, 3)
+    wanted = request(event(1), to="j@example.org", queued=queued)
+    packing.register([Registration(event(1), ((wanted.delivery, RULE),))])
+    held = claim(packing, wanted)
+    clock.now = round(clock.now + took, 3)
+    # When it is recorded
+    assert packing.record([sent(wanted, held, "250 2.0.0 Ok")]) == [True]
+    # Then it is one field of its bucket, if it was a matter of minutes
+    name, field = keys.delivery(wanted.delivery.id), wanted.delivery.id[5:28]
+    assert is_packed(store, name)
+    (bucket,) = (one for one in buckets(store) if store.client.hexists(one, field))
+    more = [one for one in store.client.hkeys(bucket) if 0 < len(str(one)) < len(field)]
+    assert len(more) == (1 if waited > _MINUTES_S else 0)
+    # And all its times are what they were
+    (record,) = packing.deliveries([wanted.delivery.id])
+    assert record is not None
+    times = (record.queued, record.attempts[0].started, record.updated)
+    assert times == (queued, 1_800_000_000.0, clock.now)
 
 
 def test_what_was_sent_and_its_event_are_packed_and_read_as_before(packing: Ledger, store: Store, clock: Clock) -> None:
