@@ -91,7 +91,7 @@ def build_webhook(ours: Settings) -> tuple[WebhookChannel, WebhookTransport]:
     return WebhookChannel(transport, guard, header_names(ours)), transport
 
 
-def build_http_api(ours: Settings) -> HttpApiDeliveries:
+def build_http_api(ours: Settings) -> tuple[HttpApiChannel, HttpApiDeliveries]:
     """The channel of channel files, with connections of its own: webhooks that hang hold none of a provider's."""
     guard = build_guard(ours)
     transport = WebhookTransport(
@@ -102,7 +102,7 @@ def build_http_api(ours: Settings) -> HttpApiDeliveries:
         share=PROVIDER_SHARE,
     )
     channel = HttpApiChannel(transport, guard, channel_settings(), longest_exchange=ours.webhook_timeout)
-    return HttpApiDeliveries(channel, transport, TRAITS[Channel.HTTP_API].schedule, ours.webhook_timeout)
+    return channel, HttpApiDeliveries(channel, transport, TRAITS[Channel.HTTP_API].schedule, ours.webhook_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class Channels:
 
     email: EmailChannel
     webhook: WebhookChannel
+    http_api: HttpApiChannel
     all: Mapping[WorkKind, DeliveryChannel]
     """As a worker sees them: the one table in which each is registered."""
 
@@ -118,13 +119,14 @@ class Channels:
 def build_channels(ours: Settings, watch: RateWatch) -> Channels:
     """All of them; ``watch`` hears how each mail's transaction ended."""
     email, (webhook, transport) = build_email(ours, watch), build_webhook(ours)
+    http_api, of_providers = build_http_api(ours)
     of_email, of_webhook = schedules(ours)
     made: tuple[DeliveryChannel, ...] = (
         EmailDeliveries(email, of_email),
         WebhookDeliveries(webhook, transport, of_webhook, ours.webhook_timeout),
-        build_http_api(ours),
+        of_providers,
     )
-    return Channels(email, webhook, {channel.name: channel for channel in made})
+    return Channels(email, webhook, http_api, {channel.name: channel for channel in made})
 
 
 def schedules(ours: Settings) -> tuple[RetrySchedule, RetrySchedule]:

@@ -69,6 +69,7 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     rates = RateWatch(time.time)
     channels = build_channels(ours, rates)
     warn_of_senders(channels.email, content.current.catalog.rules)
+    channels.http_api.look_at(content.current.catalog.providers.values())
     # New at every start: a container's pid and host name may be those of the process that was just killed.
     owner = f"{node}/{secrets.token_hex(4)}"
     longest = max(channel.longest_send for channel in channels.all.values())

@@ -6,18 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from notifier.channels.http_api.composing import OutgoingRequest, compose
-from notifier.channels.http_api.health import PAUSED, ProviderHealth, ProviderOrigin
-from notifier.channels.http_api.outcomes import about_provider, classify
+from notifier.channels.http_api.composing import OutgoingRequest, compose, missing_settings
+from notifier.channels.http_api.health import PAUSED, PausedProvider, ProviderHealth, ProviderOrigin
+from notifier.channels.http_api.outcomes import OUR_FAULT_S, about_provider, classify, rests
 from notifier.channels.webhook.channel import Exchanges
 from notifier.channels.webhook.guard import AddressGuard
 from notifier.domain.breaker import Observed
 from notifier.domain.message import TextMessage
-from notifier.domain.outcome import NotTried, Outcome
+from notifier.domain.outcome import Deferred, NotTried, Outcome
 from notifier.rules.channel_files import CompiledProvider
-
-#: Seconds until another look at a provider whose settings are missing: nothing but a restart brings them.
-MISSING_S = 60.0
 
 
 class HttpApiChannel:
@@ -66,15 +63,31 @@ class HttpApiChannel:
                 first.setdefault(outgoing.place, number)
         return frozenset(first.values())
 
-    async def send(self, outgoing: OutgoingRequest, *, again: bool = True) -> Outcome | NotTried:
-        """One try. Never raises for what the provider does."""
+    def look_at(self, providers: Iterable[CompiledProvider]) -> None:
+        """Tell which of them lack settings, before a message waits for it."""
+        for one in providers:
+            if missing := missing_settings(one, self._settings):
+                self._health.lacks(one.name, missing)
+
+    def paused(self) -> tuple[PausedProvider, ...]:
+        """Which providers are left alone, and why; from any thread."""
+        return self._health.paused()
+
+    async def send(self, outgoing: OutgoingRequest, *, again: bool = True, first: bool = True) -> Outcome | NotTried:
+        """One try. Never raises for what the provider does.
+
+        While the provider works for nobody, an answer that is about us spends no try: the login may be wrong for days.
+        A message's ``first`` try outside of a probe is spent all the same, so that the ledger has the answer.
+        """
         place = outgoing.place
         if outgoing.target is None:
-            return NotTried(PAUSED, f"{place}: {', '.join(outgoing.missing)} is not set", MISSING_S)
+            return self._health.lacks(place.provider, outgoing.missing)
+        self._health.lacks_nothing(place.provider)
         probe = self._health.admits(place)
         if isinstance(probe, NotTried):
             return probe
-        seen = Observed()
+        counts = not probe and (first or self._health.is_proven(place))
+        seen, outcome = Observed(), None
         try:
             answer = await self._transport.post(
                 outgoing.target,
@@ -87,5 +100,8 @@ class HttpApiChannel:
             outcome = classify(outgoing.asked, answer, self._clock(), outgoing.private)
             seen = about_provider(outcome)
         finally:
-            self._health.observe(place, seen, probe)
+            reason = outcome.reply if isinstance(outcome, Deferred) else ""
+            self._health.observe(place, seen, probe, reason=reason, rests=outcome is not None and rests(outcome))
+        if isinstance(outcome, Deferred) and outcome.our_fault and not counts:
+            return NotTried(PAUSED, f"{place}: {outcome.code}", outcome.retry_after or OUR_FAULT_S)
         return outcome

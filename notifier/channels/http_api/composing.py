@@ -51,7 +51,7 @@ def compose(
         address_in_path="address" in compiled.request.url.reads,
         address_is_url=compiled.url_is_address,
     )
-    if missing := tuple(name for name in compiled.settings if not settings.get(name)):
+    if missing := missing_settings(compiled, settings):
         return OutgoingRequest(asked, ProviderOrigin(compiled.name, ""), None, b"", b"", (), expires, missing)
     own = {name: settings[name] for name in compiled.settings}
     names = {**context, "text": message.text, "subject": message.subject, "address": address, "settings": own}
@@ -71,6 +71,11 @@ def compose(
     private = (*own.values(), *credentials, *(c.partition(" ")[2] for c in credentials), address, message.text)
     place = ProviderOrigin(compiled.name, target.origin)
     return OutgoingRequest(asked, place, target, head, request.body, private, expires)
+
+
+def missing_settings(compiled: CompiledProvider, settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Settings that the file names and this process does not have."""
+    return tuple(name for name in compiled.settings if not settings.get(name))
 
 
 def _check_host(compiled: CompiledProvider, target: Target) -> None:

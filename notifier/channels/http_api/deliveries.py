@@ -96,7 +96,9 @@ class HttpApiDeliveries:
                 await send_each([ready[p] for p in places], self._send, _moved(ended, places))
 
     async def _send(self, ready: Ready) -> Outcome | NotTried:
-        return await self._channel.send(ready.outgoing, again=ready.work.rule.uncertain != "park")
+        work = ready.work
+        first = work.claim.number == 1
+        return await self._channel.send(ready.outgoing, again=work.rule.uncertain != "park", first=first)
 
     def is_slow(self, ready: Ready) -> bool:  # noqa: ARG002
         """A provider that is slow is slow for all."""

@@ -70,6 +70,11 @@ def about_provider(outcome: Outcome | NotTried) -> Observed:
             return Observed()
 
 
+def rests(outcome: Outcome | NotTried) -> bool:
+    """Whether the provider said for how long it wants nothing: from then on nothing speaks against it."""
+    return isinstance(outcome, Deferred) and not outcome.our_fault and bool(outcome.throttled or outcome.retry_after)
+
+
 def _read(asked: Addressing, reply: Reply, now: float, private: Sequence[str]) -> Outcome:
     body = json_of(reply)
     text = reply.body.decode("utf-8", "replace")

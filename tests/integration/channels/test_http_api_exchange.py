@@ -14,6 +14,7 @@ import pytest
 from notifier.channels.http_api.channel import HttpApiChannel
 from notifier.channels.http_api.composing import OutgoingRequest
 from notifier.channels.http_api.deliveries import HttpApiDeliveries
+from notifier.channels.http_api.outcomes import OUR_FAULT_S
 from notifier.channels.port import Ready, Work
 from notifier.channels.webhook.guard import AddressGuard, read_networks
 from notifier.channels.webhook.transport import WebhookTransport
@@ -58,9 +59,12 @@ class Phone:
     transport: WebhookTransport
     guard: AddressGuard
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
+    later: float = 0.0
+    """Seconds by which its clock is ahead."""
 
     def __post_init__(self) -> None:
-        self.channel = HttpApiChannel(self.transport, self.guard, self.settings, longest_exchange=LONG)
+        clock = lambda: time() + self.later  # noqa: E731
+        self.channel = HttpApiChannel(self.transport, self.guard, self.settings, longest_exchange=LONG, clock=clock)
 
     def request(self, url: str, *, text: str = TEXT, address: str = NUMBER, file: str = FILE) -> OutgoingRequest:
         """What would be sent."""
@@ -74,10 +78,10 @@ class Phone:
         message = TextMessage(text, "", "hash")
         return self.channel.compose(found["sms"], message, address=address, context=context)
 
-    def send(self, url: str, **more: str) -> Outcome | NotTried:
+    def send(self, url: str, *, first: bool = True, **more: str) -> Outcome | NotTried:
         """One try."""
-        request = self.request(url, **more)  # type: ignore[arg-type]
-        return self.engine.run(lambda: self.channel.send(request), LONG)
+        request = self.request(url, **more)
+        return self.engine.run(lambda: self.channel.send(request, first=first), LONG)
 
     def send_all(self, requests: list[OutgoingRequest]) -> list[Outcome | NotTried]:
         """A batch."""
@@ -193,6 +197,42 @@ def test_a_refused_login_costs_one_try_of_a_batch_and_pauses_only_this_provider(
     assert other.code == "tls"
 
 
+def test_while_the_login_is_refused_a_message_spends_its_first_try_only(phone: Phone, http_sink: HttpSink) -> None:
+    # Given a provider that refuses our login, and a message that found out
+    url = f"{http_sink.url}/messages"
+    http_sink.status("/messages", 401, body=b'{"code": 20003}', times=4)
+    assert isinstance(phone.send(url), Deferred)
+
+    # When it asks again and again, as do new ones
+    for first in (False, True):
+        phone.later += OUR_FAULT_S
+        asked = phone.send(url, first=first)
+
+        # Then that was no try of theirs
+        assert isinstance(asked, NotTried)
+        assert (asked.code, asked.seconds) == ("provider_paused", OUR_FAULT_S)
+
+    # And neither is it in a worker that has just been started, for a message that was tried elsewhere
+    begun = Phone(phone.root, phone.engine, phone.transport, phone.guard)
+    assert isinstance(begun.send(url, first=False), NotTried)
+    assert len(http_sink.requests) == 4
+
+    # And what is refused while the others go through is a try
+    phone.later += OUR_FAULT_S
+    assert isinstance(phone.send(url, first=False), Sent)
+    http_sink.status("/messages", 401, times=1)
+    assert isinstance(phone.send(url, first=False), Deferred)
+
+
+def test_a_provider_that_cannot_be_reached_spends_tries_as_ever(phone: Phone, http_sink: HttpSink) -> None:
+    http_sink.status("/messages", 500, times=2)
+    first, later = phone.send(f"{http_sink.url}/messages"), None
+    phone.later += OUR_FAULT_S
+    later = phone.send(f"{http_sink.url}/messages", first=False)
+
+    assert [type(one) for one in (first, later)] == [Deferred, Deferred]
+
+
 def test_a_whole_batch_leaves_when_the_provider_takes_it(phone: Phone, http_sink: HttpSink) -> None:
     outcomes = phone.send_all([phone.request(f"{http_sink.url}/messages", text=f"no {n}") for n in range(50)])
 
@@ -258,6 +298,9 @@ def test_a_setting_that_is_missing_pauses_the_provider_and_names_it(
     assert isinstance(outcome, NotTried)
     assert outcome.why == "sms: NOTIFIER_CHANNEL_SMS_TOKEN is not set"
     assert not http_sink.requests
+    assert [(one.provider, one.reason) for one in phone.channel.paused()] == [
+        ("sms", "NOTIFIER_CHANNEL_SMS_TOKEN is not set")
+    ]
 
 
 HOOK = """\

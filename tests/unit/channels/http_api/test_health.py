@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from notifier import metrics
 from notifier.channels.http_api.health import BEHIND_PROBE_S, PROBE_SLACK_S, ProviderHealth, ProviderOrigin
 from notifier.channels.http_api.outcomes import OUR_FAULT_S
 from notifier.domain.breaker import FIRST_WAIT_S, LEAST_FAILURES, Observed
@@ -117,3 +118,53 @@ def test_operators_are_told_once_when_it_is_paused_and_when_it_is_back(
 
     told = [(record.getMessage(), record.fields["channel"]) for record in caplog.records]  # type: ignore[attr-defined]
     assert told == [("provider.paused", "sms"), ("provider.resumed", "sms")]
+
+
+def up(provider: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value("notifier_provider_up", {"channel": provider})
+
+
+def test_the_gauge_falls_while_a_login_is_refused_and_rises_with_an_answer(
+    health: ProviderHealth, clock: Clock
+) -> None:
+    health.observe(SMS, WELL, "")
+    assert up("sms") == 1
+    health.observe(SMS, OURS, "", reason="401 Unauthorized")
+    assert up("sms") == 0
+
+    # A login that was refused is refused until somebody mended it, however long nobody asks
+    clock.now += 10 * OUR_FAULT_S
+    assert up("sms") == 0
+    (paused,) = health.paused()
+    assert (paused.provider, paused.reason) == ("sms", "http_401: 401 Unauthorized")
+
+    probe = health.admits(SMS)
+    assert isinstance(probe, str)
+    health.observe(SMS, WELL, probe)
+    assert up("sms") == 1
+    assert not health.paused()
+
+
+def test_one_that_said_for_how_long_it_wants_nothing_is_up_again_when_that_is_over(
+    health: ProviderHealth, clock: Clock
+) -> None:
+    health.observe(PUSH, Observed(failed=1, wait=15, too_much=True, code="http_429"), "", rests=True)
+    assert up("push") == 0
+
+    clock.now += 15
+
+    assert up("push") == 1
+    assert not health.paused()
+
+
+def test_one_whose_settings_are_missing_is_down_and_told_once(
+    health: ProviderHealth, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        health.lacks("room", ["NOTIFIER_CHANNEL_ROOM_URL"])
+    assert up("room") == 0
+    health.lacks_nothing("room")
+    assert up("room") == 1
+
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told == ["provider.paused"]
