@@ -1,8 +1,9 @@
-"""``notifier relays``: which mail relays there are, which of them or of our senders are paused and why, how fast."""
+"""``notifier relays``: which mail relays there are; which of them, of senders or of providers are paused, and why."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from notifier.storage.limits import Adapted
-    from notifier.storage.relays import PausedRelay, RefusedSender
+    from notifier.storage.relays import NotedProvider, PausedRelay, RefusedSender
 
 
 def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the mail relays in order of preference, and which workers have paused them or a sender there.
+    """List the mail relays in order of preference, and which workers have paused them, a sender there, or a provider.
 
     Each worker finds out by itself whether a relay is well: it may be one machine that cannot reach it. A relay that no
-    living worker has paused is up. A sender that a relay refuses waits alone; mails of others go on.
+    living worker has paused is up. A sender that a relay refuses waits alone; mails of others go on. Providers of
+    channel files (SMS, chat) are listed while a worker leaves them alone.
 
     Example: notifier relays
     """
     with opened_relays() as (names, board, limits):
         paused, senders, adapted = board.paused(), board.senders(), limits.adapted()
+        providers = _providers(board.providers(time.time()))
     slowed = {scope.name: found for scope, found in adapted.items() if scope.kind == "relay"}
     known = list(dict.fromkeys([*names, *(one.relay for one in paused)]))
     rows = [
@@ -37,7 +40,7 @@ def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         for name in known
     ]
     if as_json:
-        print_json(rows)
+        print_json([*rows, *providers])
         return
     print_table(
         "",
@@ -72,6 +75,39 @@ def relays(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
                 for relay, one in refused
             ),
         )
+    if providers:
+        print_table(
+            "Providers of channel files that wait",
+            ("Provider", "Since", "Next probe", "Workers", "Reason"),
+            (
+                (
+                    row["provider"],
+                    moment(row["since"]),
+                    moment(row["probe_at"]) if row["probe_at"] else "when workers are started again",
+                    len(row["paused_by"]),
+                    row["reason"],
+                )
+                for row in providers
+            ),
+        )
+
+
+def _providers(noted: Sequence[NotedProvider]) -> list[dict[str, Any]]:
+    """One for each provider, as the worker sees it that paused it first."""
+    found = []
+    for name in dict.fromkeys(one.provider for one in noted):
+        notes = sorted((one for one in noted if one.provider == name), key=lambda one: one.since)
+        found.append(
+            {
+                "provider": name,
+                "up": False,
+                "since": notes[0].since,
+                "probe_at": min(one.probe_at for one in notes) or None,
+                "reason": notes[0].reason,
+                "paused_by": [one.owner for one in notes],
+            }
+        )
+    return found
 
 
 def _row(name: str, paused: Sequence[PausedRelay], adapted: Adapted | None) -> dict[str, Any]:

@@ -219,6 +219,11 @@ def paused_senders() -> str:
     return f"{PREFIX}{{limits}}:senders"
 
 
+def paused_providers() -> str:
+    """Hash: provider and worker → why this worker has paused that provider of a channel file."""
+    return f"{PREFIX}{{limits}}:providers"
+
+
 def limits_courses() -> str:
     """Hash: adapted scope → where its rate is on its way up again."""
     return f"{PREFIX}{{limits}}:courses"

@@ -1,4 +1,4 @@
-"""`RelayBoard`: which worker has paused which relay or sender, and why, for people to see; workers never read it.
+"""`RelayBoard`: which worker has paused which relay, sender or provider, for people to see; workers never read it.
 
 A worker writes when something changes in its eyes, so a deployment whose relays are well never comes here.
 """
@@ -45,8 +45,24 @@ class RefusedSender:
     """Unix seconds from which one of its mails may ask again."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotedProvider:
+    """One provider of a channel file as one living worker sees it."""
+
+    provider: str
+    owner: str
+    """The worker."""
+    reason: str
+    since: float
+    """Unix seconds."""
+    probe_at: float
+    """Unix seconds from which one of its messages may ask again; 0 when only a restart helps."""
+    rests: bool = False
+    """It said itself how long it wants nothing: then the pause ends at ``probe_at``, also without a message."""
+
+
 class RelayBoard:
-    """Notes about paused relays. Raises `StorageUnavailable` when Redis cannot do it now."""
+    """Notes about paused relays and providers. Raises `StorageUnavailable` when Redis cannot do it now."""
 
     def __init__(self, store: Store) -> None:
         self._run = store.run
@@ -66,6 +82,27 @@ class RelayBoard:
         """Every sender that a living worker has paused."""
         notes = self._run(_notes(keys.paused_senders()))
         return [RefusedSender(relay, owner, *one) for relay, owner, note in notes for one in note]
+
+    def write_providers(self, owner: str, paused: Sequence[NotedProvider], resumed: Sequence[str]) -> None:
+        """What one worker sees: these it has paused, those no longer."""
+        self._run(_write_providers(owner, paused, resumed))
+
+    def providers(self, now: float) -> list[NotedProvider]:
+        """Every provider that a living worker leaves alone."""
+        notes = self._run(_notes(keys.paused_providers()))
+        noted = (NotedProvider(name, owner, *note) for name, owner, note in notes)
+        return [one for one in noted if not (one.rests and now >= one.probe_at)]
+
+
+def _write_providers(owner: str, paused: Sequence[NotedProvider], resumed: Sequence[str]) -> Operation[None]:
+    key = keys.paused_providers()
+    yield [
+        *(
+            command("HSET", key, _field(p.provider, owner), json.dumps([p.reason, p.since, p.probe_at, p.rests]))
+            for p in paused
+        ),
+        *(command("HDEL", key, _field(name, owner)) for name in resumed),
+    ]
 
 
 def _write(

@@ -49,6 +49,7 @@ from notifier.worker.in_flight import InFlight
 from notifier.worker.policy import Policy
 from notifier.worker.rates.adaptive import AdaptiveLimits
 from notifier.worker.rates.limit_watch import LimitWatch
+from notifier.worker.rates.provider_health import ProviderPolicy
 from notifier.worker.rates.rate_limits import RateLimits
 from notifier.worker.rates.relay_health import RelayPolicy
 from notifier.worker.rates.throttles import sift
@@ -92,11 +93,13 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         in_flight=in_flight,
         longest_exchange=ours.webhook_timeout,
     )
+    board = RelayBoard(store)
     adaptive = AdaptiveLimits(rates, AdaptiveRates(store), limits, lambda: watch.table)
     policies: dict[WorkKind, Policy] = {
         **{channel: Policy(publisher) for channel in channels.all},
-        Channel.EMAIL: RelayPolicy(channels.email, publisher, RelayBoard(store), owner, adaptive),
+        Channel.EMAIL: RelayPolicy(channels.email, publisher, board, owner, adaptive),
         Channel.WEBHOOK: endpoint_policy,
+        Channel.HTTP_API: ProviderPolicy(channels.http_api, publisher, board, owner),
     }
 
     def close() -> None:

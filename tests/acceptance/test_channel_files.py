@@ -154,6 +154,12 @@ def test_a_provider_that_refuses_our_login_stops_nobody_else_and_loses_nothing(
     assert len([r for r in http_sink.requests if r.path == "/messages"]) == 1
     assert service.run("failures", "list").stdout.count("dlv_") == 0
 
+    # And they see which provider it is, and why
+    poll(lambda: _paused(service), "it is noted")
+    (sms,) = _paused(service)
+    assert sms["provider"] == "sms"
+    assert sms["reason"].startswith("http_401: 401")
+
 
 def test_a_person_is_forgotten_with_their_number(templates: Path, service: Service, http_sink: HttpSink) -> None:
     assert templates.is_dir()
@@ -168,6 +174,11 @@ def test_a_person_is_forgotten_with_their_number(templates: Path, service: Servi
     assert forgotten.returncode == 0, forgotten.stdout + forgotten.stderr
     assert service.run("recipients", "show", "user-1").returncode != 0
     assert service.run("forget", NUMBER, "--yes").returncode != 0
+
+
+def _paused(service: Service) -> list[dict[str, str]]:
+    relays = json.loads(service.run("relays", "--json").stdout)
+    return [one for one in relays if "provider" in one]
 
 
 def _parked(service: Service) -> list[dict[str, str]]:

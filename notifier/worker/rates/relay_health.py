@@ -14,6 +14,7 @@ from notifier.logs import get, wide
 from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
 from notifier.worker.policy import Policy
 from notifier.worker.rates.adaptive import AdaptiveLimits
+from notifier.worker.rates.note import Note
 
 #: Senders that one worker shows people; a new envelope sender for each mail could make it a thousand.
 MOST_SHOWN = 50
@@ -34,22 +35,14 @@ class RelayPolicy(Policy):
         self._board = board
         self._owner = owner
         self._adaptive = adaptive
-        self._told = self._look()
-        self._telling = False
-        self._count(self._told)
+        seen = self._look()
+        self._note = Note(self._look, seen, self._write)
+        self._count(seen)
 
     def sent(self) -> None:
-        """After a batch: note what changed. Some comparisons when nothing did."""
+        """After a batch: note what changed."""
         self._adaptive.follow()
-        # One at a time: of two that write, the older look could come last, and an idle worker would leave it there.
-        if self._telling:
-            return
-        self._telling = True
-        try:
-            while (seen := self._look()) != self._told and self._write(seen):
-                self._told = seen
-        finally:
-            self._telling = False
+        self._note.follow()
 
     def _look(self) -> Seen:
         return self._email.relay_states(), self._email.paused_senders()

@@ -9,7 +9,7 @@ from notifier.cli.application import application
 from notifier.process import settings
 from notifier.storage import keys
 from notifier.storage.commands import command
-from notifier.storage.relays import PausedRelay, RefusedSender, RelayBoard
+from notifier.storage.relays import NotedProvider, PausedRelay, RefusedSender, RelayBoard
 from notifier.storage.store import Store
 
 RELAY, OTHER = "relay.example:587", "second.example:587"
@@ -80,3 +80,46 @@ def test_relays_lists_refused_senders_with_the_workers_that_were_told(
         }
     ]
     assert "bad@example.com" in table.stdout
+
+
+def test_relays_lists_providers_while_a_living_worker_leaves_them_alone(
+    board: RelayBoard, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a provider that refuses the login of two workers, one that lacks a setting, and one whose rest is over
+    board.write_providers("w1", [NotedProvider("sms", "w1", "http_401: no", 200.0, 260.0)], [])
+    board.write_providers(
+        "w2",
+        [
+            NotedProvider("sms", "w2", "http_401: no", 100.0, 300.0),
+            NotedProvider("room", "w2", "NOTIFIER_CHANNEL_ROOM_URL is not set", 50.0, 0.0),
+            NotedProvider("push", "w2", "http_429", 50.0, 65.0, rests=True),
+        ],
+        [],
+    )
+    board.write_providers("dead", [NotedProvider("fax", "dead", "http_401: no", 1.0, 2.0)], [])
+    monkeypatch.setenv("NOTIFIER_REDIS_URL", redis_url)
+
+    # When people ask
+    settings.cache_clear()
+    try:
+        shown = CliRunner().invoke(application, ["relays", "--json"])
+        table = CliRunner().invoke(application, ["relays"])
+    finally:
+        settings.cache_clear()
+
+    # Then the first two are told, each once, with since when and why
+    providers = {one["provider"]: one for one in json.loads(shown.stdout) if "provider" in one}
+    assert set(providers) == {"sms", "room"}
+    assert providers["sms"] == {
+        "provider": "sms",
+        "up": False,
+        "since": 100.0,
+        "probe_at": 260.0,
+        "reason": "http_401: no",
+        "paused_by": ["w2", "w1"],
+    }
+    assert "NOTIFIER_CHANNEL_ROOM_URL is not set" in table.stdout
+
+    # And what is back is gone
+    board.write_providers("w2", [], ["room", "sms"])
+    assert [one.owner for one in board.providers(1000.0)] == ["w1"]
