@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Choice:
     """What a person asked for; every field is an option of the verb."""
 
-    channel: Annotated[str, typer.Option(help="email, webhook, http_api, digest or intake.")] = ""
+    channel: Annotated[str, typer.Option(help="email, webhook, http_api, digest, intake, or a channel file.")] = ""
     cause: Annotated[str, typer.Option(help="Why it is there, such as exhausted or render_failed.")] = ""
     rule: Annotated[str, typer.Option(help="Such as order.shipped/customer-email.")] = ""
     tenant: Annotated[str, typer.Option(help="Only this tenant's.")] = ""
@@ -32,13 +32,14 @@ class Choice:
     def entries(self, ids: tuple[str, ...] = ()) -> ParkedFilter:
         """The filter it means; a value that cannot match anything ends the verb."""
         from notifier.domain.outcome import Cause
+        from notifier.domain.rule import Channel
         from notifier.domain.topology import FAILURE_QUEUES
         from notifier.storage.parked import ParkedFilter
 
         queue = f"failed-{self.channel}" if self.channel else ""
+        rules: tuple[str, ...] = ()
         if queue and queue not in FAILURE_QUEUES:
-            known = ", ".join(name.removeprefix("failed-") for name in FAILURE_QUEUES)
-            raise fail(f"--channel {self.channel!r}: there are {known}", USAGE)
+            queue, rules = f"failed-{Channel.HTTP_API}", _rules_of(self.channel)
         if self.cause and self.cause not in list(Cause):
             raise fail(f"--cause {self.cause!r}: there are {', '.join(Cause)}", USAGE)
         now = time.time()
@@ -46,6 +47,7 @@ class Choice:
             queue=queue,
             cause=Cause(self.cause) if self.cause else None,
             rule=self.rule,
+            rules=rules,
             tenant=self.tenant,
             event_type=self.event_type,
             older_than=None if not self.older_than else now - _seconds("--older-than", self.older_than),
@@ -86,6 +88,21 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
         [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in ordered]
     )
     return run
+
+
+def _rules_of(provider: str) -> tuple[str, ...]:
+    """Ids of the rules whose channel is this channel file, as the templates folder says now; none ends the verb."""
+    from notifier.cli.content import load_configured
+    from notifier.domain.topology import FAILURE_QUEUES
+
+    catalog = load_configured().catalog
+    if provider not in catalog.providers:
+        queues = [name.removeprefix("failed-") for name in FAILURE_QUEUES]
+        raise fail(f"--channel {provider!r}: there are {', '.join([*queues, *sorted(catalog.providers)])}", USAGE)
+    found = tuple(rule.id for rule in catalog.rules if rule.channel_word == provider)
+    if not found:
+        raise fail(f"--channel {provider!r}: no rule names it now; use --channel http_api, or --rule", USAGE)
+    return found
 
 
 def _seconds(option: str, text: str) -> float:

@@ -149,6 +149,9 @@ def _print_delivery(delivery: ExplainedDelivery) -> None:
     for name, words in said:
         if words:
             typer.echo(f"    {name}: {plain(words)}")
+    if delivery.text and delivery.body:
+        typer.echo("    Request:")
+        typer.echo("\n".join(f"      {plain(line)}".rstrip() for line in delivery.body.split("\n")))
 
 
 @templates.command()
@@ -195,6 +198,11 @@ def _load(root: Path) -> Content:
     from notifier.wiring.edges import build_guard
 
     return Content.load(root, check_url=build_guard(settings()).check_url)
+
+
+def load_configured() -> Content:
+    """The folder of this process. Raises `ConfigurationError`."""
+    return _load(_configured())
 
 
 def _look() -> Look:

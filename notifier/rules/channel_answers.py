@@ -54,7 +54,8 @@ def _row(node: Located, report: Report, number: int) -> AnswerRow | None:
     if not any(section.has(key) for key in ("status", "body", "contains")):
         fix = "one of status, body and contains, such as `status: 429`"
         report.add(section.line, f"{section.name} says of no answer that it is meant", fix)
-    if section.has("means"):
+    # Of a word that is none nobody knows what goes with it.
+    if (means := section.get("means")) is not None and means.text in set(Meaning):
         if row.suppress and meaning is not Meaning.BAD_RECIPIENT:
             section.refuse("suppress", "goes with `means: bad_recipient` only", "remove suppress")
         if row.retry_after and meaning not in (Meaning.DEFERRED, Meaning.RATE_LIMITED, Meaning.OUR_FAULT):

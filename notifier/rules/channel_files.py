@@ -131,6 +131,7 @@ def _check_address(file: Section, report: Report, kind: str, texts: ChannelTexts
     if not kind and texts.names_address:
         fix = "`to: phone`, or a name of your own; or leave {{ address }} out where all goes to one place"
         report.add(file.line, "the file names {{ address }} and does not say whose", fix)
-    if kind and not texts.names_address:
+    says_something = any(file.has(key) for key in ("form", "json", "body"))
+    if kind and not texts.names_address and says_something and not texts.failed:
         fix = "write {{ address }} where the provider wants to know whom, or leave `to` out"
         file.wrong("to", "nothing in the file names {{ address }}: everybody's would go to one place", fix)

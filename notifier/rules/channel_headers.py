@@ -56,7 +56,8 @@ class HeaderReader:
             return None, None
         auth = Section(self._texts.report, node, "auth", _LOGINS)
         kinds = [key for key in _LOGINS if auth.has(key)]
-        if isinstance(node.value, dict) and len(kinds) != 1:
+        # Another way to log in is told as an unknown key already.
+        if isinstance(node.value, dict) and len(kinds) != 1 and (kinds or not node.value):
             fix = "such as `auth: {bearer: " + self._texts.example("TOKEN") + "}`"
             auth.report.add(node.line, "auth has one of basic, bearer and header", fix)
         basic = self._basic(auth)

@@ -27,6 +27,8 @@ class ChannelTexts:
         self._texts = RequestTexts(report.file)
         self._all: list[Text] = []
         """Every text of the request, for what they name together."""
+        self.failed = False
+        """Whether one of them cannot be read: what it would name is not known."""
 
     @property
     def sandbox(self) -> Sandbox:
@@ -55,6 +57,7 @@ class ChannelTexts:
         try:
             text = self._texts.compile(source, line, in_url=in_url)
         except CompileError as error:
+            self.failed = True
             for at, what in error.mistakes:
                 self.report.add(at, f"{place}: {what}")
             text = Text(self.report.file, line, source)
@@ -71,7 +74,11 @@ class ChannelTexts:
         if not name or SETTING.match(name):
             return self.setting(name or self.example(example), key, section.line_of(key), before)
         # Never quoted: it is the secret itself.
-        section.wrong(key, f"{section.name}: {key} is no name of a setting", self.instead(example))
+        section.wrong(
+            key,
+            f"{section.name}: the file must hold no secret, and {key} is no name of a setting",
+            self.instead(example),
+        )
         return self._texts.setting(self.example(example), section.line_of(key), before)
 
     def setting(self, name: str, key: str, line: int, before: str = "") -> Text:

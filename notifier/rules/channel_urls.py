@@ -14,6 +14,12 @@ from notifier.rules.sections import Section, shown
 #: Hosts of a file; more are data in the wrong place.
 MAX_HOSTS = 50
 _QUERY_SECRET = re.compile(r"(?i)[?&]([\w.-]*(?:password|passwd|secret|token|api[_-]?key|apikey))=([^&{]+)(?=&|$)")
+#: URLs whose path is a password, written out: Slack's, Discord's, Teams' and Telegram's.
+_HOOK = re.compile(
+    r"(?i)https?://(hooks\.slack\.com/[a-z]+/[^{?]|([a-z]+\.)?discord(app)?\.com/api/(v[0-9]+/)?webhooks/[^{?]"
+    r"|[^/{]+\.webhook\.office\.com/[a-z0-9]+/[^{?]|outlook\.office\.com/webhook/[^{?]|[^?{]+\?([^{]*&)?sig=[^{&]"
+    r"|api\.telegram\.org/bot[0-9]+:[^{?])"
+)
 _BEGINNING = re.compile(r"https?://[^/?#{}\s]+(?=[/?]|$)")
 #: What ends host and port; not by a parser, which refuses what `check_url` has words for.
 _AUTHORITY = re.compile(r"(?<!:)(?<!/)[/?#]")
@@ -57,11 +63,15 @@ class UrlReader:
             return
         if secret := _QUERY_SECRET.search(written):
             self._file.wrong("url", f"the file: {secret[1]} of the URL holds a secret", self._texts.instead(secret[1]))
+        elif _HOOK.match(written):
+            what = "the file: whoever knows this URL can post there: it is a secret, and the file must hold none"
+            self._file.wrong("url", what, self._texts.instead("URL"))
         if self._check_url is not None:
             try:
                 self._check_url(_HOLE.sub("x", written))
             except InvalidDestination as error:
-                self._file.wrong("url", f"the file: url: {error}")
+                what, _, fix = str(error).rpartition("; ")
+                self._file.wrong("url", f"the file: url: {what or fix}", fix if what else "")
 
     def hosts(self) -> tuple[str, ...]:
         """Where addresses may lead, when they are the URL."""

@@ -172,7 +172,8 @@ class _Builder:
             raise YamlMistake(line, f"nested deeper than {MAX_DEPTH} levels")
         if self._stack:
             if self._stack[-1].wants_key:
-                raise YamlMistake(line, "a list or mapping as a key")
+                fix = 'put quotes around a text that begins with a brace or bracket: Body: "{{ text }}"'
+                raise YamlMistake(line, "a list or mapping as a key", fix)
             line = self._stack[-1].line_of_next(line)
         self._stack.append(_OpenList(line) if isinstance(event, yaml.SequenceStartEvent) else _OpenMapping(line))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
-from notifier.domain.contacts import PHONE
+from notifier.domain.contacts import PHONE, parse_contact
 from notifier.domain.delivery import ChannelRef, Contact, Destination, RecipientRef
 from notifier.domain.message import TextMessage
+from notifier.errors import InvalidAddress, RenderError
 from notifier.rendering.requests import RenderedRequest
 from notifier.rules.channel_files import CompiledProvider
 
@@ -15,7 +16,7 @@ from notifier.rules.channel_files import CompiledProvider
 def preview(compiled: CompiledProvider, message: TextMessage, to: Destination, context: dict[str, Any]) -> str:
     """Method, URL, headers and body. Raises `RenderError`."""
     settings = {name: name for name in compiled.settings}
-    address = to.at if isinstance(to, Contact) else _somebody(compiled, to)
+    address = _address(to) if isinstance(to, Contact) else _somebody(compiled, to)
     names = {
         **context,
         "text": message.text,
@@ -34,6 +35,14 @@ def recipient_of(to: Destination) -> dict[str, str]:
         return {**found, "name": "", "locale": "", "timezone": ""}
     phone = to.at if to.contact == PHONE else ""
     return {**found, "phone": phone, "name": to.name, "locale": to.locale, "timezone": to.timezone}
+
+
+def _address(to: Contact) -> str:
+    """As a worker reads it."""
+    try:
+        return parse_contact(to.contact, to.at)
+    except InvalidAddress as error:
+        raise RenderError(str(error)) from error
 
 
 def _somebody(compiled: CompiledProvider, to: Destination) -> str:

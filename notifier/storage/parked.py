@@ -38,6 +38,8 @@ class ParkedFilter:
     """``failed-email`` …"""
     cause: Cause | None = None
     rule: str = ""
+    rules: tuple[str, ...] = ()
+    """Those of one channel file."""
     tenant: str = ""
     event_type: str = ""
     newer_than: float | None = None
@@ -55,6 +57,7 @@ class ParkedFilter:
             and (self.newer_than is None or entry.parked_at >= self.newer_than)
             and (self.older_than is None or entry.parked_at < self.older_than)
             and (not self.ids or entry.id in self.ids)
+            and (not self.rules or entry.rule in self.rules)
         )
 
     def indexes(self) -> list[str]:

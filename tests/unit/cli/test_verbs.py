@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from notifier import __version__
 from notifier.cli.application import application
+from notifier.cli.choosing import Choice
 from notifier.cli.reference import pages
 from notifier.client import Receipt
 from notifier.domain.topology import QUEUES
@@ -375,6 +377,68 @@ def test_explain_tells_what_each_sample_would_send(sample: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Because" in done.stdout
     assert json.loads(as_json.stdout)["valid"] is True
+
+
+def _with_sms(root: Path, phone: object) -> Path:
+    """A folder with a channel file, a rule and a sample; gives the sample."""
+    for name, text in {
+        "_channels/sms.yaml": """\
+            url: https://a.example/messages
+            to: phone
+            auth: {basic: {user: NOTIFIER_CHANNEL_SMS_ACCOUNT, password: NOTIFIER_CHANNEL_SMS_TOKEN}}
+            form: {To: "{{ address }}", Body: "{{ text }}"}
+            """,
+        "code.sent/rules.yaml": """\
+            event: code.sent
+            rules: [{id: sms, channel: sms, to: data.phone, transactional: true}]
+            """,
+        "code.sent/sms.text.j2": "Your code",
+        "code.sent/sample.json": json.dumps(
+            {"specversion": "1.0", "id": "1", "source": "/t", "type": "code.sent", "data": {"phone": phone}}
+        ),
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(dedent(text))
+    return root / "code.sent" / "sample.json"
+
+
+def test_explain_shows_the_request_of_a_channel_file(tmp_path: Path) -> None:
+    sample = _with_sms(tmp_path, "+49 170 1234567")
+
+    done = _run("explain", str(sample), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path))
+
+    assert done.exit_code == 0, done.output
+    for line in (
+        "POST https://a.example/messages",
+        "authorization: Basic NOTIFIER_CHANNEL_SMS_ACCOUNT:NOTIFIER_CHANNEL_SMS_TOKEN",
+        "To=%2B491701234567&Body=Your+code",
+    ):
+        assert f"      {line}\n" in done.output
+
+
+@pytest.mark.parametrize("phone", ["0170 1234567", {"phone": "0170 1234567", "name": "Kim"}])
+def test_a_number_that_is_none_is_told_by_check_and_explain(tmp_path: Path, phone: object) -> None:
+    sample = _with_sms(tmp_path, phone)
+
+    checked = _run("templates", "check", str(tmp_path), "--json")
+    explained = _run("explain", str(sample), "--no-endpoints", NOTIFIER_TEMPLATES=str(tmp_path))
+
+    assert checked.exit_code != 0
+    assert any("country code" in one["what"] for one in json.loads(checked.stdout)["problems"])
+    assert explained.exit_code != 0
+    assert "country code" in explained.stderr
+
+
+def test_failures_are_chosen_by_the_name_of_a_channel_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_sms(tmp_path, "+491701234567")
+    monkeypatch.setenv("NOTIFIER_TEMPLATES", str(tmp_path))
+
+    chosen = Choice(channel="sms").entries()
+
+    assert (chosen.queue, chosen.rules) == ("failed-http_api", ("code.sent/sms",))
+    wrong = _run("failures", "list", "--channel", "smss", NOTIFIER_TEMPLATES=str(tmp_path))
+    assert wrong.exit_code == 2
+    assert "there are intake, email, webhook, http_api, digest, sms" in wrong.stderr
 
 
 def test_explain_says_why_an_event_would_go_nowhere() -> None:

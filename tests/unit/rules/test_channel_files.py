@@ -110,7 +110,6 @@ def test_every_mistake_of_a_file_is_told_with_its_line(tree: Tree) -> None:
         (2, "unknown key 'mehtod' (did you mean method?)"),
         (3, "method is 'GET'"),
         (4, "mails go by `channel: email`"),
-        (4, "nothing in the file names {{ address }}"),
         (5, "auth has one of"),
         (5, "password is no name of a setting (set NOTIFIER_CHANNEL_SMS_PASSWORD"),
         (5, "bearer is no name of a setting"),
@@ -225,3 +224,49 @@ def test_a_mistake_in_a_text_of_several_lines_is_told_at_its_own_line(tree: Tree
     )
 
     assert [line.split(": ")[0].rpartition(":")[2] for line in text.splitlines()] == ["4", "7", "8", "11"], text
+
+
+FORM = 'form: {To: "{{ address }}", Body: "{{ text }}"}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("url: https://a.example/\nform:\n  Body: {{ text }}\n", 3, "put quotes around"),
+        (f"url: https://a.example/\nto: phone\n{FORM}auth: {{digest: x}}\n", 4, "digest"),
+        (f"url: https://a.example/\nto: phone\n{FORM}auth: {{bearer: abc}}\n", 4, "the file must hold no secret"),
+        (
+            f"url: https://a.example/\nto: phone\n{FORM}answers: [{{status: 400, means: bad_num, suppress: true}}]\n",
+            4,
+            "means is 'bad_num'",
+        ),
+        ('url: https://a.example/\nto: phone\nform: {To: "{{ adress }}"}\n', 3, "'adress' is not defined"),
+        ("url: https://a.example/\nto: phone\n", 1, "none of form, json and body"),
+        ("url: https://hooks.slack.com/services/T0/B0/abc\njson: {a: b}\n", 1, "whoever knows this URL"),
+        ("url: https://discord.com/api/webhooks/1/abc\njson: {a: b}\n", 1, "whoever knows this URL"),
+        ("url: https://x.webhook.office.com/webhookb2/abc\njson: {a: b}\n", 1, "whoever knows this URL"),
+        ("url: https://x.logic.azure.com:443/workflows/1?api-version=1&sig=abc\njson: {a: b}\n", 1, "whoever knows"),
+        ("url: https://api.telegram.org/bot12:abc/sendMessage\njson: {a: b}\n", 1, "whoever knows this URL"),
+    ],
+)
+def test_one_mistake_is_told_once_and_nothing_that_only_follows_from_it(
+    tree: Tree, text: str, line: int, words: str
+) -> None:
+    (row,) = told(tree, text).splitlines()
+
+    assert row.startswith(f"templates/_channels/sms.yaml:{line}: ")
+    assert words in row
+
+
+@pytest.mark.parametrize("path", ["services/{{ settings.NOTIFIER_CHANNEL_SMS_HOOK }}", "services"])
+def test_a_chats_url_whose_secret_is_a_setting_is_none(tree: Tree, path: str) -> None:
+    read(tree, f"url: https://hooks.slack.com/{path}\njson: {{a: b}}\n")
+
+
+def test_what_to_do_about_an_address_inside_stands_by_itself(tree: Tree) -> None:
+    tree.write("_channels/sms.yaml", "url: http://a.example/\njson: {a: b}\n")
+
+    (problem,) = load_channels(tree.root, AddressGuard().check_url)[1]
+
+    assert "NOTIFIER_WEBHOOK_HTTP" not in problem.what
+    assert "NOTIFIER_WEBHOOK_HTTP" in problem.fix
