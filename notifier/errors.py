@@ -112,9 +112,17 @@ class SchemaMismatch(InvalidEvent):
 
 
 class PlanningError(InvalidEvent):
-    """A rule could not be applied to this event: an expression failed or gave an impossible destination."""
+    """A rule could not be applied to this event: an expression failed or gave an impossible destination.
+
+    ``field`` is the rule's key, ``what`` the message without the rule's name and place, ``fix`` what to do.
+    """
 
     cause = "planning"
+
+    def __init__(self, message: str, field: str = "", *, what: str = "", fix: str = "") -> None:
+        super().__init__(message, field)
+        self.what = what or message
+        self.fix = fix
 
 
 class InvalidBatch(NotifierError):
@@ -126,11 +134,13 @@ class Inseparable(NotifierError):
 
 
 class RenderError(NotifierError):
-    """A template failed on this event. ``template`` and ``line`` say where."""
+    """A template failed on this event. ``template`` and ``line`` say where, ``what`` the rest, ``fix`` what to do."""
 
-    def __init__(self, message: str, template: str = "", line: int = 0) -> None:
+    def __init__(self, message: str, template: str = "", line: int = 0, fix: str = "") -> None:
+        self.what = message
         self.template = template
         self.line = line
+        self.fix = fix
         place = f"{template}:{line}: " if template and line else f"{template}: " if template else ""
         super().__init__(place + message)
 

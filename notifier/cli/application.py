@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from notifier.cli import (
+    checking,
     configuration,
     content,
     endpoints,
@@ -36,7 +37,7 @@ application = typer.Typer(
 
 application.add_typer(configuration.group, name="config")
 application.add_typer(topology.group, name="topology")
-application.add_typer(content.templates, name="templates")
+application.add_typer(checking.templates, name="templates")
 application.add_typer(endpoints.group, name="endpoints")
 application.add_typer(recipients.group, name="recipients")
 application.add_typer(suppressions.group, name="suppressions")

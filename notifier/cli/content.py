@@ -1,11 +1,9 @@
-"""``notifier explain`` and ``notifier templates``: what rules and templates would do, without sending anything."""
+"""``notifier explain``: what rules and templates would do, without sending anything."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
-from collections.abc import Collection
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,22 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from notifier.cli.documents import read_events
-from notifier.cli.exits import AWAY, EXPLAINED, FAILED, SpeakingGroup, complain, fail
+from notifier.cli.exits import AWAY, FAILED, complain, fail
 from notifier.cli.opening import opened_directory, relay_names
-from notifier.cli.printing import moment, plain, print_fields, print_json, print_table
-from notifier.errors import ConfigurationError, Problem, StorageUnavailable
+from notifier.cli.printing import moment, plain, print_fields, print_json
+from notifier.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from notifier.cli.foreseeing import Offline
     from notifier.rules.content import Content
     from notifier.rules.explanation import ExplainedDelivery, ExplainedRule, Explanation, Look
-
-#: Rules named in one warning.
-MOST_NAMED = 5
-
-templates = typer.Typer(
-    cls=SpeakingGroup, help="The folder of rules and templates.", epilog=EXPLAINED, no_args_is_help=True
-)
 
 
 def explain(
@@ -36,7 +27,11 @@ def explain(
     endpoints: Annotated[
         bool, typer.Option(help="Ask Redis for the tenant's endpoints, suppressions, throttles and limits.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print only the texts of the messages, nothing else.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Print only the HTML of the mails, nothing else.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with the text, HTML or body of every message shown.")
+    ] = False,
 ) -> None:
     """Tell what would happen to an event and why: schema, rules, deliveries, what they say. Nothing is sent.
 
@@ -44,9 +39,9 @@ def explain(
     """
     from notifier.rules.explanation import explain as explained
 
-    content = _load(_configured())
+    content = load_content(configured_folder())
     events = read_events(file, {})
-    look = _look()
+    look = mail_look()
     try:
         with opened_directory() if endpoints else nullcontext((_Nobody(), _offline())) as (directory, foresee):
             found = [
@@ -63,7 +58,7 @@ def explain(
         print_json([entry.as_dict() for entry in found] if len(found) > 1 else found[0].as_dict())
     else:
         for entry in found:
-            _print(entry)
+            _print_parts(entry, html=html) if text or html else _print(entry)
     if any(map(_fails, found)):
         raise typer.Exit(FAILED)
 
@@ -79,8 +74,10 @@ def _unasked(found: Explanation) -> Explanation:
 
 
 def _fails(found: Explanation) -> bool:
-    """Whether something of it would be parked or refused for what the event, a rule or a template says."""
-    return not found.valid or any(r.problems or any(d.error for d in r.deliveries) for r in found.rules)
+    """Whether something of it would be parked or refused for what the event, a rule or a template says, or all lost."""
+    return (
+        not found.valid or not found.rules or any(r.problems or any(d.error for d in r.deliveries) for r in found.rules)
+    )
 
 
 class _Nobody:
@@ -102,10 +99,20 @@ def _offline() -> Offline:
 def _print(found: Explanation) -> None:
     print_fields([("Event", found.event), ("Type", found.type), ("Tenant", found.tenant), ("Schema", found.schema)])
     if not found.rules:
-        near = f"; did you mean {' or '.join(found.near)}?" if found.near else ""
-        typer.echo(f"No rule is for this event type{near}")
+        near = f"did you mean {' or '.join(found.near)}?" if found.near else "rules are in rules.yaml of its folder"
+        complain(f"no rule is for the event type {plain(found.type)}: nobody would hear of it ({near})")
     for rule in found.rules:
         _print_rule(rule)
+
+
+def _print_parts(found: Explanation, *, html: bool) -> None:
+    """For a file or a browser; what is wrong goes to standard error."""
+    for rule in found.rules:
+        for problem in (*rule.mistakes, *(wrong for delivery in rule.deliveries for wrong in delivery.mistakes)):
+            complain(f"{rule.rule}: {problem}")
+        for delivery in rule.deliveries:
+            if part := delivery.html if html else delivery.text or delivery.body:
+                typer.echo(part)
 
 
 def _print_rule(rule: ExplainedRule) -> None:
@@ -123,7 +130,7 @@ def _print_rule(rule: ExplainedRule) -> None:
             ("Retries after", ", ".join(written(after) for after in rule.retries) if rule.sends else ""),
         ]
     )
-    for problem in rule.problems:
+    for problem in rule.mistakes:
         complain(f"{rule.rule}: {problem}")
     for delivery in rule.deliveries:
         _print_delivery(delivery)
@@ -133,8 +140,8 @@ def _print_rule(rule: ExplainedRule) -> None:
 
 def _print_delivery(delivery: ExplainedDelivery) -> None:
     typer.echo(f"  {delivery.id} → {plain(delivery.to)}")
-    if delivery.error:
-        complain(f"{delivery.id}: {delivery.error}")
+    for mistake in delivery.mistakes:
+        complain(f"{delivery.id}: {mistake}")
     said = [
         ("Subject", "" if delivery.error or delivery.headers else delivery.subject),
         *delivery.headers,
@@ -154,45 +161,15 @@ def _print_delivery(delivery: ExplainedDelivery) -> None:
         typer.echo("\n".join(f"      {plain(line)}".rstrip() for line in delivery.body.split("\n")))
 
 
-@templates.command()
-def check(
-    folder: Annotated[Path | None, typer.Argument(help="Default: NOTIFIER_TEMPLATES.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Load every rule, schema and template, render every sample, and list all mistakes.
-
-    Example: notifier templates check templates
-    """
-    root = folder or _configured()
-    try:
-        content = _load(root)
-    except ConfigurationError as error:
-        problems = list(map(_written, error.problems))
-        warnings: list[dict[str, str]] = []
-    else:
-        problems, warnings = _samples(content)
-    warnings += _unset(root)
-    if as_json:
-        print_json({"folder": str(root), "problems": problems, "warnings": warnings})
-    elif problems:
-        print_table("", ("Where", "What", "Do"), ((p["where"], p["what"], p["fix"]) for p in problems))
-    else:
-        typer.echo(f"{root}: no mistakes")
-    if not as_json:
-        for warning in warnings:
-            fix = warning["fix"] and f" ({warning['fix']})"
-            complain(f"warning: {warning['where']}: {warning['what']}{fix}")
-    if problems:
-        raise typer.Exit(FAILED)
-
-
-def _configured() -> Path:
+def configured_folder() -> Path:
+    """The folder that NOTIFIER_TEMPLATES names."""
     from notifier.process import settings
 
     return settings().templates
 
 
-def _load(root: Path) -> Content:
+def load_content(root: Path) -> Content:
+    """All of it. Raises a `ConfigurationError` with every mistake."""
     from notifier.process import settings
     from notifier.rules.content import Content
     from notifier.wiring.edges import build_guard
@@ -202,60 +179,13 @@ def _load(root: Path) -> Content:
 
 def load_configured() -> Content:
     """The folder of this process. Raises `ConfigurationError`."""
-    return _load(_configured())
+    return load_content(configured_folder())
 
 
-def _look() -> Look:
+def mail_look() -> Look:
     """Mails are composed with the settings as they are, so that a sender's key and addresses are looked at too."""
     from notifier.channels.email.looking import MailLook
     from notifier.process import settings
     from notifier.wiring.channels import build_email
 
     return MailLook(build_email(settings()))
-
-
-def _samples(content: Content) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """What goes wrong when mails are made of the samples, and what is only worth a word.
-
-    A template may compile and still name what no event has, and an expression may give what no mail can carry.
-    """
-    from notifier.rules.explanation import explain as explained
-
-    problems: list[dict[str, str]] = []
-    told: dict[str, tuple[str, dict[str, None]]] = {}
-    look = None
-    try:
-        look = _look()
-    except ConfigurationError as error:
-        problems += map(_written, error.problems)
-    for samples in content.catalog.samples.values():
-        for sample in samples:
-            found = explained(sample.event, content.catalog, _Nobody(), content.renderer, time.time(), look=look)
-            if not found.valid:
-                problems.append({"where": sample.file, "what": found.schema, "fix": "correct the sample or schema"})
-            for rule in found.rules:
-                wrong = [*rule.problems, *(d.error for d in rule.deliveries if d.error)]
-                problems += [{"where": sample.file, "what": f"{rule.rule}: {text}", "fix": ""} for text in wrong]
-                for word in (word for delivery in rule.deliveries for word in delivery.warnings):
-                    told.setdefault(word, (sample.file, {}))[1][rule.rule] = None
-    named = ((word, file, _named(rules)) for word, (file, rules) in told.items())
-    return problems, [{"where": file, "what": f"{rules}: {word}", "fix": ""} for word, file, rules in named]
-
-
-def _unset(root: Path) -> list[dict[str, str]]:
-    """Settings that channel files name and this process has not: no mistake, because secrets are where workers run."""
-    from notifier.process import settings
-    from notifier.wiring.advice import advice_below
-
-    _, advice = advice_below(root, settings(), os.environ)
-    return list(map(_written, advice))
-
-
-def _written(problem: Problem) -> dict[str, str]:
-    return {"where": problem.where, "what": problem.what, "fix": problem.fix}
-
-
-def _named(rules: Collection[str]) -> str:
-    """Once for all rules and samples it is true of: what is said of a sender is true of all that use it."""
-    more = len(rules) - MOST_NAMED
-    return ", ".join(list(rules)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -20,7 +20,11 @@ _NAMES = ("data", "event")
 
 
 class ExpressionError(ValueError):
-    """The source is not an expression; the message says what is wrong with it."""
+    """The source is not an expression; the message says what is wrong with it, ``fix`` what to do."""
+
+    def __init__(self, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.fix = fix
 
 
 class Expressions:
@@ -34,7 +38,7 @@ class Expressions:
         try:
             return Expression(source, self._sandbox.expression(source), self._sandbox)
         except CompileError as error:
-            raise ExpressionError(f"{source!r} is not an expression: {error}") from error
+            raise ExpressionError(f"{source!r} is not an expression: {error}", error.mistakes[0].fix) from error
 
 
 class Expression:
@@ -63,8 +67,8 @@ class Expression:
                 result = context.vars["result"]
                 return result if type(result) in _SCALARS else _plain(result, NESTING)
             except Exception as error:
-                fault = rendering_fault(error, "")
-                raise type(fault)(f"expression {self.source!r}: {fault}") from error
+                fault = rendering_fault(error, "", lambda: self._sandbox.parse_expression(self.source))
+                raise type(fault)(f"expression {self.source!r}: {fault.what}", fix=fault.fix) from error
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"

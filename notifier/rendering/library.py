@@ -85,7 +85,7 @@ class Library:
             try:
                 references[name] = self.sandbox.define(name, source)
             except CompileError as error:
-                problems.extend(Problem(f"{self._root / name}:{line}", what) for line, what in error.mistakes)
+                problems.extend(Problem(f"{self._root / name}:{line}", what, fix) for line, what, fix in error.mistakes)
         return references
 
     def _check_references(self, problems: list[Problem]) -> None:
@@ -144,8 +144,7 @@ class Library:
                     _ = self.sandbox.compiled[name].module
                 except Exception as error:
                     fault = rendering_fault(error, name)
-                    what = str(fault).removeprefix(f"{fault.template}:{fault.line}: ")
-                    yield Problem(f"{self._root / fault.template}:{fault.line}", what)
+                    yield Problem(f"{self._root / fault.template}:{fault.line}", fault.what, fault.fix)
 
     def _folder(self, folder: str, kinds: Collection[str]) -> Folder:
         names = sorted(self._closure(name for name in self._sources if name.startswith(f"{folder}/")))

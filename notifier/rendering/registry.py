@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from notifier.rendering.meter import spend, spend_characters, weigh
+from notifier.rendering.meter import ExhaustedError, spend, spend_characters, weigh
+from notifier.rendering.values import refuse_undefined
 
 Filter = Callable[..., Any]
 FILTERS: dict[str, Filter] = {}
@@ -25,7 +26,14 @@ def shallow(*names: str) -> Callable[[Filter], Filter]:
         @wraps(function)
         def paid(*args: Any, **kwargs: Any) -> Any:
             spend(1 + len(args) + len(kwargs))
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except ExhaustedError:
+                raise
+            except Exception:
+                # Whatever was refused: a name that nothing has is the reason, and is told instead of its kind.
+                refuse_undefined(*args, *kwargs.values())
+                raise
 
         FILTERS.update(dict.fromkeys(names, paid))
         return function
@@ -40,7 +48,13 @@ def deep(*names: str) -> Callable[[Filter], Filter]:
         @wraps(function)
         def paid(*args: Any, **kwargs: Any) -> Any:
             weigh(args, *kwargs.values())
-            result = function(*args, **kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except ExhaustedError:
+                raise
+            except Exception:
+                refuse_undefined(*args, *kwargs.values())
+                raise
             if isinstance(result, str):
                 spend_characters(len(result))
             return result

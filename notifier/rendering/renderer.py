@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +78,27 @@ class Renderer:
         """Whether the folder has templates of this kind."""
         return (folder, kind, "") in self._library.sets
 
-    def locales(self, folder: str, kind: Kind) -> tuple[str, ...]:
+    @property
+    def folders(self) -> Collection[str]:
+        """Those that hold templates of messages."""
+        return self._library.folders.keys()
+
+    def mistakes(self, folder: str, kind: str, context: Mapping[str, Any], locale: str = "") -> list[RenderError]:
+        """What each template of a message fails with; making the message stops at the first."""
+        if not self.has(folder, kind):
+            return []
+        texts = self._library.find(folder, kind, locale)
+        names = self._names(context, texts.locale)
+        found = []
+        for template in filter(None, (texts.subject, texts.text, texts.html, texts.json)):
+            with Meter(NAMES, locale=texts.locale, timezone=_timezone(context)):
+                try:
+                    self._run(template, names)
+                except RenderError as error:
+                    found.append(error)
+        return found
+
+    def locales(self, folder: str, kind: str) -> tuple[str, ...]:
         """Languages the folder is written in; the empty one is the default."""
         return tuple(sorted(locale for name, found, locale in self._library.sets if (name, found) == (folder, kind)))
 

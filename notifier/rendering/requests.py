@@ -49,8 +49,7 @@ class Text:
             return concat(template.root_render_func(context))
         except Exception as error:
             fault = rendering_fault(error, "")
-            what = str(fault).removeprefix(f"{fault.template}:{fault.line}: ").removeprefix(f"{fault.template}: ")
-            raise type(fault)(what, self.place, self.line + max(0, fault.line - 1)) from error
+            raise type(fault)(fault.what, self.place, self.line + max(0, fault.line - 1), fault.fix) from error
 
 
 #: A JSON body as it is written: mappings, lists and plain values with a `Text` for each text.
@@ -85,7 +84,7 @@ class RequestTexts:
             self.sandbox.define(name, source)
             reads = self._look(source, name)
         except CompileError as error:
-            raise CompileError((line + at - 1, what) for at, what in error.mistakes) from error
+            raise CompileError((line + at - 1, what, fix) for at, what, fix in error.mistakes) from error
         return Text(self._place, line, source, reads, self.sandbox.compiled[name])
 
     def setting(self, name: str, line: int, before: str = "") -> Text:

@@ -15,10 +15,12 @@ from jinja2.runtime import Context as JinjaContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.rendering import formats, lists, scalars  # noqa: F401 - they register filters and tests
+from notifier.rendering.absent import Absent, Written, written
 from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, references
 from notifier.rendering.decimals import signed
 from notifier.rendering.operators import binary, concat
 from notifier.rendering.registry import FILTERS, TESTS
+from notifier.rendering.syntax import Mistake, explained, near
 from notifier.rendering.values import GLOBALS, Missing, attribute, call, item
 
 #: Characters of one template file; compiling is not metered, so its input is bounded instead.
@@ -29,11 +31,11 @@ T = TypeVar("T")
 
 
 class CompileError(Exception):
-    """A template that does not compile; ``mistakes`` are (line, what)."""
+    """A template that does not compile; ``mistakes`` are given as (line, what) or (line, what, fix)."""
 
-    def __init__(self, mistakes: Iterable[tuple[int, str]]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("; ".join(what for _, what in self.mistakes))
+    def __init__(self, mistakes: Iterable[tuple[int, str] | tuple[int, str, str]]) -> None:
+        self.mistakes = tuple(Mistake(*mistake) for mistake in mistakes)
+        super().__init__("; ".join(what for _, what, _ in self.mistakes))
 
 
 class Context(JinjaContext):
@@ -84,6 +86,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.compiled: dict[str, Template] = {}
         """Every template by name. Nothing is ever read from disk while rendering."""
         self._escaping: dict[str | None, EvalContext] = {}
+        self._sources: dict[str, str] = {}
+        # Lines times names that templates write: a broken template that meets 10,000 events is parsed once.
+        self._written: dict[tuple[str, int | None, str], Written | None] = {}
 
     def escaping(self, name: str | None) -> EvalContext:
         """How output is escaped, shared by all runs: nothing may change it, `{% autoescape %}` is `forbidden`."""
@@ -95,33 +100,42 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Compile a template and return what it refers to. Raises `CompileError`."""
         if len(source) > SOURCE:
             raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most a template may have")])
-        return _compiling(lambda: self._define(name, source))
+        return self._compiling(source, lambda: self._define(name, source))
 
     def _define(self, name: str, source: str) -> list[Reference]:
         tree = self.parse(source, name, name)
-        if mistakes := [*forbidden(tree), *self._unknown(tree)]:
+        if mistakes := [*(Mistake(*one) for one in forbidden(tree)), *self._unknown(tree)]:
             raise CompileError(sorted(mistakes))
         found = references(tree)
+        self._sources[name] = source
         self.compiled[name] = Template.from_code(self, self.compile(tree, name, name), self.globals)
         return found
 
-    def _unknown(self, tree: nodes.Template) -> list[tuple[int, str]]:
-        """(line, what) of every filter and test that is not there; Jinja tells the first, some when they run."""
+    def _unknown(self, tree: nodes.Template) -> list[Mistake]:
+        """Every filter and test that is not there; Jinja tells the first, some when they run."""
         filters = {(node.lineno, node.name) for node in tree.find_all(nodes.Filter) if node.name not in self.filters}
         tests = {(node.lineno, node.name) for node in tree.find_all(nodes.Test) if node.name not in self.tests}
         return sorted(
-            [(line, f"No filter named {name!r}.") for line, name in filters]
-            + [(line, f"No test named {name!r}.") for line, name in tests]
+            [Mistake(at, f"No filter named {name!r}.", near(name, self.filters, "filters are")) for at, name in filters]
+            + [Mistake(at, f"No test named {name!r}.", near(name, self.tests, "tests are")) for at, name in tests]
         )
+
+    def written(self, name: str, line: int | None, absent: Absent) -> Written | None:
+        """Where a template writes the name that nothing has (`absent.written`)."""
+        key = (name, line, (absent.kind and "." + absent.name) or absent.name)
+        if key not in self._written:
+            tree = self.parse(self._sources[name], name, name)
+            self._written[key] = written(tree, absent.name, alone=not absent.kind, line=line)
+        return self._written[key]
 
     def expression(self, source: str) -> Template:
         """Compile one expression into a template that sets ``result``. Raises `CompileError`."""
         if len(source) > SOURCE:
             raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most an expression may have")])
-        return _compiling(lambda: self._expression(source))
+        return self._compiling(source, lambda: self._expression(source))
 
     def _expression(self, source: str) -> Template:
-        parser = self._parse_expression(source)
+        parser = self.parse_expression(source)
         body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parser, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(self)
@@ -129,12 +143,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise CompileError(mistakes)
         return Template.from_code(self, self.compile(tree), self.globals)
 
-    def _parse_expression(self, source: str) -> nodes.Expr:
+    def parse_expression(self, source: str) -> nodes.Expr:
+        """The tree of one expression. Raises Jinja's `TemplateSyntaxError`."""
         parser = Parser(self, source, state="variable")
         expression = parser.parse_expression()
         if not parser.stream.eos:
             raise TemplateSyntaxError("something follows the end of the expression", 1)
         return expression
+
+    def _compiling(self, source: str, step: Callable[[], T]) -> T:
+        """Every way in which Jinja or Python refuses a source, as one error."""
+        try:
+            return step()
+        except TemplateSyntaxError as error:
+            raise CompileError([explained(error, source, self)]) from error
+        except (RecursionError, MemoryError) as error:
+            raise CompileError([(1, "is nested too deeply", "use fewer levels")]) from error
+        except (SyntaxError, ValueError, OverflowError) as error:
+            raise CompileError([(1, f"does not compile: {getattr(error, 'msg', error)}")]) from error
 
     def handle_exception(self, source: str | None = None) -> Any:  # noqa: ARG002
         """Let syntax mistakes through as they are; Jinja would rewrite their traceback for a person at a terminal."""
@@ -171,15 +197,3 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_unop(self, context: JinjaContext, operator: str, arg: Any) -> Any:  # noqa: ARG002
         """A sign in a template."""
         return signed(operator, arg)
-
-
-def _compiling(step: Callable[[], T]) -> T:
-    """Every way in which Jinja or Python refuses a source, as one error."""
-    try:
-        return step()
-    except TemplateSyntaxError as error:
-        raise CompileError([(error.lineno, error.message or "cannot be read")]) from error
-    except (RecursionError, MemoryError) as error:
-        raise CompileError([(1, "is nested too deeply")]) from error
-    except (SyntaxError, ValueError, OverflowError) as error:
-        raise CompileError([(1, f"does not compile: {getattr(error, 'msg', error)}")]) from error

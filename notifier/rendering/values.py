@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any
 
 from jinja2.runtime import BlockReference, LoopContext, Macro, StrictUndefined, TemplateReference, Undefined
@@ -15,6 +14,7 @@ from jinja2.runtime import Context as JinjaContext
 from jinja2.utils import missing
 from markupsafe import Markup
 
+from notifier.rendering.absent import Absent, nearest
 from notifier.rendering.meter import RefusedError, current, enter, spend, spend_characters, weigh
 
 
@@ -35,11 +35,11 @@ class Missing(StrictUndefined):
             return self._undefined_hint
         name, owner = self._undefined_name, self._undefined_obj
         if owner is missing:
-            return f"{name!r} is undefined{_nearest(name, current().names)}"
-        keys = owner if isinstance(owner, dict) else ()
+            return Absent.said(f"{name!r} is undefined", current().names, name=str(name))
+        kind, known = describe(owner), owner if isinstance(owner, dict) else ()
         if isinstance(name, Item):
-            return f"{describe(owner)} has no such item{_nearest(name, keys)}"
-        return f"{describe(owner)} has no {name!r}{_nearest(name, keys)}"
+            return Absent.said(f"{kind} has no such item{nearest(name, known)}", ())
+        return Absent.said(f"{kind} has no {name!r}", known, str(name), kind)
 
 
 class Json(str):
@@ -52,20 +52,21 @@ class Json(str):
 
 
 def describe(value: Any) -> str:
-    """What kind of value this is, in the words of someone who writes templates and knows JSON."""
-    if isinstance(value, Undefined):
-        return "an undefined value"
+    """What kind of value this is, in the words of someone who writes templates and knows JSON.
+
+    It is asked for by those that refuse a value, and of an undefined one its name is what is wrong: that is raised.
+    """
+    refuse_undefined(value)
     kinds = {dict: "an object", list: "a list", tuple: "a list", str: "a text", Markup: "a text", bool: "true or false"}
     kinds |= dict.fromkeys((int, float, Decimal), "a number") | {type(None): "null"}
     return kinds.get(type(value), f"a {type(value).__name__.lower()}")
 
 
-def _nearest(name: Any, known: Any) -> str:
-    names = [n for n in list(known)[:200] if isinstance(n, str) and len(n) <= 64]
-    close = get_close_matches(str(name)[:64], names, 1, 0.5)
-    if close:
-        return f"; nearest: {close[0]!r}"
-    return f"; there is {', '.join(sorted(names)[:8])}" if names else ""
+def refuse_undefined(*values: Any) -> None:
+    """Fail with the name of the first that is undefined."""
+    for value in values:
+        if isinstance(value, Undefined):
+            value._fail_with_undefined_error()  # noqa: SLF001 - the documented way an Undefined fails
 
 
 class Function:

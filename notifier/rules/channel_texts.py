@@ -58,8 +58,8 @@ class ChannelTexts:
             text = self._texts.compile(source, line, in_url=in_url)
         except CompileError as error:
             self.failed = True
-            for at, what in error.mistakes:
-                self.report.add(at, f"{place}: {what}")
+            for at, what, fix in error.mistakes:
+                self.report.add(at, f"{place}: {what}", fix)
             text = Text(self.report.file, line, source)
         for name in sorted(text.reads.difference(TEXT_NAMES)):
             if not (SETTING.fullmatch(name) and self._is_own(name)):

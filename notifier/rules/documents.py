@@ -47,6 +47,19 @@ class Located:
         return kind_of(self.value)
 
 
+#: What the parser says holds → what to do; the first that fits.
+_FIXES = (
+    ("expected '-' indicator", "indent this line as the others of its entry; another entry begins with `- `"),
+    ("expected key", "indent this line as the keys beside it, or begin the entry with `- `"),
+    ("mapping values are not allowed", "put a text with a colon in quotes, or indent the line as the keys beside it"),
+    ("cannot start any token", "put a text that begins with @, `, % or a tab in quotes; indent with spaces"),
+    ("expected ',' or", "close the bracket, or write a comma between the entries"),
+    ("end of stream", "close the quotes or brackets that begin there"),
+    ("could not find expected ':'", "write a colon and a space behind the key"),
+    ("escape character", "write the text in single quotes, or two backslashes"),
+)
+
+
 class YamlMistake(ValueError):
     """The file cannot be read as YAML at all, or uses what we refuse."""
 
@@ -76,13 +89,20 @@ def read_yaml(text: str) -> Located:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise YamlMistake(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}") from error
+        raise _explained(error) from error
     except yaml.YAMLError as error:
         raise YamlMistake(_line_of_character(text, error), f"not YAML: {str(error).splitlines()[0]}") from error
     if builder.root is None:
         raise YamlMistake(1, "the file is empty")
     return builder.root
+
+
+def _explained(error: yaml.MarkedYAMLError) -> YamlMistake:
+    mark = error.problem_mark or error.context_mark
+    line, problem = mark.line + 1 if mark else 1, str(error.problem or error.context)
+    began = error.context_mark.line + 1 if error.context_mark else line
+    what = f"not YAML: {problem}" + (f" ({error.context}, which begins in line {began})" if began != line else "")
+    return YamlMistake(line, what, next((fix for words, fix in _FIXES if words in problem), ""))
 
 
 def _line_of_character(text: str, error: yaml.YAMLError) -> int:

@@ -14,7 +14,7 @@ from notifier.domain.media_type import read_media_type
 from notifier.domain.provider import NAME, Provider
 from notifier.domain.rule import WORK_KINDS, Attachment, Channel, Collecting, Priority, Rule, Window, WorkKind
 from notifier.errors import InvalidAddress
-from notifier.rendering.expressions import Expression, Expressions
+from notifier.rendering.expressions import Expression, ExpressionError, Expressions
 from notifier.rules.constants import wrong_constants
 from notifier.rules.documents import Located
 from notifier.rules.mailkeys import read_mail
@@ -51,6 +51,7 @@ _KEYS: Mapping[WorkKind, frozenset[str]] = {
 _WORDS = {kind.value: kind for kind in WORK_KINDS if kind is not Channel.HTTP_API}
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CATEGORY_FIX = "one word of letters, digits and . _ -, such as `category: invoices`; links to unsubscribe name it"
 #: As RFC 2392 wants it with an @ and a domain, or a name alone, which all mail programs take.
 _CID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}(@[A-Za-z0-9][A-Za-z0-9.-]{0,100})?")
 #: What can only be meant as a media type: as an expression it would be a division, or nothing.
@@ -141,7 +142,9 @@ class EntryReader:
             source=f"{self.report.file}:{section.line}",
         )
         mail = read_mail(section, self._compiled)
-        return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments, cc=cc, mail=mail)
+        lines = {name: section.begins(name) or section.line_of(name) for name in RULE_KEYS if section.has(name)}
+        lines.setdefault("key", section.line_of("throttle"))
+        return CompiledRule(rule, to=to, when=when, key=key, attachments=attachments, cc=cc, mail=mail, lines=lines)
 
     def _channel(self, section: Section) -> tuple[WorkKind, Provider | None]:
         words = [*_WORDS, *self.providers]
@@ -204,7 +207,7 @@ class EntryReader:
     def _category(self, section: Section, *, required: bool) -> str:
         category = section.text("category") or self.defaults.category
         if section.has("category") and not CATEGORY.fullmatch(category):
-            section.wrong("category", f"{section.name}: {shown(category)} is no category", "letters, digits, . _ -")
+            section.wrong("category", f"{section.name}: {shown(category)} is no category", CATEGORY_FIX)
         if required and not category:
             fix = "`category: orders` lets recipients switch it off; `transactional: true` cannot be switched off"
             section.wrong("category", f"{section.name} has no category", fix)
@@ -217,8 +220,8 @@ class EntryReader:
     def _compiled(self, section: Section, key: str, source: str) -> Expression | None:
         try:
             expression = self.expressions.compile(source)
-        except ValueError as error:
-            section.wrong(key, f"{section.name}: {key}: {error}")
+        except ExpressionError as error:
+            section.wrong(key, f"{section.name}: {key}: {error}", error.fix)
             return None
         if key in _PEOPLE:
             for why in wrong_constants(source, self._kind):

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, islice
+from pathlib import PurePosixPath
 from typing import Any
 
 from notifier.domain.channels import TRAITS
 from notifier.domain.contacts import masked_contact
-from notifier.domain.delivery import Contact, Delivery, EndpointRef, Mailbox, RecipientRef
+from notifier.domain.delivery import Contact, Delivery
 from notifier.domain.event import Event
-from notifier.domain.message import EmailMessage, Message, TextMessage
+from notifier.domain.message import EmailMessage, TextMessage
 from notifier.domain.retry import RetrySchedule
 from notifier.domain.rule import Channel, Rule, Throttle, queue_name
 from notifier.domain.trimming import trimmed
-from notifier.errors import PlanningError, RenderError, SchemaMismatch
-from notifier.rendering.context import digest_context, event_context
+from notifier.errors import PlanningError, Problem, RenderError, SchemaMismatch
+from notifier.rendering.context import event_context
 from notifier.rendering.renderer import Renderer
 from notifier.rules.catalog import Catalog
 from notifier.rules.channel_files import CompiledProvider
 from notifier.rules.durations import written
 from notifier.rules.matching import CompiledRule
-from notifier.rules.planner import Directory, Draft, expiry
+from notifier.rules.occasions import mistakes_of, occasion
+from notifier.rules.planner import Directory, Draft, PlanProblem, expiry
 from notifier.rules.previews import preview, recipient_of
 
 #: Deliveries of one rule that are rendered; a fan-out is told by its number.
@@ -66,6 +69,8 @@ class ExplainedDelivery:
     """Of the mail as it would leave, in its order."""
     files: tuple[str, ...] = ()
     """Its attachments: name, media type, bytes and cid."""
+    mistakes: tuple[Problem, ...] = ()
+    """Each with its file and line; ``error`` is the first as a worker would say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,10 @@ class Seen:
     warnings: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     files: tuple[str, ...] = ()
+    wrong: Problem | None = None
+    """The error with its place, where it has another one than a key of the rule."""
+    fix: str = ""
+    """What to do about the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,8 @@ class ExplainedRule:
     deliveries: tuple[ExplainedDelivery, ...]
     problems: tuple[str, ...]
     """Entries of `to` that can never be a destination, or the failed expression."""
+    mistakes: tuple[Problem, ...] = ()
+    """The same, each with its file and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +176,19 @@ def explain(
     shown: int = SHOWN,
     foresee: Foresee = lambda _delivery, _rule, _event: Prospect(),
     look: Look | None = None,
+    thorough: bool = False,
 ) -> Explanation:
     """What would happen to an event that arrives ``now``; ``schedules`` are the channels' own, when configured.
 
     ``foresee`` says what would stop or delay a delivery. With a ``look`` mails are
-    composed too: files, headers and addresses are then found wanting before anybody waits.
+    composed too: files, headers and addresses are then found wanting before anybody waits. ``thorough`` also tries
+    what this event would not use: other languages, and the digest of a throttle.
     """
     schema, valid = _check_schema(event, catalog)
     matching = catalog.matching(event.type)
-    explainer = _Explainer(event, directory, renderer, now, schedules, shown, foresee, look, catalog.providers)
+    explainer = _Explainer(
+        event, directory, renderer, now, schedules, shown, foresee, look, thorough, catalog.providers
+    )
     return Explanation(
         event=event.key,
         id=event.id,
@@ -216,18 +231,21 @@ class _Explainer:
     shown: int
     foresee: Foresee
     look: Look | None
+    thorough: bool
     providers: Mapping[str, CompiledProvider]
 
     def explain(self, compiled: CompiledRule) -> ExplainedRule:
         rule, draft = compiled.rule, Draft(self.event, self.now)
-        failure = ""
+        failure, mistakes = "", list[Problem]()
         try:
             draft.consider(compiled, self.directory)
         except PlanningError as error:
             failure = str(error)
+            mistakes.append(Problem(compiled.place(error.field), error.what, error.fix))
         stream = draft.deliveries()
         first = tuple(self._delivery(planned.delivery, compiled) for planned in islice(stream, self.shown))
         total = len(first) + sum(1 for _ in stream)
+        mistakes += (_bad_entry(problem, compiled) for problem in draft.problems)
         expires = expiry(self.event, rule, self.now)
         return ExplainedRule(
             rule=rule.id,
@@ -247,18 +265,23 @@ class _Explainer:
             total=total,
             deliveries=first,
             problems=(failure,) if failure else tuple(map(str, draft.problems)),
+            mistakes=tuple(mistakes),
         )
 
     def _delivery(self, delivery: Delivery, compiled: CompiledRule) -> ExplainedDelivery:
         rule = compiled.rule
         subject = text = html = body = ""
-        seen = Seen()
+        seen, wrong = Seen(), list[RenderError]()
         # What the worker will have: the parts that the rule omits are not there.
         event = trimmed(self.event, rule.omit)
+        making = occasion(delivery, rule, event)
+        if self.thorough:
+            wrong = mistakes_of(making, rule, self.renderer)
         try:
-            message = _render(delivery, rule, event, self.renderer)
+            message = making.render(self.renderer)
         except RenderError as failure:
-            seen = Seen(error=str(failure))
+            seen = Seen(error=str(failure), fix=failure.fix)
+            wrong = wrong or list(making.mistakes(self.renderer))
         else:
             if isinstance(message, EmailMessage):
                 subject, text, html = message.subject, message.text, message.html
@@ -287,6 +310,7 @@ class _Explainer:
             warnings=seen.warnings,
             headers=seen.headers,
             files=seen.files,
+            mistakes=tuple(_at_template(error, rule) for error in wrong) or _at_key(seen, compiled),
         )
 
     def _request(self, delivery: Delivery, rule: Rule, event: Event, message: TextMessage) -> tuple[str, Seen]:
@@ -295,7 +319,26 @@ class _Explainer:
         try:
             return preview(self.providers[rule.provider.name], message, delivery.to, context), Seen()
         except RenderError as failure:
-            return "", Seen(error=str(failure))
+            wrong = Problem(f"{failure.template}:{failure.line}", failure.what, failure.fix)
+            return "", Seen(error=str(failure), wrong=wrong if failure.template else None, fix=failure.fix)
+
+
+def _at_template(error: RenderError, rule: Rule) -> Problem:
+    """Names of templates begin below the folder that every rule's place begins with."""
+    place = f"{PurePosixPath(rule.source).parts[0]}/{error.template}" if error.template else rule.source
+    return Problem(f"{place}:{error.line}" if error.template and error.line else place, error.what, error.fix)
+
+
+def _at_key(seen: Seen, compiled: CompiledRule) -> tuple[Problem, ...]:
+    """What is wrong with a mail begins with the key of the rule that asks for it."""
+    key = re.match(r"[a-z_]*", seen.error)
+    own = Problem(compiled.place(key[0] if key else ""), seen.error, seen.fix)
+    return (seen.wrong or own,) if seen.error else ()
+
+
+def _bad_entry(problem: PlanProblem, compiled: CompiledRule) -> Problem:
+    fix = "correct what the expression gives: an address, an id, or an object with one of them"
+    return Problem(compiled.place(problem.key), f"entry {problem.index} of {problem.key}: {problem.reason}", fix)
 
 
 def _because(rule: Rule) -> str:
@@ -315,29 +358,3 @@ def _throttled(throttle: Throttle | None) -> str:
 
 def _timetable(schedule: RetrySchedule, now: float, expires: float | None) -> tuple[float, ...]:
     return tuple(after for after in accumulate(schedule.delays) if expires is None or now + after < expires)
-
-
-def _render(delivery: Delivery, rule: Rule, event: Event, renderer: Renderer) -> Message:
-    """As the worker would, with a digest of this one item; people known by id are shown without their name."""
-    to = delivery.to
-    if isinstance(to, EndpointRef):
-        context = event_context(event, recipient=None, delivery_id=delivery.id)
-        return renderer.webhook(rule.template, event, context)
-    if rule.provider is not None:
-        whom = recipient_of(to)
-        context = event_context(event, recipient=whom, delivery_id=delivery.id)
-        return renderer.message(rule.template, rule.provider.name, context, whom["locale"])
-    assert isinstance(to, Mailbox | RecipientRef)  # noqa: S101 - a mail's
-    recipient = _recipient(to)
-    if rule.window is not None:
-        digest = digest_context([event], total=1, key=delivery.key)
-        context = event_context(event, recipient=recipient, delivery_id=delivery.id, digest=digest)
-        return renderer.digest(rule.template, context, recipient["locale"])
-    context = event_context(event, recipient=recipient, delivery_id=delivery.id)
-    return renderer.email(rule.template, context, recipient["locale"])
-
-
-def _recipient(to: Mailbox | RecipientRef) -> dict[str, str]:
-    if isinstance(to, Mailbox):
-        return {"id": to.recipient, "email": to.address, "name": to.name, "locale": to.locale, "timezone": to.timezone}
-    return {"id": to.recipient, "email": "", "name": "", "locale": "", "timezone": ""}

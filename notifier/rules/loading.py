@@ -16,12 +16,13 @@ from notifier.domain.provider import Provider
 from notifier.domain.rule import Collecting, Rule, WorkKind
 from notifier.errors import Problem
 from notifier.rendering.expressions import Expressions
-from notifier.rendering.files import leads_out
+from notifier.rendering.files import channel_names, leads_out, part_names
 from notifier.rules.documents import Located, YamlMistake, read_yaml
-from notifier.rules.entries import CATEGORY, EntryReader, FileDefaults
+from notifier.rules.entries import CATEGORY, CATEGORY_FIX, EntryReader, FileDefaults
 from notifier.rules.files import files_below, read_text
 from notifier.rules.jsonfiles import JsonMistake, line_of, read_json
 from notifier.rules.matching import CompiledRule
+from notifier.rules.names import Strays
 from notifier.rules.patterns import matches, mistake_in
 from notifier.rules.samples import Sample, SampleMistake, read_sample, sample_name
 from notifier.rules.schemas import Schema, SchemaMistake
@@ -88,13 +89,16 @@ def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
     found: dict[str, list[str]] = {}
     problems = []
     top = root.resolve()
+    strays = Strays((RULES_FILE, SCHEMA_FILE, "sample.json", *part_names(channel_names(root))))
     for entry in files_below(root):
-        if entry.name not in (RULES_FILE, SCHEMA_FILE) and sample_name(entry.name) is None:
-            continue
         path = PurePosixPath(Path(entry.path).relative_to(root).as_posix())
         where = str(PurePosixPath(top.name, path))
         if any(part.startswith("_") for part in path.parts):
             continue
+        if entry.name not in (RULES_FILE, SCHEMA_FILE) and sample_name(entry.name) is None:
+            strays.take(path)
+            continue
+        strays.take(path.with_name("sample.json"))
         if len(path.parts) != _DEPTH:
             fix = "move it into a folder directly below, one for each event type; folders in those are languages"
             problems.append(Problem(where, "is not read here", fix))
@@ -102,6 +106,7 @@ def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
             problems.append(Problem(where, "is a link out of the templates folder", "put a copy there"))
         else:
             found.setdefault(path.parts[0], []).append(entry.name)
+    problems.extend(strays.problems(top.name))
     return found, sorted(problems, key=lambda problem: problem.where)
 
 
@@ -127,6 +132,8 @@ class _FolderReader:
         self._expressions = expressions
         self._providers = providers
         self._reports: list[Report] = []
+        self._event_line = 1
+        self._schema_text = ""
 
     def problems(self) -> list[Problem]:
         return [problem for report in self._reports for problem in report.sorted()]
@@ -168,12 +175,13 @@ class _FolderReader:
         if not isinstance(node.value, dict):
             return "", ()
         event = section.text("event", required=f"`event: {self._name}`, or a pattern with *")
+        self._event_line = section.line_of("event")
         if event and (mistake := mistake_in(event)):
             section.wrong("event", f"event is {shown(event)}", mistake)
         category = section.text("category")
         if category and not CATEGORY.fullmatch(category):
             # Links name it, and what a reader switched off is looked up by it.
-            section.wrong("category", f"{shown(category)} is no category", "one: letters, digits, . _ -")
+            section.wrong("category", f"{shown(category)} is no category", CATEGORY_FIX)
         flags = (section.flag(name) for name in ("transactional", "auto_submitted"))
         defaults = FileDefaults(self._name, event, category, *flags)
         entries = section.entries("rules")
@@ -209,10 +217,11 @@ class _FolderReader:
         text, source = self._json(SCHEMA_FILE, report)
         if text is None:
             return None
+        self._schema_text = text
         try:
             return Schema(source, report.file)
         except SchemaMistake as error:
-            report.add(line_of(text, error.path), str(error))
+            report.add(line_of(text, error.path), str(error), error.fix)
             return None
 
     def _sample(self, file: str, name: str, event: str, schema: Schema | None) -> Sample | None:
@@ -227,10 +236,17 @@ class _FolderReader:
             return None
         if event and not matches(event, sample.event.type):
             line = line_of(text, ("type",))
-            report.add(line, f"the sample's type is {shown(sample.event.type)}, the rules are for {shown(event)}")
+            rules = self._place(RULES_FILE, self._event_line)
+            what = f"the sample's type is {shown(sample.event.type)}, the rules are for {shown(event)} ({rules})"
+            report.add(line, what, "write the same type in both")
         for mistake in schema.mistakes(sample.event.data) if schema else ():
-            report.add(line_of(text, ("data", *mistake.path)), f"the sample breaks its own schema: {mistake}")
+            asked = self._place(SCHEMA_FILE, line_of(self._schema_text, mistake.rule))
+            what = f"the sample breaks its own schema: {mistake} (asked for in {asked})"
+            report.add(line_of(text, ("data", *mistake.path)), what, "correct the sample or the schema")
         return sample
+
+    def _place(self, file: str, line: int) -> str:
+        return f"{PurePosixPath(self._root.resolve().name, self._name, file)}:{line}"
 
     def _json(self, file: str, report: Report) -> tuple[str | None, Any]:
         text = self._text(file, report)
@@ -239,7 +255,7 @@ class _FolderReader:
         try:
             return text, read_json(text)
         except JsonMistake as error:
-            report.add(error.line, str(error))
+            report.add(error.line, str(error), error.fix)
             return None, None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.domain.event import Event
@@ -43,6 +44,13 @@ class CompiledRule:
     cc: Expression | None = None
     mail: CompiledMail | None = None
     """What it says of the headers of its mails; None when nothing."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where the texts of its keys begin."""
+
+    def place(self, key: str) -> str:
+        """``file:line`` of a key; of the rule where it is not written."""
+        file, _, line = self.rule.source.rpartition(":")
+        return f"{file}:{self.lines.get(key, line)}"
 
     def applies(self, event: Event) -> bool:
         """Whether `when` holds; without one a rule always applies. Raises `PlanningError`."""
@@ -77,10 +85,11 @@ class CompiledRule:
         try:
             return expression.evaluate(event)
         except RenderError as error:
-            raise self._failure(name, f"failed: {error}") from error
+            raise self._failure(name, f"failed: {error}", error.fix) from error
 
-    def _failure(self, name: str, what: str) -> PlanningError:
-        return PlanningError(f"rule {self.rule.id} ({self.rule.source}): {name} {what}", field=name)
+    def _failure(self, name: str, what: str, fix: str = "") -> PlanningError:
+        told = f"{name} {what}"
+        return PlanningError(f"rule {self.rule.id} ({self.place(name)}): {told}", field=name, what=told, fix=fix)
 
 
 def is_nobody(value: Any) -> bool:

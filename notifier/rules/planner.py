@@ -215,7 +215,8 @@ class Draft:
         if len(to) > 1 or len(cc) > MAX_CC:
             what = f"to names {len(to)} people, and a mail with cc is to one: put the others into cc, or leave cc out"
             too_many = f"names {len(cc)} people, at most {MAX_CC}: they all see each other"
-            raise PlanningError(f"rule {rule.id} ({rule.source}): {what if len(to) > 1 else f'cc {too_many}'}", "cc")
+            told = what if len(to) > 1 else f"cc {too_many}"
+            raise PlanningError(f"rule {rule.id} ({compiled.place('cc')}): {told}", "cc", what=told)
         if to:
             others = [one for one in cc if not is_same(one, to[0])]
             copies = Copies(to=to[0], cc=others) if others else None

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from notifier.domain.addresses import is_address
 from notifier.errors import SchemaMismatch
 from notifier.rules.linear import mistake_in, patterns
+from notifier.rules.sections import suggestion
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: The validator's own `email` takes `Ann <ann@example.com>` and refuses `jörg@example.com`: sending does the opposite.
@@ -24,15 +25,33 @@ FORMATS = {"email": is_address, "idn-email": is_address}
 MAX_MISTAKES = 3
 #: A mismatch is kept in failure queues and logs: names of keys are clipped, values are never shown.
 _CLIP = 40
+#: What `type` may say, and the formats that are checked (JSON Schema 2020-12, validation §6.1.1 and §7.3).
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_FORMATS = (
+    *("date", "time", "date-time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6", "uri"),
+    *(
+        "uri-reference",
+        "iri",
+        "iri-reference",
+        "uri-template",
+        "uuid",
+        "json-pointer",
+        "relative-json-pointer",
+        "regex",
+    ),
+)
+#: The validator says `value is not a "email"`.
+_FORMAT = re.compile(r'^value is not a "([a-z-]+)"$')
 _QUOTED = re.compile(rf"""(['"])((?:(?!\1).){{{_CLIP}}})(?:(?!\1).)+\1""")
 
 
 class SchemaMistake(ValueError):
     """The schema itself is wrong; ``path`` says where in the file."""
 
-    def __init__(self, what: str, path: Sequence[str | int]) -> None:
+    def __init__(self, what: str, path: Sequence[str | int], fix: str = "") -> None:
         super().__init__(what)
         self.path = tuple(path)
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,8 @@ class DataMistake:
 
     path: tuple[str | int, ...]
     what: str
+    rule: tuple[str | int, ...] = ()
+    """Where in the schema that is asked for."""
 
     @property
     def where(self) -> str:
@@ -80,7 +101,7 @@ class Schema:
                 pattern_options=jsonschema_rs.RegexOptions(),
             )
         except jsonschema_rs.ValidationError as error:
-            raise SchemaMistake(f"not a JSON Schema: {_clipped(error.message)}", error.instance_path) from error
+            raise _explained(source, error.message, tuple(error.instance_path)) from error
         except ValueError as error:
             raise SchemaMistake(f"not a JSON Schema: {_clipped(str(error))}", ()) from error
 
@@ -94,9 +115,27 @@ class Schema:
         """The first `MAX_MISTAKES` things that are wrong with the data; empty when it fits."""
         try:
             errors = islice(self._validator.iter_errors(data), MAX_MISTAKES)
-            return tuple(DataMistake(tuple(e.instance_path), _clipped(e.message)) for e in errors)
+            return tuple(DataMistake(tuple(e.instance_path), _told(e.message), tuple(e.schema_path)) for e in errors)
         except ValueError as error:
             return (DataMistake((), f"cannot be checked: {_clipped(str(error))}"),)
+
+
+def _told(message: str) -> str:
+    return _clipped(_FORMAT.sub(r"value is no valid \1", message))
+
+
+def _explained(source: Any, message: str, path: tuple[str | int, ...]) -> SchemaMistake:
+    """What the schema of schemas says of the two words that are misspelt most, with what they may be."""
+    word = source
+    for step in path:
+        word = word[step]
+    for key, known in (("type", _TYPES), ("format", _FORMATS)):
+        if path[-1:] == (key,) and (
+            wrong := [w for w in (word if isinstance(word, list) else [word]) if w not in known]
+        ):
+            fix = suggestion(str(wrong[0]), known, among="one of")
+            return SchemaMistake(_clipped(f"not a JSON Schema: {key} is {wrong[0]!r}"), path, fix)
+    return SchemaMistake(f"not a JSON Schema: {_clipped(message)}", path, "see JSON Schema, draft 2020-12")
 
 
 def _retrieve_nothing(uri: str) -> NoReturn:

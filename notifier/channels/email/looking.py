@@ -46,7 +46,7 @@ class MailLook:
             asked = Asked(delivery, _person(delivery.to), compiled.rule, compiled, event, message)
             composed = compose_by_rule(self._channel, asked, _person, time.time())
         except (RenderError, InvalidDestination) as error:
-            return Seen(error=str(error))
+            return Seen(error=str(error), fix=error.fix if isinstance(error, RenderError) else "")
         warnings = (self._channel.unaligned(compiled.rule.sender), *_html_warnings(compiled, message))
         read = message_from_bytes(composed.content, policy=SMTPUTF8)
         return Seen(warnings=tuple(filter(None, warnings)), headers=tuple(_headers(read)), files=tuple(_files(read)))

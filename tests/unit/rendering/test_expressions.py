@@ -71,13 +71,13 @@ def test_an_expression_gives_a_plain_value(source: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("data.custmer", "an object has no 'custmer'; nearest: 'customer'"),
+        ("data.custmer", "data has no 'custmer'; nearest: 'customer'"),
         ("data.customer.emial", "nearest: 'email'"),
         ("dta.total", "'dta' is undefined; nearest: 'data'"),
-        ("data.note.x", "null has no 'x'"),
+        ("data.note.x", "data.note is null and has no 'x'"),
         ("event.tenantt", "nearest: 'tenant'"),
-        ("[data.nope]", "an object has no 'nope'"),
-        ("data.nope > 1", "an object has no 'nope'"),
+        ("[data.nope]", "data has no 'nope'"),
+        ("data.nope > 1", "data has no 'nope'"),
         ("data.items | map(attribute='emial') | list", "nearest: 'email'"),
     ],
 )

@@ -70,7 +70,7 @@ def test_no_use_of_a_value_tells_it(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("data.object.nmae", "an object has no 'nmae'; nearest: 'name'"),
+        ("data.object.nmae", "data.object has no 'nmae'; nearest: 'name'"),
         ("data.object['nmae']", "an object has no such item; nearest: 'name'"),
         ("data.list[9]", "a list has no such item"),
     ],

@@ -90,7 +90,7 @@ def test_a_failing_expression_is_told_beside_the_rules_that_work(tree: Tree) -> 
     assert not email.sends
     assert email.problems == (email.reason,)
     assert email.reason.startswith(
-        "rule order.shipped/customer-email (templates/order.shipped/rules.yaml:4): when failed"
+        "rule order.shipped/customer-email (templates/order.shipped/rules.yaml:8): when failed"
     )
     assert webhook.sends
 
