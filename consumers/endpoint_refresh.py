@@ -5,10 +5,10 @@ Nobody who changes an endpoint waits for planners to notice: they notice when th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from notifier.domain.channels import TRAITS
+from notifier.domain.delivery import EndpointRef
 from notifier.rules.planner import Plan, Planned
 from notifier.storage.registration import Registered, Registration
 
@@ -21,27 +21,40 @@ class Change:
     added: tuple[Planned, ...] = ()
     dropped: tuple[str, ...] = ()
     """Ids of deliveries that were registered and have no endpoint any more."""
+    gone: frozenset[str] = frozenset()
+    """Endpoints that it was planned for and that nobody sends to any more."""
 
     def registration(self) -> Registration:
         """Of what was added."""
         return Registration(self.plan.event, tuple((one.delivery, one.rule) for one in self.added))
 
 
-def change_webhooks(plan: Plan, webhooks: Sequence[Planned], answer: Registered) -> Change:
-    """``webhooks`` is all that goes to endpoints as they are now; ``answer`` what registering the old plan said.
-
-    A chunk of a fan-out gets webhooks of other chunks too: they are registered as what they are, and claims keep the
-    second copy harmless.
-    """
-    if answer.known:
+def change_webhooks(
+    plan: Plan,
+    endpoints: Sequence[str],
+    plan_for: Callable[[Sequence[str]], Sequence[Planned]],
+    answer: Registered,
+) -> Change:
+    """``endpoints`` are those of now, ``answer`` is what registering the plan said; only what is new is planned."""
+    before = plan.endpoints
+    if answer.known or before is None or before == endpoints:
         return Change(plan)
-    wanted = {one.delivery.id for one in webhooks}
-    planned = {one.delivery.id for one in plan.planned}
-    added = tuple(one for one in webhooks if one.delivery.id not in planned)
-    dropped = tuple(
-        one.delivery.id
-        for one in plan.planned
-        if not TRAITS[one.rule.channel].to_people and one.delivery.id not in wanted | answer.done
-    )
-    kept = tuple(one for one in plan.planned if one.delivery.id not in dropped)
-    return Change(replace(plan, planned=kept + added), added, dropped)
+    known, wanted = set(before), set(endpoints)
+    new, gone = [one for one in endpoints if one not in known], frozenset(known - wanted)
+    added = tuple(plan_for(new)) if new else ()
+    kept = without(plan, gone, answer.done)
+    remaining = {one.delivery.id for one in kept.planned}
+    dropped = tuple(one.delivery.id for one in plan.planned if one.delivery.id not in remaining)
+    return Change(replace(kept, planned=kept.planned + added, endpoints=endpoints), added, dropped, gone)
+
+
+def without(plan: Plan, gone: Collection[str], done: Collection[str] = ()) -> Plan:
+    """A plan without deliveries to endpoints that are gone, but for those that are on their way."""
+    if not gone:
+        return plan
+    kept = tuple(one for one in plan.planned if one.delivery.id in done or not _is_to(one, gone))
+    return replace(plan, planned=kept)
+
+
+def _is_to(one: Planned, endpoints: Collection[str]) -> bool:
+    return isinstance(one.delivery.to, EndpointRef) and one.delivery.to.endpoint in endpoints

@@ -46,8 +46,17 @@ class Fanout:
     """Work queues that were full when it began: its deliveries for them wait, all of them, so none is planned twice."""
     lacking: str = ""
     """The first of these that it needed."""
+    endpoints: Sequence[str] | None = None
+    """Those that its next chunks are planned for, where they have changed since it began."""
+    gone: set[str] = field(default_factory=set)
+    """Endpoints it was planned for that nobody sends to any more."""
     told: bool = False
     """Somebody has heard that its id is another event's."""
+
+    def follow(self, endpoints: Sequence[str] | None, gone: Collection[str]) -> None:
+        """Its next chunks go to these, and no longer to those."""
+        self.endpoints = endpoints
+        self.gone = (self.gone | set(gone)) - set(endpoints or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Protocol
 from consumers.aside import aside_message, with_room
 from consumers.batching import Batcher, Shard
 from consumers.copies import check_copies
-from consumers.endpoint_refresh import change_webhooks
+from consumers.endpoint_refresh import Change, change_webhooks, without
 from consumers.envelope import decode
 from consumers.group import Conflict, Fanout, Group, Received
 from consumers.parking import conflict_note, parked_message, partial_plan, refused_event, unplanned
@@ -73,7 +73,7 @@ class EndpointDirectory(Directory, Protocol):
         """Before planning events of these tenants."""
 
     async def catch_up(self, tenants: Iterable[str]) -> None:
-        """When they have changed."""
+        """When some have changed, perhaps those of other tenants."""
 
 
 #: Writes parked entries where operators look them up, after the parked messages were confirmed.
@@ -196,6 +196,7 @@ class Intake:
             yield group
 
     def _chunk(self, fanout: Fanout, plan: Plan, *, is_last: bool) -> Group:
+        plan = replace(without(plan, fanout.gone), endpoints=fanout.endpoints or plan.endpoints)
         group = Group([fanout.received] if is_last else [], fanout.directory, fanout)
         self._take(group, fanout, plan, is_last=is_last)
         return group
@@ -272,13 +273,9 @@ class Intake:
         group.conflicts.append(Conflict(Identity.of(plan.event), registered.other))
 
     async def _catch_up(self, group: Group, answers: Sequence[Registered]) -> list[Registered]:
-        """Endpoints changed since this was planned, perhaps before its events came: webhooks are planned anew."""
+        """Endpoints changed since this was planned, perhaps before its events came: webhooks are added and dropped."""
         await self._directory.catch_up({plan.event.tenant for plan in group.plans})
-        catalog, now = self._catalog(), self._clock()
-        changes = [
-            change_webhooks(plan, plan_webhooks(plan.event, catalog, self._directory, now, plan.published), answer)
-            for plan, answer in zip(group.plans, answers, strict=True)
-        ]
+        changes = [self._change(group, plan, answer) for plan, answer in zip(group.plans, answers, strict=True)]
         group.plans = [change.plan for change in changes]
         group.directory = self._directory.version
         if group.fanout is not None:
@@ -291,6 +288,17 @@ class Intake:
         for (place, _), answer in zip(added, more, strict=True):
             merged[place] = replace(merged[place], done=merged[place].done | answer.done)
         return merged
+
+    def _change(self, group: Group, plan: Plan, answer: Registered) -> Change:
+        event = plan.event
+
+        def plan_for(endpoints: Sequence[str]) -> Sequence[Planned]:
+            return plan_webhooks(event, self._catalog(), endpoints, self._clock(), plan.published)
+
+        change = change_webhooks(plan, self._directory.endpoints(event.tenant, event.type), plan_for, answer)
+        if group.fanout is not None:
+            group.fanout.follow(change.plan.endpoints, change.gone)
+        return change
 
     async def finish(self, group: Group) -> None:
         """After every confirm: from now on these events are duplicates, and what was parked can be looked up.

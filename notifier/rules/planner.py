@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
 
@@ -86,6 +86,8 @@ class Plan:
     """Of `plan_chunks`: deliveries of the whole event, bad entries and duplicates counted as well."""
     published: float | None = field(default=None, compare=False)
     """When the broker was given the event; rules' `expires` count from it."""
+    endpoints: Sequence[str] | None = field(default=None, compare=False)
+    """What `Directory.endpoints` gave for it; None when no rule of it sends to endpoints."""
 
 
 def plan(event: Event, catalog: Catalog, directory: Directory, now: float) -> Plan:
@@ -96,7 +98,8 @@ def plan(event: Event, catalog: Catalog, directory: Directory, now: float) -> Pl
     """
     draft = _draft(event, catalog, directory, now)
     planned = tuple(draft.deliveries())
-    return Plan(event, planned, tuple(draft.unmatched), tuple(draft.problems), draft.more_problems)
+    unmatched, problems = tuple(draft.unmatched), tuple(draft.problems)
+    return Plan(event, planned, unmatched, problems, draft.more_problems, endpoints=draft.endpoints)
 
 
 def plan_chunks(
@@ -119,25 +122,36 @@ def plan_chunks(
 
 
 def plan_webhooks(
-    event: Event, catalog: Catalog, directory: Directory, now: float, published: float | None = None
+    event: Event, catalog: Catalog, endpoints: Sequence[str], now: float, published: float | None = None
 ) -> tuple[Planned, ...]:
-    """Only what goes to endpoints, for an event that was planned before some of them changed."""
+    """Only what goes to these endpoints, which subscribed since the event was planned."""
     draft = Draft(event, now, published)
     for compiled in catalog.matching(event.type):
         if not TRAITS[compiled.rule.channel].to_people:
             with suppress(PlanningError):  # reported when the event was planned
-                draft.consider(compiled, directory)
+                draft.consider(compiled, _Fixed(endpoints))
     return tuple(draft.deliveries())
 
 
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """A directory of which everybody knows what it says."""
+
+    found: Sequence[str]
+
+    def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:  # noqa: ARG002
+        return self.found
+
+
 def _chunks(draft: Draft, chunk: int) -> Iterator[Plan]:
+    common = Plan(draft.event, (), expected=draft.expected, published=draft.published, endpoints=draft.endpoints)
     stream = draft.deliveries()
     held = tuple(islice(stream, chunk))
     while following := tuple(islice(stream, chunk)):
-        yield Plan(draft.event, held, expected=draft.expected, published=draft.published)
+        yield replace(common, planned=held)
         held = following
     unmatched, problems = tuple(draft.unmatched), tuple(draft.problems)
-    yield Plan(draft.event, held, unmatched, problems, draft.more_problems, draft.expected, draft.published)
+    yield replace(common, planned=held, unmatched=unmatched, problems=problems, more_problems=draft.more_problems)
 
 
 def _draft(event: Event, catalog: Catalog, directory: Directory, now: float, published: float | None = None) -> Draft:
@@ -157,12 +171,24 @@ def _draft(event: Event, catalog: Catalog, directory: Directory, now: float, pub
 class Draft:
     """An event's rules, evaluated; their deliveries are made one by one when asked for. `explanation` reads it too."""
 
-    __slots__ = ("event", "expected", "failed", "more_problems", "now", "problems", "published", "steps", "unmatched")
+    __slots__ = (
+        "endpoints",
+        "event",
+        "expected",
+        "failed",
+        "more_problems",
+        "now",
+        "problems",
+        "published",
+        "steps",
+        "unmatched",
+    )
 
     def __init__(self, event: Event, now: float, published: float | None = None) -> None:
         self.event = event
         self.now = now
         self.published = now if published is None else min(published, now)
+        self.endpoints: Sequence[str] | None = None
         self.steps: list[tuple[Rule, Iterable[Destination | BadEntry], str, Copies | None]] = []
         self.unmatched: list[Unmatched] = []
         self.problems: list[PlanProblem] = []
@@ -190,14 +216,16 @@ class Draft:
             self.expected += len(audience) if isinstance(audience, list | tuple) else 1
 
     def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:
+        self.endpoints = endpoints
         if not endpoints:
             tenant, event_type = self.event.tenant, self.event.type
             reason = f"no endpoint of tenant {tenant} subscribes to {event_type}"
             self.unmatched.append(Unmatched(compiled.rule.id, reason))
             return
-        references = [EndpointRef(endpoint=endpoint) for endpoint in dict.fromkeys(endpoints)]
+        # Made when they are asked for: there may be tens of thousands, and of a large fan-out only a chunk is wanted.
+        references = (EndpointRef(endpoint=endpoint) for endpoint in endpoints)
         self.steps.append((compiled.rule, references, compiled.group_key(self.event), None))
-        self.expected += len(references)
+        self.expected += len(endpoints)
 
     def _with_copies(self, compiled: CompiledRule, audience: Any, copied: Any) -> None:
         """Each of them is a delivery of its own, so that one reply says what became of one; they show the same people.

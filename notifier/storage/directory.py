@@ -1,19 +1,21 @@
 """`EndpointDirectory`: which endpoints of a tenant want an event type, for planning.
 
-Planning asks per event and must not wait per event: what was fetched is trusted, and every snapshot is of one version.
-Registering the planned deliveries reads the version that is in force, in the round trip it makes anyway; when that is
-another one, webhooks are planned again (`consumers.endpoint_refresh`). So an event that is published after an endpoint
-was changed is planned with the change, and nobody waits for that.
+Planning asks per event and must not wait per event: what was fetched is trusted, and is known to have been in force
+together at one version. Registering the planned deliveries reads the version that is in force, in the round trip it
+makes anyway; when that is another one, it is asked whose endpoints have changed, and for those tenants webhooks are
+planned again (`consumers.endpoint_refresh`). So an event that is published after an endpoint was changed is planned
+with the change, nobody waits for that, and nobody pays for the changes of others.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+import orjson
+
+from notifier.domain.subscriptions import Subscriptions
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
 from notifier.storage.store import AsyncStore, Store
@@ -25,17 +27,26 @@ TENANTS_KEPT = 10_000
 UNUSED_S = 600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Snapshot:
     taken: float
-    patterns: tuple[tuple[str, tuple[str, ...]], ...]
-    """Ids of endpoints, in order, with what they subscribed to: also of those that are paused or disabled.
+    version: str
+    """Of this tenant's endpoints."""
+    held_at: str
+    """Version of all endpoints at which these were this tenant's, as was last seen."""
+    subscriptions: Subscriptions
+    """Also of endpoints that are paused or disabled: what is planned for them is held or skipped, where it is seen."""
 
-    What is planned for them is held or skipped, where people see it.
-    """
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """As they were together."""
+
+    of_all: str
+    of_tenants: Mapping[str, str]
 
 
-_Patterns = tuple[tuple[str, tuple[str, ...]], ...]
+_Found = tuple[_Versions, dict[str, dict[str, str]]]
 
 
 class EndpointDirectory:
@@ -47,22 +58,29 @@ class EndpointDirectory:
 
     @property
     def version(self) -> str:
-        """Of everything `endpoints` says now."""
+        """Of everything; what `endpoints` says of the tenants that were refreshed was in force then."""
         return self._cache.version
 
     async def refresh(self, tenants: Iterable[str]) -> None:
         """Fetch those that are not known. Raises `StorageUnavailable`; nothing stale is used then."""
         wanted = set(tenants)
-        while stale := self._cache.stale(wanted):
-            self._cache.put(*await self._run(_snapshots(stale)))
+        while unknown := self._cache.unknown(wanted):
+            await self._look(unknown)
 
     async def catch_up(self, tenants: Iterable[str]) -> None:
-        """Fetch them anew, because something has changed."""
-        self._cache.clear()
-        await self.refresh(tenants)
+        """See what has changed since, and fetch that."""
+        wanted = list(tenants)
+        await self._look(wanted)
+        await self.refresh(wanted)
+
+    async def _look(self, tenants: Sequence[str]) -> None:
+        self._cache.put(*await self._run(_snapshots(tenants, self._cache.unread(tenants))))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
-        """Ids of those that subscribed, whatever their state; the tenant must have been refreshed."""
+        """Ids of those that subscribed, whatever their state; the tenant must have been refreshed.
+
+        The same object until they change.
+        """
         return self._cache.matching(tenant, event_type)
 
 
@@ -76,51 +94,66 @@ class SyncEndpointDirectory:
     def refresh(self, tenants: Iterable[str]) -> None:
         """Fetch them, in one round trip."""
         if wanted := list(dict.fromkeys(tenants)):
-            self._cache.put(*self._run(_snapshots(wanted)))
+            self._cache.put(*self._run(_snapshots(wanted, wanted)))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
         """Ids of those that subscribed, whatever their state; fetched when nobody asked for the tenant yet."""
-        self.refresh(self._cache.stale([tenant]))
+        self.refresh(self._cache.unread([tenant]))
         return self._cache.matching(tenant, event_type)
 
 
 class _Cache:
-    """Snapshots of one version only."""
+    """What was fetched of each tenant."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.version = ""
         self._clock = clock
         self._tenants: dict[str, _Snapshot] = {}
 
-    def stale(self, tenants: Iterable[str]) -> list[str]:
+    def unread(self, tenants: Iterable[str]) -> list[str]:
+        """Those whose endpoints must be fetched."""
         now = self._clock()
         if len(self._tenants) > TENANTS_KEPT:
             self._tenants = {t: s for t, s in self._tenants.items() if now - s.taken < UNUSED_S}
         return [t for t in dict.fromkeys(tenants) if t not in self._tenants or now - self._tenants[t].taken >= FRESH_S]
 
-    def put(self, version: str, found: dict[str, _Patterns]) -> None:
-        if version != self.version:
-            self.clear()
-            self.version = version
-        now = self._clock()
-        self._tenants.update({tenant: _Snapshot(now, patterns) for tenant, patterns in found.items()})
+    def unknown(self, tenants: Collection[str]) -> list[str]:
+        """Those of which it is not known whether their endpoints are in force."""
+        unread = set(self.unread(tenants))
+        return [t for t in tenants if t in unread or self._tenants[t].held_at != self.version]
 
-    def clear(self) -> None:
-        self._tenants = {}
+    def put(self, versions: _Versions, found: Mapping[str, dict[str, str]]) -> None:
+        """What was seen together: the versions, and the endpoints of some."""
+        self.version, now = versions.of_all, self._clock()
+        for tenant, version in versions.of_tenants.items():
+            if tenant in found:
+                self._tenants[tenant] = _Snapshot(now, version, self.version, _subscriptions(found[tenant]))
+            elif self._tenants[tenant].version == version:
+                self._tenants[tenant].held_at = self.version
+            else:
+                del self._tenants[tenant]
 
-    def matching(self, tenant: str, event_type: str) -> list[str]:
-        snapshot = self._tenants[tenant]
-        return [i for i, patterns in snapshot.patterns if any(fnmatchcase(event_type, p) for p in patterns)]
+    def matching(self, tenant: str, event_type: str) -> Sequence[str]:
+        return self._tenants[tenant].subscriptions.of(event_type)
 
 
-def _snapshots(tenants: Sequence[str]) -> Operation[tuple[str, dict[str, _Patterns]]]:
-    # The version before what it is of (all of it lies in one slot, so a server answers in this order): a change in
+def _snapshots(tenants: Sequence[str], unread: Sequence[str]) -> Operation[_Found]:
+    """Versions of these, and the endpoints of some of them."""
+    # The versions before what they are of (all of it lies in one slot, so a server answers in this order): a change in
     # between makes it look older than it is, and somebody looks again.
-    calls = [command("HGETALL", keys.endpoints_of(tenant)) for tenant in tenants]
-    version, *replies = yield [command("GET", keys.endpoints_version()), *calls]
-    return version or "", {tenant: _patterns(found) for tenant, found in zip(tenants, replies, strict=True)}
+    version, (last, base, *of_tenants), *replies = yield [
+        command("GET", keys.endpoints_version()),
+        command("HMGET", keys.endpoints_versions(), "last", "base", *(f"={tenant}" for tenant in tenants)),
+        *(command("HGETALL", keys.endpoints_of(tenant)) for tenant in unread),
+    ]
+    version = version or ""
+    since = base or "" if version == (last or "") else version
+    versions = {tenant: f"{since} {of or ''}" for tenant, of in zip(tenants, of_tenants, strict=True)}
+    return _Versions(version, versions), dict(zip(unread, replies, strict=True))
 
 
-def _patterns(found: dict[str, str]) -> _Patterns:
-    # Before the patterns stands the state.
-    return tuple((i, tuple(json.loads(found[i])[1:])) for i in sorted(found))
+def _subscriptions(found: Mapping[str, str]) -> Subscriptions:
+    # All at once: a tenant's thousands of endpoints would otherwise be as many calls. Before the patterns stands the
+    # state.
+    known = orjson.loads(f"[{','.join(found.values())}]")
+    return Subscriptions({endpoint: wanted[1:] for endpoint, wanted in zip(found, known, strict=True)})

@@ -259,8 +259,9 @@ def _remove(endpoint_id: str, cipher: Cipher) -> Operation[bool]:
 
 def _swap_call(expected: str, record: str, endpoint: Endpoint) -> Call:
     known = json.dumps([endpoint.state, *endpoint.event_types], separators=(",", ":"))
-    place = [keys.endpoints(), keys.endpoints_of(endpoint.tenant), keys.endpoints_version()]
-    return run_script("swap_endpoint", place, endpoint.id, expected, record, known)
+    tenant = endpoint.tenant
+    place = [keys.endpoints(), keys.endpoints_of(tenant), keys.endpoints_version(), keys.endpoints_versions()]
+    return run_script("swap_endpoint", place, endpoint.id, expected, record, known, tenant)
 
 
 def _encode(stored: _Stored, cipher: Cipher) -> str:

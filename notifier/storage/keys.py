@@ -114,9 +114,20 @@ def endpoints_version() -> str:
     return f"{PREFIX}{{endpoints}}:version"
 
 
+def endpoints_versions() -> str:
+    """Hash: ``=`` and a tenant → `endpoints_version` after the last change of its endpoints.
+
+    ``last`` is that after the last change of any. When it has grown beyond, a release before this one has changed
+    something without saying whose; ``base`` is what it was the last time that was noticed.
+    """
+    return f"{PREFIX}{{endpoints}}-versions"
+
+
 def endpoints_of(tenant: str) -> str:
     """Hash: endpoint id → what planning must know of it, for one tenant."""
-    return f"{PREFIX}{{endpoints}}:{tenant}"
+    usual = f"{PREFIX}{{endpoints}}:{tenant}"
+    # Nobody may have the name of another key; tenants of other names are where all releases look for them.
+    return f"{PREFIX}{{endpoints}}-of:{tenant}" if usual in (endpoint_breakers(), endpoints_version()) else usual
 
 
 def full_queues() -> str:

@@ -14,6 +14,7 @@ from notifier.errors import ConfigurationError, NotFound, StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
+from notifier.storage.commands import Operation, command
 from notifier.storage.connection import connect_async
 from notifier.storage.directory import FRESH_S, EndpointDirectory, SyncEndpointDirectory
 from notifier.storage.endpoints import MAX_SECRETS, Endpoints
@@ -169,7 +170,7 @@ def test_a_removed_endpoint_is_gone_everywhere(endpoints: Endpoints, store: Stor
     identity = endpoints.add("acme", URL).id
     endpoints.remove(identity)
     assert endpoints.list("acme") == []
-    assert SyncEndpointDirectory(store).endpoints("acme", "order.shipped") == []
+    assert SyncEndpointDirectory(store).endpoints("acme", "order.shipped") == ()
     for change in (endpoints.get, endpoints.rotate, endpoints.remove, endpoints.update):
         with pytest.raises(NotFound, match=identity):
             change(identity)
@@ -184,8 +185,8 @@ def test_planning_sees_all_endpoints_that_subscribed_whatever_their_state(endpoi
     endpoints.set_state(disabled, EndpointState.DISABLED)
     # Then those that fit are found: what is planned for the disabled one is held or skipped where people see it
     directory = SyncEndpointDirectory(store)
-    assert directory.endpoints("acme", "order.shipped") == sorted([wanted, disabled])
-    assert directory.endpoints("nobody", "order.shipped") == []
+    assert list(directory.endpoints("acme", "order.shipped")) == sorted([wanted, disabled])
+    assert directory.endpoints("nobody", "order.shipped") == ()
 
 
 def test_a_tenants_endpoints_are_fetched_once_and_again_when_they_changed(endpoints: Endpoints, redis_url: str) -> None:
@@ -197,17 +198,101 @@ def test_a_tenants_endpoints_are_fetched_once_and_again_when_they_changed(endpoi
         added = endpoints.add("acme", URL).id
         # When planning asks, then it costs nothing, and says of which version it is
         await directory.refresh(["acme", "other"])
-        assert (directory.endpoints("acme", "x"), directory.version, store.round_trips) == ([], "", 1)
-        # When somebody has noticed that there is another version, then it is there for every tenant
+        assert (directory.endpoints("acme", "x"), directory.version, store.round_trips) == ((), "", 1)
+        # When somebody has noticed that there is another version, then it is seen whose it is, and fetched
         await directory.catch_up(["acme"])
-        assert (directory.endpoints("acme", "x"), directory.version, store.round_trips) == ([added], "1", 2)
+        assert (directory.endpoints("acme", "x"), directory.version, store.round_trips) == ((added,), "1", 3)
+        # And of another tenant it is seen once that nothing has changed
+        unchanged = directory.endpoints("other", "x")
+        await directory.refresh(["acme", "other"])
+        await directory.refresh(["acme", "other"])
+        assert (directory.endpoints("other", "x") is unchanged, store.round_trips) == (True, 4)
         # And what an earlier release changed without counting is found after a while
         clock.now += FRESH_S
         await directory.refresh(["acme", "other"])
-        assert store.round_trips == 3
+        assert store.round_trips == 5
         await store.close()
 
     asyncio.run(scenario())
+
+
+def test_the_changes_of_others_do_not_make_a_tenants_endpoints_fetched_again(
+    endpoints: Endpoints, redis_url: str
+) -> None:
+    endpoints.add("acme", URL)
+
+    async def scenario() -> None:
+        # Given a directory that knows a tenant, and changes of others that come and come
+        store = connect_async(redis_url)
+        directory = EndpointDirectory(store)
+        await directory.refresh(["acme"])
+        known = directory.endpoints("acme", "x")
+        for number in range(5):
+            endpoints.add(f"other{number}", URL)
+            await directory.catch_up(["acme"])
+            # Then one question each says that nothing of it has changed
+            assert directory.endpoints("acme", "x") is known
+        assert store.round_trips == 1 + 5
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def change_as_releases_before(store: Store, tenant: str, endpoint: str) -> None:
+    """They count in one place for all tenants."""
+    written = json.dumps(["enabled", "*"], separators=(",", ":"))
+    store.run(_several(("HSET", keys.endpoints_of(tenant), endpoint, written), ("INCR", keys.endpoints_version())))
+
+
+def _several(*commands: tuple[str, ...]) -> Operation[None]:
+    yield [command(*words) for words in commands]
+
+
+def test_a_change_by_the_release_before_counts_for_every_tenant(
+    endpoints: Endpoints, store: Store, redis_url: str
+) -> None:
+    endpoints.add("acme", URL)
+
+    async def scenario() -> None:
+        reader = connect_async(redis_url)
+        directory = EndpointDirectory(reader)
+        await directory.refresh(["acme", "other"])
+        # Given an upgrade during which a process of the release before adds an endpoint
+        change_as_releases_before(store, "other", "ep_old")
+        # Then it is seen by whoever has noticed the version
+        await directory.catch_up(["other"])
+        assert directory.endpoints("other", "x") == ("ep_old",)
+        # And also when a process of this release has changed another tenant's in between
+        change_as_releases_before(store, "other", "ep_older")
+        endpoints.add("acme", URL)
+        await directory.catch_up(["other"])
+        assert directory.endpoints("other", "x") == ("ep_old", "ep_older")
+        # And a change that came before, and was seen, is not looked for again
+        before = reader.round_trips
+        endpoints.add("acme", URL)
+        await directory.catch_up(["other"])
+        assert reader.round_trips == before + 1
+        await reader.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("tenant", ["version", "versions", "breakers", "", "-versions", "=acme", "last"])
+def test_a_tenant_may_be_called_like_a_key_of_ours(endpoints: Endpoints, store: Store, tenant: str) -> None:
+    # Given an endpoint that fails, and one of a tenant whose name is that of a key
+    failing = endpoints.add("acme", URL)
+    Breakers(store).observe({failing.id: Observed(failed=1, wait=60, code="http_503")}, {})
+    directory = SyncEndpointDirectory(store)
+    assert directory.endpoints(tenant, "x") == ()
+    added = endpoints.add(tenant, URL).id
+    # Then each tenant has its own, and the list too
+    directory.refresh([tenant, "acme"])
+    assert directory.endpoints(tenant, "x") == (added,)
+    assert directory.endpoints("acme", "x") == (failing.id,)
+    assert [one.id for one in endpoints.list(tenant)] == [added]
+    endpoints.remove(added)
+    directory.refresh([tenant])
+    assert directory.endpoints(tenant, "x") == ()
 
 
 def test_only_what_planning_must_know_makes_another_version(endpoints: Endpoints, store: Store) -> None:

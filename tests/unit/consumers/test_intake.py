@@ -284,3 +284,47 @@ def test_a_fan_out_that_was_planned_before_an_endpoint_was_added_reaches_it(cata
         assert [one for chunk in found for one in chunk] == [added]
 
     asyncio.run(with_real_endpoints(redis_url, catalog, work))
+
+
+def test_a_change_while_a_fan_out_runs_adds_what_is_new_and_takes_nothing_twice(
+    catalog: Catalog, redis_url: str
+) -> None:
+    async def work(intake: Intake, registry: Registry) -> None:
+        # Given an event for more endpoints than a chunk holds, whose first chunk is on its way
+        there = [registry.add("default", f"https://example.org/{number}").id for number in range(1200)]
+        group = await intake.plan([received(*structured(wire(1)), tag=1)])
+        (fanout,) = group.fanouts
+        chunks = intake.chunks(fanout)
+        found = webhooks(await intake.register(next(chunks)))
+
+        # When one is added, one that is not reached yet is removed, and another tenant changes its own
+        added = registry.add("default", "https://example.org/new").id
+        gone = max(there)
+        registry.remove(gone)
+        registry.add("acme", "https://example.org/other")
+        for chunk in chunks:
+            found += webhooks(await intake.register(chunk))
+
+        # Then each endpoint of now gets it, once
+        assert sorted(found) == sorted({*there, added} - {gone})
+
+    asyncio.run(with_real_endpoints(redis_url, catalog, work))
+
+
+def test_an_event_of_a_tenant_that_changed_nothing_is_planned_once(catalog: Catalog, redis_url: str) -> None:
+    async def work(intake: Intake, registry: Registry) -> None:
+        # Given an intake that knows the endpoint of a tenant
+        mine = registry.add("default", "https://example.org/1").id
+        await intake.register(await intake.plan([received(*structured(wire(1)), tag=1)]))
+
+        # When another tenant changes its own, and then an event comes
+        registry.add("acme", "https://example.org/other")
+        group = await intake.plan([received(*structured(wire(2)), tag=2)])
+        (plan,) = group.plans
+        outgoing = await intake.register(group)
+
+        # Then it goes where it was planned to go
+        assert webhooks(outgoing) == [mine]
+        assert group.plans[0] is plan
+
+    asyncio.run(with_real_endpoints(redis_url, catalog, work))
