@@ -194,10 +194,11 @@ class Consumer:
             return
 
     async def _keep_beating(self) -> None:
-        self._clock = asyncio.get_running_loop().time
+        clock = self._clock = asyncio.get_running_loop().time
         while True:
-            self._beat = self._clock()
+            self._beat = clock()
             await asyncio.sleep(_BEAT_S)
+            metrics.LOOP_LAG.observe(max(0.0, clock() - self._beat - _BEAT_S))
 
 
 async def _tell_nobody(_: Mapping[str, int]) -> None:

@@ -78,6 +78,7 @@ INTAKE_PAUSED = _gauge("intake_paused", "1 while intake waits for Redis or Rabbi
 INTAKE_IN_FLIGHT = _gauge("intake_in_flight", "Events taken from the broker and not yet acknowledged.")
 INTAKE_SECONDS = _histogram("intake_seconds", "From reading an event to acknowledging it.", _SHORT)
 EVENTS_ASIDE = _counter("events_set_aside_total", "Events put aside because their work queue is full.", "queue")
+LOOP_LAG = _histogram("loop_lag_seconds", "How late a consumer's event loop woke a timer, once a second.", _SHORT)
 QUEUE_DEPTH = _gauge("queue_depth", "Tasks that wait in a work queue, as last looked at by this consumer.", "queue")
 QUEUE_FULL = _gauge("queue_full", "1 while events for this work queue are put aside.", "queue")
 DELIVERIES_PLANNED = _counter("deliveries_planned_total", "Deliveries published to work queues.", "channel", "priority")

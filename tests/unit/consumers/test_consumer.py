@@ -1,6 +1,8 @@
 """What the consumer does when its session waits and goes on."""
 
+import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Iterator
 from typing import cast
@@ -9,6 +11,7 @@ import pytest
 
 from consumers.consumer import Consumer
 from consumers.intake import Intake
+from notifier import metrics
 
 
 class Frame:
@@ -43,3 +46,31 @@ def test_what_failed_while_redis_was_away_is_freed_when_it_is_back() -> None:
 
     # Then it is gone
     assert left() is None
+
+
+def test_a_loop_that_computes_for_long_is_seen_in_its_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a consumer whose loop is looked at every few milliseconds
+    monkeypatch.setattr("consumers.consumer._BEAT_S", 0.005)
+    consumer = Consumer("amqp://guest:guest@127.0.0.1:1/", cast(Intake, None), never)
+
+    async def work() -> None:
+        beating = asyncio.create_task(consumer._keep_beating())
+        await asyncio.sleep(0)
+        # When a step takes a quarter of a second
+        until = time.monotonic() + 0.25
+        while time.monotonic() < until:
+            pass
+        await asyncio.sleep(0.01)
+        beating.cancel()
+
+    before = lag_above(0.1)
+    asyncio.run(work())
+
+    # Then that is how late a timer was
+    assert lag_above(0.1) > before
+
+
+def lag_above(seconds: float) -> float:
+    """How often the lag was longer."""
+    samples = {s.labels["le"]: s.value for m in metrics.LOOP_LAG.collect() for s in m.samples if "le" in s.labels}
+    return samples["+Inf"] - samples[str(seconds)]
