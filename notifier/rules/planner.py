@@ -223,9 +223,10 @@ class Draft:
             self.unmatched.append(Unmatched(compiled.rule.id, reason))
             return
         # Made when they are asked for: there may be tens of thousands, and of a large fan-out only a chunk is wanted.
-        references = (EndpointRef(endpoint=endpoint) for endpoint in endpoints)
+        unique = dict.fromkeys(endpoints)
+        references = (EndpointRef(endpoint=endpoint) for endpoint in unique)
         self.steps.append((compiled.rule, references, compiled.group_key(self.event), None))
-        self.expected += len(endpoints)
+        self.expected += len(unique)
 
     def _with_copies(self, compiled: CompiledRule, audience: Any, copied: Any) -> None:
         """Each of them is a delivery of its own, so that one reply says what became of one; they show the same people.
