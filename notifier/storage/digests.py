@@ -9,7 +9,7 @@ confirmed: a crash in between repeats a publish with the same delivery id, and i
 from __future__ import annotations
 
 import math
-import time
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from notifier.domain.delivery import Delivery, Destination
 from notifier.domain.event import Event
 from notifier.domain.ids import digest_id
 from notifier.domain.rule import Window
+from notifier.errors import ConfigurationError
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
@@ -34,7 +35,7 @@ BYTES_KEPT = 2 * 1024 * 1024
 REMEMBERED_S = 7 * 86400.0
 #: A window whose rule names no time closes after a day: none stays open for ever.
 LONGEST_WINDOW_S = 86400.0
-#: After this many seconds a window that was closed and not forgotten is due again: its sweeper died.
+#: After this many seconds a window that was taken and not forgotten is due again: its sweeper died.
 CLOSING_RETRY_S = 60.0
 
 #: Before the id of an item whose content was not kept; no encrypted text starts with it.
@@ -94,6 +95,10 @@ class ClosedWindow:
         return len(self.deliveries)
 
 
+#: Told of a window whose items are none, or are encrypted with another key.
+Failed = Callable[[WindowRef, Exception], None]
+
+
 class Digests:
     """Windows of items, one open per rule, recipient and key. Contents are encrypted."""
 
@@ -103,28 +108,32 @@ class Digests:
         cipher: Cipher,
         *,
         items_kept: int = ITEMS_KEPT,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._run = store.run
         self._cipher = cipher
         self._items_kept = items_kept
-        self._clock = clock
 
     def collect(self, items: Sequence[Item], now: float) -> list[Collected]:
         """Put items into their windows in one round trip (three where a window fills up)."""
         return self._run(_collect(items, now, self._cipher, self._items_kept))
 
-    def due(self, now: float, limit: int = 100) -> list[WindowRef]:
-        """Windows to close, the longest due first."""
-        return self._run(_due(now, limit))
+    def take(self, now: float, until: float, limit: int = 100) -> list[WindowRef]:
+        """Windows to close, the longest due first; nobody else gets them ``until`` then (`lease`).
 
-    def close(self, ref: WindowRef, now: float | None = None) -> ClosedWindow | None:
-        """Its content, the same on every call until `forget`; None when it was forgotten."""
-        return self._run(_close(ref, self._clock() if now is None else now, self._cipher))
+        Asked again with the same ``until``, because the reply was lost, it gives the same ones.
+        """
+        return self._run(_take(now, until, limit))
 
-    def forget(self, ref: WindowRef) -> None:
-        """After the digest's task was confirmed."""
-        self._run(_forget(ref))
+    def close(self, refs: Sequence[WindowRef], now: float, failed: Failed) -> list[tuple[WindowRef, ClosedWindow]]:
+        """Their contents in one round trip, the same on every call until `forget`; without those that are forgotten.
+
+        ``failed`` is told of those that cannot be read.
+        """
+        return self._run(_close(refs, now, self._cipher, failed))
+
+    def forget(self, refs: Sequence[WindowRef]) -> None:
+        """After the tasks of their digests were confirmed; in one round trip."""
+        self._run(_forget(refs))
 
     def count(self) -> int:
         """Windows that are open or not yet confirmed."""
@@ -134,6 +143,11 @@ class Digests:
 def read_destination(wire: Any) -> Destination:
     """Whom an item is for, as it is kept."""
     return _DESTINATION.validate_python(wire)
+
+
+def lease(now: float) -> float:
+    """Until when windows that are taken now are left to who takes them; of two that are taken at once not the same."""
+    return now + CLOSING_RETRY_S - random.random() / 1000  # noqa: S311 - nobody gains by guessing it
 
 
 def due_at(window: Window, now: float) -> float:
@@ -191,15 +205,27 @@ def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int)
     )
 
 
-def _due(now: float, limit: int) -> Operation[list[WindowRef]]:
-    (found,) = yield [command("ZRANGEBYSCORE", keys.digests_due(), "-inf", milliseconds(now), "LIMIT", 0, limit)]
+def _take(now: float, until: float, limit: int) -> Operation[list[WindowRef]]:
+    call = run_script("take_due", [keys.digests_due()], milliseconds(now), limit, f"{until * 1000:.4f}")
+    (found,) = yield [call]
     return [WindowRef(*member.split(" ")) for member in found]
 
 
-def _close(ref: WindowRef, now: float, cipher: Cipher) -> Operation[ClosedWindow | None]:
-    (reply,) = yield [_close_call(ref, now, now + CLOSING_RETRY_S)]
-    if reply is None:
-        return None
+def _close(
+    refs: Sequence[WindowRef], now: float, cipher: Cipher, failed: Failed
+) -> Operation[list[tuple[WindowRef, ClosedWindow]]]:
+    replies = yield [_close_call(ref, now, now + CLOSING_RETRY_S) for ref in refs]
+    closed = []
+    for ref, reply in zip(refs, replies, strict=True):
+        try:
+            if reply is not None:
+                closed.append((ref, _read(ref, reply, cipher)))
+        except (ConfigurationError, ValueError, KeyError, IndexError) as error:
+            failed(ref, error)
+    return closed
+
+
+def _read(ref: WindowRef, reply: Sequence[Any], cipher: Cipher) -> ClosedWindow:
     rule, opened, closed, texts = reply
     # Items that were only counted are kept as their bare id.
     kept: list[dict[str, Any]] = [cipher.decrypt(text) for text in texts if not text.startswith(_COUNTED)]
@@ -234,11 +260,9 @@ def _close_call(ref: WindowRef, now: float, again: float | None) -> Call:
     )
 
 
-def _forget(ref: WindowRef) -> Operation[None]:
-    yield [
-        command("DEL", keys.digest_closing(ref.window), keys.digest_closing_items(ref.window)),
-        command("ZREM", keys.digests_due(), _member(ref)),
-    ]
+def _forget(refs: Sequence[WindowRef]) -> Operation[None]:
+    gone = [key for ref in refs for key in (keys.digest_closing(ref.window), keys.digest_closing_items(ref.window))]
+    yield [command("DEL", *gone), command("ZREM", keys.digests_due(), *map(_member, refs))]
 
 
 def _count() -> Operation[int]:

@@ -20,8 +20,14 @@ if total == 1 or (total <= tonumber(ARGV[9]) and bytes + #ARGV[7] <= tonumber(AR
 else
   redis.call('RPUSH', KEYS[3], '-' .. ARGV[1])
 end
-if most > 0 and total >= most then due = ARGV[4] end
+local full = most > 0 and total >= most and tonumber(due) > tonumber(ARGV[4])
+if full then due = ARGV[4] end
 redis.call('HSET', KEYS[2], 'total', total, 'bytes', bytes)
-redis.call('ZADD', KEYS[4], due, ARGV[2] .. ' ' .. window)
+-- Whoever has taken a window that is due to close it said until when; an item that joins it meanwhile must not change that.
+if full then
+  redis.call('ZADD', KEYS[4], due, ARGV[2] .. ' ' .. window)
+else
+  redis.call('ZADD', KEYS[4], 'NX', due, ARGV[2] .. ' ' .. window)
+end
 redis.call('SET', KEYS[1], window, 'PX', ARGV[8])
 return 'new ' .. window .. ' ' .. due

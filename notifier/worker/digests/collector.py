@@ -7,22 +7,23 @@ content, and the email's id is a hash of its window, so a repeated publish is re
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from time import monotonic
 
 from notifier import metrics
 from notifier.broker.publisher import Publishes, by_delay
 from notifier.domain.batch import Batch
-from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DigestItems, Status
+from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, Status
 from notifier.domain.ids import digest_id
 from notifier.domain.outcome import Cause, Park
 from notifier.domain.parked import Parked
-from notifier.domain.rule import Window
+from notifier.domain.rule import Rule, Window
 from notifier.domain.waiting import RawBatch
-from notifier.errors import ConfigurationError, InvalidBatch, RuleMissing
+from notifier.errors import InvalidBatch, RuleMissing
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
-from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef
+from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef, lease
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.stores import Stores
 from notifier.worker.batch.claims import claim_all, work_of
@@ -30,12 +31,15 @@ from notifier.worker.batch.follow_ups import entry, park
 from notifier.worker.batch.recorder import now
 from notifier.worker.batch.separation import separate
 from notifier.worker.batch.unfinished import finish
+from notifier.worker.digests.mails import mails_of
 from notifier.worker.outage import retry_while_down
 
 #: Seconds a claim on items is ours: collecting is one round trip, and may have to wait for Redis.
 COLLECT_LEASE_S = 60.0
-#: Windows one sweep closes before it lets other tasks run.
-SWEEP_MOST = 500
+#: Windows a sweep takes at once. A window may be of 2 MiB, and all of them are in memory together.
+TAKEN_TOGETHER = 50
+#: Seconds of a sweep; the next one is at most two away.
+SWEEP_S = 20.0
 
 _log = get("digest")
 
@@ -57,6 +61,7 @@ class Collector:
         self._digests = digests
         self._publisher = publisher
         self._owner = owner
+        self._sweeping = False
 
     def run(self, raw: RawBatch) -> None:
         """Collect a batch of items. Returns when they are in Redis and recorded as held.
@@ -86,23 +91,56 @@ class Collector:
         wide(_log, "digest.collected", items=len(known), already_done=len(claims.ended), later=len(claims.later))
 
     def sweep(self) -> int:
-        """Turn every window that is due into its email; returns how many. Safe to run anywhere, any number of times."""
-        due = retry_while_down(lambda: self._digests.due(now(), SWEEP_MOST), "look for due digests")
-        for ref in due:
-            self._close(ref)
-        metrics.DIGEST_SWEPT.set(now())
-        return len(due)
+        """Turn windows that are due into mails until none is, or for `SWEEP_S`; returns how many. Safe to run anywhere.
 
-    def _close(self, ref: WindowRef) -> None:
+        Each window is taken by one sweep, so as many workers as get one share the work. While one runs in this process
+        a second one would only wait for the same CPU.
+        """
+        if self._sweeping:
+            return 0
+        self._sweeping, swept, until = True, 0, monotonic() + SWEEP_S
         try:
-            closed = retry_while_down(lambda: self._digests.close(ref, now()), "close a digest")
-            if closed is not None:
-                self._send(closed)
-        except (RuleMissing, ConfigurationError, ValueError, KeyError) as error:
-            # One window nobody can send must not keep the others waiting.
-            wide(_log, "digest.stuck", level=logging.ERROR, window=ref.window, error=str(error))
-        else:
-            retry_while_down(lambda: self._digests.forget(ref), "forget a digest window")
+            while due := self._take():
+                self._close(due)
+                swept += len(due)
+                if monotonic() > until:
+                    break
+            metrics.DIGEST_SWEPT.set(now())
+            return swept
+        finally:
+            self._sweeping = False
+
+    def _take(self) -> list[WindowRef]:
+        until = lease(now())
+        return retry_while_down(lambda: self._digests.take(now(), until, TAKEN_TOGETHER), "look for due digests")
+
+    def _close(self, due: Sequence[WindowRef]) -> None:
+        closed = retry_while_down(lambda: self._digests.close(due, now(), _tell_stuck), "close digests")
+        refs = {window.window: ref for ref, window in closed}
+        for batch, windows in mails_of(self._with_rules(closed)):
+            retry_while_down(lambda b=batch: self._publisher.send(b), "queue digests")  # type: ignore[misc]
+            done = [refs[window.window] for window in windows]
+            retry_while_down(lambda d=done: self._digests.forget(d), "forget digest windows")  # type: ignore[misc]
+            for window in windows:
+                self._tell(window)
+
+    def _with_rules(self, closed: Sequence[tuple[WindowRef, ClosedWindow]]) -> Iterator[tuple[Rule, ClosedWindow]]:
+        for ref, window in closed:
+            rule = self._content.current.catalog.rule(window.rule)
+            if rule is None:
+                # It stays closed and is due again later: it goes out when the rule is back.
+                what = f"window {window.window} belongs to rule {window.rule!r}, which templates/ does not have"
+                _tell_stuck(ref, RuleMissing(what))
+            else:
+                yield rule, window
+
+    def _tell(self, closed: ClosedWindow) -> None:
+        rule = self._content.current.catalog.rule(closed.rule)
+        at_most = rule.window.at_most if rule and rule.window else None
+        by = "size" if at_most and closed.total >= at_most else "time"
+        metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()
+        delivery = digest_id(closed.rule, closed.to.identity, closed.key, closed.window)
+        wide(_log, "digest.closed", delivery=delivery, rule=closed.rule, items=closed.total, by=by)
 
     def _collect(self, batch: Batch, mine: Sequence[tuple[Delivery, Claimed, Window]]) -> None:
         moment = now()
@@ -136,33 +174,10 @@ class Collector:
         parks = [(delivery, _missing_rule(batch, delivery)) for delivery, _ in unknown]
         park(batch, parks, self._stores, self._publisher)
 
-    def _send(self, closed: ClosedWindow) -> None:
-        rule = self._content.current.catalog.rule(closed.rule)
-        if rule is None:
-            # The window stays closed and every later sweep looks again: it goes out when the rule is back.
-            raise RuleMissing(f"window {closed.window} belongs to rule {closed.rule!r}, which templates/ does not have")
-        delivery = Delivery(
-            id=digest_id(closed.rule, closed.to.identity, closed.key, closed.window),
-            event=0,
-            rule=closed.rule,
-            to=closed.to,
-            queued=closed.closed,
-            key=closed.key,
-            digest=DigestItems(
-                items=list(range(len(closed.events))),
-                total=closed.total,
-                deliveries=list(closed.deliveries),
-                key=closed.key,
-                opened=closed.opened,
-                closed=closed.closed,
-                expires=list(closed.expires) if any(closed.expires) else [],
-            ),
-        )
-        batch = Batch(channel=rule.channel, priority=rule.priority, events=list(closed.events), deliveries=[delivery])
-        retry_while_down(lambda: self._publisher.send(batch), "queue a digest")
-        by = "size" if rule.window and rule.window.at_most and closed.total >= rule.window.at_most else "time"
-        metrics.DIGEST_WINDOWS_CLOSED.labels(by).inc()
-        wide(_log, "digest.closed", delivery=delivery.id, rule=closed.rule, items=closed.total, by=by)
+
+def _tell_stuck(ref: WindowRef, error: Exception) -> None:
+    """One window nobody can send must not keep the others waiting."""
+    wide(_log, "digest.stuck", level=logging.ERROR, window=ref.window, error=str(error))
 
 
 def _missing_rule(batch: Batch, delivery: Delivery) -> Parked:

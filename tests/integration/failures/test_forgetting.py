@@ -35,7 +35,7 @@ from notifier.storage.recipients import Recipients
 from notifier.storage.records import masked
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from tests.integration.storage.making import raw_dump
+from tests.integration.storage.making import fail, raw_dump, take
 from tests.servers.redis import RedisServer
 
 KEY = "a-secret-key-for-tests-of-more-than-32-characters"
@@ -211,12 +211,12 @@ def test_a_window_that_is_being_closed_is_forgotten_too(kept: Kept) -> None:
     window = Window(after_first=1)
     first, second = (batch_to(name, JANE, channel=Collecting.DIGEST) for name in ("first", "second"))
     kept.digests.collect([Item(first.deliveries[0], first.events[0], window)], 1000.0)
-    (ref,) = kept.digests.due(2000.0)
-    kept.digests.close(ref, 2000.0)
+    (ref,) = take(kept.digests, 2000.0)
+    kept.digests.close([ref], 2000.0, fail)
     kept.digests.collect([Item(second.deliveries[0], second.events[0], window)], 3000.0)
     assert (kept.forgetting.look(JANE.address).windows, kept.forgetting.look(JANE.address).items) == (2, 2)
 
     # When she is forgotten, then neither is left
     kept.forgetting.forget(JANE.address)
     assert kept.digests.count() == 0
-    assert kept.digests.close(ref, 4000.0) is None
+    assert kept.digests.close([ref], 4000.0, fail) == []

@@ -10,7 +10,7 @@ from notifier.domain.delivery import Attempt, Delivery, EndpointRef, Mailbox, St
 from notifier.domain.event import Event
 from notifier.domain.rule import Channel, Rule, Window
 from notifier.storage.connection import connect
-from notifier.storage.digests import Item
+from notifier.storage.digests import Digests, Item, WindowRef, lease
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record, Registration
 from tests.servers.redis import RedisServer
 
@@ -100,3 +100,13 @@ def raw_dump(server: RedisServer) -> str:
         found.append(f"{name!r} {read[kind](name)!r}")
     store.close()
     return "\n".join(found)
+
+
+def fail(_: object, error: Exception) -> None:
+    """For windows of which none may be unreadable."""
+    raise error
+
+
+def take(digests: Digests, now: float) -> list[WindowRef]:
+    """Windows that are due, as a sweep takes them."""
+    return digests.take(now, lease(now))

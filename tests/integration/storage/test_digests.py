@@ -12,9 +12,9 @@ from notifier.domain.rule import Window
 from notifier.errors import ConfigurationError
 from notifier.storage.cipher import Cipher
 from notifier.storage.connection import connect
-from notifier.storage.digests import CLOSING_RETRY_S, ClosedWindow, Digests, WindowRef
+from notifier.storage.digests import CLOSING_RETRY_S, ClosedWindow, Digests, WindowRef, lease
 from notifier.storage.store import Store
-from tests.integration.storage.making import Clock, item, raw_dump
+from tests.integration.storage.making import Clock, fail, item, raw_dump, take
 from tests.servers.redis import RedisServer
 
 KEY = "k" * 32
@@ -23,16 +23,21 @@ SOON = Window(after_first=60)
 
 @pytest.fixture
 def digests(store: Store, clock: Clock) -> Digests:
-    return Digests(store, Cipher(KEY), clock=clock)
+    return Digests(store, Cipher(KEY))
+
+
+def close(digests: Digests, ref: WindowRef, now: float) -> ClosedWindow | None:
+    """One of them."""
+    return next((closed for _, closed in digests.close([ref], now, fail)), None)
 
 
 def close_all(digests: Digests, now: float) -> list[ClosedWindow]:
     found = []
-    for ref in digests.due(now):
-        closed = digests.close(ref, now)
+    for ref in take(digests, now):
+        closed = close(digests, ref, now)
         assert closed is not None
         found.append(closed)
-        digests.forget(ref)
+        digests.forget([ref])
     return found
 
 
@@ -44,9 +49,9 @@ def test_the_first_item_opens_a_window_and_others_join_it(digests: Digests, cloc
     first = item(1, SOON).delivery
     assert {c.window for c in collected} == {first.id}
     # And it is due a minute after the first, with everything its digest needs
-    assert digests.due(clock.now + 59) == []
-    (ref,) = digests.due(clock.now + 60)
-    closed = digests.close(ref, clock.now + 61)
+    assert take(digests, clock.now + 59) == []
+    (ref,) = take(digests, clock.now + 60)
+    closed = close(digests, ref, clock.now + 61)
     assert closed
     assert [e.data for e in closed.events] == [{"note": f"confidential {n}"} for n in (1, 2, 3)]
     assert (closed.window, closed.rule, closed.to, closed.total) == (first.id, first.rule, first.to, 3)
@@ -69,7 +74,7 @@ def test_an_item_that_comes_again_after_its_digest_went_out_opens_no_window(dige
     (again,) = digests.collect([item(1, SOON)], clock.now + 61)
     # Then it is known to be in the window that is gone
     assert (again.window, again.fresh) == (closed.window, False)
-    assert digests.due(clock.now + 9999) == []
+    assert take(digests, clock.now + 9999) == []
 
 
 def test_people_and_keys_have_windows_of_their_own(digests: Digests, clock: Clock) -> None:
@@ -108,11 +113,11 @@ def test_collecting_fifty_items_is_one_round_trip(digests: Digests, clock: Clock
 def test_closing_again_after_a_crash_gives_the_same_content(digests: Digests, clock: Clock) -> None:
     # Given a window that was closed by a sweeper that died before it published
     digests.collect([item(1, SOON)], clock.now)
-    (ref,) = digests.due(clock.now + 60)
-    first = digests.close(ref, clock.now + 60)
+    (ref,) = take(digests, clock.now + 60)
+    first = close(digests, ref, clock.now + 60)
     # When a new item comes, and the window is due again a minute later
     digests.collect([item(2, SOON)], clock.now + 61)
-    again = [digests.close(r, clock.now + 200) for r in digests.due(clock.now + 60 + CLOSING_RETRY_S)]
+    again = [close(digests, r, clock.now + 200) for r in take(digests, clock.now + 60 + CLOSING_RETRY_S)]
     # Then the same content is there, and the new item is in another window
     assert again == [first]
     assert first
@@ -121,21 +126,21 @@ def test_closing_again_after_a_crash_gives_the_same_content(digests: Digests, cl
 
 def test_a_window_that_is_being_closed_is_not_due_for_another_sweeper_at_once(digests: Digests, clock: Clock) -> None:
     digests.collect([item(1, SOON)], clock.now)
-    (ref,) = digests.due(clock.now + 60)
-    digests.close(ref, clock.now + 60)
-    assert digests.due(clock.now + 61) == []
+    (ref,) = take(digests, clock.now + 60)
+    close(digests, ref, clock.now + 60)
+    assert take(digests, clock.now + 61) == []
 
 
 def test_a_forgotten_window_is_gone_and_may_be_forgotten_again(digests: Digests, clock: Clock) -> None:
     # Given a window that was closed and confirmed
     digests.collect([item(1, SOON)], clock.now)
-    (ref,) = digests.due(clock.now + 60)
-    digests.close(ref, clock.now + 60)
-    digests.forget(ref)
+    (ref,) = take(digests, clock.now + 60)
+    close(digests, ref, clock.now + 60)
+    digests.forget([ref])
     # When a slow sweeper still holds its name
-    digests.forget(ref)
+    digests.forget([ref])
     # Then it gets nothing, and nothing is due
-    assert digests.close(ref, clock.now + 61) is None
+    assert close(digests, ref, clock.now + 61) is None
     assert digests.count() == 0
 
 
@@ -143,14 +148,14 @@ def test_a_window_nobody_knows_leaves_the_list_of_due_ones(digests: Digests, clo
     # Given a due entry whose window was forgotten halfway
     store.client.zadd("ntf:{digests}:due", {"group dlv_gone": 0})
     # When it is closed
-    assert digests.close(WindowRef("group", "dlv_gone"), clock.now) is None
+    assert close(digests, WindowRef("group", "dlv_gone"), clock.now) is None
     # Then it is not due any more
-    assert digests.due(clock.now) == []
+    assert take(digests, clock.now) == []
 
 
 def test_a_window_keeps_a_thousand_contents_and_counts_the_rest(store: Store, clock: Clock) -> None:
     # Given a window that keeps three
-    digests = Digests(store, Cipher(KEY), items_kept=3, clock=clock)
+    digests = Digests(store, Cipher(KEY), items_kept=3)
     digests.collect([item(i, SOON) for i in range(5)], clock.now)
     # Then two are only counted, but known by id so that the ledger can end them
     (closed,) = close_all(digests, clock.now + 60)
@@ -195,6 +200,49 @@ def module_store(redis_server: RedisServer) -> Iterator[Store]:
     store.close()
 
 
+def test_sweeps_at_the_same_time_share_the_windows(digests: Digests, clock: Clock) -> None:
+    # Given ten windows that are due
+    digests.collect([item(n, SOON, to=f"p{n}@example.org") for n in range(10)], clock.now)
+
+    # When sweeps take some at a time
+    moment = clock.now + 60
+    taken = [digests.take(moment, lease(moment), 4) for _ in range(4)]
+
+    # Then each window is one sweep's
+    assert [len(refs) for refs in taken] == [4, 4, 2, 0]
+    assert len({ref for refs in taken for ref in refs}) == 10
+
+
+def test_a_sweep_whose_reply_was_lost_gets_the_same_windows_again(digests: Digests, clock: Clock) -> None:
+    digests.collect([item(n, SOON, to=f"p{n}@example.org") for n in range(3)], clock.now)
+    moment = clock.now + 60
+    until = lease(moment)
+
+    first = digests.take(moment, until, 2)
+
+    assert digests.take(moment, until, 2) == first
+    assert len(digests.take(moment, lease(moment), 2)) == 1
+
+
+@pytest.mark.parametrize("window", [SOON, Window(after_first=60, at_most=2)], ids=["by time", "by size"])
+def test_an_item_that_joins_a_taken_window_leaves_it_to_its_sweep(
+    digests: Digests, clock: Clock, window: Window
+) -> None:
+    # Given a window that a sweep has taken and not closed
+    digests.collect([item(1, window)], clock.now)
+    moment = clock.now + 60
+    (ref,) = take(digests, moment)
+
+    # When another item joins it
+    digests.collect([item(2, window)], moment)
+
+    # Then no other sweep gets it, and its sweep has both
+    assert take(digests, moment) == []
+    closed = close(digests, ref, moment)
+    assert closed is not None
+    assert closed.total == 2
+
+
 class Simulation:
     """Collects, sweeps that may die halfway, and what was published; the clock is moved by the test."""
 
@@ -217,8 +265,8 @@ class Simulation:
             self.collected |= {i.delivery.id for i in items}
 
     def sweep(self, end: str) -> None:
-        for ref in self.digests.due(self.now):
-            closed = self.digests.close(ref, self.now)
+        for ref in take(self.digests, self.now):
+            closed = close(self.digests, ref, self.now)
             assert closed is not None
             if end == "dies after close":
                 return
@@ -226,7 +274,7 @@ class Simulation:
             assert self.published.setdefault(closed.window, closed.deliveries) == closed.deliveries
             if end == "dies after publish":
                 return
-            self.digests.forget(ref)
+            self.digests.forget([ref])
 
 
 @settings(max_examples=60, deadline=None)

@@ -20,7 +20,7 @@ from notifier.storage.endpoints import Endpoints
 from notifier.storage.ledger import Ledger, Record
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 from notifier.storage.store import Store
-from tests.integration.storage.making import attempt, claim, event, item, registration, request
+from tests.integration.storage.making import attempt, claim, event, fail, item, registration, request, take
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.redis import RedisServer, find_server
@@ -96,9 +96,9 @@ def test_every_operation_touches_one_slot_at_a_time(cluster_node: Store) -> None
     endpoints.set_state(endpoints.add("acme", "https://a.example/").id, EndpointState.DISABLED)
     digests = Digests(cluster_node, cipher)
     digests.collect([item(n, Window(after_first=1, at_most=2)) for n in range(5)], 1.0)
-    for ref in digests.due(9999.0):
-        assert digests.close(ref, 9999.0)
-        digests.forget(ref)
+    for ref in take(digests, 9999.0):
+        assert digests.close([ref], 9999.0, fail)
+        digests.forget([ref])
     index = ParkedIndex(cluster_node)
     index.add([Parked("dlv_a", "failed-email", Cause.REFUSED, "no", 1.0)])
     index.add([Parked("dlv_a", "failed-webhook", Cause.POISON, "no", 1.0)])

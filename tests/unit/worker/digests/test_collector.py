@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from notifier.domain.batch import Batch
-from notifier.domain.delivery import WAITS_FOR_DIGEST, Status
+from notifier.domain.batch import MAX_DELIVERIES, Batch
+from notifier.domain.delivery import WAITS_FOR_DIGEST, Mailbox, Status
 from notifier.domain.outcome import Cause
 from notifier.domain.rule import Channel
 from notifier.domain.waiting import RawBatch
@@ -218,3 +218,43 @@ def test_a_worker_that_dies_at_any_step_leaves_what_the_next_one_finishes(
 
 def sent_of(batch: Batch) -> list[list[str]]:
     return [list(one.digest.deliveries) for one in batch.deliveries if one.digest]
+
+
+def test_many_windows_leave_in_few_tasks(world: World, clock: Clock) -> None:
+    # Given windows of many people, which are due together
+    worker, people = hire(world), 2 * MAX_DELIVERIES
+    for number in range(people):
+        batch = item_batch(f"dlv_{number}")
+        to = Mailbox(address=f"p{number}@example.org")
+        one = batch.deliveries[0].model_copy(update={"to": to})
+        worker.run(raw(batch.model_copy(update={"deliveries": [one]})))
+
+    # When one sweep runs
+    clock.now += WINDOW_S
+    assert worker.sweep() == people
+
+    # Then each has a mail with its own item, and they travel together
+    assert sorted(sent(world)) == sorted([f"dlv_{number}"] for number in range(people))
+    assert len(world.broker.queued) == people // MAX_DELIVERIES
+
+
+def test_a_sweep_does_not_begin_while_one_runs_in_the_same_process(world: World, clock: Clock) -> None:
+    # Given a sweep that is publishing
+    worker = hire(world)
+    worker.run(raw(item_batch("dlv_i")))
+    clock.now += WINDOW_S
+    beside = list[int]()
+    send = world.broker.send
+
+    def sweeping(batch: Batch, *, after: int = 0) -> None:
+        beside.append(worker.sweep())
+        send(batch, after=after)
+
+    world.broker.send = sweeping  # type: ignore[method-assign, assignment]
+
+    # Then another one leaves the work to it, and the next one finds the door open
+    assert worker.sweep() == 1
+    assert beside == [0]
+    worker.run(raw(item_batch("dlv_j")))
+    clock.now += WINDOW_S
+    assert worker.sweep() == 1
