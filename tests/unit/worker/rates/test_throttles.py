@@ -11,6 +11,7 @@ from notifier.domain.delivery import Status
 from notifier.domain.rule import Throttle
 from notifier.storage.throttles import Throttles
 from notifier.worker.rates.throttles import Sift, sift
+from tests.integration.storage.making import fail, take
 from tests.unit.worker.doubles import World, batch_of
 
 NOBODY = Directory({}, {}, {})
@@ -52,9 +53,7 @@ def test_or_waits_for_its_digest_when_its_rule_says_so(world: World, sifted: Sif
     _, withheld = sifted(work(world, "dlv_a", "dlv_b", overflow="digest"), NOBODY, 1000.0)
 
     assert [one.status for one in withheld] == [Status.HELD]
-    (ref,) = world.digests.due(1060.0)
-    closed = world.digests.close(ref, 1060.0)
-    assert closed is not None
+    ((_, closed),) = world.digests.close(take(world.digests, 1060.0), 1060.0, fail)
     assert closed.deliveries == ("dlv_b",)
 
 
