@@ -56,7 +56,11 @@ def _send(events: Sequence[Event], *, urgent: bool) -> None:
 
     ours = settings()
     if ours.embedded:
-        raise fail("NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API's /v1/events", USAGE)
+        where = f"http://127.0.0.1:{ours.api_port}/v1/events"
+        why = (
+            f"NOTIFIER_BROKER_URL is Redis (embedded mode): POST events to the API, {where} where it runs on this host"
+        )
+        raise fail(f"{why}, with a token of NOTIFIER_API_TOKENS that has the role publish", USAGE)
     for event in events:
         check_size(len(event.published), ours.event_max_bytes)
     intake = build_broker_intake(ours, "notifier publish")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ def shop_templates() -> Path:
             return place
     tried = " and ".join(str(place) for place in places)
     raise ConfigurationError([Problem("notifier demo", f"found no sample templates in {tried}", "reinstall notifier")])
+
+
+def chosen_templates(environment: Mapping[str, str]) -> Path:
+    """Those that NOTIFIER_TEMPLATES names, else the shop's. Raises `ConfigurationError` with every mistake in them."""
+    named = environment.get("NOTIFIER_TEMPLATES", "")
+    root = Path(named) if named else shop_templates()
+    if not events(Content.load(root)):
+        fix = "add sample.json beside a rules.yaml, or unset NOTIFIER_TEMPLATES for the shop's"
+        raise ConfigurationError([Problem(str(root), "has no sample events, which the demo publishes", fix)])
+    return root
 
 
 @dataclass
@@ -94,7 +105,8 @@ def run(*, is_check: bool, console: Console | None = None, wait: Callable[[], No
     """
     console = console or Console()
     console.print("[bold]Notifier demo[/] (embedded: Redis as broker, no RabbitMQ; loopback only)")
-    templates = shop_templates()
+    templates = chosen_templates(os.environ)
+    console.print(f"  events and templates of {escape(str(templates))}", highlight=False, soft_wrap=True)
     with Interrupts() as interrupts:
         demo = Demo(console, Stage(templates, lambda line: demo.say(line), interrupts), [])  # noqa: PLW0108 - demo does not exist yet
         try:
