@@ -137,7 +137,12 @@ class Settings(BaseModel):
     # workers
     worker_concurrency: int = Field(24, ge=1, le=1000, description="Batches one worker process runs at once.")
     send_timeout: float = Field(60, gt=0, le=300, description="Deadline of one email transaction, connect included.")
-    webhook_timeout: float = Field(15, gt=0, le=120, description="Deadline of one webhook exchange, DNS included.")
+    webhook_timeout: float = Field(
+        15,
+        gt=0,
+        le=120,
+        description="Deadline of one exchange with a webhook or a channel file's provider, DNS included.",
+    )
     smtp_connections: int = Field(10, ge=1, le=500, description="Connections one worker process keeps to a relay.")
     webhook_connections: int = Field(100, ge=1, le=5000, description="Webhook connections of one worker process.")
     worker_in_flight: int = Field(
@@ -177,7 +182,7 @@ class Settings(BaseModel):
     limits: str = Field(
         "",
         description="Rate limits shared by all workers: 'relay=100/s, domain:gmail.com=20/s burst 40, tenant=50/s'. "
-        "Scopes: relay, domain, endpoint, tenant, recipient, rule; with a name for one, without for each of them.",
+        "Scopes: relay, domain, channel, endpoint, tenant, recipient, rule; with a name for one, without for each.",
     )
     email_retry: str = Field("", description="Seconds between tries of an email: '30 120 600 …'. Empty: about 3 days.")
     webhook_retry: str = Field("", description="Seconds between tries of a webhook. Empty: about 28 hours.")

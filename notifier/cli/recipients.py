@@ -29,7 +29,10 @@ def put(
     timezone: Annotated[str, typer.Option(help="For times and digests: Europe/Vienna.")] = "",
     phone: Annotated[str, typer.Option(help="With + and the country code: +491701234567.")] = "",
     address: Annotated[
-        list[str] | None, typer.Option(metavar="KIND=ADDRESS", help="What a provider knows them by; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=ADDRESS", help="What a provider knows them by, such as slack=U123; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Add or replace a person.

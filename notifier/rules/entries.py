@@ -87,6 +87,8 @@ class EntryReader:
     defaults: FileDefaults
     providers: Mapping[str, Provider | None]
     """What the files of `_channels` describe, by name; None for a file that has mistakes."""
+    misnamed: set[int] = field(default_factory=set)
+    """Lines of rules whose channel nobody knows: what they would need is not known either."""
     _seen: dict[str, int] = field(default_factory=dict)
     _kind: str = ""
     """Which addresses the channel of the rule at hand wants, if not mailboxes."""
@@ -152,6 +154,8 @@ class EntryReader:
         if written in self.providers:
             # Of a file with mistakes nothing more is known, and they are told.
             return Channel.HTTP_API, self.providers[written] or Provider(written, "")
+        if written not in _WORDS:
+            self.misnamed.add(section.line)
         if written and written not in _WORDS:
             fix = suggestion(written, words, among="one of")
             if NAME.fullmatch(written) and not fix.startswith("did you"):

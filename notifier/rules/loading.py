@@ -6,7 +6,7 @@ whose name starts with ``_`` (layouts, partials) is not read, and neither is any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -192,12 +192,14 @@ class _FolderReader:
         reader = EntryReader(report, self._expressions, defaults, self._providers)
         rules = [reader.read(entry, number) for number, entry in enumerate(entries[:MAX_RULES], start=1)]
         compiled = tuple(rule for rule in rules if rule is not None)
-        self._check_templates(compiled, report)
+        self._check_templates(compiled, report, reader.misnamed)
         return event, compiled
 
-    def _check_templates(self, rules: Iterable[CompiledRule], report: Report) -> None:
+    def _check_templates(self, rules: Iterable[CompiledRule], report: Report, misnamed: Collection[int]) -> None:
         for rule in (compiled.rule for compiled in rules):
             line = int(rule.source.rpartition(":")[2])
+            if line in misnamed:
+                continue
             own = rule.template == self._name
             if not own and not _is_folder(self._root, rule.template):
                 report.add(line, f"rule {shown(rule.id)}: there is no template folder {shown(rule.template)}")

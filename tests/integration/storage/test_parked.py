@@ -78,6 +78,7 @@ def test_adding_fifty_entries_is_one_round_trip(index: ParkedIndex, store: Store
         (ParkedFilter(queue="failed-email", cause=Cause.EXHAUSTED), [2]),
         (ParkedFilter(tenant="acme"), [4, 1]),
         (ParkedFilter(rule="r2"), [2]),
+        (ParkedFilter(rules=("r2", "gone")), [2]),
         (ParkedFilter(event_type="order.paid"), [3]),
         (ParkedFilter(newer_than=1_800_000_002), [4, 3, 2]),
         (ParkedFilter(older_than=1_800_000_003), [2, 1]),

@@ -239,3 +239,14 @@ def test_explain_tells_what_cannot_be_rendered(shop: Tree) -> None:
     (rule,) = explain(order({"id": 7, "customer": NUMBER}), shop.load(), Endpoints(), shop.renderer(), NOW).rules
 
     assert "templates/_channels/sms.yaml:4" in rule.deliveries[0].error
+
+
+@pytest.mark.parametrize("channel", ["channel: smss\n", "channel: fax\n", ""])
+def test_what_a_channel_that_nobody_knows_would_need_is_not_asked_for(shop: Tree, channel: str) -> None:
+    rule = "".join(f"    {line}\n" for line in f"{channel}to: data.x\ntransactional: true".splitlines())
+    shop.write("code.sent/rules.yaml", f"event: code.sent\nrules:\n  - id: a\n{rule}")
+    shop.write("code.sent/sms.text.j2", "Your code")
+
+    (problem,) = shop.problems()
+
+    assert "channel" in problem.what
