@@ -297,3 +297,17 @@ def peak_memory(process: Process) -> int:
     """Bytes of resident memory at its highest (VmHWM); the process itself or the child the command became."""
     lines = Path(f"/proc/{process.popen.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+@pytest.mark.parametrize("tenant", ["version", "versions", "breakers"])
+def test_a_tenant_may_be_called_like_a_key_of_ours(running: Running, tenant: str) -> None:
+    # Given an endpoint of a tenant whose name is what a key of the endpoints is called
+    at = running.at
+    at.endpoints.add("acme", at.http.url)
+    endpoint = at.endpoints.add(tenant, at.http.url).id
+
+    # When an event of it comes
+    event = at.publish("bad.hook", {}, tenant=tenant)
+
+    # Then it is planned like any other
+    at.until(at.delivery(event, "bad.hook/hook", f"endpoint:{endpoint}"), Status.SENT)
