@@ -30,7 +30,7 @@ def test_any_other_digest_key_fails_naming_the_rule_and_its_line(tree: Tree, key
 
     # Then
     told = str(caught.value)
-    assert told.startswith("rule order.shipped/one (templates/order.shipped/rules.yaml:4): key (data.key) gave ")
+    assert told.startswith("rule order.shipped/one (templates/order.shipped/rules.yaml:7): key (data.key) gave ")
     assert caught.value.field == "key"
 
 

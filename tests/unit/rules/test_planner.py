@@ -157,7 +157,7 @@ def test_a_failing_expression_is_an_error_that_names_the_rule_and_its_line(tree:
         planned(order({}), tree.load())
 
     # Then
-    assert str(caught.value).startswith("rule order.shipped/one (templates/order.shipped/rules.yaml:4): to failed: ")
+    assert str(caught.value).startswith("rule order.shipped/one (templates/order.shipped/rules.yaml:6): to failed: ")
     assert "data.to" in str(caught.value)
     assert caught.value.field == "to"
 
@@ -174,7 +174,7 @@ def test_a_failing_rule_does_not_cost_the_other_rules_their_deliveries(tree: Tre
     assert [entry.delivery.rule for entry in result.planned] == ["b/one"]
     (problem,) = result.problems
     assert (problem.rule, problem.index) == ("a/one", None)
-    assert str(problem).startswith("rule a/one (templates/a/rules.yaml:4): to failed: ")
+    assert str(problem).startswith("rule a/one (templates/a/rules.yaml:6): to failed: ")
 
 
 def test_when_every_rule_fails_the_error_names_them_all(tree: Tree) -> None:
