@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from notifier.cli.application import application
@@ -60,12 +61,7 @@ def test_relays_lists_refused_senders_with_the_workers_that_were_told(
     monkeypatch.setenv("NOTIFIER_SMTP_URL", f"smtp://{RELAY}")
 
     # When people ask
-    settings.cache_clear()
-    try:
-        shown = CliRunner().invoke(application, ["relays", "--json"])
-        table = CliRunner().invoke(application, ["relays"])
-    finally:
-        settings.cache_clear()
+    shown, table = asked()
 
     # Then the relay is up, and the sender is there once
     (relay,) = json.loads(shown.stdout)
@@ -100,12 +96,7 @@ def test_relays_lists_providers_while_a_living_worker_leaves_them_alone(
     monkeypatch.setenv("NOTIFIER_REDIS_URL", redis_url)
 
     # When people ask
-    settings.cache_clear()
-    try:
-        shown = CliRunner().invoke(application, ["relays", "--json"])
-        table = CliRunner().invoke(application, ["relays"])
-    finally:
-        settings.cache_clear()
+    shown, table = asked()
 
     # Then the first two are told, each once, with since when and why
     providers = {one["provider"]: one for one in json.loads(shown.stdout) if "provider" in one}
@@ -123,3 +114,12 @@ def test_relays_lists_providers_while_a_living_worker_leaves_them_alone(
     # And what is back is gone
     board.write_providers("w2", [], ["room", "sms"])
     assert [one.owner for one in board.providers(1000.0)] == ["w1"]
+
+
+def asked() -> tuple[Result, Result]:
+    """What `notifier relays` says, as JSON and as a table."""
+    settings.cache_clear()
+    try:
+        return CliRunner().invoke(application, ["relays", "--json"]), CliRunner().invoke(application, ["relays"])
+    finally:
+        settings.cache_clear()
