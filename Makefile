@@ -11,7 +11,7 @@ WORKERS ?= $(if $(ARGS),0,3)
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-profile bench-pressure matrix failovers fmt lock clean
+.PHONY: help demo test check bench bench-profile bench-pressure bench-scale matrix failovers fmt lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,10 @@ bench-profile: .venv/.dev  ## where the CPU of a worker and a consumer goes
 bench-pressure: .venv/.dev  ## what pressure from one side does to the others (ARGS='endpoints relay-limit --quick')
 	scripts/install-bench-servers
 	$(BIN)/python -m tests.bench.pressure $(ARGS)
+
+bench-scale: .venv/.dev  ## what grows with the size of something, with exponents (ARGS='rules --before FOLDER')
+	scripts/install-bench-servers
+	$(BIN)/python -m tests.bench.scale $(ARGS)
 
 matrix: .venv/.dev  ## mails through seven mail servers of others, as root (ARGS='limited --server exim'; ARGS=brokers)
 	scripts/install-matrix-servers

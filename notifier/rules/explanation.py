@@ -255,7 +255,7 @@ class _Explainer:
             transactional=rule.transactional,
             template=rule.template,
             sends=total > 0,
-            reason=failure or (draft.unmatched[0].reason if draft.unmatched else _because(rule)),
+            reason=failure or (draft.unmatched[0].reason(self.event) if draft.unmatched else _because(rule)),
             queue=queue_name(rule.kind, rule.priority),
             expires=expires,
             expired=expires is not None and expires <= self.now,

@@ -10,6 +10,7 @@ from notifier.domain.event import Event
 from notifier.domain.rule import Attachment, Rule
 from notifier.errors import PlanningError, RenderError
 from notifier.rendering.expressions import Expression
+from notifier.rendering.predicates import Facts
 from notifier.rules.mailkeys import CompiledMail
 
 #: A key names a window or a throttle in Redis; ids are short.
@@ -52,9 +53,14 @@ class CompiledRule:
         file, _, line = self.rule.source.rpartition(":")
         return f"{file}:{self.lines.get(key, line)}"
 
-    def applies(self, event: Event) -> bool:
+    def applies(self, event: Event, facts: Facts) -> bool:
         """Whether `when` holds; without one a rule always applies. Raises `PlanningError`."""
-        return self.when is None or bool(self._evaluate(self.when, "when", event))
+        if self.when is None:
+            return True
+        try:
+            return self.when.holds(event, facts)
+        except RenderError as error:
+            raise self._failure("when", f"failed: {error}", error.fix) from error
 
     def audience(self, event: Event) -> Any:
         """The value of `to`, for `destinations.destinations`. Raises `PlanningError`."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from notifier.domain.channels import TRAITS
 from notifier.domain.delivery import ChannelRef, Copies, Delivery, Destination, EndpointRef, Mailbox, RecipientRef
@@ -17,6 +18,7 @@ from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Rule
 from notifier.errors import PlanningError
+from notifier.rendering.predicates import Facts
 from notifier.rules.audience import BadEntry
 from notifier.rules.catalog import Catalog
 from notifier.rules.destinations import destinations, is_same
@@ -47,12 +49,23 @@ class Planned:
     delivery: Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
-    """A rule of this event type that sends nothing, and why."""
+class Why(Enum):
+    """Why a rule of this event type sends nothing."""
 
-    rule: str
-    reason: str
+    FALSE = "when is false: {rule.when}"
+    NOBODY = "to names nobody: {rule.to}"
+    NO_ENDPOINT = "no endpoint of tenant {event.tenant} subscribes to {event.type}"
+
+
+class Unmatched(NamedTuple):
+    """A rule of this event type that sends nothing. Of hundreds of rules most do, so nothing is written out here."""
+
+    rule: Rule
+    why: Why
+
+    def reason(self, event: Event) -> str:
+        """In words."""
+        return self.why.value.format(rule=self.rule, event=event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +188,7 @@ class Draft:
         "endpoints",
         "event",
         "expected",
+        "facts",
         "failed",
         "more_problems",
         "now",
@@ -186,6 +200,7 @@ class Draft:
 
     def __init__(self, event: Event, now: float, published: float | None = None) -> None:
         self.event = event
+        self.facts = Facts(event)
         self.now = now
         self.published = now if published is None else min(published, now)
         self.endpoints: Sequence[str] | None = None
@@ -199,15 +214,15 @@ class Draft:
     def consider(self, compiled: CompiledRule, directory: Directory) -> None:
         """Evaluate one rule: a step, or the reason why there is none."""
         rule, event = compiled.rule, self.event
-        if not compiled.applies(event):
-            self.unmatched.append(Unmatched(rule.id, f"when is false: {rule.when}"))
+        if not compiled.applies(event, self.facts):
+            self.unmatched.append(Unmatched(rule, Why.FALSE))
         elif rule.provider is not None and not rule.provider.kind:
             self.steps.append((rule, [ChannelRef(channel=rule.provider.name)], compiled.group_key(event), None))
             self.expected += 1
         elif not TRAITS[rule.channel].to_people:
             self._subscribed(compiled, directory.endpoints(event.tenant, event.type))
         elif is_nobody(audience := compiled.audience(event)):
-            self.unmatched.append(Unmatched(rule.id, f"to names nobody: {rule.to}"))
+            self.unmatched.append(Unmatched(rule, Why.NOBODY))
         elif compiled.cc is not None and not is_nobody(copied := compiled.copied(event)):
             self._with_copies(compiled, audience, copied)
         else:
@@ -218,9 +233,7 @@ class Draft:
     def _subscribed(self, compiled: CompiledRule, endpoints: Sequence[str]) -> None:
         self.endpoints = endpoints
         if not endpoints:
-            tenant, event_type = self.event.tenant, self.event.type
-            reason = f"no endpoint of tenant {tenant} subscribes to {event_type}"
-            self.unmatched.append(Unmatched(compiled.rule.id, reason))
+            self.unmatched.append(Unmatched(compiled.rule, Why.NO_ENDPOINT))
             return
         # Made when they are asked for: there may be tens of thousands, and of a large fan-out only a chunk is wanted.
         unique = dict.fromkeys(endpoints)

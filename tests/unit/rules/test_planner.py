@@ -15,7 +15,7 @@ from notifier.domain.ids import delivery_id
 from notifier.domain.rule import Channel, Collecting, Priority
 from notifier.errors import PlanningError, SchemaMismatch
 from notifier.rules.catalog import Catalog
-from notifier.rules.planner import MAX_PROBLEMS, Plan, Unmatched, plan, plan_chunks
+from notifier.rules.planner import MAX_PROBLEMS, Plan, plan, plan_chunks
 from tests.unit.rules.test_destinations import ADDRESSES, JSON
 from tests.unit.rules.trees import NOW, Endpoints, Tree, order
 
@@ -92,9 +92,9 @@ def test_a_digest_rule_plans_items_with_their_key_and_the_key_is_part_of_the_id(
 )
 def test_a_rule_that_sends_nothing_says_why(tree: Tree, keys: str, data: Any, reason: str) -> None:
     tree.rule(keys)
-    assert planned(order(data), tree.load()) == Plan(
-        order(data), (), unmatched=(Unmatched("order.shipped/one", reason),)
-    )
+    found = planned(order(data), tree.load())
+    assert [(one.rule.id, one.reason(order(data))) for one in found.unmatched] == [("order.shipped/one", reason)]
+    assert found == Plan(order(data), (), unmatched=found.unmatched)
 
 
 def test_an_event_nobody_has_a_rule_for_plans_nothing(tree: Tree) -> None:
