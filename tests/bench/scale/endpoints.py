@@ -9,7 +9,7 @@ from tests.bench.scale.curve import Curve
 _WANT, _ASKED = 10, 10_000
 
 
-def _asked(size: int, folder: Path) -> float:  # noqa: ARG001
+def _asked(size: int, folder: Path) -> float:
     """CPU of one question, in microseconds, the first one among ten thousand."""
     patterns = {f"ep_{number:026d}": (f"order.shipped.{number // _WANT}",) for number in range(size)}
     subscriptions = Subscriptions(patterns)

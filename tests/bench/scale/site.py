@@ -37,7 +37,7 @@ class Site:
     def app(self) -> Celery:
         """The service's Celery application, which publishes here. Once in a process: it reads the environment."""
         os.environ.update(self.variables)
-        from notifier.celery import app  # noqa: PLC0415 - it reads the environment when it is imported
+        from notifier.celery import app
 
         return app
 
