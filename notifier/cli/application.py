@@ -20,6 +20,7 @@ from notifier.cli import (
     recipients,
     relays,
     showing,
+    sizing,
     suppressions,
     topology,
 )
@@ -48,6 +49,7 @@ application.command("show")(showing.show)
 application.command("forget")(forgetting.forget)
 application.command("explain")(content.explain)
 application.command("relays")(relays.relays)
+application.command("size")(sizing.size)
 for _name, _verb in processes.VERBS.items():
     # Only verbs that hand options on to another program take ones they do not know.
     _hands_on = "ctx" in inspect.signature(_verb).parameters

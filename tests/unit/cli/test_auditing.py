@@ -24,6 +24,7 @@ LOOKING = {
     "failures unmatched",
     "limits list",
     "show",
+    "size",
     "explain",
     "relays",
     "version",

@@ -1,0 +1,1 @@
+"""How much of everything so many deliveries a day need: `costs` of one delivery as measured, `estimate` for a load."""
