@@ -89,9 +89,10 @@ def _measured(folder: Path, runs: int) -> Costs:
 
 
 def _cpu(figures: Iterable[Figure]) -> dict[str, float]:
-    """Milliseconds for one, by role; the workers of a scenario are one here."""
+    """Milliseconds for one, by role."""
+    names = {"workers": "worker"}
     return _medians(
-        [{role.removesuffix("s"): used / one.count * 1000 for role, used in one.cpu.items()} for one in figures]
+        [{names.get(role, role): used / one.count * 1000 for role, used in one.cpu.items()} for one in figures]
     )
 
 
