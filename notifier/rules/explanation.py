@@ -338,7 +338,7 @@ def _at_key(seen: Seen, compiled: CompiledRule) -> tuple[Problem, ...]:
 
 def _bad_entry(problem: PlanProblem, compiled: CompiledRule) -> Problem:
     fix = "correct what the expression gives: an address, an id, or an object with one of them"
-    return Problem(compiled.place(problem.key), f"entry {problem.index} of {problem.key}: {problem.reason}", fix)
+    return Problem(compiled.place(problem.key), f"{problem.key}[{problem.index}]: {problem.reason}", fix)
 
 
 def _because(rule: Rule) -> str:

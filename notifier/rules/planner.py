@@ -81,7 +81,7 @@ class PlanProblem:
     def __str__(self) -> str:
         if self.index is None:
             return self.reason
-        return f"rule {self.rule}: entry {self.index} of {self.key}: {self.reason}"
+        return f"rule {self.rule}: {self.key}[{self.index}]: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def test_an_event_of_which_a_part_cannot_be_planned_is_refused_with_the_part(red
 
         # Then its publisher is told which, and nothing of it was taken
         assert (status, told["type"]) == (422, "urn:notifier:problem:planning")
-        assert "rule emb.mail/mail: entry 1 of to: " in told["detail"]
+        assert "rule emb.mail/mail: to[1]: " in told["detail"]
         assert ask(port, f"/v1/events/1?source={SOURCE}")[0] == 404
 
         # And when it is mended under the same id, it is planned

@@ -131,7 +131,7 @@ def test_one_wrong_recipient_does_not_cost_the_others_theirs(broker: Broker, sta
     assert broker.delivered() == ["a/ann@example.org"]
     (entry,) = broker.parked()
     assert entry.parked[0].cause is Cause.PLANNING
-    assert "entry 1" in entry.parked[0].reason
+    assert "to[1]: " in entry.parked[0].reason
 
 
 def test_the_same_event_again_is_counted_and_skipped(broker: Broker, start_consumer: StartConsumer) -> None:

@@ -107,7 +107,7 @@ def test_a_fan_out_is_told_by_its_number_and_its_first_deliveries(tree: Tree) ->
     digest = explained(tree, {**DATA, "owners": [*(f"u{n}" for n in range(50)), None]}).rules[2]
     assert (digest.total, len(digest.deliveries)) == (50, 3)
     assert digest.problems == (
-        "rule order.shipped/ops-summary: entry 50 of to: null names nobody: expected an address, an id or an object",
+        "rule order.shipped/ops-summary: to[50]: null names nobody: expected an address, an id or an object",
     )
 
 

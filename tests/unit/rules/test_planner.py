@@ -137,8 +137,8 @@ def test_one_bad_entry_is_a_problem_and_the_others_get_theirs(tree: Tree) -> Non
     # Then
     assert [entry.delivery.to.identity for entry in result.planned] == ["mailto:a@b.c", "recipient:user-7"]
     assert [str(problem) for problem in result.problems] == [
-        "rule order.shipped/one: entry 1 of to: an address must be text, not a number",
-        "rule order.shipped/one: entry 3 of to: a number names nobody: expected an address, an id or an object",
+        "rule order.shipped/one: to[1]: an address must be text, not a number",
+        "rule order.shipped/one: to[3]: a number names nobody: expected an address, an id or an object",
     ]
 
 
