@@ -75,7 +75,9 @@ class Broker:
         return depths
 
     def until_taken_in(self) -> dict[str, int]:
-        return self.until(lambda depths: "notifier.intake" not in depths)
+        """Depths of a look that was begun after the last event was acknowledged: one look asks queue after queue."""
+        self.until(lambda depths: "notifier.intake" not in depths)
+        return self.depths()
 
     def bodies(self, queue: str) -> Iterator[bytes]:
         """Everything in a queue, which is empty afterwards."""
