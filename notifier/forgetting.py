@@ -60,20 +60,17 @@ class _Person:
     """Ids in the directory of people to remove."""
     keys: tuple[str, ...]
     """Under which the ledger indexes them."""
-    identities: frozenset[str]
-    """What they are as a `Destination`."""
+    addresses: tuple[str, ...]
+    """Mail addresses, and identities of others."""
     address_keys: tuple[str, ...]
     """Of their addresses: suppressions are kept under them."""
 
 
-def _written(who: str) -> tuple[str, list[str], list[str]]:
-    """The key of an address, with what it is as mail address or identity; nothing of an id."""
+def _written(who: str) -> tuple[list[str], list[str]]:
+    """An address as mail address or as identity of another; neither of an id."""
     if "@" in who:
-        return recipient_key(who), [who], []
-    if not who.startswith("+"):
-        return "", [], []
-    identity = contact_identity(PHONE, parse_phone(who))
-    return recipient_key(identity), [], [identity]
+        return [who], []
+    return [], [contact_identity(PHONE, parse_phone(who))] if who.startswith("+") else []
 
 
 class Forgetting:
@@ -109,26 +106,26 @@ class Forgetting:
         self._traces.erase_deliveries(list(dict.fromkeys((*ids, *items))))
         for record in person.records:
             self._recipients.remove(record)
+        self._recipients.drop_entries(person.addresses)
         self._traces.drop_index(person.keys)
         wide(_log, "person.forgotten", key=found.key, deliveries=found.deliveries, parked=found.parked)
         return found
 
     def _person(self, who: str) -> _Person:
-        key, mails, contacts = _written(who)
-        records = self._traces.ids_of(key) if key else [who]
+        mails, contacts = _written(who)
+        records = self._recipients.holders((mails or contacts)[0]) if mails or contacts else [who]
         for known in self._recipients.get_many(records).values():
             mails += [known.email] * bool(known.email)
             contacts += [contact_identity(kind, at) for kind, at in known.contacts]
         named = [RecipientRef(recipient=record).identity for record in records]
-        mailed = ["mailto:" + address.strip().casefold() for address in mails]
         addresses = [*(k for address in mails for k in suppression_keys(address)), *map(recipient_key, contacts)]
         keys = dict.fromkeys([*addresses, *map(recipient_key, named)])
         own = dict.fromkeys([*map(recipient_key, mails), *map(recipient_key, contacts)])
-        return _Person(tuple(records), tuple(keys), frozenset((*named, *mailed, *contacts)), tuple(own))
+        return _Person(tuple(records), tuple(keys), tuple(dict.fromkeys([*mails, *contacts])), tuple(own))
 
     def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:
         known = self._traces.deliveries(person.keys)
-        windows = self._traces.windows(person.identities)
+        windows = self._traces.windows(known.collected)
         found = Found(
             key=person.keys[0],
             recipients=len(self._recipients.get_many(person.records)),

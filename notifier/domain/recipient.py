@@ -29,4 +29,6 @@ class Recipient:
     @property
     def contacts(self) -> tuple[tuple[str, str], ...]:
         """Kind and address of each way but mail."""
+        if not self.phone and not self.addresses:
+            return ()
         return (*((PHONE, self.phone),) * bool(self.phone), *self.addresses.items())

@@ -21,7 +21,7 @@ from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.grouped import Work, run
 from notifier.storage.packs import NO_PACKS, Packs, field_of, known, letters_of
-from notifier.storage.people import index_calls
+from notifier.storage.people import Depths, Notes
 from notifier.storage.records import ASK, encode_head, masked, milliseconds, stamp
 from notifier.storage.suppressed import decode
 
@@ -143,6 +143,7 @@ def claim(
     packs: Packs,
     requests: Sequence[ClaimRequest],
     *,
+    depths: Depths,
     owner: str,
     nonce: str,
     lease: float,
@@ -156,9 +157,11 @@ def claim(
     def tried(tries: Sequence[_Try]) -> Work[_Try]:
         return Work(tries, lambda group: _call(packs, group, asked))
 
-    names, calls = _beside(requests, now, index_for)
+    names, notes = _beside(requests, depths, now, index_for)
+    suppressed = [command("HMGET", keys.suppressions(), *names)] if names else []
     first = tried([_Try(request) for request in requests])
-    others = yield from run(packs, first, beside=calls)
+    others = yield from run(packs, first, beside=[*suppressed, *notes.calls])
+    notes.learn(others[len(suppressed) :])
     answers = first.answers
     if lost := [i for i, answer in enumerate(answers) if answer == "lost"]:
         yield from known(packs)
@@ -195,15 +198,13 @@ def _call(packs: Packs, tries: Sequence[_Try], asked: Sequence[str | int]) -> Ca
     return run_script("claim", places, *arguments)
 
 
-def _beside(requests: Sequence[ClaimRequest], now: float, keep: float) -> tuple[Sequence[str], list[Call]]:
-    """Whose suppressions are looked up, and the calls for that and for the index."""
+def _beside(requests: Sequence[ClaimRequest], depths: Depths, now: float, keep: float) -> tuple[Sequence[str], Notes]:
+    """Whose suppressions are looked up, and what is noted in the index."""
     people = list(dict.fromkeys(r.recipient_key for r in requests if r.recipient_key))
-    if not people:
-        return (), []
-    names = [*people, *(r.former_key for r in requests if r.former_key)]
+    names = [*people, *(r.former_key for r in requests if r.former_key)] if people else ()
     # A message on its second try was indexed with its first one.
     first = [(r.recipient_key, r.delivery.id) for r in requests if r.recipient_key and not r.delivery.attempt]
-    return names, [command("HMGET", keys.suppressions(), *names), *index_calls(first, now=now, keep=keep)]
+    return names, Notes(depths, first, now=now, keep=keep)
 
 
 def _dead(owners: Collection[str]) -> Operation[set[str]]:

@@ -1,18 +1,17 @@
-"""Taking a person out of what Redis keeps, as operations: the ledger, open digests, and finding their ids."""
+"""Taking a person out of what Redis keeps, as operations: the ledger and open digests."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from notifier.domain.contacts import PHONE, contact_identity
 from notifier.domain.delivery import DeliveryRecord, Status
-from notifier.domain.ids import recipient_key
+from notifier.domain.rule import Collecting
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.digests import read_destination
+from notifier.storage.ledger import Retention
 from notifier.storage.lookup import deliveries as records_of
 from notifier.storage.packs import Packs
 from notifier.storage.people import deliveries_to, drop
@@ -20,7 +19,7 @@ from notifier.storage.records import stamp
 from notifier.storage.store import Store
 from notifier.storage.unpacking import unpack
 
-#: Records or windows looked at in one round trip.
+#: Records looked at in one round trip.
 CHUNK = 500
 _WAITING = (Status.QUEUED, Status.DEFERRED, Status.HELD)
 
@@ -43,28 +42,33 @@ class Known:
     """Queued, deferred or held."""
     sending: int = 0
     """Under way at this moment: what comes back may still quote the address."""
+    collected: tuple[str, ...] = ()
+    """Items that wait in digest windows, or are being put into one."""
 
 
 class Traces:
     """Finds and erases; every call may be repeated. Raises `StorageUnavailable`."""
 
-    def __init__(self, store: Store, cipher: Cipher, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cipher: Cipher,
+        clock: Callable[[], float] = time.time,
+        retention: Retention | None = None,
+    ) -> None:
         self._run = store.run
         self._cipher = cipher
         self._clock = clock
+        self._keep = (retention or Retention()).longest
         self._packs = Packs()
-
-    def ids_of(self, person_key: str) -> list[str]:
-        """Ids of the recipients with this address; reads all of them, because addresses are encrypted."""
-        return self._run(_ids_of(person_key, self._cipher))
 
     def deliveries(self, person_keys: Sequence[str]) -> Known:
         """What the ledger's index of people knows."""
-        return self._run(_known(self._packs, person_keys, self._clock()))
+        return self._run(_known(self._packs, person_keys, self._clock(), self._keep))
 
-    def windows(self, identities: Collection[str]) -> list[Window]:
-        """Open and closing digest windows of any of these destinations (`Destination.identity`); reads all windows."""
-        return self._run(_windows(identities, self._cipher))
+    def windows(self, items: Sequence[str]) -> list[Window]:
+        """Open and closing digest windows that took these items (`Known.collected`)."""
+        return self._run(_windows(items))
 
     def erase_deliveries(self, ids: Sequence[str]) -> int:
         """Destinations, reasons and replies go, that something was sent stays; what waited ends as skipped."""
@@ -76,39 +80,19 @@ class Traces:
 
     def drop_index(self, person_keys: Sequence[str]) -> None:
         """Last of all: without it nobody finds the rest again."""
-        self._run(drop(person_keys, self._clock()))
+        self._run(drop(person_keys, self._clock(), self._keep))
 
 
-def _ids_of(person_key: str, cipher: Cipher) -> Operation[list[str]]:
-    by_mail = yield from _where(keys.recipients(), lambda text: recipient_key(cipher.decrypt(text)[0]) == person_key)
-    elsewhere = yield from _where(
-        keys.recipient_addresses(), lambda text: person_key in _recipient_keys(*cipher.decrypt(text))
-    )
-    return sorted(by_mail | elsewhere)
-
-
-def _recipient_keys(phone: str, addresses: Mapping[str, str]) -> set[str]:
-    found = {recipient_key(contact_identity(kind, at)) for kind, at in addresses.items()}
-    return found | {recipient_key(contact_identity(PHONE, phone))} if phone else found
-
-
-def _where(key: str, fits: Callable[[str], bool]) -> Operation[set[str]]:
-    found: set[str] = set()
-    cursor = "0"
-    while True:
-        (reply,) = yield [command("HSCAN", key, cursor, "COUNT", CHUNK)]
-        following, entries = reply
-        found |= {i for i, text in entries.items() if fits(text)}
-        cursor = str(following)
-        if cursor == "0":
-            return found
-
-
-def _known(packs: Packs, person_keys: Sequence[str], now: float) -> Operation[Known]:
-    ids = tuple((yield from deliveries_to(person_keys, now)))
-    found: list[DeliveryRecord | None] = yield from records_of(packs, ids)
-    statuses = [record.status for record in found if record is not None]
-    return Known(ids, sum(status in _WAITING for status in statuses), statuses.count(Status.SENDING))
+def _known(packs: Packs, person_keys: Sequence[str], now: float, keep: float) -> Operation[Known]:
+    ids = tuple((yield from deliveries_to(person_keys, now, keep)))
+    found: list[DeliveryRecord] = []
+    for start in range(0, len(ids), CHUNK):
+        records = yield from records_of(packs, ids[start : start + CHUNK])
+        found += (record for record in records if record is not None)
+    statuses = [record.status for record in found]
+    collected = (r.id for r in found if r.channel is Collecting.DIGEST and r.status in (Status.HELD, Status.SENDING))
+    waiting = sum(status in _WAITING for status in statuses)
+    return Known(ids, waiting, statuses.count(Status.SENDING), tuple(collected))
 
 
 def _erase(packs: Packs, ids: Sequence[str], now: float) -> Operation[int]:
@@ -128,29 +112,42 @@ def _erase(packs: Packs, ids: Sequence[str], now: float) -> Operation[int]:
     return sum(1 for status in before if status)
 
 
-def _windows(identities: Collection[str], cipher: Cipher) -> Operation[list[Window]]:
-    found: list[Window] = []
-    start = 0
+def _windows(items: Sequence[str]) -> Operation[list[Window]]:
+    """By the items' markers; those of a release before do not say which group it is."""
+    markers = yield [command("GET", keys.digest_item(item)) for item in items]
+    named = dict.fromkeys(marker for marker in markers if marker)
+    pairs: list[tuple[str, str]] = []
+    for marker in named:
+        window, _, group = marker.partition(" ")
+        pairs += [(group, window)] if group else (yield from _pairs_of(window))
+    replies = yield [call for pair in pairs for call in _look(*pair)]
+    found = []
+    for place, (group, window) in enumerate(pairs):
+        open_window, open_items, is_closing, closing_items = replies[4 * place : 4 * place + 4]
+        if open_window == window or is_closing:
+            found.append(Window(group, window, open_items if open_window == window else closing_items))
+    return found
+
+
+def _pairs_of(window: str) -> Operation[list[tuple[str, str]]]:
+    """Group and window, looked for among all that are due some time."""
+    cursor = "0"
     while True:
-        (members,) = yield [command("ZRANGE", keys.digests_due(), start, start + CHUNK - 1)]
-        if not members:
-            return found
-        pairs = [member.split(" ") for member in members]
-        replies = yield [call for pair in pairs for call in _look(*pair)]
-        for place, (group, window) in enumerate(pairs):
-            open_window, opened, open_items, closing, closing_items = replies[5 * place : 5 * place + 5]
-            first, items = (opened, open_items) if open_window == window else (closing, closing_items)
-            if first and read_destination(cipher.decrypt(first)["to"]).identity in identities:
-                found.append(Window(group, window, items))
-        start += CHUNK
+        (reply,) = yield [command("ZSCAN", keys.digests_due(), cursor, "MATCH", f"* {window}", "COUNT", CHUNK)]
+        cursor, members = str(reply[0]), reply[1]
+        if members:
+            return [(member.partition(" ")[0], window) for member, _ in members]
+        if cursor == "0":
+            return []
 
 
 def _look(group: str, window: str) -> list[Call]:
-    """Which window is open, and the first item (it says for whom) and the number of items, open and closing."""
-    opened, closing = keys.digest_open_items(group), keys.digest_closing_items(window)
+    """Which window is open with how many items, and whether this one is closing, with how many."""
     return [
         command("HGET", keys.digest_open(group), "window"),
-        *(command(*words) for place in (opened, closing) for words in (("LINDEX", place, 0), ("LLEN", place))),
+        command("LLEN", keys.digest_open_items(group)),
+        command("EXISTS", keys.digest_closing(window)),
+        command("LLEN", keys.digest_closing_items(window)),
     ]
 
 

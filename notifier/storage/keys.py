@@ -68,8 +68,13 @@ def ready() -> str:
     return f"{PREFIX}ready"
 
 
+def people_list(bucket: str, period: int) -> str:
+    """List: deliveries to the people of one bucket, first claimed within one period (`people`)."""
+    return f"{PREFIX}i:{bucket}:{period}"
+
+
 def people_bucket(bucket: str, period: int) -> str:
-    """Deliveries to the people of one bucket, first claimed within one period (`people`)."""
+    """The same as releases before wrote it, in a string (`earlier_people`)."""
     return f"{PREFIX}r:{bucket}:{period}"
 
 
@@ -97,6 +102,16 @@ def recipient_addresses() -> str:
     Apart from `recipients`, and in its slot: the release before reads four fields there, and no more.
     """
     return f"{PREFIX}{{{recipients()}}}:addresses"
+
+
+def addresses(bucket: str) -> str:
+    """Hash: keyed hash of an address and a recipient who has it → version of their record (`holders`)."""
+    return f"{PREFIX}a:{bucket}"
+
+
+def addresses_state() -> str:
+    """Whether every recipient is in these, or since when they are written (`holders`)."""
+    return f"{PREFIX}addresses"
 
 
 def endpoints() -> str:
@@ -161,7 +176,10 @@ def digest_closing_items(window: str) -> str:
 
 
 def digest_item(delivery_id: str) -> str:
-    """Which window took this item; outlives the window, so that a redelivered item joins no second one."""
+    """Which window, and since this release of which group, took this item.
+
+    Outlives the window, so that a redelivered item joins no second one.
+    """
     return f"{PREFIX}{{digests}}:i:{short(delivery_id, 'dlv_')}"
 
 

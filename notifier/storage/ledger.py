@@ -18,6 +18,7 @@ from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, No
 from notifier.storage.commands import Operation
 from notifier.storage.lookup import EventRecord
 from notifier.storage.packs import Packs
+from notifier.storage.people import Depths
 from notifier.storage.recording import Record
 from notifier.storage.registration import Registered, Registration
 from notifier.storage.store import AsyncStore, Store
@@ -59,6 +60,11 @@ class Retention:
     def event(self) -> float:
         """Of events, which is how long a duplicate is recognised."""
         return max(self.sent, OPEN_RETENTION_S)
+
+    @property
+    def longest(self) -> float:
+        """Of any delivery, which is how long the index of people names it."""
+        return max(self.open, self.event)
 
     def of(self, status: Status) -> float:
         """Of a delivery with this status."""
@@ -102,6 +108,7 @@ class Ledger:
         self._retention = retention or Retention()
         self._operations = _Operations(retention, clock)
         self._packs = self._operations.packs
+        self._depths = Depths()
 
     def register(self, registrations: Sequence[Registration]) -> list[Registered]:
         """Before publishing: write queued deliveries and their events; says what was known already."""
@@ -133,11 +140,12 @@ class Ledger:
         operation = claims.claim(
             self._packs,
             requests,
+            depths=self._depths,
             owner=owner,
             lease=lease,
             now=self._clock() if now is None else now,
             open_for=self._retention.open,
-            index_for=self._retention.failed,
+            index_for=self._retention.longest,
             nonce=nonce or secrets.token_hex(4),
         )
         return self._run(operation, meanwhile)
@@ -204,7 +212,7 @@ class Ledger:
 
     def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""
-        return self._run(lookup.of_recipient(recipient_key, limit, self._clock()))
+        return self._run(lookup.of_recipient(recipient_key, limit, self._clock(), self._retention.longest))
 
 
 class AsyncLedger:
@@ -253,4 +261,5 @@ class AsyncLedger:
 
     async def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""
-        return await self._run(lookup.of_recipient(recipient_key, limit, self._operations.clock()))
+        now, keep = self._operations.clock(), self._operations.retention.longest
+        return await self._run(lookup.of_recipient(recipient_key, limit, now, keep))

@@ -89,7 +89,7 @@ def deliveries(packs: Packs, ids: Sequence[str]) -> Operation[list[DeliveryRecor
     return [text and decode_delivery(i, text) for i, text in zip(ids, texts, strict=True)]
 
 
-def of_recipient(recipient_key: str, limit: int, now: float) -> Operation[list[str]]:
+def of_recipient(recipient_key: str, limit: int, now: float, keep: float) -> Operation[list[str]]:
     """Delivery ids to one person, the last claimed first."""
-    found = yield from deliveries_to([recipient_key], now)
+    found = yield from deliveries_to([recipient_key], now, keep)
     return found[::-1][:limit]

@@ -29,5 +29,6 @@ if full then
 else
   redis.call('ZADD', KEYS[4], 'NX', due, ARGV[2] .. ' ' .. window)
 end
-redis.call('SET', KEYS[1], window, 'PX', ARGV[8])
+-- Behind the window its group, by which the window is found; whoever asks again reads the first word alone.
+redis.call('SET', KEYS[1], window .. ' ' .. ARGV[2], 'PX', ARGV[8])
 return 'new ' .. window .. ' ' .. due

@@ -24,6 +24,7 @@ from notifier.failures.operator import Operator
 from notifier.failures.redrive import Publishing, Redrive
 from notifier.forgetting import Forgetting, Found
 from notifier.settings import Settings
+from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.claims import claim_request
 from notifier.storage.connection import connect
@@ -210,6 +211,8 @@ def test_a_window_that_is_being_closed_is_forgotten_too(kept: Kept) -> None:
     # Given a digest that was closed, and whose sweeper died before it published it; and one of the same kind, open
     window = Window(after_first=1)
     first, second = (batch_to(name, JANE, channel=Collecting.DIGEST) for name in ("first", "second"))
+    for batch in (first, second):
+        kept.end(batch, Status.HELD)
     kept.digests.collect([Item(first.deliveries[0], first.events[0], window)], 1000.0)
     (ref,) = take(kept.digests, 2000.0)
     kept.digests.close([ref], 2000.0, fail)
@@ -220,3 +223,20 @@ def test_a_window_that_is_being_closed_is_forgotten_too(kept: Kept) -> None:
     kept.forgetting.forget(JANE.address)
     assert kept.digests.count() == 0
     assert kept.digests.close([ref], 4000.0, fail) == []
+
+
+def test_a_window_that_a_release_before_opened_is_forgotten_too(kept: Kept) -> None:
+    # Given items whose markers do not say which group their window is of, as a release before wrote them
+    window = Window(after_first=3600)
+    batch = batch_to("item", JANE, BOB, channel=Collecting.DIGEST)
+    kept.end(batch, Status.HELD)
+    kept.digests.collect([Item(delivery, batch.events[0], window) for delivery in batch.deliveries], time.time())
+    for delivery in batch.deliveries:
+        kept.store.client.set(keys.digest_item(delivery.id), delivery.id)
+
+    # When Jane is forgotten
+    assert kept.forgetting.forget(JANE.address).windows == 1
+
+    # Then Bob's window is the only one
+    assert kept.digests.count() == 1
+    assert kept.forgetting.look(BOB.address).windows == 1

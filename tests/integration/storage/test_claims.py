@@ -6,9 +6,7 @@ import pytest
 
 from notifier.domain.delivery import Status, may_become
 from notifier.domain.suppression import NOTHING, bounced
-from notifier.storage import people
-from notifier.storage.commands import Call, Operation
-from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record
+from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record, Retention
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
 from tests.integration.storage.making import RULE, Clock, bring_to, claim, deferred, event, registration, request
@@ -252,47 +250,19 @@ def test_deliveries_to_a_person_are_found_newest_first(ledger: Ledger) -> None:
     assert len(ledger.of_recipient(mine[0].recipient_key)) == 3
 
 
-def test_a_person_who_gets_very_many_keeps_the_newest(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given more deliveries to one person than a bucket keeps, which is a thousand here
-    monkeypatch.setattr(people, "BUCKET_BYTES", 41_000)
-    many = [request(event(i)) for i in range(2250)]
-    for start in range(0, 2250, 50):
-        ledger.claim(many[start : start + 50], owner="worker-1", lease=90)
-    # Then the newest are there, at least a thousand of them
-    assert many[0].recipient_key
-    found = ledger.of_recipient(many[0].recipient_key, 9999)
-    assert 999 <= len(found) <= 2000
-    assert found == [wanted.delivery.id for wanted in many[::-1]][: len(found)]
-
-
-def test_deliveries_to_people_of_one_bucket_are_told_apart_and_found_for_a_year(store: Store) -> None:
-    # Given two people who share a bucket, and deliveries to them in four months
-    ada, bob = "rcp_" + "a" * 26, "rcp_" + "a" * 15 + "b" * 11
-    month = people.PERIOD_S
-    for number in range(4):
-        calls = people.index_calls(
-            [(ada, f"dlv_ada{number}"), (bob, f"dlv_bob{number}")], now=number * month, keep=2 * month
-        )
-        store.run(operation(calls))
-    # Then each has their own, oldest first
-    assert store.run(people.deliveries_to([ada], 3 * month)) == [f"dlv_ada{number}" for number in range(4)]
-    assert store.run(people.deliveries_to([bob], 3 * month)) == [f"dlv_bob{number}" for number in range(4)]
-    assert len(list(store.client.scan_iter("ntf:r:*"))) == 4
-    # And what is forgotten of one stays with the other
-    store.run(people.drop([ada], 3 * month))
-    assert store.run(people.deliveries_to([ada, bob], 3 * month)) == [f"dlv_bob{number}" for number in range(4)]
-    store.run(people.drop([bob], 3 * month))
-    assert not list(store.client.scan_iter("ntf:r:*"))
-
-
 def test_a_second_try_is_not_noted_again(ledger: Ledger, store: Store) -> None:
     # Given a delivery on its first try and then on its second
     for tries in (0, 1):
         ledger.claim([request(attempt=tries)], owner="worker-1", lease=90)
     # Then the person's bucket has one entry
-    (bucket,) = store.client.scan_iter("ntf:r:*")
-    assert store.client.strlen(bucket) == 41
+    (bucket,) = store.client.scan_iter("ntf:i:*")
+    assert store.client.llen(bucket) == 1
 
 
-def operation(calls: list[Call]) -> Operation[list[object]]:
-    return (yield calls)
+def test_the_index_names_what_is_kept_the_longest(store: Store, clock: Clock) -> None:
+    # Given sent deliveries that are kept for a year, and others for a month
+    ledger = Ledger(store, Retention(sent=365 * 86400, failed=30 * 86400), clock=clock)
+    ledger.claim([request()], owner="worker-1", lease=90)
+    # Then the index is kept as long as those
+    (bucket,) = store.client.scan_iter("ntf:i:*")
+    assert store.client.pttl(bucket) > 364 * 86400_000

@@ -1,6 +1,11 @@
 """Encryption at rest and its rotation."""
 
+from base64 import urlsafe_b64decode
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notifier.errors import ConfigurationError
 from notifier.storage.cipher import Cipher
@@ -33,3 +38,17 @@ def test_nothing_is_stored_without_a_key() -> None:
     assert not Cipher("").ready
     with pytest.raises(ConfigurationError, match=r"NOTIFIER_SECRET_KEY: is empty.*openssl rand"):
         Cipher("").encrypt("secret")
+
+
+@given(st.lists(st.recursive(st.text() | st.integers(), st.lists, max_leaves=5), max_size=20))
+def test_many_at_once_are_tokens_that_the_library_reads(values: list[Any]) -> None:
+    # Given values of any length, encrypted together
+    texts = Cipher(OLD).encrypt_many(values)
+    # Then each is read by itself, and none has the initialization vector of another
+    assert [Cipher(OLD).decrypt(text) for text in texts] == values
+    assert len({urlsafe_b64decode(text)[9:25] for text in texts}) == len(values)
+
+
+def test_many_without_a_key_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="NOTIFIER_SECRET_KEY"):
+        Cipher("").encrypt_many([1])
