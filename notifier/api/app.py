@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from notifier import __version__
 from notifier.api import (
+    bulk,
     deliveries,
     description,
     endpoints,
@@ -98,6 +99,7 @@ def create_app(services: Services) -> FastAPI:
             checked_url=services.checked_url,
             header_names=services.header_names,
         ),
+        bulk.router(services.tokens, threads, services.recipients),
         recipients.router(services.tokens, services.recipients),
         failures.router(services.tokens, threads, services.operator),
         limits.router(services.tokens, threads, services.limits),
@@ -115,12 +117,14 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _limit(tokens: Tokens, batch_bytes: int) -> Callable[[Scope], int]:
-    def limit(scope: Scope) -> int:
+def _limit(tokens: Tokens, batch_bytes: int) -> Callable[[Scope], int | None]:
+    def limit(scope: Scope) -> int | None:
         if not needs_a_token(scope["path"]):
             return MAX_OPEN_BODY_BYTES
         authorization: bytes = dict(scope["headers"]).get(b"authorization", b"")
         identify(tokens, authorization.decode("latin-1"))
+        if scope["path"] == bulk.PATH:
+            return None
         return batch_bytes if scope["path"] == "/v1/events" else MAX_BODY_BYTES
 
     return limit

@@ -33,10 +33,11 @@ class Edge:
     """Wraps the application.
 
     ``limit`` says how many bytes a request's body may have, or raises the `HttpProblem` that refuses it unread: without
-    a token nobody may make us hold megabytes.
+    a token nobody may make us hold megabytes. None is for a route that reads its body as it comes and keeps none of it;
+    each part of that has the time that other bodies have as a whole.
     """
 
-    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int], deadline: float = BODY_DEADLINE_S) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[Scope], int | None], deadline: float = BODY_DEADLINE_S) -> None:
         self._app = app
         self._limit = limit
         self._deadline = deadline
@@ -66,8 +67,11 @@ class Edge:
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether the client was there for its answer."""
         try:
+            limit = self._limit(scope)
+            if limit is None:
+                return await self._stream(scope, receive, send)
             async with asyncio.timeout(self._deadline):
-                body = await _read(scope, receive, self._limit(scope))
+                body = await _read(scope, receive, limit)
         except HttpProblem as problem:
             await problem.response()(scope, receive, send)
             return True
@@ -78,6 +82,22 @@ class Edge:
             return False
         await self._app(scope, _replay(body, receive), send)
         return True
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        is_there = True
+
+        async def part() -> Message:
+            nonlocal is_there
+            try:
+                async with asyncio.timeout(self._deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise _slow(self._deadline) from None
+            is_there = message["type"] != "http.disconnect"
+            return message
+
+        await self._app(scope, part, send)
+        return is_there
 
 
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:

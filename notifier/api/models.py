@@ -33,6 +33,9 @@ Url = Annotated[
     str, _Line, Field(min_length=8, max_length=2048, json_schema_extra={"pattern": r"^\s*[Hh][Tt][Tt][Pp][Ss]?://"})
 ]
 
+#: Of a recipient.
+ID_PATTERN = r"^[^\x00-\x20\x7f-\x9f]+$"
+
 _ON_RESUME = "What becomes of held deliveries when it recovers: all, the newest of each type and subject, or none."
 
 
@@ -249,6 +252,32 @@ class RecipientBody(RecipientChange):
     """A stored person."""
 
     id: str
+
+
+class StoredBody(_Body):
+    """How many people were stored."""
+
+    added: int
+    changed: int
+    same: int = Field(description="They were stored like this before.")
+
+
+class MistakeBody(_Body):
+    """Why a line was left out."""
+
+    line: int = Field(description="1 for the first.")
+    where: str = Field(description="The field; empty where it is the whole line.")
+    why: str
+
+
+class ImportedBody(_Body):
+    """What became of the lines of an import."""
+
+    lines: int = Field(description="Lines that were read.")
+    people: int = Field(description="Of these, people that could be stored.")
+    stored: StoredBody
+    mistakes: int = Field(description="Lines that were left out.")
+    told: list[MistakeBody] = Field(description="The first hundred of these.")
 
 
 class PayloadBody(_Body):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from notifier import audit
 from notifier.api.access import Role, Tokens, needs
-from notifier.api.models import RecipientBody, RecipientChange
+from notifier.api.models import ID_PATTERN, RecipientBody, RecipientChange
 from notifier.api.problems import responses
 from notifier.domain.addresses import read_address
 from notifier.domain.contacts import KIND, PHONE, RESERVED, parse_contact, parse_phone
@@ -19,7 +19,7 @@ from notifier.errors import InvalidDestination, NotFound
 from notifier.storage.recipients import Recipients
 from notifier.zones import find_zone
 
-Id = Annotated[str, Path(max_length=256, pattern=r"^[^\x00-\x20\x7f-\x9f]+$", examples=["user-4711"])]
+Id = Annotated[str, Path(max_length=256, pattern=ID_PATTERN, examples=["user-4711"])]
 
 
 def router(tokens: Tokens, recipients: Recipients) -> APIRouter:
@@ -80,6 +80,8 @@ def checked_person(person: Recipient) -> Recipient:
             raise InvalidDestination(f"timezone: {error}") from None
     if wrong := [kind for kind in person.addresses if kind in {PHONE, *RESERVED} or not KIND.fullmatch(kind)]:
         raise InvalidDestination(f"addresses: {wrong[0][:40]!r} is no name for one: lower-case letters, digits and _")
+    if not person.contacts:
+        return person
     phone = parse_phone(person.phone) if person.phone else ""
     addresses = {kind: parse_contact(kind, at) for kind, at in person.addresses.items()}
     return replace(person, phone=phone, addresses=addresses)

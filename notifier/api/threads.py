@@ -24,6 +24,8 @@ PUBLISHING = 40
 LISTING = 1
 #: Events looked at at the same time: most have a few deliveries, and their time is Redis's.
 LOOKING = 4
+#: Batches of imports that are stored at the same time, for the same reason.
+IMPORTING = 1
 #: Seconds in which a listing begins, or its client is told to come back: 500 endpoints take 0.05 s.
 TURN_S = 20.0
 
@@ -33,12 +35,17 @@ class Threads:
 
     def __init__(self, turn_seconds: float = TURN_S) -> None:
         self._publishing = CapacityLimiter(PUBLISHING)
+        self._importing = CapacityLimiter(IMPORTING)
         self._listing = _Turns(LISTING, turn_seconds)
         self._looking = _Turns(LOOKING, turn_seconds)
 
     async def publish(self, work: Callable[[], T]) -> T:
         """What ``work`` returns."""
         return await to_thread.run_sync(work, limiter=self._publishing)
+
+    async def store(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns, which stores a batch of an import; others take turns with it, batch by batch."""
+        return await to_thread.run_sync(work, limiter=self._importing)
 
     async def list(self, work: Callable[[], object]) -> Response:
         """The models that ``work`` returns, as JSON. Raises `Overloaded` when others list all the time.

@@ -12,6 +12,7 @@ from notifier.cli.confirming import confirm
 from notifier.cli.exits import EXPLAINED, SpeakingGroup
 from notifier.cli.opening import opened_stores
 from notifier.cli.printing import print_fields, print_json
+from notifier.cli.recipient_files import bring_in, reindex, take_out
 from notifier.errors import NotFound
 
 group = typer.Typer(cls=SpeakingGroup, help="People known by an id.", epilog=EXPLAINED, no_args_is_help=True)
@@ -88,6 +89,11 @@ def remove(identity: Id, yes: Annotated[bool, typer.Option("--yes", help="Do not
             raise NotFound(f"no recipient {identity!r}")
     _note("removed", identity)
     typer.echo(f"forgot {identity}")
+
+
+group.command("import")(bring_in)
+group.command("export")(take_out)
+group.command()(reindex)
 
 
 def _note(verb: str, identity: str) -> None:

@@ -1,6 +1,7 @@
 """For schemathesis, which signs its requests by this: every role takes turns."""
 
 import itertools
+import json
 import os
 from typing import Any
 
@@ -18,3 +19,9 @@ class Turns:
 
     def set(self, case: Any, data: str, context: Any) -> None:
         case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(ctx: Any, value: Any) -> bytes:
+    """A text as it is; what is none, as the JSON of one line."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()

@@ -32,6 +32,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/recipients/nobody", None, {"operate", "admin"}),
     ("PUT", "/v1/recipients/a@b", {"email": "kim@example.org"}, {"admin"}),
     ("DELETE", "/v1/recipients/nobody", None, {"admin"}),
+    ("POST", "/v1/recipients", None, {"admin"}),
     ("GET", "/v1/limits", None, {"operate", "admin"}),
     ("PUT", "/v1/limits/relay:none", {"rate": "5/s"}, {"operate", "admin"}),
     ("DELETE", "/v1/limits/relay:none", None, {"operate", "admin"}),

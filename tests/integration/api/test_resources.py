@@ -216,6 +216,43 @@ def test_a_recipient_is_stored_shown_and_forgotten(client: TestClient) -> None:
     assert client.delete("/v1/recipients/user-1", headers=ADMIN).status_code == 404
 
 
+NDJSON = {**ADMIN, "Content-Type": "application/x-ndjson"}
+
+
+def test_many_people_are_stored_at_once_and_mistakes_told_by_line(client: TestClient) -> None:
+    # Given 1,200 people, and two lines that are nobody
+    lines = [json.dumps({"id": f"user-{number}", "email": f"p{number}@example.org"}) for number in range(1200)]
+    lines[700:700] = ['{"id": "user-x"}', "nonsense"]
+    body = "\n".join(lines).encode()
+
+    # When they are only checked, then nobody is stored
+    checked = client.post("/v1/recipients?dry_run=true", content=body, headers=NDJSON).json()
+    assert (checked["people"], checked["mistakes"], checked["stored"]["added"]) == (1200, 2, 0)
+    assert client.get("/v1/recipients/user-1", headers=ADMIN).status_code == 404
+
+    # When they are sent in parts of any length, then all but those lines are stored
+    parts = (body[start : start + 999] for start in range(0, len(body), 999))
+    answer = client.post("/v1/recipients", content=parts, headers=NDJSON)
+    assert answer.status_code == 200, answer.text
+    assert [one["line"] for one in answer.json()["told"]] == [701, 702]
+    assert answer.json()["stored"] == {"added": 1200, "changed": 0, "same": 0}
+    assert client.get("/v1/recipients/user-1199", headers=ADMIN).json()["email"] == "p1199@example.org"
+
+    # And the same request again changes nothing
+    again = client.post("/v1/recipients", content=body, headers=NDJSON).json()
+    assert (again["lines"], again["stored"]) == (1202, {"added": 0, "changed": 0, "same": 1200})
+
+
+def test_an_import_may_be_larger_than_any_other_body_and_is_of_one_type(client: TestClient) -> None:
+    # Given a body of two megabytes of empty lines
+    body = b"\n" * 2_000_000
+
+    assert client.post("/v1/recipients", content=body, headers=NDJSON).json()["people"] == 0
+    assert client.post("/v1/recipients", content=b"", headers=NDJSON).json()["lines"] == 0
+    refused = client.post("/v1/recipients", content=b"{}", headers={**ADMIN, "Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["where"]) == (415, "Content-Type")
+
+
 def test_an_id_with_a_slash_is_an_id(client: TestClient) -> None:
     path = "/v1/recipients/shop%2Fuser-1"
 

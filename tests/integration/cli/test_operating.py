@@ -318,6 +318,50 @@ def test_a_recipient_is_stored_shown_and_forgotten(run: Run, start: Run) -> None
     assert run("recipients", "show", "user-1").returncode == 1
 
 
+def test_people_are_imported_from_a_file_and_written_to_one(run: Run, start: Run, tmp_path: Path) -> None:
+    # Given a table with a mistake
+    table = tmp_path / "people.csv"
+    table.write_text("id,email,locale\nuser-1,kim@example.org,de\nuser-2,nonsense,\nuser-3,bob@example.org,\n")
+
+    # When it is only checked, then nobody is stored
+    checked = run("recipients", "import", str(table), "--dry-run")
+    assert (checked.returncode, checked.stdout) == (1, "2 people could be stored; nothing was done\n")
+    assert f"{table}:3: not an email address" in checked.stderr
+    assert run("recipients", "show", "user-1").returncode == 1
+
+    # When it is imported, then all others are stored, and the line is told
+    done = run("recipients", "import", str(table), "--json")
+    assert (done.returncode, json.loads(done.stdout)["stored"]) == (1, {"added": 2, "changed": 0, "same": 0})
+    assert [one["line"] for one in json.loads(done.stdout)["told"]] == [3]
+    assert "recipients.imported" in done.stderr
+
+    # And what is exported is imported again, from a pipe as well, and changes nothing
+    file = tmp_path / "people.jsonl"
+    assert run("recipients", "export", str(file)).returncode == 0
+    assert file.stat().st_mode & 0o077 == 0
+    people = sorted((json.loads(line) for line in file.read_text().splitlines()), key=lambda one: one["id"])
+    assert people == [
+        {"id": "user-1", "email": "kim@example.org", "locale": "de"},
+        {"id": "user-3", "email": "bob@example.org"},
+    ]
+    piped = start("recipients", "import", "-", stdin=start("recipients", "export").stdout)
+    assert (piped.returncode, piped.stdout) == (0, "0 people added, 0 changed, 2 the same as before\n")
+
+    # And who goes on behind a line leaves what is before it
+    assert "1 the same" in run("recipients", "import", str(table), "--from-line", "4").stdout
+    assert "2 recipients are in the index" in run("recipients", "reindex").stdout
+    assert run("recipients", "import", str(tmp_path / "none")).returncode == 2
+    assert run("recipients", "import", str(file), "--format", "xml").returncode == 2
+
+
+def test_an_import_without_redis_says_that_it_is_away(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text('{"id": "user-1", "email": "kim@example.org"}\n')
+
+    away = run("recipients", "import", str(file), NOTIFIER_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert away.returncode == 3
+
+
 def test_a_person_is_counted_first_and_then_forgotten(run: Run, start: Run, settings: Settings, vhost: str) -> None:
     # Given a person by id, and a refused delivery to them that is parked beside another one's
     run("recipients", "set", "user-1", "--email", "kim0@example.org")
