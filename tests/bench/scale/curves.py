@@ -1,6 +1,8 @@
 """Every curve, by name."""
 
-from tests.bench.scale import digests, endpoints, rules
+from tests.bench.scale import digests, endpoints, forget, imports, rules
 from tests.bench.scale.curve import Curve
 
-CURVES: dict[str, Curve] = {curve.name: curve for module in (rules, endpoints, digests) for curve in module.CURVES}
+CURVES: dict[str, Curve] = {
+    curve.name: curve for module in (rules, endpoints, digests, forget, imports) for curve in module.CURVES
+}
