@@ -131,6 +131,7 @@ def reader(rabbit: RabbitMQ, redis: RedisServer, directory: Path) -> Iterator[Re
     shutil.copy(SHOP / "order.placed/sample.json", directory / "sample.json")
     order = json.loads((SHOP / "order.placed/sample.json").read_text())["data"]
     (directory / "order.json").write_text(json.dumps(order))
+    (directory / "people.csv").write_text("id,email\nuser-4711,kim@example.org\n")
     with place(rabbit, redis, directory, {}) as at, ExitStack() as closing:
         at.smtp.reply("RCPT", "554 5.6.0 no", matching="gone")
         at.service.consumer()
