@@ -25,6 +25,8 @@ EMAIL_SCHEDULE = RetrySchedule((30, 120, 600, 1800, 3600, 7200, 14400, 28800, 43
 
 #: A receiver may ask for any Retry-After; more than a day is taken as a day.
 MAX_RETRY_AFTER_S = 86400.0
+#: Delays are multiples of one of these, the largest that is a sixteenth of them or less; schedules are already.
+_GRAINS_S = (2, 3, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +68,11 @@ def decide_retry(
     seconds = max(1, math.ceil(patient if expires is None or now + patient < expires else delay))
     if expires is not None and now + seconds >= expires:
         return TooLate()
-    return RetryIn(seconds)
+    together = few(seconds)
+    return RetryIn(together if expires is None or now + together < expires else seconds)
+
+
+def few(seconds: int) -> int:
+    """As many seconds, or up to a sixteenth more: so that what waits for different times can travel together."""
+    grain = max((one for one in _GRAINS_S if one * 16 <= seconds), default=1)
+    return -(-seconds // grain) * grain

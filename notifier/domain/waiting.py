@@ -55,8 +55,10 @@ class Waiting:
             raise _invalid(error) from error
 
 
-def together(waiting: Iterable[Waiting], channel: WorkKind, priority: Priority, shard: int) -> list[EncodedBatch]:
-    """As few batches as deliveries and bytes allow, each event once, for one queue."""
+def together(
+    waiting: Iterable[Waiting], channel: WorkKind, priority: Priority, shard: int, *, most: int = MAX_WAITING
+) -> list[EncodedBatch]:
+    """As few batches as ``most`` deliveries and the bytes allow, each event once, for one queue."""
     batches: list[EncodedBatch] = []
     places: dict[bytes, int] = {}
     deliveries: list[orjson.Fragment] = []
@@ -72,7 +74,7 @@ def together(waiting: Iterable[Waiting], channel: WorkKind, priority: Priority, 
         # By its bytes: of one event two rules may have left out different parts.
         place = places.get(one.event)
         more = len(one.delivery) + (len(one.event) if place is None else 0)
-        if deliveries and (len(deliveries) >= MAX_WAITING or size + more > MAX_BYTES):
+        if deliveries and (len(deliveries) >= most or size + more > MAX_BYTES):
             close()
             place, more = None, len(one.delivery) + len(one.event)
         if place is None:

@@ -24,6 +24,7 @@ from notifier.logs import get, wide
 from notifier.storage.records import masked
 from notifier.storage.stores import Stores
 from notifier.worker.batch.recorder import now
+from notifier.worker.batch.retry_buffer import RetryBuffer
 from notifier.worker.batch.sender import Settled
 from notifier.worker.digests.late_items import record_items
 from notifier.worker.outage import retry_while_down
@@ -42,6 +43,7 @@ class FollowUps:
         self._stores = stores
         self._kept_most = kept_most
         self._publisher = publisher
+        self._retry_buffer = RetryBuffer(publisher)
 
     def follow(
         self,
@@ -58,8 +60,9 @@ class FollowUps:
                 record_items(self._stores.ledger, batch, digest, decision.status, reason=decision.reason, late=late)
         for unsent in withheld:
             record_items(self._stores.ledger, batch, unsent.work.delivery, unsent.status, reason=unsent.reason)
-        for seconds, delayed in by_delay(batch, [*later, *_retries(settled)]):
-            retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue retries")  # type: ignore[misc]
+        for seconds, delayed in by_delay(batch, later):
+            retry_while_down(lambda s=seconds, d=delayed: self._publisher.send(d, after=s), "queue what waits")  # type: ignore[misc]
+        self._retry_buffer.send(batch, _retries(settled))
         park(batch, [*_exhausted(settled), *self._within_bounds(_refused(withheld))], self._stores, self._publisher)
 
     def _within_bounds(self, refused: list[tuple[Delivery, Parked]]) -> list[tuple[Delivery, Parked]]:

@@ -15,7 +15,7 @@ from tests.bench.progress import say
 from tests.bench.report import machine, markdown
 from tests.bench.scale.builds import ROOT, beside, figure
 from tests.bench.scale.curve import Curve
-from tests.bench.scale.curves import CURVES
+from tests.bench.scale.curves import all_curves
 from tests.bench.waiting import BenchFailed
 from tests.servers.processes import ServerMissing
 
@@ -30,11 +30,13 @@ def main() -> int:
         builds = {"now": ROOT}
         if options.before:
             builds = {"before": beside(Path(folder), Path(options.before)), **builds}
-        for name in options.names or CURVES:
+        for module, curve in all_curves():
+            if options.names and curve.name not in options.names:
+                continue
             try:
-                found = _measured(CURVES[name], builds)
+                found = _measured(module, curve, builds)
             except (BenchFailed, ServerMissing) as error:
-                say(f"{name}: {error}")
+                say(f"{curve.name}: {error}")
                 return 1
             rows += found
             all_met = all_met and found[-1]["met"]
@@ -46,21 +48,22 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale", description="What grows with a size.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(CURVES)}; all when none is given")
+    names = [curve.name for _, curve in all_curves()]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(names)}; all when none is given")
     parser.add_argument("--before", metavar="FOLDER", help="a checkout of another build, measured too")
     parser.add_argument("--json", metavar="FILE", help="write every row there")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(CURVES):
-        parser.error(f"no curve is called {' or '.join(sorted(unknown))}: choose from {', '.join(CURVES)}")
+    if unknown := set(options.names) - set(names):
+        parser.error(f"no curve is called {' or '.join(sorted(unknown))}: choose from {', '.join(names)}")
     return options
 
 
-def _measured(curve: Curve, builds: dict[str, Path]) -> list[dict[str, Any]]:
+def _measured(module: str, curve: Curve, builds: dict[str, Path]) -> list[dict[str, Any]]:
     """One row a build; at each size all builds are measured in turn."""
     figures: dict[str, list[float | None]] = {build: [] for build in builds}
     for size in curve.sizes:
         for build, folder in builds.items():
-            found = figure(curve.name, size, folder)
+            found = figure(module, curve, size, folder)
             figures[build].append(found)
             say(f"{curve.name} of {size:,} ({build}): {_figure(found)} {curve.unit}")
     return [_row(curve, build, found) for build, found in figures.items()]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench.scale.curve import Curve
 from tests.bench.waiting import BenchFailed
 
 ROOT = Path(__file__).parents[3]
@@ -23,15 +24,16 @@ def beside(folder: Path, build: Path) -> Path:
     return folder
 
 
-def figure(name: str, size: int, folder: Path = ROOT) -> float | None:
+def figure(module: str, curve: Curve, size: int, folder: Path = ROOT) -> float | None:
     """Measured in a process of its own; None when that build has not what the curve asks for."""
-    command = [sys.executable, "-m", "tests.bench.scale.measure", name, str(size)]
+    patched = ["-m", "gevent.monkey", "--module"] if curve.greenlets else ["-m"]
+    command = [sys.executable, *patched, "tests.bench.scale.measure", module, curve.name, str(size)]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
     if run.returncode == 0:
         return float(json.loads(run.stdout.splitlines()[-1])["figure"])
     if folder != ROOT and _is_not_there(run.stderr):
         return None
-    raise BenchFailed(f"{name} at {size}: {run.stderr.strip()[-2000:]}")
+    raise BenchFailed(f"{curve.name} at {size}: {run.stderr.strip()[-2000:]}")
 
 
 def _is_not_there(stderr: str) -> bool:

@@ -23,6 +23,8 @@ class Curve:
     target: float
     """What it shall be at the largest size."""
     better: Literal["less", "more"] = "less"
+    greenlets: bool = False
+    """Whether it is measured in a process like a worker's, with gevent in the place of threads."""
 
     def is_met(self, figures: Sequence[float]) -> bool:
         """Whether the figure at the largest size is as it shall be."""

@@ -1,18 +1,18 @@
-"""``python -m tests.bench.scale.measure NAME SIZE``: one figure of one curve, as JSON on the last line of stdout."""
+"""``python -m tests.bench.scale.measure MODULE NAME SIZE``: one figure of a curve, as JSON on the last line."""
 
 import json
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.scale.curves import CURVES
+from tests.bench.scale.curves import curves_in
 
 
 def main() -> None:
     """Measure and print."""
-    name, size = sys.argv[1], int(sys.argv[2])
+    module, name, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
     with tempfile.TemporaryDirectory(prefix="notifier-scale-") as folder:
-        figure = CURVES[name].measure(size, Path(folder))
+        figure = curves_in(module)[name].measure(size, Path(folder))
     sys.stdout.write(json.dumps({"curve": name, "size": size, "figure": figure}) + "\n")
 
 

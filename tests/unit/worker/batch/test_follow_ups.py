@@ -51,8 +51,8 @@ def test_retries_that_are_due_together_travel_together_and_say_how_often_they_we
 
     FollowUps(world.stores(), world.broker).follow(batch, ended, [], [(batch.deliveries[3], 60)])
 
-    queued = {after: [(one.id, one.attempt) for one in made.deliveries] for made, after in world.broker.queued}
-    assert queued == {30: [("dlv_a", 1), ("dlv_c", 1)], 60: [("dlv_d", 0), ("dlv_b", 1)]}
+    queued = [(after, [(one.id, one.attempt) for one in made.deliveries]) for made, after in world.broker.queued]
+    assert queued == [(60, [("dlv_d", 0)]), (30, [("dlv_a", 1), ("dlv_c", 1)]), (60, [("dlv_b", 1)])]
     # Whoever has waited in a rate limit's line for one try waits anew for the next
     assert {one.id: one.waited for made, _ in world.broker.queued for one in made.deliveries} == {
         "dlv_a": "",
