@@ -18,6 +18,9 @@ Callers send `Authorization: Bearer TOKEN`. Roles: `publish` (events in), `read`
 queues, switching endpoints), `admin` (everything). Without configured tokens the API answers 401 to everything but
 health checks and unsubscribe links.
 
+Lists take `limit` and `after`: `next` of an answer is the `after` of the page that follows, and is empty on the last
+one. What stays while others add and remove is on exactly one of the pages.
+
 Errors are `application/problem+json` (RFC 9457) with `title` (what), `where`, `detail` (why) and `do`."""
 
 #: What FastAPI says of its own errors, which we answer otherwise.

@@ -39,7 +39,8 @@ _PARTS = "bounce, complaint, operator, forgotten, category:NAME"
 
 @group.command("list")
 def listing(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="About how many addresses.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Addresses at once.")] = 100,
+    after: Annotated[str, typer.Option(help="What the page before printed as its end.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List suppressed addresses by their key, with every part; the addresses themselves are not kept.
@@ -47,12 +48,15 @@ def listing(
     Example: notifier suppressions list --json
     """
     with opened_stores() as stores:
-        entries = stores.suppressions.list(limit).entries
+        page = stores.suppressions.list(limit, after)
     if as_json:
-        print_json([_as_dict(*entry) for entry in entries])
-        return
-    rows = ((key, *_row(part)) for key, found in entries for part in found.parts)
-    print_table("", ("Key", "Part", "Reason", "Since"), rows)
+        print_json([_as_dict(*entry) for entry in page.entries])
+    else:
+        rows = ((key, *_row(part)) for key, found in page.entries for part in found.parts)
+        print_table("", ("Key", "Part", "Reason", "Since"), rows)
+    if page.next:
+        # Not within the JSON, which is a list.
+        typer.echo(f"More: --after {page.next}", err=as_json)
 
 
 @group.command()

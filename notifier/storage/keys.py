@@ -83,6 +83,11 @@ def suppressions() -> str:
     return f"{PREFIX}suppressions"
 
 
+def suppressions_order() -> str:
+    """Sorted set: the names in `suppressions`, to be read page by page (`order`)."""
+    return f"{PREFIX}{{{suppressions()}}}:order"
+
+
 def moved() -> str:
     """Hash: key of a person known by id → key of the address they have now, for those whose address changed.
 
@@ -143,6 +148,11 @@ def endpoints_of(tenant: str) -> str:
     usual = f"{PREFIX}{{endpoints}}:{tenant}"
     # Nobody may have the name of another key; tenants of other names are where all releases look for them.
     return f"{PREFIX}{{endpoints}}-of:{tenant}" if usual in (endpoint_breakers(), endpoints_version()) else usual
+
+
+def endpoints_order() -> str:
+    """Sorted set: ids in `endpoints`, once by themselves and once behind their tenant (`order`)."""
+    return f"{PREFIX}{{endpoints}}-order"
 
 
 def full_queues() -> str:

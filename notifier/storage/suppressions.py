@@ -14,6 +14,7 @@ from notifier.domain.ids import former_key, recipient_key
 from notifier.domain.suppression import NOTHING, Part, PartKind, Suppression, unsubscribed
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.order import Order, page
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 from notifier.storage.suppressed import decode, encode
@@ -37,12 +38,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SuppressionPage:
-    """Some suppressions, in no order; an entry may appear twice while others are added."""
+    """Some suppressions, in the order of their keys."""
 
     entries: tuple[tuple[str, Suppression], ...]
     """Recipient key and what is known."""
-    cursor: str
-    """Pass it to get the next page; empty on the last."""
+    next: str
+    """Pass it as ``after`` to get the next page; empty on the last."""
 
 
 class Suppressions:
@@ -83,9 +84,9 @@ class Suppressions:
         """Those of several people, in one round trip."""
         return self._run(_get_many(recipient_keys))
 
-    def list(self, limit: int = 100, cursor: str = "") -> SuppressionPage:
-        """About ``limit`` entries."""
-        return self._run(_list(limit, cursor))
+    def list(self, limit: int = 100, after: str = "") -> SuppressionPage:
+        """``limit`` entries, fewer on the last page; ``after`` is `next` of the page before."""
+        return self._run(_list(limit, after))
 
     def count(self) -> int:
         """How many addresses are on the list."""
@@ -164,7 +165,7 @@ def _without_bounce(known: Suppression, seen: float) -> Suppression:
 def _swap(swaps: Sequence[tuple[int, str, str, str]]) -> Call:
     """(which hash, field, expected, new): all or none."""
     words = (word for swap in swaps for word in swap)
-    return run_script("swap_suppressions", [keys.suppressions(), keys.moved()], *words)
+    return run_script("swap_suppressions", [keys.suppressions(), keys.moved(), keys.suppressions_order()], *words)
 
 
 def _get_many(recipient_keys: Sequence[str]) -> Operation[dict[str, Suppression]]:
@@ -174,11 +175,10 @@ def _get_many(recipient_keys: Sequence[str]) -> Operation[dict[str, Suppression]
     return {key: decode(text) for key, text in zip(recipient_keys, stored, strict=True) if text}
 
 
-def _list(limit: int, cursor: str) -> Operation[SuppressionPage]:
-    (reply,) = yield [command("HSCAN", keys.suppressions(), cursor or "0", "COUNT", limit)]
-    following, entries = reply
-    found = tuple((key, decode(stored)) for key, stored in entries.items())
-    return SuppressionPage(found, "" if str(following) == "0" else str(following))
+def _list(limit: int, after: str) -> Operation[SuppressionPage]:
+    order = Order(keys.suppressions(), keys.suppressions_order(), lambda key, _: [key], each=1)
+    stored, following = yield from page(order, "", after, limit)
+    return SuppressionPage(tuple((key, decode(text)) for key, text in stored.items()), following)
 
 
 def _count() -> Operation[int]:

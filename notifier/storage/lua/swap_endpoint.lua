@@ -1,5 +1,5 @@
--- KEYS endpoints, those of its tenant, version of what planning knows, versions by tenant; ARGV id, expected record or '', new record
--- or '', what planning knows, tenant
+-- KEYS endpoints, those of its tenant, version of what planning knows, versions by tenant, order of endpoints
+-- ARGV id, expected record or '', new record or '', what planning knows, tenant, its two members of the order
 -- → '' swapped (also when it was before), or the record that is there instead ('-' for none)
 local there = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if there == ARGV[3] then return '' end
@@ -14,8 +14,10 @@ end
 if ARGV[3] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
   redis.call('HDEL', KEYS[2], ARGV[1])
+  redis.call('ZREM', KEYS[5], ARGV[6], ARGV[7])
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
+  redis.call('ZADD', KEYS[5], 0, ARGV[6], 0, ARGV[7])
 end
 return ''

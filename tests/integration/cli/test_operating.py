@@ -318,6 +318,21 @@ def test_a_recipient_is_stored_shown_and_forgotten(run: Run, start: Run) -> None
     assert run("recipients", "show", "user-1").returncode == 1
 
 
+def test_suppressions_are_listed_page_by_page(run: Run, settings: Settings) -> None:
+    # Given three suppressed addresses
+    store = build_store(settings)
+    for number in range(3):
+        Suppressions(store).add(f"rcp_{number}", bounced("smtp_550", time.time()))
+    store.close()
+
+    # When pages of two are read, then the first says how to go on, beside the JSON
+    first = run("suppressions", "list", "--limit", "2", "--json")
+    assert [one["recipient_key"] for one in json.loads(first.stdout)] == ["rcp_0", "rcp_1"]
+    assert first.stderr == "More: --after rcp_1\n"
+    last = run("suppressions", "list", "--limit", "2", "--after", "rcp_1")
+    assert ("rcp_2" in last.stdout, "More" in last.stdout, last.stderr) == (True, False, "")
+
+
 def test_people_are_imported_from_a_file_and_written_to_one(run: Run, start: Run, tmp_path: Path) -> None:
     # Given a table with a mistake
     table = tmp_path / "people.csv"

@@ -114,7 +114,7 @@ def test_all_suppressions_are_listed_page_by_page(store: Store) -> None:
     while cursor or first:
         page = suppressions.list(100, cursor)
         found |= {key for key, known in page.entries if known.names == ("bounce",)}
-        cursor, first = page.cursor, False
+        cursor, first = page.next, False
     # Then each is there
     assert found == expected
     assert suppressions.count() == 1000
