@@ -19,7 +19,7 @@ queues, switching endpoints), `admin` (everything). Without configured tokens th
 health checks and unsubscribe links.
 
 Lists take `limit` and `after`: `next` of an answer is the `after` of the page that follows, and is empty on the last
-one. What stays while others add and remove is on exactly one of the pages.
+one; of a bare list it is the last row's name. What stays while others add and remove is on exactly one of the pages.
 
 Errors are `application/problem+json` (RFC 9457) with `title` (what), `where`, `detail` (why) and `do`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,6 +41,15 @@ class LimitBody(BaseModel):
     line: float = Field(description="Seconds until the last of them may go.")
 
 
+class BrowsingLimits(BaseModel):
+    """A page of limits."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    limit: int | None = Field(None, ge=1, le=1000, description="How many; all, if left out.")
+    after: str = Field("", max_length=MAX_NAME + 10, description="The last `scope` of the page before.")
+
+
 class LimitChange(BaseModel):
     """A rate to set live."""
 
@@ -60,9 +69,14 @@ def router(tokens: Tokens, threads: Threads, board: LimitBoard) -> APIRouter:
     routes = APIRouter(prefix="/v1/limits", tags=["limits"], dependencies=operate)
 
     @routes.get("", summary="Every rate limit", response_model=list[LimitBody])
-    async def browse() -> Response:
-        """From settings, rules, endpoints and what was set live or learned. Role: `operate`."""
-        return await threads.list(lambda: [LimitBody.model_validate(view) for view in board.list()])
+    async def browse(chosen: Annotated[BrowsingLimits, Query()]) -> Response:
+        """From settings, rules, endpoints and what was set live or learned, in the order of their scopes.
+
+        With `limit` so many; fewer are the last page. Role: `operate`.
+        """
+        return await threads.list(
+            lambda: [LimitBody.model_validate(view) for view in board.list(chosen.limit, chosen.after)]
+        )
 
     @routes.put("/{scope:path}", status_code=204, summary="Set a limit")
     def change(request: Request, scope: ScopeName, change: LimitChange) -> None:

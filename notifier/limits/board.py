@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.limit import UNLIMITED, Rate, Rates, Scope, ScopeKind
@@ -47,15 +48,19 @@ class LimitBoard:
         self._rules = rules
         self._endpoints = endpoints
 
-    def list(self) -> list[LimitView]:
-        """Every limit that somebody set or that was used a moment ago, in the order of their names."""
+    def list(self, limit: int | None = None, after: str = "") -> list[LimitView]:
+        """Every limit that somebody set or that was used a moment ago, in the order of their names.
+
+        Or so many behind a name, which is the last of the page before.
+        """
         picture = self._limits.picture()
         table = LimitTable(self._configured, picture.live, picture.learned)
         own = self._own()
         adapted, usage = self._limits.adapted(), self._limits.usage()
         scopes = {*table.configured, *table.live, *own, *adapted, *usage}
-        views = (_view(scope, table, own, adapted.get(scope), usage.get(scope)) for scope in sorted(scopes, key=str))
-        return [view for view in views if view is not None]
+        wanted = sorted((scope for scope in scopes if str(scope) > after), key=str)
+        views = (_view(scope, table, own, adapted.get(scope), usage.get(scope)) for scope in wanted)
+        return list(islice((view for view in views if view is not None), limit))
 
     def set(self, scope: Scope, rate: Rate | None) -> None:
         """From now on, in every worker within about a second; None lifts the limit."""

@@ -44,6 +44,21 @@ def test_a_limit_is_set_seen_and_reset(client: TestClient) -> None:
     assert list(listed(client)) == ["rule:order.placed/mail"]
 
 
+def test_limits_are_read_page_by_page(client: TestClient) -> None:
+    # Given five limits
+    for name in "cadbe":
+        client.put(f"/v1/limits/tenant:{name}", json={"rate": "1/s"}, headers=OPERATE)
+
+    # When pages of two are read, then each begins behind the last of the one before
+    pages, after = list[list[str]](), ""
+    while not pages or len(pages[-1]) == 2:
+        answer = client.get("/v1/limits", params={"limit": 2, "after": after}, headers=OPERATE)
+        pages.append([limit["scope"] for limit in answer.json()])
+        after = pages[-1][-1]
+    assert pages == [["tenant:a", "tenant:b"], ["tenant:c", "tenant:d"], ["tenant:e"]]
+    assert client.get("/v1/limits", params={"limit": 0}, headers=OPERATE).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("scope", "rate", "why"),
     [("planet", "1/s", "planet"), ("relay", "fast", "fast"), ("recipient:kim@example.org", "1/s", "rcp_")],
