@@ -171,7 +171,7 @@ def claim(
             answers[i] = answer
     claims = [_parse_claim(answer) for answer in answers]
     if busy := {i: found.owner for i, found in enumerate(claims) if isinstance(found, Busy)}:
-        dead = yield from _dead(set(busy.values()))
+        dead = yield from dead_of(set(busy.values()))
         orphans = [i for i, name in busy.items() if name in dead]
         taken = tried([_Try(requests[i], busy[i]) for i in orphans])
         yield from run(packs, taken)
@@ -207,7 +207,8 @@ def _beside(requests: Sequence[ClaimRequest], depths: Depths, now: float, keep: 
     return names, Notes(depths, first, now=now, keep=keep)
 
 
-def _dead(owners: Collection[str]) -> Operation[set[str]]:
+def dead_of(owners: Collection[str]) -> Operation[set[str]]:
+    """Those of these workers that do not live any more."""
     names = sorted(owners)
     exist = yield [command("EXISTS", keys.alive(name)) for name in names]
     return {name for name, there in zip(names, exist, strict=True) if not there}

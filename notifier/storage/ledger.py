@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from notifier.domain.delivery import WAITS_FOR_DIGEST, DeliveryRecord, Status
 from notifier.domain.event_status import Other, Unplanned
@@ -153,6 +153,10 @@ class Ledger:
     def heartbeat(self, owner: str, ttl: float) -> None:
         """``owner`` lives for another ``ttl`` seconds; without it its claims may be taken."""
         self._run(claims.heartbeat(owner, ttl))
+
+    def dead(self, owners: Collection[str]) -> set[str]:
+        """Those of these workers whose last heartbeat is too long ago."""
+        return self._run(claims.dead_of(owners))
 
     def farewell(self, owner: str) -> None:
         """``owner`` has stopped: what it still holds may be claimed at once."""

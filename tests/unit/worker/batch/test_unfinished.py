@@ -1,5 +1,7 @@
 """A worker that died after it had recorded an end: whoever gets its batch does what was left undone, and no more."""
 
+import time
+
 import pytest
 
 from notifier.domain.batch import Batch
@@ -15,6 +17,21 @@ from tests.unit.worker.digests.windows import digest_batch, item_batch
 from tests.unit.worker.doubles import Faults, World, batch_of
 
 
+@pytest.fixture(autouse=True)
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ended something here has had the time to park it."""
+    at(monkeypatch, unfinished.PARKED_BY_THEN_S)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """So long after the end."""
+    monkeypatch.setattr(unfinished, "now", lambda: time.time() + seconds)
+
+
+def refusal(worker: str) -> Attempt:
+    return Attempt(1, 1.0, 0.1, "refused", "smtp_550_5.1.1", "550 no such user", worker)
+
+
 def finish(world: World, batch: Batch, status: Status, faults: Faults | None = None) -> None:
     faults = faults or Faults()
     ended = [(delivery, status) for delivery in batch.deliveries]
@@ -24,8 +41,7 @@ def finish(world: World, batch: Batch, status: Status, faults: Faults | None = N
 def test_what_failed_and_was_never_parked_is_parked_as_its_worker_would_have(world: World) -> None:
     # Given a delivery whose refusal was recorded, by a worker that died then
     batch = batch_of("dlv_a")
-    attempt = Attempt(1, 1.0, 0.1, "refused", "smtp_550_5.1.1", "550 no such user", "dead")
-    world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, attempt)
+    world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, refusal("dead"))
 
     finish(world, batch, Status.REFUSED)
 
@@ -39,6 +55,55 @@ def test_what_failed_and_was_never_parked_is_parked_as_its_worker_would_have(wor
         1,
     )
     assert world.known_as_parked() == ["dlv_a"]
+
+
+def test_what_a_dead_worker_ended_a_moment_ago_is_parked_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, 0.0)
+    batch = batch_of("dlv_a")
+    world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, refusal("dead"))
+
+    finish(world, batch, Status.REFUSED)
+
+    assert (world.known_as_parked(), world.broker.queued) == (["dlv_a"], [])
+
+
+@pytest.mark.parametrize("attempt", [refusal("w1"), None], ids=["alive", "nobody knows whose"])
+def test_what_a_living_worker_ended_a_moment_ago_is_left_to_it_and_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, attempt: Attempt | None
+) -> None:
+    # Given a worker that lives, has recorded a refusal, and has not parked it yet
+    at(monkeypatch, 0.0)
+    batch = batch_of("dlv_a", "dlv_b")
+    world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, attempt)
+
+    # When its batch comes back to another one
+    finish(world, batch, Status.REFUSED)
+
+    # Then nothing is parked, and the batch comes again
+    assert world.known_as_parked() == []
+    ((again, seconds),) = world.broker.queued
+    assert ([one.id for one in again.deliveries], seconds) == (["dlv_a", "dlv_b"], unfinished.SETTLE_S)
+
+    # And when it does, what its worker has parked meanwhile is left alone, and the rest is parked once it is late
+    world.parked.add([Parked("dlv_a", "failed-email", Cause.BAD_RECIPIENT, "no", 1.0)])
+    at(monkeypatch, unfinished.PARKED_BY_THEN_S)
+    finish(world, again, Status.REFUSED)
+    assert [one.id for _, parked in world.broker.parked for one in parked.parked] == ["dlv_b"]
+    assert len(world.broker.queued) == 1
+
+
+def test_an_outage_while_something_is_left_to_its_worker_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, 0.0)
+    monkeypatch.setattr(outage, "_STEPS_S", (0.0,))
+    for error in (StorageUnavailable("away"), BrokerUnavailable("away")):
+        for step in range(4):
+            batch = batch_of(f"dlv_{step}_{type(error).__name__}")
+            world.ended(batch, Status.REFUSED, Cause.BAD_RECIPIENT, refusal("w1"))
+            finish(world, batch, Status.REFUSED, Faults(step, error))
+            assert [one.id for one in world.broker.queued[-1][0].deliveries] == [batch.deliveries[0].id]
+    assert world.broker.parked == []
 
 
 def test_what_is_indexed_as_parked_is_left_alone(world: World) -> None:
