@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,9 +137,14 @@ class ParkedMessage:
     headers: dict[str, Any]
 
 
+def causes_of(entries: Sequence[Parked]) -> str:
+    """What `CAUSE_HEADER` says."""
+    return ",".join(sorted({entry.cause.value for entry in entries}))
+
+
 def as_message(parked: ParkedBatch | ParkedEvent) -> ParkedMessage:
     """The message that takes it to its failure queue: wrapped with its reasons, or as it came when it is too large."""
-    causes = ",".join(sorted({entry.cause.value for entry in parked.parked}))
+    causes = causes_of(parked.parked)
     if isinstance(parked, ParkedEvent) and len(parked.body) > COPY_LIMIT:
         entry = orjson.dumps(parked.parked[0].as_dict()).decode()
         headers = {**parked.headers, CAUSE_HEADER: causes, PARKED_HEADER: entry}
@@ -149,6 +155,20 @@ def as_message(parked: ParkedBatch | ParkedEvent) -> ParkedMessage:
 def _as_text(value: object) -> str:
     """A header of a stranger's client that JSON has no word for: intake reads its text as it reads the value."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else str(value)
+
+
+def peek(body: bytes) -> tuple[Parked, ...] | None:
+    """The entries of a message that `ParkedBatch.encode` wrote, its batch unread: that is most of the work.
+
+    None for every other message.
+    """
+    try:
+        wire = orjson.loads(body)
+        if wire["v"] != PARKED_VERSION or "batch" not in wire:
+            return None
+        return tuple(Parked.from_dict(entry) for entry in wire["parked"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:

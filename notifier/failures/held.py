@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from celery import Celery
 
 from notifier import metrics
-from notifier.broker.publisher import Publishes
 from notifier.domain import topology
 from notifier.domain.delivery import Delivery, EndpointRef
 from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import BrokerUnavailable
-from notifier.failures.redrive import Publishing, Redrive
+from notifier.failures.gathering import gathered
+from notifier.failures.publishing import Publishing
+from notifier.failures.redrive import Redrive
 from notifier.logs import get, wide
 from notifier.storage.breakers import Breakers
 from notifier.storage.endpoints import Endpoints
@@ -67,7 +68,6 @@ class HeldDeliveries:
     def __init__(
         self,
         app: Celery,
-        publisher: Publishes,
         *,
         ledger: Ledger,
         endpoints: Endpoints,
@@ -76,7 +76,6 @@ class HeldDeliveries:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
-        self._publisher = publisher
         self._stores = _Stores(ledger, endpoints, breakers, index)
         self._clock = clock
 
@@ -141,8 +140,8 @@ class HeldDeliveries:
         if not index.begin_walk(token, WALK_LEASE_S):
             return Resumed(waiting=sum(len(held) for held in before.values()))
         try:
-            visitor = _Resume(self._publisher, self._stores, actions, before)
-            walk = Redrive(self._app, progress=lambda done, _: _renew(index, token, done))
+            visitor = _Resume(self._stores, actions, before)
+            walk = Redrive(self._app, progress=lambda _done, _total: _renew(index, token))
             walked = walk.walk(
                 topology.HELD_QUEUE, visitor, enough=lambda: visitor.is_done() or time.monotonic() > ends
             )
@@ -172,13 +171,11 @@ class _Resume:
 
     def __init__(
         self,
-        publisher: Publishes,
         stores: _Stores,
         actions: Mapping[str, _Action],
         before: Mapping[str, Sequence[HeldDelivery]],
     ) -> None:
         self.resumed = Resumed()
-        self._publisher = publisher
         self._stores = stores
         self._actions = actions
         self._left = {endpoint: action.most for endpoint, action in actions.items()}
@@ -200,24 +197,27 @@ class _Resume:
         """Whether nobody needs the rest of the queue: only probes were wanted, and all are found."""
         return all(left == 0 for left in self._left.values())
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:  # noqa: ARG002
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
         """Send what is wanted, confirmed; the rest ends in the ledger."""
-        if isinstance(message, ParkedEvent):
-            return  # nobody can read it, so nobody wants it: `visit` never chooses one, it has no destination
-        wanted = [delivery for delivery in message.batch.deliveries if self._is_wanted(delivery)]
-        kept = {delivery.id for delivery in wanted}
-        unwanted = [delivery for delivery in message.batch.deliveries if delivery.id not in kept]
-        if wanted:
-            self._publisher.send(message.batch.narrowed(wanted))
+        # What nobody can read nobody wants: `visit` never chooses it, it has no destination.
+        batches = [message.batch for message in messages if isinstance(message, ParkedBatch)]
+        deliveries = [delivery for batch in batches for delivery in batch.deliveries]
+        kept = {delivery.id for delivery in deliveries if self._is_wanted(delivery)}
+        unwanted = [delivery for delivery in deliveries if delivery.id not in kept]
+        wanted = [batch.narrowed(ones) for batch in batches if (ones := [d for d in batch.deliveries if d.id in kept])]
+        for batch in gathered(wanted):
+            channel.send(batch)
+        channel.confirm()
         for why in {self._action(delivery).why for delivery in unwanted}:
             self._stores.ledger.skip([d.id for d in unwanted if self._action(d).why == why], why)
-        self._forget(message.batch.deliveries)
-        resumed = self.resumed
-        self.resumed = replace(
-            resumed, delivered=resumed.delivered + len(wanted), dropped=resumed.dropped + len(unwanted)
-        )
-        metrics.HELD_RESUMED.labels("delivered").inc(len(wanted))
-        metrics.HELD_RESUMED.labels("dropped").inc(len(unwanted))
+        self._forget(deliveries)
+        self._count(len(deliveries) - len(unwanted), len(unwanted))
+
+    def _count(self, delivered: int, dropped: int) -> None:
+        before = self.resumed
+        self.resumed = replace(before, delivered=before.delivered + delivered, dropped=before.dropped + dropped)
+        metrics.HELD_RESUMED.labels("delivered").inc(delivered)
+        metrics.HELD_RESUMED.labels("dropped").inc(dropped)
 
     def _is_wanted(self, delivery: Delivery) -> bool:
         policy = self._action(delivery).policy
@@ -239,9 +239,8 @@ class _Resume:
             self._stores.index.drop(endpoint, held_ones)
 
 
-def _renew(index: HeldIndex, token: str, done: int) -> None:
-    if done % 100 == 0:
-        index.begin_walk(token, WALK_LEASE_S)
+def _renew(index: HeldIndex, token: str) -> None:
+    index.begin_walk(token, WALK_LEASE_S)
 
 
 def _as_fields(resumed: Resumed) -> dict[str, int]:

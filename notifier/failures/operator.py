@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from base64 import b64encode
 from collections.abc import Callable, Sequence
@@ -11,14 +12,19 @@ from dataclasses import dataclass
 from celery import Celery
 
 from notifier import metrics
-from notifier.broker.publisher import TaskPublisher
 from notifier.domain import topology
+from notifier.domain.batch import Batch
 from notifier.domain.cloudevents import BATCH, STRUCTURED
+from notifier.domain.encoding import EncodedBatch, encode_batch
+from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.errors import NotFound
 from notifier.failures.dead_letters import DeadLetters
+from notifier.failures.gathering import gathered
 from notifier.failures.lifting import Lifting
-from notifier.failures.redrive import Publishing, Redrive
+from notifier.failures.publishing import Publishing
+from notifier.failures.redrive import Redrive, Visitor, Walked
+from notifier.failures.windows import WINDOW
 from notifier.logs import get, wide
 from notifier.storage.ledger import Ledger
 from notifier.storage.parked import ParkedFilter, ParkedIndex, ParkedPage
@@ -29,6 +35,12 @@ _log = get("failures")
 
 #: AMQP short strings have 255 bytes; event types are ASCII in practice, and the intake queue takes any key.
 ROUTING_KEY_LIMIT = 60
+#: Deliveries that are reopened in one round trip.
+REOPEN_CHUNK = 1000
+#: Seconds a walk is ours before others may think that we died; renewed with every window.
+WALK_LEASE_S = 30.0
+#: Seconds between looks whether somebody else's walk has ended.
+WALK_LOOK_S = 0.1
 
 Progress = Callable[[int, int], None]
 
@@ -121,8 +133,8 @@ class Operator:
         entry = self.show(identity)
         finding = Finding(identity, entry.queue)
         ends = time.monotonic() + seconds
-        walked = Redrive(self._app).walk(
-            entry.queue, finding, enough=lambda: finding.found is not None or time.monotonic() > ends
+        walked = self._walk(
+            entry.queue, finding, ends, enough=lambda: finding.found is not None or time.monotonic() > ends
         )
         if finding.found is not None:
             return Payload.of(finding.found)
@@ -175,7 +187,7 @@ class Operator:
         An address that was suppressed because this very delivery bounced is written to again: asking for the replay
         says that the cause is gone. Every other part of its suppression stays, and so does a bounce that came later.
         """
-        action = Replay(self._ledger, self._lifting, TaskPublisher(self._app), _Pace(rate))
+        action = Replay(self._ledger, self._lifting, _Pace(rate))
         return self._redrive(chosen, action, seconds, progress)
 
     def discard(
@@ -190,12 +202,40 @@ class Operator:
         found = 0
         for queue in topology.FAILURE_QUEUES:
             before = self._index.ids(ParkedFilter(queue=queue))
-            walked = Redrive(self._app, progress=progress).walk(queue, Keep(), reread=True)
+            walked = self._walk(queue, Keep(), math.inf, reread=True, progress=progress)
             # What was parked during the walk is in the index and was not seen: it stays.
             self._index.remove(sorted(before.keys() - {entry.id for entry in walked.entries}))
             self._index.add(walked.entries)
             found += len(walked.entries)
         return found
+
+    def _walk(
+        self,
+        queue: str,
+        visitor: Visitor,
+        ends: float,
+        *,
+        reread: bool = False,
+        enough: Callable[[], bool] = lambda: False,
+        at_most: int = WINDOW,
+        progress: Progress = lambda d, t: None,
+    ) -> Walked:
+        """`Redrive.walk`, one at a time for each queue: another one's window would look as if it were not there."""
+        token = secrets.token_hex(8)
+        while not self._index.begin_walk(queue, token, WALK_LEASE_S):
+            if time.monotonic() > ends:
+                return Walked(remaining=max(1, Redrive(self._app).depths()[queue]))
+            time.sleep(WALK_LOOK_S)
+
+        def go_on(done: int, total: int) -> None:
+            self._index.begin_walk(queue, token, WALK_LEASE_S)
+            progress(done, total)
+
+        try:
+            redrive = Redrive(self._app, progress=go_on)
+            return redrive.walk(queue, visitor, reread=reread, enough=enough, at_most=at_most)
+        finally:
+            self._index.end_walk(queue, token)
 
     def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, seconds: float, progress: Progress) -> Summary:
         ends = time.monotonic() + seconds
@@ -212,7 +252,7 @@ class Operator:
             elif ids:
                 action.ids = ids
                 before = self._index.search(ParkedFilter(ids=tuple(sorted(ids))), limit=len(ids)).entries
-                walked = Redrive(self._app, progress=progress).walk(queue, action, enough=is_late)
+                walked = self._walk(queue, action, ends, enough=is_late, at_most=action.at_most, progress=progress)
                 unseen = ids - {entry.id for entry in walked.entries}
                 # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both
                 # must stay visible, as what was not reached.
@@ -236,7 +276,7 @@ class Keep:
         """Nothing is chosen."""
         return False
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
         """Never called."""
 
 
@@ -252,10 +292,11 @@ class Finding:
         """The first with this id."""
         return parked.id == self._identity and self.found is None
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
         """Keep a copy."""
-        channel.park(self._queue, message)
-        self.found = message
+        for message in messages:
+            channel.park(self._queue, message)
+            self.found = message
 
 
 class Discard:
@@ -263,6 +304,7 @@ class Discard:
 
     verb = "discarded"
     again_after = 0.0
+    at_most = WINDOW
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -273,10 +315,11 @@ class Discard:
         """Chosen by id."""
         return parked.id in self.ids
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:  # noqa: ARG002
-        """Nothing follows: the message is acknowledged."""
-        self.done += len(message.parked)
-        metrics.DISCARDED.labels(message.parked[0].queue).inc(len(message.parked))
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:  # noqa: ARG002
+        """Nothing follows: they are acknowledged."""
+        for message in messages:
+            self.done += len(message.parked)
+            metrics.DISCARDED.labels(message.parked[0].queue).inc(len(message.parked))
 
 
 class Replay:
@@ -284,13 +327,12 @@ class Replay:
 
     verb = "replayed"
 
-    def __init__(self, ledger: Ledger, lifting: Lifting, publisher: TaskPublisher, pace: _Pace) -> None:
+    def __init__(self, ledger: Ledger, lifting: Lifting, pace: _Pace) -> None:
         self.ids: set[str] = set()
         self.done = 0
         self.already_sent = 0
         self._ledger = ledger
         self._lifting = lifting
-        self._publisher = publisher
         self._pace = pace
 
     @property
@@ -298,19 +340,25 @@ class Replay:
         """Seconds until the next may go."""
         return self._pace.due
 
+    @property
+    def at_most(self) -> int:
+        """Messages of a window: those of about a second."""
+        return self._pace.a_second
+
     def visit(self, parked: Parked) -> bool:
         """Chosen by id; a task message nobody can read stays where it is until it is discarded."""
         unreadable = parked.id.startswith("raw_") and parked.queue != topology.FAILED_INTAKE
         return parked.id in self.ids and not unreadable
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
-        """Publish it again, confirmed."""
-        self._pace.wait(len(message.parked))
-        if isinstance(message, ParkedEvent):
-            self._replay_event(channel, message)
-        else:
-            self._replay_batch(message)
-        metrics.REPLAYED.labels(message.parked[0].queue).inc(len(message.parked))
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
+        """Publish them again."""
+        self._pace.wait(sum(len(message.parked) for message in messages))
+        for message in messages:
+            if isinstance(message, ParkedEvent):
+                self._replay_event(channel, message)
+        self._replay_batches(channel, [message for message in messages if isinstance(message, ParkedBatch)])
+        for message in messages:
+            metrics.REPLAYED.labels(message.parked[0].queue).inc(len(message.parked))
 
     def _replay_event(self, channel: Publishing, message: ParkedEvent) -> None:
         channel.publish(
@@ -325,21 +373,39 @@ class Replay:
         )
         self.done += 1
 
-    def _replay_batch(self, message: ParkedBatch) -> None:
-        ids = [delivery.id for delivery in message.batch.deliveries]
-        reopened = self._ledger.reopen(ids)
-        again = [
-            delivery.model_copy(update={"attempt": 0})
-            for delivery, opened in zip(message.batch.deliveries, reopened, strict=True)
-            if opened
-        ]
-        self.already_sent += len(ids) - len(again)
-        if again:
-            self._lifting.lift(message, again)
-            # Before it is published: whoever sends it says what became of them then.
-            self._ledger.rejoin([item for one in again if one.digest for item in one.digest.deliveries])
-            self._publisher.send(message.batch.narrowed(again))
-            self.done += len(again)
+    def _replay_batches(self, channel: Publishing, messages: Sequence[ParkedBatch]) -> None:
+        ids = list(dict.fromkeys(d.id for message in messages for d in message.batch.deliveries))
+        opened = self._reopened(ids)
+        again = [one for message in messages if (one := _again(message, opened)) is not None]
+        for message, batch in again:
+            self._lifting.lift(message, batch.deliveries)
+        # Before they are published: whoever sends them says what became of them then.
+        digests = [d.digest for _, batch in again for d in batch.deliveries if d.digest is not None]
+        self._ledger.rejoin([item for digest in digests for item in digest.deliveries])
+        for sent in _sent_as(again):
+            channel.send(sent)
+        self.done += len(opened)
+        self.already_sent += len(ids) - len(opened)
+
+    def _reopened(self, ids: Sequence[str]) -> set[str]:
+        chunks = [ids[begin : begin + REOPEN_CHUNK] for begin in range(0, len(ids), REOPEN_CHUNK)]
+        answers = [is_open for chunk in chunks for is_open in self._ledger.reopen(chunk)]
+        return {identity for identity, is_open in zip(ids, answers, strict=True) if is_open}
+
+
+def _again(message: ParkedBatch, opened: set[str]) -> tuple[ParkedBatch, Batch] | None:
+    """What is sent of a message: as if it had never been tried."""
+    again = [d.model_copy(update={"attempt": 0}) for d in message.batch.deliveries if d.id in opened]
+    return (message, message.batch.narrowed(again)) if again else None
+
+
+def _sent_as(again: Sequence[tuple[ParkedBatch, Batch]]) -> list[EncodedBatch]:
+    """What may have taken workers down travels alone, so that it takes nobody with it."""
+    alone = [any(entry.cause is Cause.POISON for entry in message.parked) for message, _ in again]
+    return [
+        *(encode_batch(batch) for (_, batch), is_alone in zip(again, alone, strict=True) if is_alone),
+        *gathered(batch for (_, batch), is_alone in zip(again, alone, strict=True) if not is_alone),
+    ]
 
 
 class _Pace:
@@ -348,6 +414,8 @@ class _Pace:
     def __init__(self, rate: float) -> None:
         self._interval = 1 / rate if rate > 0 else 0.0
         self._next = time.monotonic()
+        self.a_second = max(1, min(int(rate), WINDOW)) if rate > 0 else WINDOW
+        """Messages that may go in about a second."""
 
     @property
     def due(self) -> float:

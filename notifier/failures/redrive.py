@@ -1,15 +1,15 @@
 """Walk a failure queue once: each message is taken, its chosen entries acted on, the rest put at the tail, then acked.
 
-Every step is confirmed before the message it came from is acknowledged, so a crash anywhere repeats work and loses
-none; what was already sent again is recognised by the ledger. Written on kombu, so the embedded Redis broker works too.
+A window of messages at a time. Every step is confirmed before the messages it came from are acknowledged, so a crash
+anywhere repeats work and loses none; what was already sent again is recognised by the ledger. Written on kombu, so the
+embedded Redis broker works too.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import kombu
@@ -17,23 +17,11 @@ from celery import Celery
 
 from notifier.broker.faults import translated
 from notifier.domain import topology
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message
+from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, ParkedEvent, peek
 from notifier.failures.dead_letters import DeadLetter, DeadLetters
+from notifier.failures.publishing import Publishing, opened
 from notifier.failures.reading import read_message
-
-_log = logging.getLogger("notifier.failures")
-
-#: Seconds a publish may wait for its confirm; a broker in alarm must end a replay with an error, not block it for ever.
-CONFIRM_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of a failure queue, whatever wrote it."""
-
-    message: ParkedBatch | ParkedEvent
-    raw: Any
-    """kombu's message, to acknowledge."""
+from notifier.failures.windows import FIRST_WINDOW, WINDOW, Taken, acknowledge, following, take
 
 
 class Visitor(Protocol):
@@ -42,8 +30,11 @@ class Visitor(Protocol):
     def visit(self, parked: Parked) -> bool:
         """Whether this entry is taken out of the queue."""
 
-    def take(self, channel: Publishing, message: ParkedBatch | ParkedEvent) -> None:
-        """Act on a message narrowed to the entries `visit` chose, before it is acknowledged."""
+    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
+        """Act on messages narrowed to the entries `visit` chose, before they are acknowledged.
+
+        What it publishes is confirmed after it returns.
+        """
 
 
 @dataclass(slots=True)
@@ -62,49 +53,6 @@ class Walked:
         return not self.remaining
 
 
-class Publishing:
-    """One channel with confirms."""
-
-    def __init__(self, connection: kombu.Connection) -> None:
-        self.connection = connection
-        self.channel: Any = connection.channel()
-        self._producer = kombu.Producer(self.channel)
-
-    def publish(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes,
-        *,
-        content_type: str,
-        headers: dict[str, Any],
-        priority: int = topology.TASK_PRIORITY,
-        published: float | None = None,
-    ) -> None:
-        """Publish one durable message and wait for its confirm; ``published`` is when it first was, if it counts."""
-        stamp: dict[str, Any] = {} if published is None else {"timestamp": math.ceil(published)}
-        self._producer.publish(
-            body,
-            exchange=kombu.Exchange(exchange, type="topic", durable=True),
-            routing_key=routing_key,
-            content_type=content_type,
-            # "binary", kombu's word for bytes, is an encoding that intake refuses; these are the bytes as they came.
-            content_encoding="utf-8" if content_type == "application/json" else "identity",
-            headers=headers,
-            delivery_mode=2,
-            priority=priority,
-            confirm_timeout=CONFIRM_TIMEOUT_S,
-            **stamp,
-        )
-
-    def park(self, queue: str, parked: ParkedBatch | ParkedEvent) -> None:
-        """Publish what lies, or shall lie, in a failure queue."""
-        message = as_message(parked)
-        self.publish(
-            topology.PARKED_EXCHANGE, queue, message.body, content_type=message.content_type, headers=message.headers
-        )
-
-
 class Redrive:
     """Walks failure queues; one per operator's command."""
 
@@ -119,18 +67,27 @@ class Redrive:
             return {queue: _depth(connection, queue) for queue in queues}
 
     def walk(
-        self, queue: str, visitor: Visitor, *, reread: bool = False, enough: Callable[[], bool] = lambda: False
+        self,
+        queue: str,
+        visitor: Visitor,
+        *,
+        reread: bool = False,
+        enough: Callable[[], bool] = lambda: False,
+        at_most: int = WINDOW,
     ) -> Walked:
         """Visit every message that is in the queue now, once; what arrives meanwhile waits for the next walk.
 
-        ``reread``: see `reading.read_message`. ``enough`` ends it early.
+        ``reread``: see `reading.read_message`. ``enough`` ends it early, after a window of ``at_most`` messages.
         """
         seen = Walked()
-        with translated("walk the failure queues"), self._app.connection_for_write() as connection:
-            publishing = Publishing(connection)
-            total = _depth(connection, queue)
-            for entry in _entries(publishing.channel, queue, total, reread=reread):
-                self._visit(publishing, queue, entry, visitor, seen)
+        with opened(self._app) as publishing:
+            total = _depth(publishing.connection, queue)
+            size = min(FIRST_WINDOW, at_most)
+            while seen.messages < total and (window := take(publishing, queue, min(size, total - seen.messages))):
+                messages = [Met(queue, one, reread=reread) for one in window]
+                self._visit(publishing, queue, messages, visitor, seen)
+                acknowledge(publishing, window)
+                size = following(size, window, at_most)
                 self._progress(seen.messages, total)
                 if enough():
                     seen.remaining = total - seen.messages
@@ -139,9 +96,8 @@ class Redrive:
 
     def park_dead_letters(self, letters: DeadLetters) -> None:
         """What a consumer does all the time, once; for when none runs. What a worker still has stays for later."""
-        with translated("walk the failure queues"), self._app.connection_for_write() as connection:
-            publishing = Publishing(connection)
-            for _ in range(_depth(connection, topology.DEAD_LETTERS)):
+        with opened(self._app) as publishing:
+            for _ in range(_depth(publishing.connection, topology.DEAD_LETTERS)):
                 got = publishing.channel.basic_get(queue=topology.DEAD_LETTERS, no_ack=False)
                 if got is None:
                     return
@@ -153,44 +109,86 @@ class Redrive:
                 examined = letters.examine(letter)
                 for parked in examined.parks:
                     publishing.park(parked.parked[0].queue, parked)
+                    publishing.confirm()
                     letters.index(parked)
                 if not examined.again_in:
                     publishing.channel.basic_ack(got.delivery_tag)
 
-    def _visit(self, publishing: Publishing, queue: str, entry: Entry, visitor: Visitor, seen: Walked) -> None:
-        seen.messages += 1
-        chosen: list[Parked] = []
-        kept: list[Parked] = []
-        for parked in entry.message.parked:
-            seen.entries.append(parked)
-            (chosen if visitor.visit(parked) else kept).append(parked)
-        if chosen:
-            visitor.take(publishing, narrowed(entry.message, chosen))
+    def _visit(
+        self, publishing: Publishing, queue: str, messages: Sequence[Met], visitor: Visitor, seen: Walked
+    ) -> None:
+        taken: list[ParkedBatch | ParkedEvent] = []
+        for message in messages:
+            chosen, kept = message.sort(visitor)
+            if not chosen:
+                message.keep(publishing)
+            else:
+                taken.append(narrowed(message.whole, chosen))
+                if kept:
+                    publishing.park(queue, narrowed(message.whole, kept))
+            seen.entries += message.entries
             seen.taken += len(chosen)
-        if kept:
-            publishing.park(queue, narrowed(entry.message, kept))
-        entry.raw.ack()
+        if taken:
+            visitor.take(publishing, taken)
+        publishing.confirm()
+        seen.messages += len(messages)
+
+
+class Met:
+    """A message that a walk meets; most are read no further than is needed to see whose they are."""
+
+    def __init__(self, queue: str, taken: Taken, *, reread: bool) -> None:
+        self._queue = queue
+        self._taken = taken
+        self._reread = reread
+        peeked = None if reread or PARKED_HEADER in self._headers else peek(taken.body)
+        self._is_ours = peeked is not None
+        self.entries: Sequence[Parked] = self.whole.parked if peeked is None else peeked
+
+    @cached_property
+    def whole(self) -> ParkedBatch | ParkedEvent:
+        """All of it."""
+        content_type = self._taken.raw.content_type or ""
+        return read_message(self._queue, self._taken.body, self._headers, content_type, reread=self._reread)
+
+    def sort(self, visitor: Visitor) -> tuple[list[Parked], list[Parked]]:
+        """What is chosen, and what is kept."""
+        chosen, kept = _sorted(self.entries, visitor)
+        if chosen and self._is_ours and isinstance(self.whole, ParkedEvent):
+            # A later release's batch, which nobody here can read: it is what it is to all who look at the whole.
+            self.entries, self._is_ours = self.whole.parked, False
+            return _sorted(self.entries, visitor)
+        return chosen, kept
+
+    def keep(self, publishing: Publishing) -> None:
+        """To the tail: byte for byte, if it is as we wrote it."""
+        if self._is_ours:
+            publishing.park_again(self._queue, self._taken.body, self.entries)
+        else:
+            publishing.park(self._queue, self.whole)
+
+    @property
+    def _headers(self) -> dict[str, Any]:
+        return dict(self._taken.raw.headers or {})
+
+
+def _sorted(entries: Sequence[Parked], visitor: Visitor) -> tuple[list[Parked], list[Parked]]:
+    chosen: list[Parked] = []
+    kept: list[Parked] = []
+    for parked in entries:
+        (chosen if visitor.visit(parked) else kept).append(parked)
+    return chosen, kept
 
 
 def narrowed(message: ParkedBatch | ParkedEvent, parked: list[Parked]) -> ParkedBatch | ParkedEvent:
     """The same message with only these entries."""
+    if len(parked) == len(message.parked):
+        return message
     if isinstance(message, ParkedEvent):
         return ParkedEvent(tuple(parked), message.body, message.content_type, message.headers)
     wanted = {entry.id for entry in parked}
     deliveries = [delivery for delivery in message.batch.deliveries if delivery.id in wanted]
     return ParkedBatch(message.batch.narrowed(deliveries), tuple(parked))
-
-
-def _entries(channel: Any, queue: str, total: int, *, reread: bool) -> Iterator[Entry]:
-    for _ in range(total):
-        # Not kombu's `Queue.get`: it raises for a message it cannot decompress, and such a one would end every walk.
-        got = channel.basic_get(queue=queue, no_ack=False)
-        if got is None:
-            return
-        raw = channel.message_to_python(got)
-        body = raw.body if isinstance(raw.body, bytes) else str(raw.body).encode()
-        headers = dict(raw.headers or {})
-        yield Entry(read_message(queue, body, headers, raw.content_type or "", reread=reread), raw)
 
 
 def _depth(connection: kombu.Connection, queue: str) -> int:

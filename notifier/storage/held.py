@@ -17,6 +17,7 @@ from notifier.storage import keys
 from notifier.storage.commands import Operation, command, run_script
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
+from notifier.storage.walks import begin_walk, end_walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,11 @@ class HeldIndex:
 
     def begin_walk(self, token: str, seconds: float) -> bool:
         """Whether ``token`` may walk the queue now, for so long; call it again to go on."""
-        return self._run(_begin_walk(token, seconds))
+        return self._run(begin_walk(keys.held_walker(), token, seconds))
 
     def end_walk(self, token: str) -> None:
         """Let others walk."""
-        self._run(_end_walk(token))
+        self._run(end_walk(keys.held_walker(), token))
 
 
 def newest(entries: Iterable[HeldDelivery]) -> set[str]:
@@ -136,12 +137,3 @@ def _due(now: float, limit: int) -> Operation[list[str]]:
 def _chosen(endpoint_ids: Sequence[str]) -> Operation[dict[str, OnResume]]:
     (words,) = yield [command("HMGET", keys.held_chosen(), *endpoint_ids)]
     return {endpoint: OnResume(word) for endpoint, word in zip(endpoint_ids, words, strict=True) if word}
-
-
-def _begin_walk(token: str, seconds: float) -> Operation[bool]:
-    (mine,) = yield [run_script("begin_walk", [keys.held_walker()], token, milliseconds(seconds))]
-    return bool(mine)
-
-
-def _end_walk(token: str) -> Operation[None]:
-    yield [run_script("end_walk", [keys.held_walker()], token)]

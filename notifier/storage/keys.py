@@ -203,6 +203,11 @@ def parked_index(queue: str, cause: str) -> str:
     return f"{PREFIX}{{parked}}:{queue}:{cause}"
 
 
+def parked_walker(queue: str) -> str:
+    """There while somebody walks this failure queue."""
+    return f"{PREFIX}{{parked}}:{queue}:walker"
+
+
 def limit_state(scope: str) -> str:
     """What one limit has granted. All keys of limits share a slot: a batch reserves over several scopes at once."""
     return f"{PREFIX}{{limits}}:s:{scope}"

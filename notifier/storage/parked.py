@@ -20,6 +20,7 @@ from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
+from notifier.storage.walks import begin_walk, end_walk
 
 #: Entries one search reads before it returns what it found with a cursor: a filter that matches nothing among hundreds
 #: of thousands must not delay a request for seconds.
@@ -93,6 +94,14 @@ class ParkedIndex:
     def drop(self, entries: Sequence[Parked]) -> None:
         """Take away these very entries; one that was replaced since, because it was parked again, stays."""
         self._run(_drop(entries))
+
+    def begin_walk(self, queue: str, token: str, seconds: float) -> bool:
+        """Whether ``token`` may walk this failure queue now, for so long; call it again to go on."""
+        return self._run(begin_walk(keys.parked_walker(queue), token, seconds))
+
+    def end_walk(self, queue: str, token: str) -> None:
+        """Let others walk."""
+        self._run(end_walk(keys.parked_walker(queue), token))
 
     def get(self, parked_id: str) -> Parked | None:
         """One entry."""

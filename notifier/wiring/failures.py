@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from notifier.broker.publisher import TaskPublisher
 from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
 from notifier.settings import Settings
@@ -21,7 +20,6 @@ def build_held(ours: Settings, store: Store | None = None) -> HeldDeliveries:
     store = store or build_store(ours)
     return HeldDeliveries(
         app,
-        TaskPublisher(app),
         ledger=build_ledger(ours, store),
         endpoints=build_endpoints(ours, store),
         breakers=Breakers(store),

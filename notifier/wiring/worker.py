@@ -77,9 +77,7 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
     sender = Sender(engine, recorder, worker=owner, longest_send=longest)
     follow_ups = FollowUps(stores, publisher, kept_most=ours.endpoint_held_max)
     breakers, held = Breakers(store), HeldIndex(store)
-    held_deliveries = HeldDeliveries(
-        app, publisher, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held
-    )
+    held_deliveries = HeldDeliveries(app, ledger=ledger, endpoints=stores.endpoints, breakers=breakers, index=held)
     digests, limits = Digests(store, Cipher(ours.secret_key)), Limits(store)
     watch = LimitWatch(limits, parse_limits(ours.limits)[0])
     in_flight = InFlight(ours.worker_in_flight)

@@ -22,7 +22,7 @@ from notifier.domain.batch import Batch
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.domain.topology import EVENT_PRIORITY, EVENTS_EXCHANGE, TASK_PRIORITY
-from notifier.failures.redrive import Publishing
+from notifier.failures.publishing import opened
 from notifier.settings import Settings
 from tests.servers.patience import PATIENCE_S, poll
 from tests.unit.consumers.factories import event, planned, received, structured
@@ -97,8 +97,8 @@ def test_what_is_parked_is_equal_whoever_parks_it(app: Celery, channel: Any) -> 
     put(channel, parked_message(parked_event()))
     deliveries = ParkedBatch(Batch.decode(json.loads(batch().body)), (entry("failed-intake"),))
     TaskPublisher(app).park("failed-intake", deliveries)
-    with app.connection_for_write() as connection:
-        Publishing(connection).park("failed-intake", parked_event())
+    with opened(app) as publishing:
+        publishing.park("failed-intake", parked_event())
 
     assert priorities(channel, "failed-intake", 3) == [TASK_PRIORITY] * 3
 
@@ -108,8 +108,8 @@ def test_events_are_equal_to_those_of_publishers_that_say_nothing(app: Celery, c
     with Publisher(app.conf.broker_url, source="/s", timeout=PATIENCE_S) as publisher:
         publisher.publish("a")
     TaskPublisher(app).publish_event({"specversion": "1.0", "id": "1", "source": "/s", "type": "a"})
-    with app.connection_for_write() as connection:
-        Publishing(connection).publish(
+    with opened(app) as publishing:
+        publishing.publish(
             EVENTS_EXCHANGE, "a", b"{}", content_type="application/json", headers={}, priority=EVENT_PRIORITY
         )
 

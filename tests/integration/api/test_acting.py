@@ -17,7 +17,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedEvent
 from notifier.domain.topology import FAILED_INTAKE
 from notifier.failures.operator import Operator
-from notifier.failures.redrive import Publishing
+from notifier.failures.publishing import opened
 from notifier.settings import Settings
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 from notifier.storage.suppressions import Suppressions
@@ -60,8 +60,7 @@ def three_parked(app: Celery, api_settings: Settings) -> list[str]:
         Parked(id=f"evt_{n}", queue=FAILED_INTAKE, cause=Cause.MALFORMED, reason="x", parked_at=time.time())
         for n in range(3)
     ]
-    with app.connection_for_write() as connection:
-        publishing = Publishing(connection)
+    with opened(app) as publishing:
         for entry in entries:
             publishing.park(FAILED_INTAKE, ParkedEvent((entry,), b"{}", STRUCTURED, {}))
     store = build_store(api_settings)
@@ -101,7 +100,8 @@ def test_a_rate_no_request_can_keep_is_refused_with_the_way_out(client: TestClie
 def test_a_payload_that_is_looked_for_too_long_is_looked_for_where_that_ended(
     client: TestClient, three_parked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a request whose time is over after the first message, and an entry in the last of three
+    # Given a request whose time is over after the first window, of one message, and an entry in the last of three
+    monkeypatch.setattr("notifier.failures.redrive.FIRST_WINDOW", 1)
     monkeypatch.setattr("notifier.api.failures.ACTING_S", -1.0)
 
     # When its payload is asked for until it is there
@@ -126,4 +126,22 @@ def test_a_discard_whose_time_is_over_leaves_the_rest_where_it_is(operator: Oper
 
     # Then nothing is taken for missing
     assert (summary.chosen, summary.done, summary.missing, summary.remaining) == (3, 0, 0, 3)
+    assert operator.discard(ALL).done == len(three_parked)
+
+
+def test_two_walks_at_once_do_not_hide_messages_from_each_other(
+    operator: Operator, three_parked: list[str], api_settings: Settings
+) -> None:
+    # Given somebody who walks the queue
+    store = build_store(api_settings)
+    index = ParkedIndex(store)
+    assert index.begin_walk(FAILED_INTAKE, "somebody", 60)
+
+    # When another one has no time to wait for it
+    summary = operator.discard(ALL, seconds=0.01)
+
+    # Then nothing is taken for missing, and all is there when the other has ended
+    assert (summary.chosen, summary.done, summary.missing, summary.remaining) == (3, 0, 0, 3)
+    index.end_walk(FAILED_INTAKE, "somebody")
+    store.close()
     assert operator.discard(ALL).done == len(three_parked)

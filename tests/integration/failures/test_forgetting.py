@@ -21,7 +21,8 @@ from notifier.domain.rule import Channel, Collecting, Priority, Window
 from notifier.domain.suppression import bounced
 from notifier.errors import NotFound
 from notifier.failures.operator import Operator
-from notifier.failures.redrive import Publishing, Redrive
+from notifier.failures.publishing import opened
+from notifier.failures.redrive import Redrive
 from notifier.forgetting import Forgetting, Found
 from notifier.settings import Settings
 from notifier.storage import keys
@@ -81,8 +82,8 @@ class Kept:
             Parked(d.id, "failed-email", Cause.REFUSED, "no", time.time(), destination=masked(d.to))
             for d in batch.deliveries
         )
-        with self.app.connection_for_write() as connection:
-            Publishing(connection).park("failed-email", ParkedBatch(batch, entries))
+        with opened(self.app) as publishing:
+            publishing.park("failed-email", ParkedBatch(batch, entries))
         self.index.add(entries)
 
     def statuses(self, batch: Batch) -> list[tuple[str, str]]:

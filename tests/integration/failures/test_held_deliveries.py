@@ -53,11 +53,9 @@ class Bench:
         self.endpoints = Endpoints(self.store, Cipher("k" * 32), self.clock)
         self.breakers = Breakers(self.store, self.clock)
         self.index = HeldIndex(self.store, self.clock)
-        publisher = TaskPublisher(self.app)
-        self.buffer = DelayBuffer(self.ledger, self.index, publisher)
+        self.buffer = DelayBuffer(self.ledger, self.index, TaskPublisher(self.app))
         self.held = HeldDeliveries(
             self.app,
-            publisher,
             ledger=self.ledger,
             endpoints=self.endpoints,
             breakers=self.breakers,
@@ -124,8 +122,11 @@ def test_what_is_put_aside_is_held_in_the_ledger_counted_and_in_its_queue(bench:
     assert bench.held.counts([one.id, two.id, "ep_none"]) == {one.id: 2, two.id: 2}
 
 
-def test_what_a_resume_does_not_reach_in_its_time_is_counted_and_follows_as_it_was_chosen(bench: Bench) -> None:
-    # Given three messages with deliveries of one kind to a paused endpoint
+def test_what_a_resume_does_not_reach_in_its_time_is_counted_and_follows_as_it_was_chosen(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given walks whose first window is one message, and three with deliveries of one kind to a paused endpoint
+    monkeypatch.setattr("notifier.failures.redrive.FIRST_WINDOW", 1)
     endpoint = bench.endpoint()
     ids = []
     for number in range(3):

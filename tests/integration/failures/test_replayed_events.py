@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import kombu
 import pika
 import pytest
+from celery import Celery
 
 from consumers.envelope import decode
 from consumers.topology import apply_topology
 from notifier.domain.topology import EVENTS_EXCHANGE, INTAKE_QUEUE
-from notifier.failures.redrive import Publishing
+from notifier.failures.publishing import opened
 
 STRUCTURED = b'{"specversion":"1.0","id":"1","source":"/shop","type":"order.placed","data":{"order":17}}'
 BINARY = {
@@ -37,10 +37,8 @@ def test_a_replayed_event_is_read_as_it_was_published(
     original = decode(pika.BasicProperties(content_type=content_type, headers=headers), body)
 
     # When a replay sends it back to intake
-    with kombu.Connection(broker_url, transport_options={"confirm_publish": True}) as connection:
-        Publishing(connection).publish(
-            EVENTS_EXCHANGE, "order.placed", body, content_type=content_type, headers=headers
-        )
+    with opened(Celery(broker=broker_url, set_as_current=False)) as publishing:
+        publishing.publish(EVENTS_EXCHANGE, "order.placed", body, content_type=content_type, headers=headers)
 
     # Then intake reads the same event: once it came back as malformed, with the encoding "binary"
     with pika.BlockingConnection(pika.URLParameters(broker_url)) as reading:
