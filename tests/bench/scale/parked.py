@@ -98,6 +98,8 @@ def _hold(here: Site, batches: list[Batch]) -> None:
 def _publish(app: Celery, queue: str, messages: list[ParkedBatch]) -> None:
     """As workers do; ten at a time, because each waits for its confirm."""
     publisher = TaskPublisher(app)
+    # Alone: Celery reads its settings when it is first used, and threads that do so at once may find none.
+    publisher.park(queue, messages.pop(0))
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda message: publisher.park(queue, message), messages))
 
