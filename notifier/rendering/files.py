@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,14 +43,23 @@ class Part:
     """``subject``, ``text``, ``html`` or ``json``."""
 
 
-def read_sources(root: Path) -> tuple[dict[str, str], list[Problem]]:
-    """Every template's name and source. Links that lead out of ``root`` are mistakes, not templates."""
+_NONE: Mapping[str, str] = {}
+
+
+def read_sources(
+    root: Path, checked: Mapping[str, str] = _NONE, breathe: Callable[[], None] = lambda: None
+) -> tuple[dict[str, str], list[Problem]]:
+    """Every template's name and source. Links that lead out of ``root`` are mistakes, not templates.
+
+    ``checked``: sources that are known to be right. ``breathe``: called before each file.
+    """
     sources: dict[str, str] = {}
     problems: list[Problem] = []
     if not root.is_dir():
         return {}, [Problem(str(root), "is not a folder", "set NOTIFIER_TEMPLATES to the folder of templates")]
     inside = root.resolve()
     for path in _template_paths(root):
+        breathe()
         name = path.relative_to(root).as_posix()
         if leads_out(path, inside):
             problems.append(Problem(str(path), "is a link out of the templates folder", "put a copy there"))
@@ -60,7 +69,7 @@ def read_sources(root: Path) -> tuple[dict[str, str], list[Problem]]:
         except (OSError, UnicodeDecodeError) as error:
             problems.append(Problem(str(path), f"cannot be read: {error}", "save it as UTF-8 text"))
             continue
-        if clean(sources[name]) != sources[name].replace("\r\n", "\n"):
+        if sources[name] != checked.get(name) and clean(sources[name]) != sources[name].replace("\r\n", "\n"):
             problems.append(Problem(str(path), "has control characters", "only line ends and tabs may be used"))
     return sources, problems
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from notifier.rendering.files import (
     read_sources,
 )
 from notifier.rendering.meter import Meter
-from notifier.rendering.sandbox import CompileError, Sandbox
+from notifier.rendering.sandbox import Compiled, CompileError, Sandbox
 from notifier.rendering.styles import wants_inlining
 
 
@@ -51,13 +51,20 @@ class Folder:
 class Library:
     """All templates below one root."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises `TemplateError` with the mistakes of all files."""
+    def __init__(self, root: Path, before: Library | None = None, breathe: Callable[[], None] = lambda: None) -> None:
+        """Raises `TemplateError` with the mistakes of all files.
+
+        ``before``: an earlier version, of which is used again what was compiled from the same name and source.
+        ``breathe``: called between files, so that whoever loads beside other work can let it go on.
+        """
         self._root = root
-        self.sandbox = Sandbox()
+        self._before: Mapping[str, Compiled] = before.codes if before is not None else {}
+        self._breathe = breathe
+        self.sandbox: Sandbox = Sandbox()
         self._channels = read_channel_files(root)
         self._known = part_names(channel_names(root))
-        self._sources, problems = read_sources(root)
+        self._sources, problems = read_sources(root, {name: one.source for name, one in self._before.items()}, breathe)
+        self._below = _by_folder(self._sources)
         self._references = self._compile(problems)
         self._check_references(problems)
         parts = self._parts(problems)
@@ -67,21 +74,36 @@ class Library:
             problems.extend(self._fill_caches())
         if problems:
             raise TemplateError(problems)
-        self.sets = {key: self._text_set(key[2], found) for key, found in sets.items()}
+        self.sets = sets
+        """(folder, kind, locale) → its parts by role."""
+        self._text_sets: dict[tuple[str, str, str], TextSet] = {}
         self.folders = {folder: self._folder(folder, kinds) for folder, kinds in _kinds(parts).items()}
+        # The one before that one would stay in memory too, and so on to the first.
+        self._before = {}
+
+    @property
+    def codes(self) -> Mapping[str, Compiled]:
+        """Every template by name, as it was compiled."""
+        return self.sandbox.codes
 
     def find(self, folder: str, kind: str, locale: str) -> TextSet:
         """The texts nearest to ``locale``. Raises `RenderError` when the folder has none of this kind."""
-        if found := self.sets.get((folder, kind, locale)):  # the others are not even listed
+        if found := self._text_sets.get((folder, kind, locale)):  # the others are not even listed
             return found
-        for candidate in candidates(locale):
-            if found := self.sets.get((folder, kind, candidate)):
-                return found
+        for candidate in (locale, *candidates(locale)):
+            if parts := self.sets.get((folder, kind, candidate)):
+                return self._text_set((folder, kind, candidate), parts)
         raise RenderError(f"there is no {kind} template; add {folder}/{kind}.{_FIRST.get(kind, 'text')}.j2", folder)
 
     def _compile(self, problems: list[Problem]) -> dict[str, list[Reference]]:
         references = {}
         for name, source in self._sources.items():
+            self._breathe()
+            known = self._before.get(name)
+            if known is not None and known.source == source:
+                self.sandbox.codes[name] = known
+                references[name] = known.references
+                continue
             try:
                 references[name] = self.sandbox.define(name, source)
             except CompileError as error:
@@ -90,6 +112,7 @@ class Library:
 
     def _check_references(self, problems: list[Problem]) -> None:
         for name, references in self._references.items():
+            self._breathe()
             for reference in references:
                 where = f"{self._root / name}:{reference.line}"
                 if reference.name not in self._sources:
@@ -114,6 +137,7 @@ class Library:
     def _parts(self, problems: list[Problem]) -> list[Part]:
         parts = []
         for name in self._sources:
+            self._breathe()
             part = read_part(name, self._known)
             if part is not None:
                 parts.append(part)
@@ -121,8 +145,12 @@ class Library:
                 problems.append(misnamed(self._root, name, self._known))
         return parts
 
-    def _text_set(self, locale: str, parts: dict[str, Part]) -> TextSet:
-        return TextSet(locale, **{role: self.sandbox.compiled[part.name] for role, part in parts.items()})
+    def _text_set(self, key: tuple[str, str, str], parts: dict[str, Part]) -> TextSet:
+        found = self._text_sets.get(key)
+        if found is None:
+            templates = {role: self.sandbox.compiled[part.name] for role, part in parts.items()}
+            found = self._text_sets[key] = TextSet(key[2], **templates)
+        return found
 
     def _incomplete(self, sets: dict[tuple[str, str, str], frozenset[str]]) -> Iterator[Problem]:
         for (folder, kind, locale), roles in sets.items():
@@ -147,7 +175,8 @@ class Library:
                     yield Problem(f"{self._root / fault.template}:{fault.line}", fault.what, fault.fix)
 
     def _folder(self, folder: str, kinds: Collection[str]) -> Folder:
-        names = sorted(self._closure(name for name in self._sources if name.startswith(f"{folder}/")))
+        self._breathe()
+        names = sorted(self._closure(self._below.get(folder, ())))
         digest = hashlib.sha256()
         for name in names:
             digest.update(f"{name}\0{self._sources[name]}\0".encode())
@@ -161,6 +190,14 @@ class Library:
 _MAILS = frozenset({"email", "digest"})
 #: What is asked for first where there is nothing; of a channel file's templates the text.
 _FIRST = {"email": "subject", "digest": "subject", "webhook": "json"}
+
+
+def _by_folder(names: Iterable[str]) -> dict[str, list[str]]:
+    """Folder → the templates below it."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.partition("/")[0], []).append(name)
+    return found
 
 
 def _kinds(parts: Iterable[Part]) -> dict[str, set[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from notifier.rendering.faults import rendering_fault
 from notifier.rendering.library import Library, TextSet
 from notifier.rendering.meter import ExhaustedError, Meter, RefusedError
 from notifier.rendering.operators import concat
-from notifier.rendering.sandbox import Context
+from notifier.rendering.sandbox import Compiled, Context
 from notifier.rendering.styles import StyleInliner
 from notifier.rendering.text import text_from_html
 
@@ -39,9 +39,15 @@ class Renderer:
         self._sandbox = library.sandbox
 
     @classmethod
-    def load(cls, root: Path) -> Renderer:
-        """Compile all templates below ``root``. Raises `TemplateError` with the mistakes of all files."""
-        return cls(Library(root))
+    def load(cls, root: Path, before: Renderer | None = None, breathe: Callable[[], None] = lambda: None) -> Renderer:
+        """Compile all templates below ``root``; see `Library`. Raises `TemplateError` with every mistake."""
+        known = before._library if before is not None else None  # noqa: SLF001 - of its own class
+        return cls(Library(root, known, breathe))
+
+    @property
+    def codes(self) -> Mapping[str, Compiled]:
+        """Every template by name, as it was compiled: once for all versions in which it says the same."""
+        return self._library.codes
 
     def email(self, folder: str, context: Mapping[str, Any], locale: str = "") -> EmailMessage:
         """Subject, text and HTML of one mail, in the language nearest to ``locale``. Raises `RenderError`."""

@@ -6,6 +6,8 @@ Jinja's `ImmutableSandboxedEnvironment` stays underneath, so a hole in ours stil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any, TypeVar
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError, nodes
@@ -36,6 +38,31 @@ class CompileError(Exception):
     def __init__(self, mistakes: Iterable[tuple[int, str] | tuple[int, str, str]]) -> None:
         self.mistakes = tuple(Mistake(*mistake) for mistake in mistakes)
         super().__init__("; ".join(what for _, what, _ in self.mistakes))
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a template's name and source make, and nothing else: a later version may use it again."""
+
+    source: str
+    code: CodeType
+    references: list[Reference]
+
+
+class _Templates(dict[str, Template]):
+    """Made from their code when they are first asked for: a version of thousands is there at once.
+
+    Never shared between versions: a template looks up what it includes in the sandbox that it was made for.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__()
+        self._sandbox = sandbox
+
+    def __missing__(self, name: str) -> Template:
+        code = self._sandbox.codes[name].code
+        # Of two threads that ask at once both get the same one, with the module that it may keep.
+        return self.setdefault(name, Template.from_code(self._sandbox, code, self._sandbox.globals))
 
 
 class Context(JinjaContext):
@@ -83,10 +110,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = dict(FILTERS)
         self.tests = dict(TESTS)
         self.globals = dict(GLOBALS)
-        self.compiled: dict[str, Template] = {}
+        self.codes: dict[str, Compiled] = {}
         """Every template by name. Nothing is ever read from disk while rendering."""
+        self.compiled: dict[str, Template] = _Templates(self)
+        """The same, ready to run; KeyError for names that are not defined."""
         self._escaping: dict[str | None, EvalContext] = {}
-        self._sources: dict[str, str] = {}
         # Lines times names that templates write: a broken template that meets 10,000 events is parsed once.
         self._written: dict[tuple[str, int | None, str], Written | None] = {}
 
@@ -100,16 +128,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Compile a template and return what it refers to. Raises `CompileError`."""
         if len(source) > SOURCE:
             raise CompileError([(1, f"has {len(source):,} characters; {SOURCE:,} are the most a template may have")])
-        return self._compiling(source, lambda: self._define(name, source))
+        self.codes[name] = self._compiling(source, lambda: self._define(name, source))
+        self.compiled.pop(name, None)
+        return self.codes[name].references
 
-    def _define(self, name: str, source: str) -> list[Reference]:
+    def _define(self, name: str, source: str) -> Compiled:
         tree = self.parse(source, name, name)
         if mistakes := [*(Mistake(*one) for one in forbidden(tree)), *self._unknown(tree)]:
             raise CompileError(sorted(mistakes))
-        found = references(tree)
-        self._sources[name] = source
-        self.compiled[name] = Template.from_code(self, self.compile(tree, name, name), self.globals)
-        return found
+        return Compiled(source, self.compile(tree, name, name), references(tree))
 
     def _unknown(self, tree: nodes.Template) -> list[Mistake]:
         """Every filter and test that is not there; Jinja tells the first, some when they run."""
@@ -124,7 +151,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Where a template writes the name that nothing has (`absent.written`)."""
         key = (name, line, (absent.kind and "." + absent.name) or absent.name)
         if key not in self._written:
-            tree = self.parse(self._sources[name], name, name)
+            tree = self.parse(self.codes[name].source, name, name)
             self._written[key] = written(tree, absent.name, alone=not absent.kind, line=line)
         return self._written[key]
 

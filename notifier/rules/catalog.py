@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from notifier.domain.event import Event
@@ -45,15 +45,20 @@ class Catalog:
         *,
         rules_only: bool = False,
         check_url: CheckUrl | None = None,
+        before: Catalog | None = None,
+        breathe: Callable[[], None] = lambda: None,
     ) -> Catalog:
         """Read everything below ``root``. Raises `RulesError` with every mistake of every file.
 
         ``rules_only`` leaves schemas and samples alone; `validate` finds nothing wrong then. ``check_url`` says which
-        URLs of channel files may be sent to.
+        URLs of channel files may be sent to. ``before`` and ``breathe``: see `Content.load`.
         """
         found, wrong = load_channels(root, check_url)
         named = {name: found[name].provider if name in found else None for name in channel_names(root)}
-        folders, problems = load_folders(root, renderer, expressions, named, rules_only=rules_only)
+        known = before._folders if before is not None else {}  # noqa: SLF001 - of its own class
+        folders, problems = load_folders(
+            root, renderer, expressions, named, rules_only=rules_only, before=known, breathe=breathe
+        )
         if wrong or problems:
             raise RulesError([*wrong, *problems])
         return cls(folders, found)

@@ -6,8 +6,8 @@ whose name starts with ``_`` (layouts, partials) is not read, and neither is any
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -47,6 +47,23 @@ _NONE: Mapping[str, Provider | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """All that a folder was made of. Made of the same again, it is the same again (`_same`)."""
+
+    texts: Mapping[str, str]
+    """What each of its files says, by name."""
+    has: Mapping[tuple[str, str], bool]
+    """What was asked of templates: (folder, kind) → whether there are any."""
+    is_folder: Mapping[str, bool]
+    """Which other template folders were looked for, and whether they were there."""
+    providers: Mapping[str, Provider | None]
+    """All that channel files describe: a rule may name any of them."""
+
+
+_NOTHING = Sources({}, {}, {}, {})
+
+
+@dataclass(frozen=True, slots=True)
 class Folder:
     """What one folder says."""
 
@@ -57,6 +74,10 @@ class Folder:
     rules: tuple[CompiledRule, ...]
     schema: Schema | None
     samples: tuple[Sample, ...]
+    sources: Sources = _NOTHING
+
+
+_NO_FOLDERS: Mapping[str, Folder] = {}
 
 
 def load_folders(
@@ -66,31 +87,36 @@ def load_folders(
     providers: Mapping[str, Provider | None] = _NONE,
     *,
     rules_only: bool = False,
+    before: Mapping[str, Folder] = _NO_FOLDERS,
+    breathe: Callable[[], None] = lambda: None,
 ) -> tuple[list[Folder], list[Problem]]:
     """Every folder that says something, by name, and every mistake, by file and line.
 
-    ``providers``: what channel files describe, None for those with mistakes.
+    ``providers``: what channel files describe, None for those with mistakes. ``before``: folders that were read
+    without a mistake, used again where all they were made of is the same. ``breathe``: called between folders.
     """
     try:
-        found, problems = _folders(root)
+        found, problems = _folders(root, breathe)
     except OSError as error:
         what = f"the templates folder cannot be read: {error.strerror or error}"
         return [], [Problem(str(root), what, "set NOTIFIER_TEMPLATES to a folder that this process may read")]
     folders = []
     for name in sorted(found):
-        reader = _FolderReader(root, name, renderer, expressions, providers)
+        breathe()
+        reader = _FolderReader(root, name, renderer, expressions, providers, before=before.get(name))
         folders.append(reader.read([file for file in found[name] if file == RULES_FILE or not rules_only]))
         problems.extend(reader.problems())
     return folders, problems
 
 
-def _folders(root: Path) -> tuple[dict[str, list[str]], list[Problem]]:
+def _folders(root: Path, breathe: Callable[[], None]) -> tuple[dict[str, list[str]], list[Problem]]:
     """Folder → the names of its files that we read; files that lie where they mean nothing are mistakes."""
     found: dict[str, list[str]] = {}
     problems = []
     top = root.resolve()
     strays = Strays((RULES_FILE, SCHEMA_FILE, "sample.json", *part_names(channel_names(root))))
     for entry in files_below(root):
+        breathe()
         path = PurePosixPath(Path(entry.path).relative_to(root).as_posix())
         where = str(PurePosixPath(top.name, path))
         if any(part.startswith("_") for part in path.parts):
@@ -125,6 +151,8 @@ class _FolderReader:
         renderer: Templates,
         expressions: Expressions,
         providers: Mapping[str, Provider | None],
+        *,
+        before: Folder | None,
     ) -> None:
         self._root = root
         self._name = name
@@ -134,11 +162,30 @@ class _FolderReader:
         self._reports: list[Report] = []
         self._event_line = 1
         self._schema_text = ""
+        self._before = before
+        self._texts: dict[str, str | ValueError] = {}
+        self._has: dict[tuple[str, str], bool] = {}
+        self._is_folder: dict[str, bool] = {}
 
     def problems(self) -> list[Problem]:
         return [problem for report in self._reports for problem in report.sorted()]
 
     def read(self, names: list[str]) -> Folder:
+        self._texts = {name: self._read(name) for name in names}
+        if self._before is not None and self._same(self._before.sources):
+            return self._before
+        texts = {name: text for name, text in self._texts.items() if isinstance(text, str)}
+        return replace(self._made(names), sources=Sources(texts, self._has, self._is_folder, self._providers))
+
+    def _same(self, sources: Sources) -> bool:
+        return (
+            self._texts == sources.texts
+            and self._providers == sources.providers
+            and all(self._renderer.has(*asked) == answer for asked, answer in sources.has.items())
+            and all(_is_folder(self._root, name) == answer for name, answer in sources.is_folder.items())
+        )
+
+    def _made(self, names: list[str]) -> Folder:
         event, rules = self._rules() if RULES_FILE in names else ("", ())
         schema = self._schema() if SCHEMA_FILE in names else None
         samples = sorted((sample_name(n) or "", n) for n in names if sample_name(n) is not None)
@@ -151,12 +198,26 @@ class _FolderReader:
         self._reports.append(report)
         return report
 
-    def _text(self, file: str, report: Report) -> str | None:
+    def _read(self, file: str) -> str | ValueError:
         try:
             return read_text(self._root / self._name / file, MAX_FILE_BYTES)
         except ValueError as error:
-            report.add(1, f"the file {error}")
-            return None
+            return error
+
+    def _text(self, file: str, report: Report) -> str | None:
+        text = self._texts[file]
+        if isinstance(text, str):
+            return text
+        report.add(1, f"the file {text}")
+        return None
+
+    def _has_templates(self, folder: str, kind: str) -> bool:
+        answer = self._has[folder, kind] = self._renderer.has(folder, kind)
+        return answer
+
+    def _is_there(self, folder: str) -> bool:
+        answer = self._is_folder[folder] = _is_folder(self._root, folder)
+        return answer
 
     def _rules(self) -> tuple[str, tuple[CompiledRule, ...]]:
         report = self._report(RULES_FILE)
@@ -201,16 +262,16 @@ class _FolderReader:
             if line in misnamed:
                 continue
             own = rule.template == self._name
-            if not own and not _is_folder(self._root, rule.template):
+            if not own and not self._is_there(rule.template):
                 report.add(line, f"rule {shown(rule.id)}: there is no template folder {shown(rule.template)}")
-            elif rule.provider is not None and not self._renderer.has(rule.template, rule.provider.name):
+            elif rule.provider is not None and not self._has_templates(rule.template, rule.provider.name):
                 name = rule.provider.name
                 what = f"rule {shown(rule.id)}: {rule.template} has no {name} template"
                 report.add(line, what, f"it needs {name}.text.j2")
-            elif rule.kind in _NEEDED and not self._renderer.has(rule.template, rule.kind.value):
+            elif rule.kind in _NEEDED and not self._has_templates(rule.template, rule.kind.value):
                 what = f"rule {shown(rule.id)}: {rule.template} has no {rule.kind} template"
                 report.add(line, what, f"it needs {_NEEDED[rule.kind]}")
-            elif _collects(rule) and not self._renderer.has(rule.template, Collecting.DIGEST.value):
+            elif _collects(rule) and not self._has_templates(rule.template, Collecting.DIGEST.value):
                 what = f"rule {shown(rule.id)} throttles into a digest, and {rule.template} has no digest template"
                 report.add(line, what, f"it needs {_NEEDED[Collecting.DIGEST]}")
 

@@ -9,19 +9,9 @@ import pytest
 
 from notifier.errors import ConfigurationError, Problem
 from notifier.rules.catalog import Catalog
-from notifier.rules.live import LOOK_EVERY_S, Live
+from notifier.rules.live import Live
 from tests.servers.patience import PATIENCE_S, poll
 from tests.unit.rules.trees import FOLDER, Tree
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -41,19 +31,68 @@ def reader(root: Path) -> Callable[[], str]:
     return read
 
 
-def test_a_changed_file_is_used_at_the_next_look_and_looks_are_a_second_apart(word: Path) -> None:
+def test_a_changed_file_is_used_after_the_next_look_and_who_asks_does_not_look(word: Path) -> None:
     # Given
-    clock, seen = Clock(), list[str]()
-    live = Live(reader(word), word, on_reload=seen.append, clock=clock)
+    seen: list[str] = []
+    live = Live(reader(word), word, on_reload=seen.append)
     (word / "word.txt").write_text("three")
 
     # Then
-    clock.now = LOOK_EVERY_S / 2
     assert live.current == "one"
-    clock.now = LOOK_EVERY_S
-    assert live.current == "three"
+    assert live.poll() is True
     assert live.current == "three"
     assert seen == ["three"]
+
+
+def test_files_that_change_while_they_are_read_are_read_again(word: Path) -> None:
+    # Given two files that belong together, and somebody who saves the second while the first has been read
+    (word / "other.txt").write_text("one")
+    saved: list[str] = []
+
+    def read() -> tuple[str, str]:
+        first = (word / "word.txt").read_text()
+        if first == "two" and not saved:
+            (word / "word.txt").write_text("three")
+            (word / "other.txt").write_text("three")
+            saved.append("three")
+        return first, (word / "other.txt").read_text()
+
+    seen: list[tuple[str, str]] = []
+    live = Live(read, word, on_reload=seen.append)
+
+    # When
+    (word / "word.txt").write_text("two")
+    live.poll()
+
+    # Then nobody has seen one file of before and another of after
+    assert seen == [("three", "three")]
+    assert live.current == ("three", "three")
+
+
+def test_looks_and_loads_are_run_aside_and_the_next_version_is_made_from_the_one_in_use(word: Path) -> None:
+    # Given
+    threads: list[str] = []
+
+    def aside(do: Callable[[], object]) -> object:
+        thread = threading.Thread(target=lambda: found.append(do()), name="aside")
+        found: list[object] = []
+        thread.start()
+        thread.join()
+        return found[0]
+
+    def renew(before: str) -> str:
+        threads.append(threading.current_thread().name)
+        return f"{before}, {reader(word)()}"
+
+    live = Live(reader(word), word, renew=renew, aside=aside)
+
+    # When
+    (word / "word.txt").write_text("two")
+
+    # Then
+    assert live.poll() is True
+    assert live.current == "one, two"
+    assert threads == ["aside"]
 
 
 @pytest.mark.parametrize("change", ["new file", "new file below", "deleted", "same size", "renamed"])
