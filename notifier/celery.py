@@ -22,7 +22,7 @@ from notifier.domain import topology
 from notifier.domain.rule import LANES, WORK_QUEUES, lane_queues
 from notifier.errors import Problem, SettingsError
 from notifier.process import node_name, settings
-from notifier.settings import Settings
+from notifier.settings import SEVERAL_HOSTS, Settings
 
 #: One setting, one owner: these come from NOTIFIER_* so that all roles talk to the same servers.
 _OWNED = {
@@ -230,9 +230,12 @@ def _tls(ours: Settings) -> Any:
 
 
 def _result_backend(ours: Settings) -> Address | None:
-    """Redis for the tasks that keep results; sockets in the spelling Celery's backend reads, behind Sentinel none."""
+    """Redis for the tasks that keep results; sockets in the spelling Celery's backend reads.
+
+    None behind Sentinel and on a Cluster, which Celery's backend does not know.
+    """
     url = ours.redis_url
-    if url.startswith("sentinel"):
+    if url.startswith(SEVERAL_HOSTS):
         return None
     if url.startswith("unix://"):
         return Address("redis+socket://" + url.removeprefix("unix://"))

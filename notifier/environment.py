@@ -20,6 +20,7 @@ from notifier.settings import (
     MANAGEMENT_SCHEMES,
     PREFIX,
     REDIS_SCHEMES,
+    SEVERAL_HOSTS,
     SMTP_SCHEMES,
     Settings,
     is_secret,
@@ -96,7 +97,7 @@ def masked(name: str, value: Any) -> str:
         return masked_nodes(value, BROKER_SCHEMES)
     if name in _ADDRESSES:
         urls = split_list(value) if name == "smtp_url" else [value]
-        return masked_urls(urls, _ADDRESSES[name], several=value.startswith("sentinel"))
+        return masked_urls(urls, _ADDRESSES[name], several=value.startswith(SEVERAL_HOSTS))
     if is_secret(Settings.model_fields[name]) or (name == "public_url" and "@" in value):
         return MASK
     return str(value)

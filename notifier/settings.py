@@ -20,7 +20,9 @@ PREFIX = "NOTIFIER_"
 #: Schemes each address setting may have.
 BROKER_SCHEMES = ("amqp", "amqps", "redis", "rediss")
 MANAGEMENT_SCHEMES = ("http", "https")
-REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels", "cluster", "clusters")
+#: Of those, the ones behind which several hosts stand.
+SEVERAL_HOSTS = ("sentinel", "cluster")
 SMTP_SCHEMES = ("smtp", "smtps", "smtp+plain")
 
 
@@ -47,7 +49,8 @@ class Settings(BaseModel):
         "",
     )
     redis_url: str = _secret(
-        "Redis or Valkey: redis://, rediss:// (TLS), unix:// or sentinel://host:26379,host2:26379/service/0.",
+        "Redis or Valkey: redis://, rediss:// (TLS), unix://, sentinel://host:26379,host2:26379/service/0 or "
+        "cluster://host:6379,host2:6379 (some of the nodes; clusters:// with TLS).",
         "redis://127.0.0.1:6379/0",
     )
     redis_ca_file: Path | None = Field(None, description="CA certificates that sign Redis's (rediss).")
@@ -242,11 +245,13 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, url: str) -> str:
-        address = read_server_url(url, REDIS_SCHEMES, several=url.startswith("sentinel"))
+        address = read_server_url(url, REDIS_SCHEMES, several=url.startswith(SEVERAL_HOSTS))
         if address.scheme.startswith("redis"):
             _database(address.path)
         elif address.scheme.startswith("sentinel"):
             _database(address.path.partition("/")[2])
+        elif address.scheme.startswith("cluster") and (address.path not in ("", "0") or address.query):
+            raise UnreadableUrl("a Redis Cluster has database 0 only; nothing may follow the nodes but /0")
         return url
 
     @field_validator("smtp_url")

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 from tests.last_words import pytest_runtest_makereport, pytest_runtest_setup
+from tests.one_slot import one_slot_each
 from tests.servers.busybox import BusyboxHttpd
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.choosing import PREFIX
@@ -18,10 +19,11 @@ from tests.servers.processes import ServerMissing
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.receivers import RECEIVERS, Receiver
 from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
 from tests.servers.service_vhost import ServiceVhost
 from tests.servers.smtp import SmtpSink
 
-__all__ = ["pytest_runtest_makereport", "pytest_runtest_setup"]
+__all__ = ["one_slot_each", "pytest_runtest_makereport", "pytest_runtest_setup"]
 
 Server = TypeVar("Server")
 
@@ -104,6 +106,16 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of six nodes. A test that breaks one has a Cluster of its own."""
+    made = _start(RedisCluster, tmp_path_factory.mktemp("cluster"))
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

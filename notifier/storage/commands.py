@@ -36,14 +36,16 @@ class Call(NamedTuple):
     words: tuple[str | int, ...]
     script: Script | None = None
     """Set for EVALSHA, so that an executor can load it into a server that forgot it."""
+    near: str = ""
+    """Of a command without a key: one that lies on the node of a Cluster that is to run it."""
 
 
 Operation = Generator[Sequence[Call], list[Any], T]
 
 
-def command(*words: str | int) -> Call:
+def command(*words: str | int, near: str = "") -> Call:
     """A plain command."""
-    return Call(words)
+    return Call(words, None, near)
 
 
 def run_script(name: str, keys: Sequence[str], *arguments: str | int) -> Call:

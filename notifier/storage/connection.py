@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,16 @@ from redis.sentinel import Sentinel
 
 from notifier.client.server_url import read_server_url
 from notifier.errors import Problem
+from notifier.storage.cluster import AsyncClusterExchanger, ClusterExchanger
 from notifier.storage.faults import FOREIGN, raise_ours
 from notifier.storage.store import AsyncStore, Store
-from notifier.storage.wire import ELSEWHERE
+from notifier.storage.wire import ELSEWHERE, AsyncExchanger, Exchanger
 
 #: Seconds for a connect and for a reply. Our slowest script takes milliseconds; a server silent for longer is away.
 SOCKET_TIMEOUT_S = 5.0
 #: LPOS, GETEX and COPY came with 6.2 or before; older servers are out of support.
 OLDEST_VERSION = (6, 2)
-SENTINEL_PORT = 26379
+SERVER_PORT, SENTINEL_PORT = 6379, 26379
 #: Seconds for a Sentinel, which answers from memory: the next one is asked instead of waiting for one that is away.
 SENTINEL_TIMEOUT_S = 1.0
 VARIABLE = "NOTIFIER_REDIS_URL"
@@ -43,8 +45,17 @@ def connect(url: str, *, ca_file: Path | None = None, connections: int = 16) -> 
         found: Any = Sentinel(  # type: ignore[no-untyped-call]
             sentinels.addresses, sentinel_kwargs={**options, **_SENTINEL_TIMEOUTS}, **options
         )
-        return Store(found.master_for(sentinels.service, **sentinels.server_options(), **packer), connections)
-    return Store(redis.Redis.from_url(url, **options, **packer), connections)
+        client = found.master_for(sentinels.service, **sentinels.server_options(), **packer)
+        return Store(Exchanger(client), connections)
+    if cluster := _cluster(url):
+        return Store(
+            ClusterExchanger(
+                lambda node: redis.Redis.from_url(cluster.url(node), **cluster.login(), **options, **packer),
+                cluster.addresses,
+            ),
+            connections,
+        )
+    return Store(Exchanger(redis.Redis.from_url(url, **options, **packer)), connections)
 
 
 def connect_async(url: str, *, ca_file: Path | None = None, connections: int = 16) -> AsyncStore:
@@ -54,8 +65,17 @@ def connect_async(url: str, *, ca_file: Path | None = None, connections: int = 1
         found: Any = AsyncSentinel(  # type: ignore[no-untyped-call]
             sentinels.addresses, sentinel_kwargs={**options, **_SENTINEL_TIMEOUTS}, **options
         )
-        return AsyncStore(found.master_for(sentinels.service, **sentinels.server_options()), connections)
-    return AsyncStore(redis.asyncio.Redis.from_url(url, **options), connections)
+        client = found.master_for(sentinels.service, **sentinels.server_options())
+        return AsyncStore(AsyncExchanger(client), connections)
+    if cluster := _cluster(url):
+        return AsyncStore(
+            AsyncClusterExchanger(
+                lambda node: redis.asyncio.Redis.from_url(cluster.url(node), **cluster.login(), **options),
+                cluster.addresses,
+            ),
+            connections,
+        )
+    return AsyncStore(AsyncExchanger(redis.asyncio.Redis.from_url(url, **options)), connections)
 
 
 class CommandPacker:
@@ -94,7 +114,7 @@ def _options(url: str, ca_file: Path | None) -> dict[str, Any]:
         options["socket_keepalive_options"] = _keepalive()
     if url.startswith("sentinels:"):
         options["ssl"] = True
-    if ca_file is not None and url.startswith(("rediss:", "sentinels:")):
+    if ca_file is not None and url.startswith(("rediss:", "sentinels:", "clusters:")):
         options["ssl_ca_certs"] = str(ca_file)
     return options
 
@@ -133,6 +153,34 @@ def _sentinels(url: str) -> _Sentinels | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cluster:
+    has_tls: bool
+    addresses: list[tuple[str, int]]
+    username: str | None
+    password: str | None
+
+    def url(self, node: tuple[str, int]) -> str:
+        host = f"[{node[0]}]" if ":" in node[0] else node[0]
+        return f"{'rediss' if self.has_tls else 'redis'}://{host}:{node[1]}/0"
+
+    def login(self) -> dict[str, Any]:
+        return {"username": self.username, "password": self.password}
+
+
+def _cluster(url: str) -> _Cluster | None:
+    """``cluster://[user:password@]h1:6379,h2:6379``: some of the nodes, which name the others."""
+    if not url.startswith(("cluster://", "clusters://")):
+        return None
+    found = read_server_url(url, ("cluster", "clusters"), several=True)
+    return _Cluster(
+        has_tls=found.scheme == "clusters",
+        addresses=[(host, port or SERVER_PORT) for host, port in found.hosts],
+        username=found.username or None,
+        password=found.password or None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Checkup:
     """What a look at the server found."""
 
@@ -144,34 +192,81 @@ class Checkup:
     """What could not be seen."""
 
 
-def _asked(store: Store) -> tuple[dict[str, Any], dict[Any, Any]]:
-    info: dict[str, Any] = store.client.info("server")
-    try:
-        return info, store.client.config_get("maxmemory-policy", "appendonly")
-    except redis_errors.ResponseError:  # NoPermissionError too: CONFIG is renamed or not allowed for this user
-        return info, {}
-
-
 def check(store: Store) -> Checkup:
-    """Whether the server keeps what it is given (T36, T37). Raises `StorageUnavailable` when it is away."""
+    """Whether the server, or each primary of a Cluster, keeps what it is given (T36, T37).
+
+    Raises `StorageUnavailable` when one is away.
+    """
     try:
-        info, config = _asked(store)
+        asked = [_asked(client) for client in store.clients()]
     except FOREIGN as error:
         raise_ours(error)
-    name = "valkey" if "valkey_version" in info else "redis"
-    version = str(info.get(f"{name}_version", ""))
-    problems = [*_cluster_problems(info), *_version_problems(name, version), *_config_problems(config)]
-    hidden = Problem(
-        VARIABLE,
-        "the server does not let us read its configuration (CONFIG)",
-        "make sure it has maxmemory-policy noeviction and appendonly yes, then set NOTIFIER_REDIS_CHECK=false",
-    )
-    return Checkup(f"{name} {version}", tuple(problems), () if config else (hidden,))
+    versions = sorted({f"{_name(one.info)} {one.info.get(_name(one.info) + '_version', '')}" for one in asked})
+    problems = [problem for one in asked for problem in _problems(one, store.is_cluster)]
+    warnings = [problem for one in asked for problem in _warnings(one, store.is_cluster)]
+    return Checkup(" and ".join(versions), _once(problems), _once(warnings))
 
 
-def _cluster_problems(info: dict[str, Any]) -> list[Problem]:
-    if info.get("redis_mode") == "cluster" or info.get("server_mode") == "cluster":
-        return [Problem(VARIABLE, "the server is a node of a Redis Cluster", "use a single server or Sentinel")]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one server says of itself."""
+
+    info: dict[str, Any]
+    config: dict[Any, Any]
+    """Empty where it does not let us read it."""
+
+    @property
+    def is_node(self) -> bool:
+        """Of a Cluster."""
+        return "cluster" in (self.info.get("redis_mode"), self.info.get("server_mode"))
+
+
+def _asked(client: redis.Redis) -> _Asked:
+    info: dict[str, Any] = client.info("server")
+    try:
+        return _Asked(info, client.config_get("maxmemory-policy", "appendonly", "cluster-require-full-coverage"))
+    except redis_errors.ResponseError:  # NoPermissionError too: CONFIG is renamed or not allowed for this user
+        return _Asked(info, {})
+
+
+def _name(info: dict[str, Any]) -> str:
+    return "valkey" if "valkey_version" in info else "redis"
+
+
+def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Nodes are set up alike, so what is wrong with one is with all; each is said once."""
+    return tuple({str(problem): problem for problem in problems}.values())
+
+
+def _problems(asked: _Asked, is_cluster: bool) -> list[Problem]:
+    name = _name(asked.info)
+    version = str(asked.info.get(f"{name}_version", ""))
+    return [
+        *_topology_problems(asked, is_cluster),
+        *_version_problems(name, version),
+        *_config_problems(asked.config),
+    ]
+
+
+def _topology_problems(asked: _Asked, is_cluster: bool) -> list[Problem]:
+    if asked.is_node and not is_cluster:
+        advice = "name some of its nodes: cluster://host:6379,host2:6379"
+        return [Problem(VARIABLE, "the server is a node of a Redis Cluster", advice)]
+    return []
+
+
+def _warnings(asked: _Asked, is_cluster: bool) -> list[Problem]:
+    if not asked.config:
+        return [
+            Problem(
+                VARIABLE,
+                "the server does not let us read its configuration (CONFIG)",
+                "make sure it has maxmemory-policy noeviction and appendonly yes, then set NOTIFIER_REDIS_CHECK=false",
+            )
+        ]
+    if is_cluster and asked.config.get("cluster-require-full-coverage") == "yes":
+        what = "one lost primary stops all of the Cluster (cluster-require-full-coverage yes)"
+        return [Problem(VARIABLE, what, "set cluster-require-full-coverage no: the other primaries then go on")]
     return []
 
 

@@ -39,7 +39,9 @@ def translate(error: Exception) -> NotifierError | None:
         if isinstance(error, kind):
             return StorageUnavailable(f"Redis {text}: {error}")
     if isinstance(error, redis_errors.ClusterCrossSlotError | redis_errors.MovedError):
-        problem = Problem("NOTIFIER_REDIS_URL", "is a Redis Cluster", "use a single server or Sentinel")
+        problem = Problem(
+            "NOTIFIER_REDIS_URL", "is a Redis Cluster", "name some of its nodes: cluster://host:6379,host2:6379"
+        )
         return ConfigurationError([problem])
     code = str(error).partition(" ")[0]
     return StorageUnavailable(f"Redis {_AWAY_CODES[code]}: {error}") if code in _AWAY_CODES else None

@@ -8,7 +8,7 @@ repeats a pipeline once when its connection broke and nobody knows whether the f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.exceptions import NoScriptError
@@ -17,13 +17,14 @@ from notifier.errors import StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import FOREIGN, raise_ours, translate
-from notifier.storage.primary import Primary
+from notifier.storage.slot_map import key_of
 from notifier.storage.slots import Slots
-from notifier.storage.wire import Exchanger, Meanwhile, exchange_async
 
 if TYPE_CHECKING:
     import redis
-    import redis.asyncio
+
+    from notifier.storage.cluster import AsyncClusterExchanger, ClusterExchanger
+    from notifier.storage.wire import AsyncExchanger, Exchanger, Meanwhile
 
 T = TypeVar("T")
 
@@ -34,14 +35,27 @@ PIPELINE_LIMIT = 1000
 
 
 class Store:
-    """Runs operations over one synchronous client; many threads or greenlets share it."""
+    """Runs operations over one server or a Cluster; many threads or greenlets share it."""
 
-    def __init__(self, client: redis.Redis, connections: int = 16) -> None:
-        self.client = client
+    def __init__(self, exchanger: Exchanger | ClusterExchanger, connections: int = 16) -> None:
         self.round_trips = 0
         """Pipelines sent so far."""
         self._slots = Slots(connections)
-        self._exchanger = Exchanger(client)
+        self._exchanger = exchanger
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys lie on several nodes, as a `cluster://` URL says."""
+        return self._exchanger.is_cluster
+
+    @property
+    def client(self) -> redis.Redis:
+        """Of the server, or of one primary of a Cluster."""
+        return self.clients()[0]
+
+    def clients(self) -> list[redis.Redis]:
+        """Of the server, or of each primary of a Cluster. Raises redis-py's errors where a Cluster is away."""
+        return self._exchanger.clients()
 
     def run(self, operation: Operation[T], meanwhile: Meanwhile = None) -> T:
         """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again.
@@ -67,9 +81,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self.client.close()
-        for sentinel in _sentinels(self.client):
-            sentinel.close()
+        self._exchanger.close()
 
     def _exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         replies: list[Any] = []
@@ -78,7 +90,7 @@ class Store:
             got = self._send(part, meanwhile)
             meanwhile = None
             if again := _forgotten(part, got):
-                _fill_in(got, again, self._send(_reload(part, again)))
+                _fill_in(got, again, self._send(_reload(part, again, self._exchanger.near)))
             replies += got
         return _checked(calls, replies)
 
@@ -96,14 +108,13 @@ class Store:
 
 
 class AsyncStore:
-    """Runs operations over one asyncio client, on one event loop."""
+    """Runs operations over one server or a Cluster, on one event loop."""
 
-    def __init__(self, client: redis.asyncio.Redis, connections: int = 16) -> None:
-        self.client = client
+    def __init__(self, exchanger: AsyncExchanger | AsyncClusterExchanger, connections: int = 16) -> None:
         self.round_trips = 0
         """Pipelines sent so far."""
         self._slots = asyncio.BoundedSemaphore(connections)
-        self._primary = Primary(client.connection_pool)
+        self._exchanger = exchanger
 
     async def run(self, operation: Operation[T], meanwhile: Meanwhile = None) -> T:
         """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again.
@@ -121,9 +132,7 @@ class AsyncStore:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.aclose()
-        for sentinel in _sentinels(self.client):
-            await sentinel.aclose()
+        await self._exchanger.close()
 
     async def _exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
         replies: list[Any] = []
@@ -132,7 +141,7 @@ class AsyncStore:
             got = await self._send(part, meanwhile)
             meanwhile = None
             if again := _forgotten(part, got):
-                _fill_in(got, again, await self._send(_reload(part, again)))
+                _fill_in(got, again, await self._send(_reload(part, again, self._exchanger.near)))
             replies += got
         return _checked(calls, replies)
 
@@ -140,7 +149,7 @@ class AsyncStore:
         await self._take_slot()
         try:
             self.round_trips += 1
-            return await exchange_async(self.client, calls, self._primary, meanwhile)
+            return await self._exchanger.exchange(calls, meanwhile)
         except FOREIGN as error:
             raise_ours(error)
         finally:
@@ -157,12 +166,6 @@ class AsyncStore:
             raise StorageUnavailable(_NO_SLOT) from error
 
 
-def _sentinels(client: Any) -> Sequence[Any]:
-    """The clients that ask where the primary is; redis-py leaves them open."""
-    manager = getattr(client.connection_pool, "sentinel_manager", None)
-    return manager.sentinels if manager is not None else ()
-
-
 _NO_SLOT = f"all our connections to Redis were in use for {SLOT_TIMEOUT_S:.0f} s: it is slow, or there are too few"
 
 
@@ -170,9 +173,11 @@ def _forgotten(calls: Sequence[Call], replies: list[Any]) -> list[int]:
     return [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError) and calls[i].script]
 
 
-def _reload(calls: Sequence[Call], again: list[int]) -> list[Call]:
-    scripts = {script.sha: script for i in again if (script := calls[i].script)}
-    return [*(command("SCRIPT", "LOAD", s.source) for s in scripts.values()), *(calls[i] for i in again)]
+def _reload(calls: Sequence[Call], again: list[int], near: Callable[[Call], object]) -> list[Call]:
+    """The calls again, behind the scripts they need: on a Cluster each node forgets by itself."""
+    missing = {(script.sha, near(calls[i])): i for i in again if (script := calls[i].script)}
+    wanted = [(script.source, key_of(calls[i])) for i in missing.values() if (script := calls[i].script)]
+    return [*(command("SCRIPT", "LOAD", source, near=key) for source, key in wanted), *(calls[i] for i in again)]
 
 
 def _fill_in(replies: list[Any], again: list[int], repeated: list[Any]) -> None:

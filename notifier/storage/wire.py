@@ -65,8 +65,10 @@ class Exchanger:
     given on with replies still to come.
     """
 
+    is_cluster = False
+
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self.client = client
         self._free: list[Any] = []
         self._primary = Primary(client.connection_pool)
 
@@ -78,24 +80,47 @@ class Exchanger:
         data = pack(calls)
         if self._primary.is_to_be_asked():
             self._primary.ask()
-        connection = self._take()
+        connection = self.take()
         try:
             if self._primary.is_elsewhere(connection):
                 connection.disconnect()
             replies = _repeated(connection, data, len(calls), meanwhile)
         finally:
-            self._free.append(connection)
-        return _shaped(self._client.response_callbacks, calls, replies)
+            self.give(connection)
+        return shaped(self.client.response_callbacks, calls, replies)
 
-    def _take(self) -> Any:
+    def take(self) -> Any:
+        """A connection for the caller alone, who must `give` it back."""
         try:
             return self._free.pop()
         except IndexError:
-            return self._client.connection_pool.get_connection()
+            return self.client.connection_pool.get_connection()
+
+    def give(self, connection: Any) -> None:
+        """For the next one; without replies still to come."""
+        self._free.append(connection)
+
+    def clients(self) -> list[redis.Redis]:
+        """The one."""
+        return [self.client]
+
+    def near(self, call: Call) -> None:
+        """Where it is run: scripts are loaded once in each of these places."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+        for sentinel in _sentinels(self.client):
+            sentinel.close()
+
+    def disconnect(self) -> None:
+        """All that nobody uses: when one was closed by the server, so were the others."""
+        for connection in self._free:
+            connection.disconnect()
 
 
 def _repeated(connection: Any, data: bytes, count: int, meanwhile: Meanwhile) -> list[Any]:
-    once = _Once(meanwhile)
+    once = Once(meanwhile)
     try:
         return _exchange(connection, data, count, once)
     except ELSEWHERE:
@@ -107,7 +132,7 @@ def _repeated(connection: Any, data: bytes, count: int, meanwhile: Meanwhile) ->
         raise
 
 
-class _Once:
+class Once:
     """What is done while the server works, however often it is asked."""
 
     __slots__ = ("_do",)
@@ -122,17 +147,27 @@ class _Once:
             do()
 
 
-def _exchange(connection: Any, data: bytes, count: int, once: _Once) -> list[Any]:
-    replies: list[Any] = []
-    if not connection.is_connected:
-        # Left to itself redis-py would go to the host of before: only `connect` asks Sentinel.
-        connection.connect()
-    connection.send_packed_command([data])
+def _exchange(connection: Any, data: bytes, count: int, once: Once) -> list[Any]:
+    send(connection, data)
     try:
         once.run()
     except BaseException:
         connection.disconnect()  # with replies still to come
         raise
+    return _checked(read(connection, count))
+
+
+def send(connection: Any, data: bytes) -> None:
+    """Write packed commands, connecting first where need be."""
+    if not connection.is_connected:
+        # Left to itself redis-py would go to the host of before: only `connect` asks Sentinel.
+        connection.connect()
+    connection.send_packed_command([data])
+
+
+def read(connection: Any, count: int) -> list[Any]:
+    """So many replies; a failed command has its exception as reply."""
+    replies: list[Any] = []
     arrived = _arrived(connection)
     for _ in range(count):
         if (reply := arrived()) is NOT_ENOUGH_DATA:
@@ -141,7 +176,7 @@ def _exchange(connection: Any, data: bytes, count: int, once: _Once) -> list[Any
             except redis_errors.ResponseError as error:
                 reply = error
         replies.append(reply)
-    return _checked(replies)
+    return replies
 
 
 def _arrived(connection: Any) -> Callable[[], Any]:
@@ -167,6 +202,29 @@ def _checked(replies: list[Any]) -> list[Any]:
     return replies
 
 
+class AsyncExchanger:
+    """Round trips over one asyncio client."""
+
+    is_cluster = False
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.client = client
+        self._primary = Primary(client.connection_pool)
+
+    async def exchange(self, calls: Sequence[Call], meanwhile: Meanwhile = None) -> list[Any]:
+        """See `exchange_async`."""
+        return await exchange_async(self.client, calls, self._primary, meanwhile)
+
+    def near(self, call: Call) -> None:
+        """See `Exchanger.near`."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+        for sentinel in _sentinels(self.client):
+            await sentinel.aclose()
+
+
 async def exchange_async(
     client: redis.asyncio.Redis, calls: Sequence[Call], primary: Primary, meanwhile: Meanwhile = None
 ) -> list[Any]:
@@ -182,45 +240,61 @@ async def exchange_async(
     try:
         if primary.is_elsewhere(connection):
             await connection.disconnect()
-        once = _Once(meanwhile)
+        once = Once(meanwhile)
         replies = await connection.retry.call_with_retry(
             lambda: _exchange_async(connection, data, len(calls), once), lambda _: connection.disconnect()
         )
     finally:
         await pool.release(connection)
-    return _shaped(client.response_callbacks, calls, replies)
+    return shaped(client.response_callbacks, calls, replies)
 
 
-async def _exchange_async(connection: AbstractConnection, data: bytes, count: int, once: _Once) -> list[Any]:
-    replies: list[Any] = []
+async def _exchange_async(connection: AbstractConnection, data: bytes, count: int, once: Once) -> list[Any]:
     try:
         async with asyncio.timeout(REPLIES_TIMEOUT_S):
-            if not connection.is_connected:
-                await connection.connect()  # type: ignore[no-untyped-call]
-            await connection.send_packed_command([data])
+            await send_async(connection, data)
             try:
                 once.run()
             except BaseException:
                 await connection.disconnect()  # with replies still to come
                 raise
-            arrived = _arrived(connection)
-            for _ in range(count):
-                if (reply := arrived()) is NOT_ENOUGH_DATA:
-                    try:
-                        # Infinite: the deadline above is one for all.
-                        reply = await connection.read_response(timeout=math.inf)
-                    except redis_errors.ResponseError as error:
-                        reply = error
-                replies.append(reply)
+            replies = await read_async(connection, count)
     except TimeoutError as error:
         raise redis_errors.TimeoutError(f"no answer to {count} commands in {REPLIES_TIMEOUT_S:.0f} s") from error
     return _checked(replies)
 
 
-def _shaped(callbacks: Any, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+async def send_async(connection: AbstractConnection, data: bytes) -> None:
+    """As `send`."""
+    if not connection.is_connected:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    await connection.send_packed_command([data])
+
+
+async def read_async(connection: AbstractConnection, count: int) -> list[Any]:
+    """As `read`, without a deadline: the caller has one for all."""
+    replies: list[Any] = []
+    arrived = _arrived(connection)
+    for _ in range(count):
+        if (reply := arrived()) is NOT_ENOUGH_DATA:
+            try:
+                reply = await connection.read_response(timeout=math.inf)
+            except redis_errors.ResponseError as error:
+                reply = error
+        replies.append(reply)
+    return replies
+
+
+def shaped(callbacks: Any, calls: Sequence[Call], replies: list[Any]) -> list[Any]:
     """Replies as redis-py gives them (HGETALL as a dictionary), so that both stores show operations the same."""
     for place, call in enumerate(calls):
         if call.script is None and (shape := callbacks.get(call.words[0])) is not None:
             reply = replies[place]
             replies[place] = reply if isinstance(reply, Exception) else shape(reply)
     return replies
+
+
+def _sentinels(client: Any) -> Sequence[Any]:
+    """The clients that ask where the primary is; redis-py leaves them open."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return manager.sentinels if manager is not None else ()

@@ -38,6 +38,8 @@ class RedisServer:
         self._log = directory / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
+        self.bus_port = 0
+        """Where a node of a Cluster hears the others; none of a single server."""
         self.start()
 
     @property

@@ -32,6 +32,7 @@ from notifier.storage.recipients import Recipients
 from notifier.storage.records import stamp
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
+from notifier.storage.wire import Exchanger
 from tests.integration.storage.making import event, raw_dump, request
 from tests.servers.redis import RedisServer
 
@@ -244,7 +245,7 @@ class Interrupted(Store):
     """Does something after so many round trips of one operation."""
 
     def __init__(self, store: Store, after: int, then: Callable[[], None]) -> None:
-        super().__init__(store.client)
+        super().__init__(Exchanger(store.client))
         self.after, self.then = after, then
 
     def run(self, operation: Operation[Any]) -> Any:
