@@ -20,7 +20,7 @@ from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.grouped import Work, run
-from notifier.storage.packs import NO_PACKS, Packs, field_of, known, letters_of
+from notifier.storage.packs import NO_PACKS, Packs, Shelf, field_of, known
 from notifier.storage.people import Depths, Notes
 from notifier.storage.records import ASK, encode_head, masked, milliseconds, stamp
 from notifier.storage.suppressed import decode
@@ -138,6 +138,11 @@ class _Try:
     """An owner who is known to have died."""
     head: str = ASK
 
+    @property
+    def id(self) -> str:
+        """Of the delivery."""
+        return self.request.delivery.id
+
 
 def claim(
     packs: Packs,
@@ -155,7 +160,7 @@ def claim(
     asked = (milliseconds(now), milliseconds(now + lease), owner, nonce, milliseconds(open_for), stamp(now))
 
     def tried(tries: Sequence[_Try]) -> Work[_Try]:
-        return Work(tries, lambda group: _call(packs, group, asked))
+        return Work(tries, lambda shelf, group: _call(shelf, group, asked), lambda one: packs.delivery(one.id))
 
     names, notes = _beside(requests, depths, now, index_for)
     suppressed = [command("HMGET", keys.suppressions(), *names)] if names else []
@@ -180,18 +185,17 @@ def claim(
     return _with_suppressions(claims, requests, names, others[0] if names else ())
 
 
-def _call(packs: Packs, tries: Sequence[_Try], asked: Sequence[str | int]) -> Call:
+def _call(shelf: Shelf, tries: Sequence[_Try], asked: Sequence[str | int]) -> Call:
     """Buckets are looked into only when there is no record: what is packed was sent."""
     is_lost = tries[0].head != ASK
-    places, arguments = packs.opening() if is_lost else NO_PACKS
+    places, arguments = shelf.opening() if is_lost else NO_PACKS
     places, arguments = [*places], [*arguments, *asked]
     for one in tries:
-        key = keys.delivery(one.request.delivery.id)
-        places.append(key)
+        places.append(shelf.delivery(one.id))
         arguments += [one.dead, one.request.delivery.attempt, one.head]
         if is_lost:
-            letters = letters_of(key)
-            places += packs.buckets(letters)
+            letters = keys.delivery_letters(one.id)
+            places += shelf.buckets(letters)
             arguments.append(field_of(letters, is_event=False))
         else:
             arguments.append("")
@@ -254,22 +258,22 @@ def farewell(owner: str) -> Operation[None]:
     yield [command("DEL", keys.alive(owner))]
 
 
-def mark_leaving(held: Sequence[tuple[str, int]]) -> Operation[list[bool]]:
+def mark_leaving(packs: Packs, held: Sequence[tuple[str, int]]) -> Operation[list[bool]]:
     """Mark (id, fence) pairs as about to leave; False means the claim was lost and nothing may be sent."""
-    replies = yield [run_script("mark", [keys.delivery(i)], fence) for i, fence in held]
+    replies = yield [run_script("mark", [packs.delivery(i)], fence) for i, fence in held]
     return [reply == 1 for reply in replies]
 
 
-def release(held: Sequence[tuple[str, int]], *, now: float) -> Operation[list[bool]]:
+def release(packs: Packs, held: Sequence[tuple[str, int]], *, now: float) -> Operation[list[bool]]:
     """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
-    replies = yield [run_script("release", [keys.delivery(i)], fence, stamp(now), "", "") for i, fence in held]
+    replies = yield [run_script("release", [packs.delivery(i)], fence, stamp(now), "", "") for i, fence in held]
     return [reply == 1 for reply in replies]
 
 
-def postpone(held: Sequence[tuple[str, int, str, float]], *, now: float) -> Operation[list[bool]]:
+def postpone(packs: Packs, held: Sequence[tuple[str, int, str, float]], *, now: float) -> Operation[list[bool]]:
     """Hand (id, fence, reason, until) back likewise, so that whoever looks sees why nothing happens until then."""
     replies = yield [
-        run_script("release", [keys.delivery(i)], fence, stamp(now), reason, milliseconds(until))
+        run_script("release", [packs.delivery(i)], fence, stamp(now), reason, milliseconds(until))
         for i, fence, reason, until in held
     ]
     return [reply == 1 for reply in replies]

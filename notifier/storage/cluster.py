@@ -1,4 +1,4 @@
-"""Round trips to a Redis Cluster: the calls go to the nodes that have their keys, all at once, then all replies are read.
+"""Round trips to a Redis Cluster: calls go to the nodes that have their keys, all at once, then all replies are read.
 
 redis-py's cluster clients are not used: theirs connect when they are made, run a command at a time or a pipeline that
 packs word by word, and differ between threads and asyncio. What we need of them is the map of slots (`slot_map`) and
@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis import exceptions as redis_errors
 
@@ -36,6 +36,16 @@ if TYPE_CHECKING:
     import redis.asyncio
 
 _SLOTS = [command("CLUSTER", "SLOTS")]
+
+
+class _UnderWay(NamedTuple):
+    """What was sent to a node, and is to be read."""
+
+    node: Address
+    places: Sequence[int]
+    sent: int
+    """Commands, so replies."""
+    connection: Any
 
 
 class _Nodes:
@@ -104,38 +114,43 @@ class ClusterExchanger:
             exchanger.client.close()
 
     def _pass(self, trip: Trip, nodes: SlotMap, once: Once) -> None:
-        under_way: list[tuple[Address, list[int], int, Any]] = []
+        under_way: list[_UnderWay] = []
         try:
-            for node, places in trip.begin(nodes).items():
-                words = trip.words_for(places)
-                connection = self._at(node).take()
-                under_way.append((node, places, len(words), connection))
-                try:
-                    send(connection, pack(words))
-                except redis_errors.ConnectionError as error:
-                    self._give_up(under_way.pop())
-                    trip.put_off(node, places, error)
+            self._send_all(trip, nodes, under_way)
             once.run()
-            while under_way:
-                node, places, count, connection = under_way[-1]
-                try:
-                    replies = read(connection, count)
-                except redis_errors.ConnectionError as error:
-                    self._give_up(under_way.pop())
-                    trip.put_off(node, places, error)
-                else:
-                    under_way.pop()
-                    self._at(node).give(connection)
-                    trip.take(node, places, replies)
+            self._read_all(trip, under_way)
         except redis_errors.TimeoutError:
-            self._nodes.suspect(under_way[-1][0] if under_way else None)
+            self._nodes.suspect(under_way[-1].node if under_way else None)
             raise
         finally:
             # With replies still to come.
             for one in under_way:
                 self._give_up(one)
 
-    def _give_up(self, one: tuple[Address, list[int], int, Any]) -> None:
+    def _send_all(self, trip: Trip, nodes: SlotMap, under_way: list[_UnderWay]) -> None:
+        for node, places in trip.begin(nodes).items():
+            words = trip.words_for(places)
+            under_way.append(_UnderWay(node, places, len(words), self._at(node).take()))
+            try:
+                send(under_way[-1].connection, pack(words))
+            except redis_errors.ConnectionError as error:
+                self._give_up(under_way.pop())
+                trip.put_off(node, places, error)
+
+    def _read_all(self, trip: Trip, under_way: list[_UnderWay]) -> None:
+        while under_way:
+            node, places, count, connection = under_way[-1]
+            try:
+                replies = read(connection, count)
+            except redis_errors.ConnectionError as error:
+                self._give_up(under_way.pop())
+                trip.put_off(node, places, error)
+            else:
+                under_way.pop()
+                self._at(node).give(connection)
+                trip.take(node, places, replies)
+
+    def _give_up(self, one: _UnderWay) -> None:
         node, _, _, connection = one
         connection.disconnect()
         self._at(node).give(connection)
@@ -207,43 +222,50 @@ class AsyncClusterExchanger:
             await client.aclose()
 
     async def _pass(self, trip: Trip, nodes: SlotMap, once: Once) -> None:
-        under_way: list[tuple[Address, list[int], int, Any]] = []
+        under_way: list[_UnderWay] = []
         try:
             async with asyncio.timeout(REPLIES_TIMEOUT_S):
-                for node, places in trip.begin(nodes).items():
-                    words = trip.words_for(places)
-                    try:
-                        connection: Any = await self._at(node).connection_pool.get_connection()  # type: ignore[no-untyped-call]
-                    except redis_errors.ConnectionError as error:
-                        trip.put_off(node, places, error)
-                        continue
-                    under_way.append((node, places, len(words), connection))
-                    try:
-                        await send_async(connection, pack(words))
-                    except redis_errors.ConnectionError as error:
-                        await self._give_up(under_way.pop())
-                        trip.put_off(node, places, error)
+                await self._send_all(trip, nodes, under_way)
                 once.run()
-                while under_way:
-                    node, places, count, connection = under_way[-1]
-                    try:
-                        replies = await read_async(connection, count)
-                    except redis_errors.ConnectionError as error:
-                        await self._give_up(under_way.pop())
-                        trip.put_off(node, places, error)
-                    else:
-                        under_way.pop()
-                        await self._at(node).connection_pool.release(connection)
-                        trip.take(node, places, replies)
+                await self._read_all(trip, under_way)
         except (TimeoutError, redis_errors.TimeoutError) as error:
-            self._nodes.suspect(under_way[-1][0] if under_way else None)
-            raise redis_errors.TimeoutError(f"no answer to {len(trip.calls)} commands") from error
+            self._nodes.suspect(under_way[-1].node if under_way else None)
+            what = f"no answer to {len(trip.calls)} commands in {REPLIES_TIMEOUT_S:.0f} s"
+            raise redis_errors.TimeoutError(what) from error
         finally:
             # With replies still to come.
             for one in under_way:
                 await self._give_up(one)
 
-    async def _give_up(self, one: tuple[Address, list[int], int, Any]) -> None:
+    async def _send_all(self, trip: Trip, nodes: SlotMap, under_way: list[_UnderWay]) -> None:
+        for node, places in trip.begin(nodes).items():
+            words = trip.words_for(places)
+            try:
+                connection: Any = await self._at(node).connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            except redis_errors.ConnectionError as error:
+                trip.put_off(node, places, error)
+                continue
+            under_way.append(_UnderWay(node, places, len(words), connection))
+            try:
+                await send_async(connection, pack(words))
+            except redis_errors.ConnectionError as error:
+                await self._give_up(under_way.pop())
+                trip.put_off(node, places, error)
+
+    async def _read_all(self, trip: Trip, under_way: list[_UnderWay]) -> None:
+        while under_way:
+            node, places, count, connection = under_way[-1]
+            try:
+                replies = await read_async(connection, count)
+            except redis_errors.ConnectionError as error:
+                await self._give_up(under_way.pop())
+                trip.put_off(node, places, error)
+            else:
+                under_way.pop()
+                await self._at(node).connection_pool.release(connection)
+                trip.take(node, places, replies)
+
+    async def _give_up(self, one: _UnderWay) -> None:
         node, _, _, connection = one
         await connection.disconnect()
         await self._at(node).connection_pool.release(connection)

@@ -60,7 +60,7 @@ class Traces:
         self._cipher = cipher
         self._clock = clock
         self._keep = (retention or Retention()).longest
-        self._packs = Packs()
+        self._packs = Packs(spread=store.spread)
 
     def deliveries(self, person_keys: Sequence[str]) -> Known:
         """What the ledger's index of people knows."""
@@ -98,7 +98,7 @@ def _known(packs: Packs, person_keys: Sequence[str], now: float, keep: float) ->
 def _erase(packs: Packs, ids: Sequence[str], now: float) -> Operation[int]:
     before: list[str] = []
     for start in range(0, len(ids), CHUNK):
-        names = [keys.delivery(i) for i in ids[start : start + CHUNK]]
+        names = [packs.delivery(i) for i in ids[start : start + CHUNK]]
         erase = [run_script("forget", [name], stamp(now)) for name in names]
         statuses = yield erase
         # Those that were sent lie in buckets, or went there this very moment; they are records again to be changed.

@@ -5,12 +5,12 @@ A call of its own for each record cost Redis 2 µs and us one; in one script of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, run_script
-from notifier.storage.packs import GROUP, OUTLIVES_S, Packs, known
+from notifier.storage.packs import GROUP, OUTLIVES_S, Packs, Shelf, known
 from notifier.storage.records import milliseconds
 from notifier.storage.unpacking import unpack
 from notifier.storage.words import NEEDED, ROOM, Word, written
@@ -27,19 +27,30 @@ class Work(Generic[T]):
     def __init__(
         self,
         items: Sequence[T],
-        call: Callable[[Sequence[T]], Call],
+        call: Callable[[Shelf, Sequence[T]], Call],
+        key: Callable[[T], str],
         *,
-        key: Callable[[T], str] | None = None,
         together: int = GROUP,
     ) -> None:
         self.items = items
         self.answers: list[Any] = [None] * len(items)
         self.call = call
-        """Makes the script's call for a group."""
+        """Makes the script's call for a group, all of which lies on one shelf."""
         self.key = key
-        """The key of an item's record, of a script that may ask for it to be unpacked."""
+        """The key of an item's record."""
         self.together = together
         """Items of a group at most."""
+
+
+class _Group(NamedTuple):
+    """Items of a work that one script is run over."""
+
+    work: Work[Any]
+    shelf: Shelf
+    places: Sequence[int]
+
+    def make_call(self) -> Call:
+        return self.work.call(self.shelf, [self.work.items[i] for i in self.places])
 
 
 def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operation[list[Any]]:
@@ -48,56 +59,76 @@ def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operati
     Groups that are told their state of the buckets is old run again with that of now, and so do items whose record has
     to be changed, once it is unpacked: a round trip or two more, seldom.
     """
-    waiting = [(work, group) for work in works for group in _groups(range(len(work.items)), packs, work.together)]
-    calls = [work.call([work.items[i] for i in group]) for work, group in waiting]
-    if any(kind in NEEDED for kind, _ in packs.words.wished):
+    waiting = [group for work in works for group in _groups(work, range(len(work.items)), packs)]
+    calls = [group.make_call() for group in waiting]
+    shelves = list(dict.fromkeys(group.shelf for group in waiting))
+    needing = [shelf for shelf in shelves if any(kind in NEEDED for kind, _ in shelf.words.wished)]
+    if needing:
         # Without them all these stay records: a round trip for each rule, worker and source that is new.
-        first, epoch = list(packs.words.wished), packs.epoch
-        (learned,) = yield _wishes(packs, first)
-        if epoch == packs.epoch:
-            packs.words.learn(first, learned)
-        calls = [work.call([work.items[i] for i in group]) for work, group in waiting]
-    wished, epoch = list(packs.words.wished), packs.epoch
-    replies = yield [*calls, *beside, *_wishes(packs, wished)]
-    if wished and epoch == packs.epoch:
-        packs.words.learn(wished, replies[-1])
+        wishes = _Wishes(packs, needing)
+        wishes.learn((yield wishes.calls))
+        calls = [group.make_call() for group in waiting]
+    wishes = _Wishes(packs, shelves)
+    replies = yield [*calls, *beside, *wishes.calls]
     others = replies[len(calls) : len(calls) + len(beside)]
+    wishes.learn(replies[len(calls) + len(beside) :])
     while again := _again(waiting, replies):
-        if STALE in replies[: len(waiting)]:
-            packs.forget()
-        if LOST_WORDS in replies[: len(waiting)]:
-            packs.forget_words()
-        if packed := [work.key(work.items[i]) for work, group in again for i in group if work.key and work.answers[i]]:
+        if packed := [g.work.key(g.work.items[i]) for g in again for i in g.places if g.work.answers[i] == UNPACK]:
             yield from unpack(packs, packed)
         yield from known(packs)
-        waiting = [(work, part) for work, group in again for part in _groups(group, packs, work.together)]
-        replies = yield [work.call([work.items[i] for i in group]) for work, group in waiting]
+        waiting = [part for group in again for part in _groups(group.work, group.places, packs)]
+        replies = yield [group.make_call() for group in waiting]
     return others
 
 
-def _wishes(packs: Packs, words: Sequence[Word]) -> list[Call]:
-    if not words:
-        return []
-    ttl = milliseconds(packs.longest + OUTLIVES_S)
-    pairs = [part for word in words for part in (ROOM[word[0]], written(word))]
-    return [run_script("learn_words", [keys.words(packs.generation)], ttl, *pairs)]
+class _Wishes:
+    """Words that are to be learned for some shelves: one call for each of them."""
+
+    def __init__(self, packs: Packs, shelves: Sequence[Shelf]) -> None:
+        self._asked = [(shelf, list(shelf.words.wished), shelf.epoch) for shelf in shelves if shelf.words.wished]
+        ttl = milliseconds(packs.longest + OUTLIVES_S)
+        self.calls = [
+            run_script("learn_words", [keys.words(shelf.generation, shelf.tag)], ttl, *_pairs(words))
+            for shelf, words, _ in self._asked
+        ]
+
+    def learn(self, replies: Sequence[Any]) -> None:
+        for (shelf, words, epoch), reply in zip(self._asked, replies, strict=True):
+            if epoch == shelf.epoch:
+                shelf.words.learn(words, reply)
 
 
-_Group = Sequence[int]
+def _pairs(words: Sequence[Word]) -> list[str | int]:
+    return [part for word in words for part in (ROOM[word[0]], written(word))]
 
 
-def _again(groups: Sequence[tuple[Work[Any], _Group]], replies: Sequence[Any]) -> list[tuple[Work[Any], _Group]]:
+def _again(groups: Sequence[_Group], replies: Sequence[Any]) -> list[_Group]:
     """What has to run again. Answers are noted; of those for which a record must be unpacked it says so."""
-    left: list[tuple[Work[Any], _Group]] = []
-    for (work, group), reply in zip(groups, replies, strict=False):
-        given = [None] * len(group) if reply in (STALE, LOST_WORDS) else reply
-        for i, answer in zip(group, given, strict=True):
+    left: list[_Group] = []
+    for (work, shelf, places), reply in zip(groups, replies, strict=False):
+        if reply == STALE:
+            shelf.is_read = False
+        if reply == LOST_WORDS:
+            shelf.forget_words()
+        given = [None] * len(places) if reply in (STALE, LOST_WORDS) else reply
+        for i, answer in zip(places, given, strict=True):
             work.answers[i] = answer
-        if places := [i for i in group if work.answers[i] in (None, UNPACK)]:
-            left.append((work, places))
+        if again := [i for i in places if work.answers[i] in (None, UNPACK)]:
+            left.append(_Group(work, shelf, again))
     return left
 
 
-def _groups(places: Sequence[int], packs: Packs, most: int) -> Iterator[_Group]:
-    size = min(packs.together, most)
-    return (places[start : start + size] for start in range(0, len(places), size))
+def _groups(work: Work[Any], places: Sequence[int], packs: Packs) -> Iterator[_Group]:
+    size = min(GROUP, work.together)
+    for shelf, of_it in _by_shelf(work, places, packs):
+        for start in range(0, len(of_it), size):
+            yield _Group(work, shelf, of_it[start : start + size])
+
+
+def _by_shelf(work: Work[Any], places: Sequence[int], packs: Packs) -> Iterable[tuple[Shelf, Sequence[int]]]:
+    if packs.is_whole:
+        return [(packs.shelf(""), places)]
+    found: dict[Shelf, list[int]] = {}
+    for i in places:
+        found.setdefault(packs.shelf(packs.letters_of(work.key(work.items[i]))), []).append(i)
+    return found.items()

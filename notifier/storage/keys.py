@@ -23,34 +23,44 @@ def full(shortened: str, prefix: str) -> str:
     return shortened[1:] if shortened.startswith("~") else prefix + shortened
 
 
-def delivery(delivery_id: str) -> str:
-    """One delivery's record."""
-    return f"{PREFIX}d:{short(delivery_id, 'dlv_')[:_IN_KEY]}"
+def delivery_letters(delivery_id: str) -> str:
+    """By which a delivery's record is named."""
+    return short(delivery_id, "dlv_")[:_IN_KEY]
 
 
-def event(event_key: str) -> str:
+def event_letters(event_key: str) -> str:
+    """By which an event's record is named."""
+    return short(event_key, "evt_")[:_IN_KEY]
+
+
+def delivery(delivery_id: str, tag: str = "") -> str:
+    """One delivery's record; where records are divided (`spread`), ``tag`` is that of its letters."""
+    return f"{PREFIX}{tag}d:{delivery_letters(delivery_id)}"
+
+
+def event(event_key: str, tag: str = "") -> str:
     """One event's record with the ids of its first deliveries."""
-    return f"{PREFIX}e:{short(event_key, 'evt_')[:_IN_KEY]}"
+    return f"{PREFIX}{tag}e:{event_letters(event_key)}"
 
 
-def packs() -> str:
+def packs(tag: str = "") -> str:
     """How finished records are packed: where, since when, and with which dictionary (`packs`)."""
-    return f"{PREFIX}packs"
+    return f"{PREFIX}{tag}packs"
 
 
-def pack(bucket: str) -> str:
+def pack(bucket: str, tag: str = "") -> str:
     """Hash: one bucket of finished records (`packs`)."""
-    return f"{PREFIX}p:{bucket}"
+    return f"{PREFIX}{tag}p:{bucket}"
 
 
-def words(generation: str) -> str:
+def words(generation: str, tag: str = "") -> str:
     """Hash: a dictionary of what repeats in finished records, both ways (`packs`)."""
-    return f"{PREFIX}w:{generation}"
+    return f"{PREFIX}{tag}w:{generation}"
 
 
-def event_chunks(event_key: str) -> str:
+def event_chunks(event_key: str, tag: str = "") -> str:
     """The list of further delivery ids of an event with a large fan-out, in the event's slot."""
-    return f"{PREFIX}c:{{{event(event_key)}}}"
+    return f"{PREFIX}{tag}c:{event_letters(event_key)}" if tag else f"{PREFIX}c:{{{event(event_key)}}}"
 
 
 def unmatched() -> str:

@@ -21,6 +21,7 @@ from notifier.storage.packs import Packs
 from notifier.storage.people import Depths
 from notifier.storage.recording import Record
 from notifier.storage.registration import Registered, Registration
+from notifier.storage.spread import Spread
 from notifier.storage.store import AsyncStore, Store
 from notifier.storage.wire import Meanwhile
 
@@ -76,10 +77,10 @@ class Retention:
 class _Operations:
     """The ledger's operations with its retention and clock filled in."""
 
-    def __init__(self, retention: Retention | None, clock: Callable[[], float]) -> None:
+    def __init__(self, spread: Spread, retention: Retention | None, clock: Callable[[], float]) -> None:
         self.retention = retention or Retention()
         self.clock = clock
-        self.packs = Packs(max(self.retention.event, self.retention.open))
+        self.packs = Packs(max(self.retention.event, self.retention.open), spread=spread)
 
     def register(self, registrations: Sequence[Registration]) -> Operation[list[Registered]]:
         return registration.register(
@@ -106,7 +107,7 @@ class Ledger:
         self._run = store.run
         self._clock = clock
         self._retention = retention or Retention()
-        self._operations = _Operations(retention, clock)
+        self._operations = _Operations(store.spread, retention, clock)
         self._packs = self._operations.packs
         self._depths = Depths()
 
@@ -164,7 +165,7 @@ class Ledger:
 
     def mark_leaving(self, held: Sequence[tuple[str, int]]) -> list[bool]:
         """Just before the final dot of (id, fence) pairs; False: the claim was lost, nothing may be sent."""
-        return self._run(claims.mark_leaving(held))
+        return self._run(claims.mark_leaving(self._packs, held))
 
     def record(self, records: Sequence[Record], now: float | None = None) -> list[bool]:
         """What became of claimed deliveries. False: the fence was stale, another owner decides."""
@@ -186,11 +187,11 @@ class Ledger:
 
     def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
         """Hand (id, fence) pairs back as they were before the claim; no try is spent."""
-        return self._run(claims.release(held, now=self._clock() if now is None else now))
+        return self._run(claims.release(self._packs, held, now=self._clock() if now is None else now))
 
     def postpone(self, held: Sequence[tuple[str, int, str, float]], now: float | None = None) -> list[bool]:
         """`release` for (id, fence, reason, until): the record says why it waits, and until when."""
-        return self._run(claims.postpone(held, now=self._clock() if now is None else now))
+        return self._run(claims.postpone(self._packs, held, now=self._clock() if now is None else now))
 
     def reopen(self, ids: Sequence[str], now: float | None = None) -> list[bool]:
         """For a replay: True means publish it, False that it was sent or has expired."""
@@ -226,7 +227,7 @@ class AsyncLedger:
         self, store: AsyncStore, retention: Retention | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         self._run = store.run
-        self._operations = _Operations(retention, clock)
+        self._operations = _Operations(store.spread, retention, clock)
         self._packs = self._operations.packs
 
     async def register(self, registrations: Sequence[Registration], meanwhile: Meanwhile = None) -> list[Registered]:
@@ -238,7 +239,7 @@ class AsyncLedger:
 
     async def unregister(self, ids: Sequence[str]) -> None:
         """Take away deliveries that are not to be published after all; what anybody has claimed stays."""
-        await self._run(registration.unregister(ids))
+        await self._run(registration.unregister(self._packs, ids))
 
     async def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> None:
         """After every task of these events was confirmed; ``unmatched`` are types of those no rule wanted."""

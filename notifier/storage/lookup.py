@@ -48,13 +48,13 @@ class EventRecord:
 def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None]:
     """Page 0 holds the first deliveries; each further page is one chunk of a large fan-out."""
     replies = yield [
-        command("GET", keys.event(key)),
-        command("LINDEX", keys.event_chunks(key), page - 1 if page else "-1"),
-        command("LLEN", keys.event_chunks(key)),
+        command("GET", packs.event(key)),
+        command("LINDEX", packs.event_chunks(key), page - 1 if page else "-1"),
+        command("LLEN", packs.event_chunks(key)),
     ]
     text, chunk, chunks = replies
     if text is None:
-        (text,) = yield from read(packs, [keys.event(key)])
+        (text,) = yield from read(packs, [packs.event(key)])
     if text is None:
         return None
     head, _, inline = text.partition(RECORD)
@@ -80,10 +80,10 @@ def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None
 
 def deliveries(packs: Packs, ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
     """One record per id; None where nothing is known."""
-    texts = yield [command("GET", keys.delivery(i)) for i in ids]
+    texts = yield [command("GET", packs.delivery(i)) for i in ids]
     # Buckets after records: what is sent goes from there to here.
     absent = [place for place, text in enumerate(texts) if text is None]
-    packed = yield from read(packs, [keys.delivery(ids[place]) for place in absent])
+    packed = yield from read(packs, [packs.delivery(ids[place]) for place in absent])
     for place, text in zip(absent, packed, strict=True):
         texts[place] = text
     return [text and decode_delivery(i, text) for i, text in zip(ids, texts, strict=True)]

@@ -21,6 +21,7 @@ from notifier.domain.value import value
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
+from notifier.storage.spread import WHOLE, Spread
 from notifier.storage.words import Words
 
 #: How long processes of the release before may work beside the first one of this.
@@ -52,41 +53,29 @@ _LOOKED_AT = 1000
 NO_PACKS: tuple[Sequence[str], Sequence[str | int]] = ((), ("", 0, 0))
 
 
-class Packs:
-    """What one process knows of the buckets; `known` reads it. Knows nothing at first."""
+class Shelf:
+    """What one process knows of the buckets of one slot, which are all there are but on a Cluster. Nothing at first."""
 
-    def __init__(self, longest: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.longest = min(longest, LONGEST_S)
-        """The longest retention this process packs with, seconds."""
-        self.is_writing = False
-        """Whether it packs: who only reads leaves the state as it is."""
+    def __init__(self, tag: str, clock: Callable[[], float]) -> None:
+        self.tag = tag
+        """What all its keys have (`spread`)."""
         self.text = ""
         """The state as Redis has it; empty: not known, or nothing is packed."""
         self.levels: tuple[int, ...] = ()
         """How deep the buckets are that are written to, and those that are read still."""
         self.generation = ""
-        self.together = 1
-        """Records that one script may touch: on a Cluster one."""
-        self._clock = clock
-        self._read_again = 0.0
-        self._packs_from = 0.0
+        self.is_read = False
+        """Whether the state was read, and nobody said since that there is another one."""
         self.words = Words()
         self.epoch = 0
         """Grows when words are forgotten: what was asked before is then no answer."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it was read, lately."""
-        return self._clock() < self._read_again
+        self._clock = clock
+        self._packs_from = 0.0
 
     @property
     def is_packing(self) -> bool:
         """Whether records may be packed now."""
         return self.text != "" and self._clock() >= self._packs_from
-
-    def forget(self) -> None:
-        """Read it again before it is used."""
-        self._read_again = 0.0
 
     def forget_words(self) -> None:
         """There is another dictionary, or it has lost words."""
@@ -94,33 +83,105 @@ class Packs:
         self.epoch += 1
 
     def know(self, text: str, now: float) -> None:
-        """Take over a state; ``now`` is the server's unix seconds."""
+        """Take over a state, empty where there is none and nothing is packed; ``now`` is the server's unix seconds."""
+        # Where there is none there may be one at any moment: it is asked for again each time.
+        self.is_read = text != ""
+        if not text:
+            self.text, self.levels, self.generation = "", (), ""
+            return
         state = _State.read(text)
         if text.split(" ")[:3] != self.text.split(" ")[:3]:
             self.forget_words()
         self.text, self.levels, self.generation = text, state.levels, state.generation
-        self.together = GROUP
         self._packs_from = self._clock() + max(0.0, state.since - now)
-        self._read_again = self._clock() + _READ_AGAIN_S
-
-    def know_nothing_yet(self) -> None:
-        """There is no state: nothing is packed, but may be at any moment."""
-        self.text, self.levels, self.generation, self.together = "", (), "", GROUP
-
-    def know_nothing_is_packed(self) -> None:
-        """On a Cluster, where a record and its bucket would be on two nodes."""
-        self.text, self.levels, self.generation, self.together = "", (), "", 1
-        self._read_again = self._clock() + _READ_AGAIN_S
 
     def opening(self) -> tuple[list[str], list[str | int]]:
         """The first keys and arguments of a script that looks into buckets."""
         if not self.text:
             return [], [*NO_PACKS[1]]
-        return [keys.packs(), keys.words(self.generation)], [self.text, len(self.levels), self.words.fields]
+        opening = [keys.packs(self.tag), keys.words(self.generation, self.tag)]
+        return opening, [self.text, len(self.levels), self.words.fields]
 
     def buckets(self, letters: str) -> list[str]:
-        """Keys of the buckets in which the record of this key may be, the one that is written to first."""
-        return [keys.pack(_bucket(letters, level)) for level in self.levels]
+        """Keys of the buckets in which the record of these letters may be, the one that is written to first."""
+        return [keys.pack(_bucket(letters, level), self.tag) for level in self.levels]
+
+    def delivery(self, delivery_id: str) -> str:
+        """`keys.delivery` here."""
+        return keys.delivery(delivery_id, self.tag)
+
+    def event(self, event_key: str) -> str:
+        """`keys.event` here."""
+        return keys.event(event_key, self.tag)
+
+    def event_chunks(self, event_key: str) -> str:
+        """`keys.event_chunks` here."""
+        return keys.event_chunks(event_key, self.tag)
+
+
+class Packs:
+    """All shelves, as one process knows them, and where a record is."""
+
+    def __init__(
+        self, longest: float = 0.0, clock: Callable[[], float] = time.monotonic, spread: Spread = WHOLE
+    ) -> None:
+        self.longest = min(longest, LONGEST_S)
+        """The longest retention this process packs with, seconds."""
+        self.is_writing = False
+        """Whether it packs: who only reads leaves the state as it is."""
+        self.is_whole = spread.is_whole
+        self._clock = clock
+        self._read_again = 0.0
+        self._tag = spread.tag
+        self._shelves = {tag: Shelf(tag, clock) for tag in spread.tags}
+        self._only = self._shelves[spread.tags[0]]
+        # Of a key: what stands before its letters.
+        self._before = len(keys.PREFIX + spread.tags[0]) + 2
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything may be packed, as far as was read."""
+        return any(shelf.levels for shelf in self._shelves.values())
+
+    @property
+    def unread(self) -> list[Shelf]:
+        """Those whose state is to be read before they are used."""
+        if self._clock() >= self._read_again:
+            self.forget()
+        return [shelf for shelf in self._shelves.values() if not shelf.is_read]
+
+    def forget(self) -> None:
+        """Read all states again before they are used."""
+        for shelf in self._shelves.values():
+            shelf.is_read = False
+
+    def read_now(self) -> None:
+        """All states were read."""
+        self._read_again = self._clock() + _READ_AGAIN_S
+
+    def shelf(self, letters: str) -> Shelf:
+        """Where the record of these letters is, and its bucket."""
+        return self._only if self.is_whole else self._shelves[self._tag(letters)]
+
+    def delivery(self, delivery_id: str) -> str:
+        """`keys.delivery`, wherever it is."""
+        return keys.delivery(delivery_id, "" if self.is_whole else self._tag(keys.delivery_letters(delivery_id)))
+
+    def event(self, event_key: str) -> str:
+        """`keys.event`, wherever it is."""
+        return keys.event(event_key, "" if self.is_whole else self._tag(keys.event_letters(event_key)))
+
+    def event_chunks(self, event_key: str) -> str:
+        """`keys.event_chunks`, wherever they are."""
+        return keys.event_chunks(event_key, "" if self.is_whole else self._tag(keys.event_letters(event_key)))
+
+    def letters_of(self, record_key: str) -> str:
+        """The letters by which the record of this key is named."""
+        return record_key[self._before :]
+
+    def field_of(self, record_key: str) -> str:
+        """The field of the record of this key within its bucket."""
+        return field_of(self.letters_of(record_key), is_event=record_key[self._before - 2] == "e")
 
 
 @value
@@ -180,62 +241,60 @@ def writing(packs: Packs) -> Operation[None]:
 
 def known(packs: Packs) -> Operation[None]:
     """Read the state, unless that was done lately: a round trip a day and after each change, three for who writes."""
-    if packs.is_known:
+    if not (unread := packs.unread):
         return
-    replies = yield state_calls()
-    if packs.is_writing and not _is_cluster(replies):
-        text, now = replies[0] or "", _seconds(replies)
-        packs.know((yield from _brought_up_to(now, text, packs.longest)), now)
+    replies = yield state_calls(unread)
+    if packs.is_writing:
+        yield from _bring_up_to_date(packs, unread, replies[:-1], _seconds(replies[-1]))
     else:
-        take_state(packs, replies)
+        take_state(unread, replies)
+    packs.read_now()
 
 
-def state_calls() -> list[Call]:
+def state_calls(shelves: Sequence[Shelf]) -> list[Call]:
     """What `take_state` takes the replies of: for who has a round trip to make anyway, and only reads."""
-    return [command("GET", keys.packs()), command("TIME"), command("INFO", "server")]
+    return [*(command("GET", keys.packs(shelf.tag)) for shelf in shelves), command("TIME")]
 
 
-def take_state(packs: Packs, replies: Sequence[Any]) -> None:
-    """Take over the state as it is."""
-    if _is_cluster(replies):
-        packs.know_nothing_is_packed()
-    elif text := replies[0]:
-        packs.know(text, _seconds(replies))
-    else:
-        packs.know_nothing_yet()
+def take_state(shelves: Sequence[Shelf], replies: Sequence[Any]) -> None:
+    """Take over the states as they are."""
+    now = _seconds(replies[-1])
+    for shelf, text in zip(shelves, replies[:-1], strict=True):
+        shelf.know(text or "", now)
 
 
-def _is_cluster(replies: Sequence[Any]) -> bool:
-    return "cluster" in (replies[2].get("redis_mode"), replies[2].get("server_mode"))
-
-
-def _seconds(replies: Sequence[Any]) -> float:
-    seconds, micros = replies[1]
+def _seconds(time_reply: Sequence[int]) -> float:
+    seconds, micros = time_reply
     return float(seconds + micros / 1_000_000)
 
 
-def _brought_up_to(now: float, text: str, longest: float) -> Operation[str]:
-    while True:
-        wanted = (_State.read(text).at(now, longest) if text else (yield from _first(now, longest))).text()
-        (found,) = yield [run_script("swap_packs", [keys.packs()], text, wanted)]
-        if found == wanted:
-            break
-        text = found
-    state = _State.read(wanted)
-    yield [command("PEXPIRE", keys.words(state.generation), milliseconds(state.longest + OUTLIVES_S))]
-    return wanted
+def _bring_up_to_date(
+    packs: Packs, shelves: Sequence[Shelf], texts: Sequence[str | None], now: float
+) -> Operation[None]:
+    there = {shelf: text or "" for shelf, text in zip(shelves, texts, strict=True)}
+    first = (yield from _first(packs, now)).text() if "" in there.values() else ""
+    waiting = list(shelves)
+    while waiting:
+        wanted = {s: _State.read(there[s]).at(now, packs.longest).text() if there[s] else first for s in waiting}
+        found = yield [run_script("swap_packs", [keys.packs(s.tag)], there[s], wanted[s]) for s in waiting]
+        there |= zip(waiting, found, strict=True)
+        waiting = [shelf for shelf in waiting if there[shelf] != wanted[shelf]]
+    for shelf, text in there.items():
+        shelf.know(text, now)
+    keep = milliseconds(_State.read(there[shelves[0]]).longest + OUTLIVES_S)
+    yield [command("PEXPIRE", keys.words(shelf.generation, shelf.tag), keep) for shelf in shelves]
 
 
-def _first(now: float, longest: float) -> Operation[_State]:
-    """Packing begins at once where there are no records yet; else processes of another release may be at work."""
-    (found,) = yield [command("SCAN", 0, "COUNT", _LOOKED_AT, "MATCH", f"{keys.PREFIX}[de]:*")]
-    since = now + GRACE_S if found[1] else 0.0
-    return _State(round(since, 3), _GENERATIONS[0], round(now, 3), longest, 0, ())
+def _first(packs: Packs, now: float) -> Operation[_State]:
+    """Packing begins at once where there are no records yet; else processes of another release may be at work.
 
-
-def letters_of(record_key: str) -> str:
-    """What follows the prefix of a record's key."""
-    return record_key[len(keys.PREFIX) + 2 :]
+    On a Cluster there are none: releases that know it all look into buckets.
+    """
+    since = 0.0
+    if packs.is_whole:
+        (found,) = yield [command("SCAN", 0, "COUNT", _LOOKED_AT, "MATCH", f"{keys.PREFIX}[de]:*")]
+        since = now + GRACE_S if found[1] else 0.0
+    return _State(round(since, 3), _GENERATIONS[0], round(now, 3), packs.longest, 0, ())
 
 
 def is_packable(letters: str) -> bool:

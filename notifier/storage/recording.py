@@ -14,7 +14,7 @@ from notifier.storage.claims import ClaimRequest
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_sent
-from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, letters_of, state_calls, take_state, writing
+from notifier.storage.packs import LONGEST_S, Packs, Shelf, field_of, is_packable, state_calls, take_state, writing
 from notifier.storage.records import (
     ASK,
     ATTEMPTS_KEPT,
@@ -60,10 +60,11 @@ def record(
     # A failed delivery stays longer than its event would, and people look from one to the other.
     failed = {r.claimed.event.key: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
     work = _work(packs, records, now, retention)
-    replies = yield from run(packs, work, beside=[call for e, keep in failed.items() for call in _keep_event(e, keep)])
+    kept = [call for event, keep in failed.items() for call in _keep_event(packs, event, keep)]
+    replies = yield from run(packs, work, beside=kept)
     packed = [event for event, reply in zip(failed, replies[::2], strict=True) if not reply]
-    if packed and any((yield from unpack(packs, [keys.event(event) for event in packed]))):
-        yield [call for event in packed for call in _keep_event(event, failed[event])]
+    if packed and any((yield from unpack(packs, [packs.event(event) for event in packed]))):
+        yield [call for event in packed for call in _keep_event(packs, event, failed[event])]
     lost = [i for i, one in enumerate(records) if work.answers[i] == _LOST and one.claimed is not None]
     if lost:
         again = _work(packs, [records[i] for i in lost], now, retention, are_lost=True)
@@ -73,9 +74,9 @@ def record(
     return [reply == 1 for reply in work.answers]
 
 
-def _keep_event(event: str, seconds: float) -> list[Call]:
+def _keep_event(packs: Packs, event: str, seconds: float) -> list[Call]:
     keep = milliseconds(seconds)
-    return [command("PEXPIRE", keys.event(event), keep), command("PEXPIRE", keys.event_chunks(event), keep)]
+    return [command("PEXPIRE", packs.event(event), keep), command("PEXPIRE", packs.event_chunks(event), keep)]
 
 
 def _work(
@@ -88,16 +89,15 @@ def _work(
 ) -> Work[Record]:
     present = stamp(now)
 
-    def call(group: Sequence[Record]) -> Call:
-        places, arguments = packs.opening()
+    def call(shelf: Shelf, group: Sequence[Record]) -> Call:
+        places, arguments = shelf.opening()
         arguments += [present, ATTEMPTS_KEPT]
-        is_packing = packs.is_packing and retention(Status.SENT) <= LONGEST_S
+        is_packing = shelf.is_packing and retention(Status.SENT) <= LONGEST_S
         for one in group:
-            key = keys.delivery(one.id)
-            letters = letters_of(key)
+            letters = keys.delivery_letters(one.id)
             attempt = encode_attempt(one.attempt) if one.attempt else ""
-            places.append(key)
-            places += packs.buckets(letters)
+            places.append(shelf.delivery(one.id))
+            places += shelf.buckets(letters)
             arguments += [
                 one.status,
                 one.fence,
@@ -108,14 +108,14 @@ def _work(
                 (one.claimed.head() if are_lost else ASK) if one.claimed else "",
                 milliseconds(retention(one.status)),
                 field_of(letters, is_event=False),
-                _hint(packs, one, letters) if is_packing and one.status is Status.SENT else "",
+                _hint(shelf, one, letters) if is_packing and one.status is Status.SENT else "",
             ]
         return run_script("record", places, *arguments)
 
-    return Work(records, call, key=lambda one: keys.delivery(one.id))
+    return Work(records, call, lambda one: packs.delivery(one.id))
 
 
-def _hint(packs: Packs, one: Record, letters: str) -> str:
+def _hint(shelf: Shelf, one: Record, letters: str) -> str:
     """For what its bucket keeps of a delivery that was sent at the first try, as most are.
 
     Empty for others: what came before is known to Redis alone, so they stay records.
@@ -126,8 +126,8 @@ def _hint(packs: Packs, one: Record, letters: str) -> str:
     if not is_packable(letters):
         return ""
     how = (str(one.fence), one.template, claimed.delivery.rule, claimed.channel)
-    hint = hint_for_sent(packs.words, how, attempt, claimed.delivery.to)
-    return packs.generation + hint if hint else ""
+    hint = hint_for_sent(shelf.words, how, attempt, claimed.delivery.to)
+    return shelf.generation + hint if hint else ""
 
 
 def hold(
@@ -140,15 +140,15 @@ def hold(
     present, keep = stamp(now), milliseconds(open_for)
 
     def write(one: Waiting, reason: str, head: str = ASK) -> Call:
-        return run_script("hold", [keys.delivery(one.id)], present, clean(reason), head, keep, one.attempt)
+        return run_script("hold", [packs.delivery(one.id)], present, clean(reason), head, keep, one.attempt)
 
-    asked = [] if packs.is_known or packs.is_writing else state_calls()
-    replies = yield [*(write(one, reason) for one, reason in waiting), *asked]
-    if asked:
-        take_state(packs, replies[len(waiting) :])
+    unread = [] if packs.is_writing else packs.unread
+    replies = yield [*(write(one, reason) for one, reason in waiting), *(state_calls(unread) if unread else ())]
+    if unread:
+        take_state(unread, replies[len(waiting) :])
         del replies[len(waiting) :]
     lost = [i for i, reply in enumerate(replies) if reply == "lost"]
-    if lost and (packs.levels or not asked):
+    if lost and (packs.is_used or not unread):
         sent = yield from _sent(packs, [waiting[i][0].id for i in lost])
         for i in lost:
             replies[i] = Status.SENT if waiting[i][0].id in sent else replies[i]
@@ -161,7 +161,7 @@ def hold(
 
 def _sent(packs: Packs, ids: Sequence[str]) -> Operation[set[str]]:
     """Which of these are packed: they were sent, and that is final."""
-    texts = yield from read(packs, [keys.delivery(i) for i in ids])
+    texts = yield from read(packs, [packs.delivery(i) for i in ids])
     return {i for i, text in zip(ids, texts, strict=True) if text is not None}
 
 
@@ -177,7 +177,9 @@ def _head(waiting: Waiting) -> str:
 def skip(packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:
     """End held deliveries without sending them; says what each is now. One that is no longer held stays as it is."""
     sent = yield from _sent(packs, ids)
-    replies = yield [run_script("skip", [keys.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids]
+    replies = yield [
+        run_script("skip", [packs.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids
+    ]
     return [Status.SENT if i in sent else Status(reply) for i, reply in zip(ids, replies, strict=True)]
 
 
@@ -187,7 +189,7 @@ def reopen(packs: Packs, ids: Sequence[str], *, now: float, open_for: float) -> 
     True means: publish it. That includes deliveries still on their way and unknown ones, because the parked copy may be
     the only one and claims keep a second copy harmless. False: it was sent or has expired.
     """
-    replies = yield [run_script("reopen", [keys.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
+    replies = yield [run_script("reopen", [packs.delivery(i)], stamp(now), milliseconds(open_for)) for i in ids]
     # Asked after the records: what is sent meanwhile goes from there to a bucket.
     sent = yield from _sent(packs, [i for i, reply in zip(ids, replies, strict=True) if reply == 1])
     return [reply == 1 and i not in sent for i, reply in zip(ids, replies, strict=True)]
@@ -200,7 +202,7 @@ def rejoin(packs: Packs, ids: Sequence[str], reason: str, *, now: float, open_fo
     calls: list[Call] = []
     for i in ids:
         if i not in sent:
-            calls.append(run_script("reopen", [keys.delivery(i)], present, keep))
-            calls.append(run_script("hold", [keys.delivery(i)], present, clean(reason), ASK, keep, 0))
+            calls.append(run_script("reopen", [packs.delivery(i)], present, keep))
+            calls.append(run_script("hold", [packs.delivery(i)], present, clean(reason), ASK, keep, 0))
     if calls:
         yield calls

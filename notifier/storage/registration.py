@@ -14,7 +14,7 @@ from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_event
-from notifier.storage.packs import LONGEST_S, Packs, field_of, is_packable, known, letters_of, writing
+from notifier.storage.packs import LONGEST_S, Packs, Shelf, field_of, is_packable, known, writing
 from notifier.storage.records import RECORD, clean, encode_head, join, masked, milliseconds, moment, split, stamp
 from notifier.storage.unpacking import unpack
 
@@ -73,10 +73,14 @@ def register(
     deliveries = [(entry.event, delivery, rule) for entry in registrations for delivery, rule in entry.deliveries]
     events = Work(
         registrations,
-        lambda group: _register_events(packs, group, now, keep_event),
-        key=lambda entry: keys.event(entry.event.key),
+        lambda shelf, group: _register_events(shelf, group, now, keep_event),
+        lambda entry: packs.event(entry.event.key),
     )
-    queued = Work(deliveries, lambda group: _register_deliveries(packs, group, now, keep_delivery))
+    queued = Work(
+        deliveries,
+        lambda shelf, group: _register_deliveries(shelf, group, now, keep_delivery),
+        lambda one: packs.delivery(one[1].id),
+    )
     (version,) = yield from run(packs, events, queued, beside=[_VERSION])
     before = iter(queued.answers)
     found: list[Registered] = []
@@ -90,13 +94,13 @@ def register(
             phantoms += [i for i, status in statuses.items() if status == ""]
     if phantoms:
         # A rule added since: its deliveries are not published with the duplicate, so they must not show as queued.
-        yield from unregister(phantoms)
+        yield from unregister(packs, phantoms)
     return found
 
 
-def unregister(ids: Sequence[str]) -> Operation[None]:
+def unregister(packs: Packs, ids: Sequence[str]) -> Operation[None]:
     """Take away what was registered and is not to be published after all; what anybody has claimed stays."""
-    yield [run_script("unregister", [keys.delivery(i)]) for i in ids]
+    yield [run_script("unregister", [packs.delivery(i)]) for i in ids]
 
 
 def planned(packs: Packs, events: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
@@ -105,7 +109,7 @@ def planned(packs: Packs, events: Sequence[str], unmatched: Sequence[str] = ()) 
     In the same round trip the types of those are counted that no rule wanted.
     """
     yield from known(packs)
-    yield from run(packs, Work(events, lambda group: _planned(packs, group)), beside=_count(unmatched))
+    yield from run(packs, Work(events, _planned, packs.event), beside=_count(unmatched))
 
 
 def unmatched() -> Operation[list[tuple[str, int]]]:
@@ -132,15 +136,15 @@ def unplanned(packs: Packs, entries: Sequence[Unplanned], *, now: float, keep: f
     """
     yield from known(packs)
 
-    def call(group: Sequence[Unplanned]) -> Call:
+    def call(shelf: Shelf, group: Sequence[Unplanned]) -> Call:
         (one,) = group
-        opening, arguments = packs.opening()
-        letters = letters_of(keys.event(one.identity.key))
-        places = [*opening, keys.event(one.identity.key), *packs.buckets(letters)]
+        opening, arguments = shelf.opening()
+        letters = keys.event_letters(one.identity.key)
+        places = [*opening, shelf.event(one.identity.key), *shelf.buckets(letters)]
         field = field_of(letters, is_event=True)
         return run_script("unplanned", places, *arguments, field, _unplanned_head(one, now), milliseconds(keep))
 
-    work = Work(entries, call, key=lambda one: keys.event(one.identity.key), together=1)
+    work = Work(entries, call, lambda one: packs.event(one.identity.key), together=1)
     yield from run(packs, work)
     return [_known(reply)[1] for reply in work.answers]
 
@@ -155,9 +159,9 @@ def _unplanned_head(one: Unplanned, now: float) -> str:
 
 def note(packs: Packs, event: str, text: str) -> Operation[None]:
     """Add to the note of an event (its key), once."""
-    call = run_script("note_event", [keys.event(event)], clean(text), NOTES_BYTES)
+    call = run_script("note_event", [packs.event(event)], clean(text), NOTES_BYTES)
     (noted,) = yield [call]
-    if not noted and any((yield from unpack(packs, [keys.event(event)]))):
+    if not noted and any((yield from unpack(packs, [packs.event(event)]))):
         yield [call]
 
 
@@ -169,44 +173,42 @@ def _known(reply: int | str) -> tuple[bool, Other | None]:
     return state.startswith(STATES[EventStatus.PLANNED]), Other(kind, moment(received))
 
 
-def _register_events(packs: Packs, entries: Sequence[Registration], now: float, keep: float) -> Call:
-    places, arguments = packs.opening()
+def _register_events(shelf: Shelf, entries: Sequence[Registration], now: float, keep: float) -> Call:
+    places, arguments = shelf.opening()
     arguments += [INLINE_IDS * 27, milliseconds(keep)]
     present = stamp(now)
-    is_packing = packs.is_packing and keep <= LONGEST_S
+    is_packing = shelf.is_packing and keep <= LONGEST_S
     for entry in entries:
-        event, key = entry.event, keys.event(entry.event.key)
-        letters, tenant = letters_of(key), "" if event.tenant == "default" else event.tenant
+        event, letters = entry.event, keys.event_letters(entry.event.key)
+        tenant = "" if event.tenant == "default" else event.tenant
         ids = ",".join(keys.short(delivery.id, "dlv_") for delivery, _ in entry.deliveries)
-        places += [key, keys.event_chunks(event.key), *packs.buckets(letters)]
+        places += [shelf.event(event.key), shelf.event_chunks(event.key), *shelf.buckets(letters)]
         head = join(["0" + event.fingerprint, present, event.id, event.source, event.type, tenant, event.note])
         hint = ""
         if is_packing and not event.note and len(ids) <= PACKED_IDS and is_packable(letters):
-            hint = hint_for_event(packs.words, event.source, event.type, tenant)
-        arguments += [head, ids, field_of(letters, is_event=True), packs.generation + hint if hint else ""]
+            hint = hint_for_event(shelf.words, event.source, event.type, tenant)
+        arguments += [head, ids, field_of(letters, is_event=True), shelf.generation + hint if hint else ""]
     return run_script("register_event", places, *arguments)
 
 
 _Planned = tuple[Event, Delivery, Rule]
 
 
-def _register_deliveries(packs: Packs, group: Sequence[_Planned], now: float, keep: float) -> Call:
-    places, arguments = packs.opening()
+def _register_deliveries(shelf: Shelf, group: Sequence[_Planned], now: float, keep: float) -> Call:
+    places, arguments = shelf.opening()
     arguments += [stamp(now), milliseconds(keep)]
     for event, delivery, rule in group:
-        key = keys.delivery(delivery.id)
-        letters = letters_of(key)
-        places += [key, *packs.buckets(letters)]
+        letters = keys.delivery_letters(delivery.id)
+        places += [shelf.delivery(delivery.id), *shelf.buckets(letters)]
         head = encode_head(event.key, rule.id, rule.kind, masked(delivery.to), delivery.queued or now)
         arguments += [head, field_of(letters, is_event=False)]
     return run_script("register", places, *arguments)
 
 
-def _planned(packs: Packs, events: Sequence[str]) -> Call:
-    places, arguments = packs.opening()
+def _planned(shelf: Shelf, events: Sequence[str]) -> Call:
+    places, arguments = shelf.opening()
     for event in events:
-        key = keys.event(event)
-        letters = letters_of(key)
-        places += [key, *packs.buckets(letters)]
+        letters = keys.event_letters(event)
+        places += [shelf.event(event), *shelf.buckets(letters)]
         arguments.append(field_of(letters, is_event=True))
     return run_script("planned", places, *arguments)

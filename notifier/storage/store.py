@@ -19,6 +19,7 @@ from notifier.storage.commands import Call, Operation, command
 from notifier.storage.faults import FOREIGN, raise_ours, translate
 from notifier.storage.slot_map import key_of
 from notifier.storage.slots import Slots
+from notifier.storage.spread import DIVIDED, WHOLE, Spread
 
 if TYPE_CHECKING:
     import redis
@@ -47,6 +48,11 @@ class Store:
     def is_cluster(self) -> bool:
         """Whether keys lie on several nodes, as a `cluster://` URL says."""
         return self._exchanger.is_cluster
+
+    @property
+    def spread(self) -> Spread:
+        """Among how many slots large families of keys are divided; everything that divides them asks here."""
+        return DIVIDED if self.is_cluster else WHOLE
 
     @property
     def client(self) -> redis.Redis:
@@ -115,6 +121,11 @@ class AsyncStore:
         """Pipelines sent so far."""
         self._slots = asyncio.BoundedSemaphore(connections)
         self._exchanger = exchanger
+
+    @property
+    def spread(self) -> Spread:
+        """See `Store.spread`."""
+        return DIVIDED if self._exchanger.is_cluster else WHOLE
 
     async def run(self, operation: Operation[T], meanwhile: Meanwhile = None) -> T:
         """Raises `StorageUnavailable` when Redis cannot do it now; the operation may be run again.
