@@ -16,14 +16,14 @@ KEYS_ONLY = frozenset({"DEL", "EXISTS", "MGET", "UNLINK"})
 #: The first of their words is one, and no other.
 ONE_KEY = frozenset(
     """APPEND GET GETRANGE INCR PEXPIRE PTTL SET SETRANGE STRLEN TTL TYPE SADD SCARD SMEMBERS SREM
-    HDEL HEXISTS HGET HGETALL HKEYS HLEN HMGET HSCAN HSET HSETNX LINDEX LLEN LPOS LRANGE LREM RPUSH
+    HDEL HEXISTS HGET HGETALL HKEYS HLEN HMGET HSCAN HSET HSETNX HVALS LINDEX LLEN LPOS LRANGE LREM RPUSH
     ZADD ZCARD ZCOUNT ZINCRBY ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZREM ZREMRANGEBYRANK ZREVRANGE ZREVRANGEBYSCORE
     ZSCAN ZSCORE""".split()  # noqa: SIM905 - a table of words
 )
 #: Scripts over many records: on one server over any, on a Cluster, which sees to it itself, over those of one slot.
 GROUPED = frozenset({"claim", "planned", "record", "register", "register_event", "throttle", "unpack", "unplanned"})
-#: Of the executor itself.
-_OURS = frozenset({"ASKING", "CLUSTER"})
+#: Of the executor itself, and of its tests.
+_OURS = frozenset({"ASKING", "CLUSTER", "ECHO"})
 
 
 class CrossSlot(AssertionError):

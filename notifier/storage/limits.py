@@ -199,7 +199,7 @@ def _usage() -> Operation[dict[Scope, Usage]]:
     pattern = keys.limit_state("*")
     cursor, names = "0", list[str]()
     while True:
-        ((cursor, some),) = yield [command("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)]
+        ((cursor, some),) = yield [command("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, near=pattern)]
         prefix = len(pattern) - 1
         names += [name[prefix:] for name in some if not name[prefix:].startswith("recipient:")]
         if int(cursor) == 0 or len(names) >= SHOWN:

@@ -12,7 +12,8 @@ from notifier.storage.store import Store
 from tests.integration.storage.making import Clock
 from tests.servers.redis_cluster import RedisCluster
 
-#: Tests are run on both unless they ask for the one server themselves (`redis_server`).
+#: Tests are run on both unless they ask for the one server themselves (`redis_server`): those that write or look at
+#: single keys of records, count round trips (a shelf that knows no words yet asks for them first), or break the server.
 SERVER, CLUSTER = "server", "cluster"
 
 

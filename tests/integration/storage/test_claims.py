@@ -89,6 +89,7 @@ def test_a_dead_owners_lease_ends_at_once(ledger: Ledger, store: Store) -> None:
     assert store.round_trips - before == 3
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_a_batch_without_dead_owners_is_claimed_in_one_round_trip(ledger: Ledger, store: Store) -> None:
     # Given planned deliveries, and scripts that are loaded
     ledger.register([registration(i) for i in range(51)])
@@ -102,6 +103,7 @@ def test_a_batch_without_dead_owners_is_claimed_in_one_round_trip(ledger: Ledger
     assert store.round_trips - before == 1
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_only_deliveries_redis_has_lost_take_a_second_round_trip(ledger: Ledger, store: Store) -> None:
     # Given deliveries of which Redis has lost every other one
     ledger.register([registration(i) for i in range(0, 10, 2)])

@@ -156,6 +156,7 @@ def test_changes_at_the_same_time_lose_nothing(endpoints: Endpoints) -> None:
     assert (found.state, found.description, len(found.secrets)) == (EndpointState.DISABLED, "ERP", 2)
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_what_a_newer_release_keeps_besides_is_no_obstacle(endpoints: Endpoints, redis_url: str) -> None:
     # Given an endpoint that a newer release has written, with a field nobody here knows
     added = endpoints.add("acme", URL)

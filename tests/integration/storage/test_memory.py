@@ -10,6 +10,7 @@ from tests.bench.records import USUAL, weigh
 EVENTS = 16_000
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize(
     ("prefix", "reply", "most"),
     [

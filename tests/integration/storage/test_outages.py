@@ -144,6 +144,7 @@ def test_more_threads_than_connections_wait_and_then_say_so(redis_url: str, monk
     store.close()
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_a_mistake_of_ours_says_what_was_running(store: Store) -> None:
     # Given a key of another type
     store.client.lpush("ntf:d:wrong", "x")

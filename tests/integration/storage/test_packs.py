@@ -60,8 +60,9 @@ def registered(ledger: Ledger, number: int = 1, to: str = "jane@example.org") ->
 def is_packed(store: Store, key: str) -> bool:
     letters = key[len("ntf:d:") :]
     field = letters[1:].upper() if key.startswith("ntf:e:") else letters[1:]
-    return not store.client.exists(key) and any(
-        bool(store.client.hexists(str(name), field)) for name in store.client.scan_iter("ntf:p:*")
+    tag = store.spread.tag(letters)
+    return not store.client.exists(f"ntf:{tag}{key[4:]}") and any(
+        bool(store.client.hexists(str(name), field)) for name in store.client.scan_iter(f"ntf:{tag}p:*")
     )
 
 
@@ -95,6 +96,7 @@ def packing(ledger: Ledger) -> Ledger:
     return ledger
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize(
     ("waited", "took"), [(0.2, 0.01), (2.0, 0.2), (60.0, 0.2), (300.0, 0.2), (7200.0, 30.0), (0.2, 90.0), (9e6, 300.0)]
 )
@@ -215,6 +217,7 @@ def test_a_record_whose_reply_was_lost_is_written_once(packing: Ledger, clock: C
     assert (len(record.attempts), record.tries) == (1, 1)
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_what_was_sent_twice_after_all_says_both(packing: Ledger, store: Store) -> None:
     # Given a packed delivery, and a worker that sent it too, because it lost its claim in between
     wanted = registered(packing)
@@ -239,7 +242,7 @@ def test_another_event_under_a_packed_ones_id_is_told(packing: Ledger, store: St
     (unplanned,) = packing.unplanned(
         [Unplanned(Identity.of(other), EventStatus.PARKED, "why", fingerprint=other.fingerprint)]
     )
-    store.run(registration.note(Packs(), wanted.event.key, "another came"))
+    store.run(registration.note(Packs(spread=store.spread), wanted.event.key, "another came"))
     # Then it is told what is known, and its publisher by a note
     assert found.other is not None
     assert unplanned == found.other
@@ -283,6 +286,7 @@ def test_who_is_forgotten_while_a_mail_leaves_does_not_come_back_with_its_record
     assert (record.status, record.destination) == (Status.SENT, "forgotten")
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_an_entry_is_not_read_after_its_expiry_and_goes_when_its_bucket_is_looked_after(
     packing: Ledger, store: Store
 ) -> None:
@@ -312,6 +316,7 @@ def base36(number: int) -> str:
     return digits[number // 46656] + digits[number // 1296 % 36] + digits[number // 36 % 36] + digits[number % 36]
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("order", [(10 * HOUR, 100 * HOUR), (100 * HOUR, 10 * HOUR)])
 def test_one_expiry_of_a_bucket_shortens_nobodys(store: Store, order: Sequence[int]) -> None:
     # Given deliveries of one bucket that are kept for different times
@@ -330,6 +335,7 @@ def test_one_expiry_of_a_bucket_shortens_nobodys(store: Store, order: Sequence[i
         assert 0 <= int(value[:4], 36) * HOUR - (seconds - 60 + keep) <= HOUR + 60
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_a_bucket_that_fills_up_is_followed_by_deeper_ones_and_nothing_is_lost(packing: Ledger, store: Store) -> None:
     # Given another process, and one crowd after the other in one bucket of the first depth
     other = Ledger(store)
@@ -348,6 +354,7 @@ def test_a_bucket_that_fills_up_is_followed_by_deeper_ones_and_nothing_is_lost(p
         assert answers == [Done(Status.SENT)] * len(wanted)
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_buckets_of_before_are_read_until_they_have_expired(packing: Ledger, store: Store) -> None:
     # Given a packed delivery, and deeper buckets since
     (wanted, *_) = crowd("ab", 1)
@@ -379,6 +386,7 @@ def test_words_that_a_failover_lost_are_learned_again(packing: Ledger, store: St
     assert is_packed(store, keys.delivery(wanted[-1].delivery.id))
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_without_its_dictionary_a_delivery_is_still_one_that_was_sent(packing: Ledger, store: Store) -> None:
     # Given a packed delivery whose dictionary somebody deleted
     wanted = registered(packing)
@@ -391,6 +399,7 @@ def test_without_its_dictionary_a_delivery_is_still_one_that_was_sent(packing: L
     assert other.deliveries([wanted.delivery.id]) == [None]
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_a_dictionary_that_is_full_leaves_records_as_they_were(packing: Ledger, store: Store) -> None:
     # Given a dictionary with no room
     store.client.delete(keys.words("0"))
@@ -418,6 +427,7 @@ def test_a_retention_of_years_packs_nothing(store: Store) -> None:
     assert ledger.claim([wanted], owner="worker-2", lease=90) == [Done(Status.SENT)]
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_an_emptied_server_is_packed_on_from_the_start(packing: Ledger, store: Store) -> None:
     # Given a process that has packed, and a server that lost everything
     send(packing, registered(packing))
@@ -459,6 +469,7 @@ def hour_is_over(store: Store) -> None:
     store.client.set(keys.packs(), f"0 {rest}")
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("is_over", [False, True])
 def test_a_sent_record_of_the_release_before_is_read_and_final(store: Store, ledger: Ledger, is_over: bool) -> None:
     # Given what the release before left, and processes of this one that have begun
@@ -479,6 +490,7 @@ def test_a_sent_record_of_the_release_before_is_read_and_final(store: Store, led
     assert (again.known, again.done) == (True, frozenset({wanted.delivery.id}))
 
 
+@pytest.mark.usefixtures("redis_server")
 @pytest.mark.parametrize("text", [_OLD_QUEUED, _OLD_SENDING])
 @pytest.mark.parametrize("is_over", [False, True])
 def test_what_the_release_before_began_is_finished(store: Store, ledger: Ledger, text: str, is_over: bool) -> None:
@@ -498,6 +510,7 @@ def test_what_the_release_before_began_is_finished(store: Store, ledger: Ledger,
     assert is_packed(store, keys.delivery(wanted.delivery.id)) == is_over
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_within_the_hour_the_release_before_finds_everything_where_it_looks(store: Store, ledger: Ledger) -> None:
     # Given records of the release before, and a process of this one
     left_by_the_release_before(store, _OLD_SENT)
@@ -513,6 +526,7 @@ def test_within_the_hour_the_release_before_finds_everything_where_it_looks(stor
     assert since / 1000 - seconds == pytest.approx(GRACE_S, abs=60)
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_who_only_reads_does_not_begin_the_hour(store: Store) -> None:
     # Given records of the release before
     wanted = left_by_the_release_before(store, _OLD_SENT)

@@ -42,8 +42,8 @@ class Side:
         self.packing = packing
         if not packing:
             for packs in (*(ledger._packs for ledger in self.ledgers), self.traces._packs, self.packs):
-                packs.is_writing = True
-                packs.know_nothing_is_packed()
+                packs.is_writing = packs._only.is_read = True
+                packs._read_again = float("inf")
         self.state = ""
         self.begin()
 
@@ -70,7 +70,7 @@ class Side:
         if self.packing:
             self.store.client.set(keys.packs(), self.state)
             for ledger in self.ledgers:
-                ledger._packs._packs_from = 0.0
+                ledger._packs._only._packs_from = 0.0
         self.clock.now = Clock().now
 
     def look(self) -> tuple[Any, ...]:
@@ -173,7 +173,7 @@ def stop_packing(process: int, *, stopped: bool) -> Step:
 
     def step(side: Side) -> None:
         if side.packing:
-            side.ledgers[process]._packs._packs_from = float("inf") if stopped else 0.0
+            side.ledgers[process]._packs._only._packs_from = float("inf") if stopped else 0.0
 
     return step
 

@@ -3,8 +3,8 @@
 import pytest
 
 from notifier.domain.delivery import Status, may_become
-from notifier.storage import keys
 from notifier.storage.ledger import Done, Ledger, Record, Retention
+from notifier.storage.packs import Packs
 from notifier.storage.records import ATTEMPTS_KEPT
 from notifier.storage.store import Store
 from tests.integration.storage.making import (
@@ -116,7 +116,7 @@ def test_a_record_stays_as_long_as_its_status_says(store: Store, clock: Clock, s
     # When an outcome is recorded
     ledger.record([Record(IDENTITY, held.fence, status)])
     # Then its record expires with them, but never while a message may still name it
-    assert store.client.ttl(keys.delivery(IDENTITY)) == pytest.approx(kept, abs=5)
+    assert store.client.ttl(Packs(spread=store.spread).delivery(IDENTITY)) == pytest.approx(kept, abs=5)
 
 
 def test_the_event_of_a_failed_delivery_stays_as_long_as_the_delivery(store: Store, clock: Clock) -> None:
@@ -127,7 +127,7 @@ def test_the_event_of_a_failed_delivery_stays_as_long_as_the_delivery(store: Sto
     held = claim(ledger, wanted)
     ledger.record([Record(wanted.delivery.id, held.fence, Status.REFUSED, "5.1.1", claimed=wanted)])
     # Then both can be looked up for a month
-    assert store.client.ttl(keys.event(wanted.event.key)) == pytest.approx(30 * 86400, abs=5)
+    assert store.client.ttl(Packs(spread=store.spread).event(wanted.event.key)) == pytest.approx(30 * 86400, abs=5)
 
 
 def test_sent_is_remembered_even_when_redis_lost_the_claim(ledger: Ledger, store: Store) -> None:

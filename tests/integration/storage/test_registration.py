@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from notifier.domain.delivery import Status
 from notifier.storage.connection import connect_async
 from notifier.storage.ledger import AsyncLedger, Ledger, Record, Registration
@@ -69,6 +71,7 @@ def test_a_rule_added_later_leaves_no_queued_record_with_a_duplicate(ledger: Led
     assert ledger.deliveries([added.id]) == [None]
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_registering_fifty_events_is_one_round_trip(ledger: Ledger, store: Store) -> None:
     ledger.register([registration(0)])
     before = store.round_trips

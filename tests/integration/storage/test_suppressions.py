@@ -32,7 +32,6 @@ from notifier.storage.recipients import Recipients
 from notifier.storage.records import stamp
 from notifier.storage.store import Store
 from notifier.storage.suppressions import Suppressions
-from notifier.storage.wire import Exchanger
 from tests.integration.storage.making import event, raw_dump, request
 from tests.servers.redis import RedisServer
 
@@ -245,7 +244,7 @@ class Interrupted(Store):
     """Does something after so many round trips of one operation."""
 
     def __init__(self, store: Store, after: int, then: Callable[[], None]) -> None:
-        super().__init__(Exchanger(store.client))
+        super().__init__(store._exchanger)
         self.after, self.then = after, then
 
     def run(self, operation: Operation[Any]) -> Any:

@@ -62,7 +62,7 @@ def cluster_node(tmp_path: Path) -> Iterator[Store]:
     options = {"port": str(port), "dir": str(tmp_path), "cluster-enabled": "yes", "cluster-port": str(free_port())}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     for _ in run_server(tmp_path, arguments, lambda: is_whole(port)):
-        store = connect(f"redis://127.0.0.1:{port}/0")
+        store = connect(f"cluster://127.0.0.1:{port}")
         yield store
         store.close()
 

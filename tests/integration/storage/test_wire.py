@@ -11,7 +11,6 @@ from notifier.errors import StorageUnavailable
 from notifier.storage import wire
 from notifier.storage.commands import Call, Operation, command
 from notifier.storage.connection import connect, connect_async
-from notifier.storage.primary import Primary
 from notifier.storage.store import AsyncStore
 from tests.servers.redis import RedisServer
 
@@ -33,6 +32,7 @@ def operation(*calls: Call) -> Operation[list[Any]]:
     return (yield calls)
 
 
+@pytest.mark.usefixtures("redis_server")
 def test_both_stores_show_an_operation_the_same_replies(redis_url: str) -> None:
     # Given one of every kind of reply
     calls = (
@@ -60,10 +60,9 @@ def test_both_stores_show_an_operation_the_same_replies(redis_url: str) -> None:
 def test_a_command_that_fails_leaves_the_replies_of_the_others_in_their_places(redis_url: str) -> None:
     async def use(store: AsyncStore) -> Sequence[Any]:
         calls = [command("SET", "text", "a"), command("RPUSH", "text", "b"), command("GET", "text")]
-        primary = Primary(store.client.connection_pool)
-        replies = await wire.exchange_async(store.client, calls, primary)
+        replies = await store._exchanger.exchange(calls)
         # And the connection is in step for the next round trip
-        return [*replies, *await wire.exchange_async(store.client, [command("GET", "text")], primary)]
+        return [*replies, *await store._exchanger.exchange([command("GET", "text")])]
 
     _, wrong, text, again = with_store(redis_url, use)
     assert isinstance(wrong, redis_errors.ResponseError)

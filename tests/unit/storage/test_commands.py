@@ -8,6 +8,7 @@ import pytest
 from notifier.domain.delivery import Status, may_become
 from notifier.storage import claims
 from notifier.storage.commands import Call, load_script, transitions_text
+from notifier.storage.packs import Packs
 
 SCRIPTS = sorted(f.name.removesuffix(".lua") for f in (files("notifier.storage") / "lua").iterdir())
 
@@ -29,7 +30,7 @@ def test_scripts_touch_only_the_keys_they_declare(name: str) -> None:
 
 def test_releasing_sends_one_command_for_each_delivery_in_one_round_trip() -> None:
     # Given two held deliveries
-    operation = claims.release([("dlv_a", 1), ("dlv_b", 2)], now=1.0)
+    operation = claims.release(Packs(), [("dlv_a", 1), ("dlv_b", 2)], now=1.0)
     # When it is asked for its first round trip
     calls = list(next(operation))
     # Then both are in it, each with its own key
