@@ -191,10 +191,11 @@ def _call(shelf: Shelf, tries: Sequence[_Try], asked: Sequence[str | int]) -> Ca
     places, arguments = shelf.opening() if is_lost else NO_PACKS
     places, arguments = [*places], [*arguments, *asked]
     for one in tries:
-        places.append(shelf.delivery(one.id))
-        arguments += [one.dead, one.request.delivery.attempt, one.head]
+        delivery = one.request.delivery
+        letters = keys.delivery_letters(delivery.id)
+        places.append(shelf.delivery(letters))
+        arguments += [one.dead, delivery.attempt, one.head]
         if is_lost:
-            letters = keys.delivery_letters(one.id)
             places += shelf.buckets(letters)
             arguments.append(field_of(letters, is_event=False))
         else:

@@ -96,7 +96,7 @@ def _work(
         for one in group:
             letters = keys.delivery_letters(one.id)
             attempt = encode_attempt(one.attempt) if one.attempt else ""
-            places.append(shelf.delivery(one.id))
+            places.append(shelf.delivery(letters))
             places += shelf.buckets(letters)
             arguments += [
                 one.status,

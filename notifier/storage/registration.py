@@ -140,7 +140,7 @@ def unplanned(packs: Packs, entries: Sequence[Unplanned], *, now: float, keep: f
         (one,) = group
         opening, arguments = shelf.opening()
         letters = keys.event_letters(one.identity.key)
-        places = [*opening, shelf.event(one.identity.key), *shelf.buckets(letters)]
+        places = [*opening, shelf.event(letters), *shelf.buckets(letters)]
         field = field_of(letters, is_event=True)
         return run_script("unplanned", places, *arguments, field, _unplanned_head(one, now), milliseconds(keep))
 
@@ -182,7 +182,7 @@ def _register_events(shelf: Shelf, entries: Sequence[Registration], now: float, 
         event, letters = entry.event, keys.event_letters(entry.event.key)
         tenant = "" if event.tenant == "default" else event.tenant
         ids = ",".join(keys.short(delivery.id, "dlv_") for delivery, _ in entry.deliveries)
-        places += [shelf.event(event.key), shelf.event_chunks(event.key), *shelf.buckets(letters)]
+        places += [shelf.event(letters), shelf.event_chunks(event.key), *shelf.buckets(letters)]
         head = join(["0" + event.fingerprint, present, event.id, event.source, event.type, tenant, event.note])
         hint = ""
         if is_packing and not event.note and len(ids) <= PACKED_IDS and is_packable(letters):
@@ -199,7 +199,7 @@ def _register_deliveries(shelf: Shelf, group: Sequence[_Planned], now: float, ke
     arguments += [stamp(now), milliseconds(keep)]
     for event, delivery, rule in group:
         letters = keys.delivery_letters(delivery.id)
-        places += [shelf.delivery(delivery.id), *shelf.buckets(letters)]
+        places += [shelf.delivery(letters), *shelf.buckets(letters)]
         head = encode_head(event.key, rule.id, rule.kind, masked(delivery.to), delivery.queued or now)
         arguments += [head, field_of(letters, is_event=False)]
     return run_script("register", places, *arguments)
@@ -209,6 +209,6 @@ def _planned(shelf: Shelf, events: Sequence[str]) -> Call:
     places, arguments = shelf.opening()
     for event in events:
         letters = keys.event_letters(event)
-        places += [shelf.event(event), *shelf.buckets(letters)]
+        places += [shelf.event(letters), *shelf.buckets(letters)]
         arguments.append(field_of(letters, is_event=True))
     return run_script("planned", places, *arguments)
