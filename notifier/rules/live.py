@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from notifier.errors import ConfigurationError
+from notifier.errors import ConfigurationError, Problem
 from notifier.rules.files import files_below
 
 T = TypeVar("T")
@@ -122,6 +122,9 @@ class Live(Generic[T]):
             return self._renew(self._value)
         except ConfigurationError as error:
             return error
+        except OSError as error:
+            # A folder that is taken away while it is read; the next look sees that it has changed.
+            return ConfigurationError([Problem(str(self._root), f"cannot be read: {error}", "make it readable")])
 
 
 def _watch(live: weakref.ref[Live[Any]], every: float) -> None:

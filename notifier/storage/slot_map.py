@@ -13,6 +13,7 @@ from typing import Any
 
 from notifier.storage.commands import Call
 
+#: Of every Cluster.
 SLOTS = 16384
 
 #: Host and port.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
-
-import gevent
-from gevent import monkey
 
 from notifier import metrics
 from notifier.errors import ConfigurationError
@@ -60,14 +58,16 @@ def build_content(ours: Settings, *, rules_only: bool = False, check_url: CheckU
 
 def aside(do: Callable[[], Any]) -> Any:
     """Run in a thread of the kernel: in a worker every other thread is a greenlet, and its hub would wait."""
-    if not monkey.is_module_patched("threading"):
+    if not _has_greenlets():
         return do()
+    import gevent
+
     return gevent.get_hub().threadpool.apply(do)
 
 
 def breathing() -> Callable[[], None]:
     """To be called often by whoever works aside: pauses whenever it has worked for `WORK_S`."""
-    pause, now = monkey.get_original("time", "sleep"), time.monotonic
+    pause, now = _sleep(), time.monotonic
     began = now()
 
     def breathe() -> None:
@@ -77,3 +77,19 @@ def breathing() -> Callable[[], None]:
             began = now()
 
     return breathe
+
+
+def _has_greenlets() -> bool:
+    """Whether this process is a worker. The others do not import gevent, not even to ask."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def _sleep() -> Callable[[float], object]:
+    """The kernel's, which does not ask for a hub in the thread it is called in."""
+    if not _has_greenlets():
+        return time.sleep
+    from gevent import monkey
+
+    original: Callable[[float], object] = monkey.get_original("time", "sleep")
+    return original

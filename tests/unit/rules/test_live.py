@@ -241,3 +241,21 @@ def test_the_watch_ends_with_what_it_watches(word: Path) -> None:
     # Then
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+def test_a_file_that_cannot_be_read_is_told_as_a_mistake_and_the_watch_goes_on(word: Path) -> None:
+    # Given
+    told: list[str] = []
+    live = Live(reader(word), word, on_error=lambda error: told.append(str(error)))
+
+    # When the file goes while another one is saved, and comes back
+    (word / "word.txt").rename(word / "gone.txt")
+    assert live.poll() is False
+    (word / "word.txt").write_text("three")
+
+    # Then
+    assert live.poll() is True
+    assert live.current == "three"
+    (mistake,) = told
+    assert "cannot be read" in mistake
+    assert "word.txt" in mistake
