@@ -1,7 +1,7 @@
 """`TaskPublisher` on a real RabbitMQ: confirmed, delayed in the broker, refused by a full queue."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -130,9 +130,8 @@ def test_parked_deliveries_are_read_back_as_they_were(app: Celery) -> None:
         def visit(self, parked: Parked) -> bool:
             return parked.id == "dlv_1"
 
-        def take(self, _: object, message: object) -> None:
-            assert isinstance(message, ParkedBatch)
-            seen.append(message)
+        def take(self, _: object, messages: Sequence[object]) -> None:
+            seen.extend(message for message in messages if isinstance(message, ParkedBatch))
 
     # When one of them is taken out
     walked = Redrive(app).walk("failed-email", Take())
@@ -155,7 +154,7 @@ def test_a_walk_that_dies_before_it_acknowledges_repeats_and_loses_nothing(app: 
         def visit(self, _: Parked) -> bool:
             return True
 
-        def take(self, _: object, message: object) -> None:
+        def take(self, _: object, messages: Sequence[object]) -> None:
             raise Die
 
     with pytest.raises(Die):
@@ -183,7 +182,7 @@ def test_what_the_broker_dead_lettered_is_read_as_its_deliveries_also_when_it_wa
         def visit(self, _: Parked) -> bool:
             return False
 
-        def take(self, _: object, message: object) -> None:
+        def take(self, _: object, messages: Sequence[object]) -> None:
             raise AssertionError
 
     # When it is looked at, twice
