@@ -15,7 +15,7 @@ _Positive = Annotated[float, Field(gt=0)]
 class Cpu(BaseModel):
     """Milliseconds of CPU, by who spends them; tasks were of ten deliveries."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     event: dict[Role, _Positive]
     """An event with one delivery, until its task is confirmed."""
@@ -29,7 +29,7 @@ class Cpu(BaseModel):
 class Costs(BaseModel):
     """Everything measured, and where."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     date: str
     machine: str
