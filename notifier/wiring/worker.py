@@ -21,6 +21,7 @@ from notifier.process import channel_settings, settings
 from notifier.storage.adaptive import AdaptiveRates
 from notifier.storage.breakers import Breakers
 from notifier.storage.cipher import Cipher
+from notifier.storage.connection import connect_async
 from notifier.storage.digests import Digests
 from notifier.storage.held import HeldIndex
 from notifier.storage.limits import Limits
@@ -38,6 +39,7 @@ from notifier.worker.batch.recorder import Recorder
 from notifier.worker.batch.sender import Sender
 from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.lifecycle import WorkerParts
+from notifier.worker.celery_side.signs_of_life import SignsOfLife
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.endpoints.delay_buffer import DelayBuffer
@@ -132,6 +134,7 @@ def build_worker(app: Celery, node: str) -> WorkerParts:
         engine=engine,
         ledger=ledger,
         owner=owner,
+        signs=SignsOfLife(connect_async(ours.redis_url, ca_file=ours.redis_ca_file, connections=1), owner),
         grace=ours.grace,
         one_cpu=ours.worker_one_cpu,
         health=HealthServer(checks, ours.http_host, ours.http_port, checks.alive),

@@ -33,13 +33,13 @@ from notifier.worker.celery_side.bootsteps import install_steps
 from notifier.worker.celery_side.coalescer import Coalescer
 from notifier.worker.celery_side.cpu_affinity import CpuAffinity, is_possible, out_of_step
 from notifier.worker.celery_side.receiving import use_fast_json
+from notifier.worker.celery_side.signs_of_life import EVERY_S, TTL_S, SignsOfLife
 from notifier.worker.digests.collector import Collector
 from notifier.worker.dispatch import Dispatch
 from notifier.worker.policy import Policy
 
-#: Seconds between signs of life, and how long one counts: a killed worker's claims are taken over after the second.
-LIVENESS_EVERY_S = 2.0
-LIVENESS_TTL_S = 8.0
+#: Seconds until the engine has begun or ended something of ours.
+ENGINE_TIMEOUT_S = 10.0
 #: Seconds between looks for endpoints whose held deliveries may go: one command in Redis for each worker.
 HELD_EVERY_S = 2.0
 #: Exit status of a worker that left without finishing; a supervisor restarts it, the broker redelivers its batches.
@@ -69,6 +69,7 @@ class WorkerParts:
     engine: Engine
     ledger: Ledger
     owner: str
+    signs: SignsOfLife
     grace: float
     one_cpu: bool
     """Whether its threads are to share a CPU (`cpu_affinity`)."""
@@ -97,8 +98,8 @@ def start(parts: WorkerParts) -> None:
     global _current  # noqa: PLW0603 - Celery gives tasks nothing to hang this on but the process
     parts.engine.start()
     _current = parts
-    _beat_once(parts)
-    gevent.spawn(_repeat, parts, LIVENESS_EVERY_S, lambda: _beat_once(parts), "liveness.crashed")
+    parts.engine.run(parts.signs.begin, timeout=ENGINE_TIMEOUT_S)
+    gevent.spawn(_repeat, parts, EVERY_S, parts.signs.hub_turns, "liveness.crashed")
     # In every worker, and not by Beat: without digests nobody need run one, and held deliveries must not stay.
     gevent.spawn(_repeat, parts, HELD_EVERY_S, lambda: _look_after_held(parts), "held.crashed")
     gevent.spawn(_repeat, parts, connection_watch.LOOK_EVERY_S, connection_watch.look, "broker.unwatched")
@@ -120,6 +121,7 @@ def stop() -> None:
     parts.recorder.stop()
     for channel in parts.channels.values():
         parts.engine.run(channel.close, timeout=5)
+    parts.engine.run(parts.signs.end, timeout=ENGINE_TIMEOUT_S)
     parts.engine.stop(grace=2.0)
     _leave(parts)
     parts.health.stop()
@@ -157,19 +159,11 @@ def _stay_together(parts: WorkerParts) -> None:
         affinity.give_up()
 
 
-def _beat_once(parts: WorkerParts) -> None:
-    try:
-        parts.ledger.heartbeat(parts.owner, LIVENESS_TTL_S)
-    except StorageUnavailable as error:
-        # Without Redis nothing is claimed by anyone, so a missed sign of life changes nothing.
-        wide(_log, "liveness.missed", level=logging.DEBUG, error=str(error))
-
-
 def _leave(parts: WorkerParts) -> None:
     try:
         parts.ledger.farewell(parts.owner)
     except StorageUnavailable as error:
-        wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=LIVENESS_TTL_S)
+        wide(_log, "liveness.kept", level=logging.WARNING, error=str(error), until_s=TTL_S)
 
 
 def install(app: Any, build: Build) -> None:
