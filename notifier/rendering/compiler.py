@@ -7,7 +7,7 @@ evaluated while compiling: constant folding would run ``'a' * 10**9`` before any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from jinja2.compiler import CodeGenerator, Frame
 Kind = Literal["html", "json", "text", "url"]
 #: Statements whose bodies pay for themselves when they run.
 _PAYING = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
+_REFERRING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _WRITERS: dict[Kind, str] = {"html": "html", "json": "json_text", "text": "text_of", "url": "url_text"}
 _IMPORTS = (
     "from notifier.rendering.meter import spend",
@@ -37,25 +38,26 @@ def kind_of(name: str | None) -> Kind:
     return "json" if name is not None and name.endswith(".json.j2") else "text"
 
 
-def _referring(tree: nodes.Template) -> Iterator[nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends]:
-    yield from tree.find_all(nodes.Include)
-    yield from tree.find_all(nodes.Import)
-    yield from tree.find_all(nodes.FromImport)
-    yield from tree.find_all(nodes.Extends)
+def nodes_of(tree: nodes.Template) -> list[nodes.Node]:
+    """All below it, walked once: whoever looks for one kind by `find_all` walks all of them again."""
+    return list(tree.find_all(nodes.Node))
 
 
-def forbidden(tree: nodes.Template) -> list[tuple[int, str]]:
+def forbidden(found: Iterable[nodes.Node]) -> list[tuple[int, str]]:
     """(line, what) of every construct that templates may not use."""
-    found = [
-        (node.lineno, "the name of an included template must be written out as one text")
-        for node in _referring(tree)
-        if not (isinstance(node.template, nodes.Const) and isinstance(node.template.value, str))
-    ]
-    switches = tree.find_all((nodes.EvalContextModifier, nodes.ScopedEvalContextModifier))
-    found.extend((n.lineno, "{% autoescape %} is not available: HTML is always escaped") for n in switches)
-    for node in tree.find_all(nodes.NSRef):
-        found.append((node.lineno, f"cannot set {node.name}.{node.attr}: values cannot be changed"))  # noqa: PERF401
-    return sorted(found)
+    mistakes = []
+    for node in found:
+        match node:
+            case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
+                if not (isinstance(node.template, nodes.Const) and isinstance(node.template.value, str)):
+                    what = "the name of an included template must be written out as one text"
+                    mistakes.append((node.lineno, what))
+            case nodes.EvalContextModifier() | nodes.ScopedEvalContextModifier():
+                mistakes.append((node.lineno, "{% autoescape %} is not available: HTML is always escaped"))
+            case nodes.NSRef():
+                what = f"cannot set {node.name}.{node.attr}: values cannot be changed"
+                mistakes.append((node.lineno, what))
+    return sorted(mistakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class Reference:
     """Its output becomes output of the referring template: includes and extends, not imports."""
 
 
-def references(tree: nodes.Template) -> list[Reference]:
-    """The templates this one includes, imports or extends."""
+def references(found: Iterable[nodes.Node]) -> list[Reference]:
+    """The templates that one with these nodes includes, imports or extends."""
     return [
         Reference(
             node.template.value,
@@ -79,8 +81,8 @@ def references(tree: nodes.Template) -> list[Reference]:
             cached=not getattr(node, "with_context", True),
             written=isinstance(node, nodes.Include | nodes.Extends),
         )
-        for node in _referring(tree)
-        if isinstance(node.template, nodes.Const)
+        for node in found
+        if isinstance(node, _REFERRING) and isinstance(node.template, nodes.Const)
     ]
 
 

@@ -154,15 +154,8 @@ class Library:
 
     def _incomplete(self, sets: dict[tuple[str, str, str], frozenset[str]]) -> Iterator[Problem]:
         for (folder, kind, locale), roles in sets.items():
-            where = str(self._root / folder / locale)
-            if kind in _MAILS and "subject" not in roles:
-                yield Problem(where, f"has no {kind}.subject.j2", "every language needs its own subject")
-            if kind not in _FIRST and "text" not in roles:
-                yield Problem(where, f"has no {kind}.text.j2", "a message needs a text")
-            if kind in _MAILS and not roles & {"text", "html"}:
-                yield Problem(where, f"has neither {kind}.text.j2 nor {kind}.html.j2", "a message needs one of them")
-            if (folder, kind, "") not in sets:
-                yield Problem(where, f"has {kind} templates but {folder} itself has none", "add the default language")
+            for what, fix in _lacking(folder, kind, roles, has_default=(folder, kind, "") in sets):
+                yield Problem(str(self._root / folder / locale), what, fix)
 
     def _fill_caches(self) -> Iterator[Problem]:
         """Run what Jinja renders once and keeps, so that no message pays for it or meets its mistakes."""
@@ -190,6 +183,18 @@ class Library:
 _MAILS = frozenset({"email", "digest"})
 #: What is asked for first where there is nothing; of a channel file's templates the text.
 _FIRST = {"email": "subject", "digest": "subject", "webhook": "json"}
+
+
+def _lacking(folder: str, kind: str, roles: frozenset[str], *, has_default: bool) -> Iterator[tuple[str, str]]:
+    """What a message of one kind and language has not, and what to do."""
+    if kind in _MAILS and "subject" not in roles:
+        yield f"has no {kind}.subject.j2", "every language needs its own subject"
+    if kind not in _FIRST and "text" not in roles:
+        yield f"has no {kind}.text.j2", "a message needs a text"
+    if kind in _MAILS and not roles & {"text", "html"}:
+        yield f"has neither {kind}.text.j2 nor {kind}.html.j2", "a message needs one of them"
+    if not has_default:
+        yield f"has {kind} templates but {folder} itself has none", "add the default language"
 
 
 def _by_folder(names: Iterable[str]) -> dict[str, list[str]]:

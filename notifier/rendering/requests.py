@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import orjson
 from jinja2 import Template, meta, nodes
 
-from notifier.rendering.compiler import references
+from notifier.rendering.compiler import nodes_of, references
 from notifier.rendering.context import NAMES
 from notifier.rendering.faults import rendering_fault
 from notifier.rendering.meter import ExhaustedError, Meter
@@ -95,7 +95,7 @@ class RequestTexts:
     def _look(self, source: str, name: str) -> frozenset[str]:
         """The names it uses. Raises `CompileError` for those that nothing gives."""
         tree = self.sandbox.parse(source, name, name)
-        if found := references(tree):
+        if found := references(nodes_of(tree)):
             raise CompileError([(reference.line, "a channel file includes nothing") for reference in found])
         used = meta.find_undeclared_variables(tree) - self.sandbox.globals.keys()
         named = [n for n in tree.find_all(nodes.Getattr) if getattr(n.node, "name", "") == "settings"]

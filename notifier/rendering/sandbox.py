@@ -18,7 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.rendering import formats, lists, scalars  # noqa: F401 - they register filters and tests
 from notifier.rendering.absent import Absent, Written, written
-from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, references
+from notifier.rendering.compiler import MeteredCodeGenerator, Reference, forbidden, kind_of, nodes_of, references
 from notifier.rendering.decimals import signed
 from notifier.rendering.operators import binary, concat
 from notifier.rendering.registry import FILTERS, TESTS
@@ -134,14 +134,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _define(self, name: str, source: str) -> Compiled:
         tree = self.parse(source, name, name)
-        if mistakes := [*(Mistake(*one) for one in forbidden(tree)), *self._unknown(tree)]:
+        found = nodes_of(tree)
+        if mistakes := [*(Mistake(*one) for one in forbidden(found)), *self._unknown(found)]:
             raise CompileError(sorted(mistakes))
-        return Compiled(source, self.compile(tree, name, name), references(tree))
+        return Compiled(source, self.compile(tree, name, name), references(found))
 
-    def _unknown(self, tree: nodes.Template) -> list[Mistake]:
+    def _unknown(self, found: Iterable[nodes.Node]) -> list[Mistake]:
         """Every filter and test that is not there; Jinja tells the first, some when they run."""
-        filters = {(node.lineno, node.name) for node in tree.find_all(nodes.Filter) if node.name not in self.filters}
-        tests = {(node.lineno, node.name) for node in tree.find_all(nodes.Test) if node.name not in self.tests}
+        named = [(node.lineno, node) for node in found if isinstance(node, nodes.Filter | nodes.Test)]
+        filters = {(at, n.name) for at, n in named if isinstance(n, nodes.Filter) and n.name not in self.filters}
+        tests = {(at, n.name) for at, n in named if isinstance(n, nodes.Test) and n.name not in self.tests}
         return sorted(
             [Mistake(at, f"No filter named {name!r}.", near(name, self.filters, "filters are")) for at, name in filters]
             + [Mistake(at, f"No test named {name!r}.", near(name, self.tests, "tests are")) for at, name in tests]
@@ -166,7 +168,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), parser, lineno=1)]
         tree = nodes.Template(body, lineno=1)
         tree.set_environment(self)
-        if mistakes := self._unknown(tree):
+        if mistakes := self._unknown(nodes_of(tree)):
             raise CompileError(mistakes)
         return Template.from_code(self, self.compile(tree), self.globals)
 

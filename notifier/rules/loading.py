@@ -34,8 +34,6 @@ FILE_KEYS = ("event", "category", "transactional", "auto_submitted", "rules")
 #: Bytes of one rules, schema or sample file; a sample is an event, and those are at most 256 kB by default.
 MAX_FILE_BYTES = 256 * 1024
 MAX_RULES = 500
-#: A folder and a file: folders inside an event type's folder hold its templates in other languages.
-_DEPTH = 2
 #: What a rule of each channel needs in its template folder, for the error that says so.
 _NEEDED: dict[WorkKind, str] = {
     **{channel: traits.needs for channel, traits in TRAITS.items() if traits.needs},
@@ -114,24 +112,26 @@ def _folders(root: Path, breathe: Callable[[], None]) -> tuple[dict[str, list[st
     found: dict[str, list[str]] = {}
     problems = []
     top = root.resolve()
+    above = len(str(root))
     strays = Strays((RULES_FILE, SCHEMA_FILE, "sample.json", *part_names(channel_names(root))))
     for entry in files_below(root):
         breathe()
-        path = PurePosixPath(Path(entry.path).relative_to(root).as_posix())
-        where = str(PurePosixPath(top.name, path))
-        if any(part.startswith("_") for part in path.parts):
+        path = entry.path[above:].lstrip("/")
+        where = f"{top.name}/{path}"
+        if path.startswith("_") or "/_" in path:
             continue
         if entry.name not in (RULES_FILE, SCHEMA_FILE) and sample_name(entry.name) is None:
             strays.take(path)
             continue
-        strays.take(path.with_name("sample.json"))
-        if len(path.parts) != _DEPTH:
+        strays.take(f"{path.removesuffix(entry.name)}sample.json")
+        # Folders inside an event type's folder hold its templates in other languages.
+        if path.count("/") != 1:
             fix = "move it into a folder directly below, one for each event type; folders in those are languages"
             problems.append(Problem(where, "is not read here", fix))
-        elif leads_out(Path(entry.path), top):
+        elif leads_out(entry.path, top):
             problems.append(Problem(where, "is a link out of the templates folder", "put a copy there"))
         else:
-            found.setdefault(path.parts[0], []).append(entry.name)
+            found.setdefault(path.partition("/")[0], []).append(entry.name)
     problems.extend(strays.problems(top.name))
     return found, sorted(problems, key=lambda problem: problem.where)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import PurePosixPath
 
 from notifier.errors import Problem
 
@@ -31,29 +30,29 @@ class Strays:
     """Names that are read in an event's folder."""
     _events: set[str] = field(default_factory=set)
     """Folders in which something is read."""
-    _found: list[PurePosixPath] = field(default_factory=list)
+    _found: list[str] = field(default_factory=list)
 
-    def take(self, path: PurePosixPath) -> None:
+    def take(self, path: str) -> None:
         """A file by its path below the templates folder: ``order.placed/de/email.html``."""
-        if path.name in self.known:
-            self._events.add(path.parts[0])
-        elif len(path.parts) in (2, 3) and not path.name.endswith(".j2"):  # templates are looked at by `rendering`
+        if path.rpartition("/")[2] in self.known:
+            self._events.add(path.partition("/")[0])
+        elif path.count("/") in (1, 2) and not path.endswith(".j2"):  # templates are looked at by `rendering`
             self._found.append(path)
 
     def problems(self, root: str) -> Iterator[Problem]:
         """A mistake for each that can only be meant to be read."""
         for path in self._found:
             if self._is_mistake(path):
-                close = get_close_matches(path.name.lower(), self.known, 1, 0.5)
+                close = get_close_matches(path.rpartition("/")[2].lower(), self.known, 1, 0.5)
                 fix = f"did you mean {close[0]}?" if close else f"names are {', '.join(self.known)}"
                 what = "nothing reads a file of this name"
                 yield Problem(f"{root}/{path}", what, f"{fix} (a name that begins with _ is left alone)")
 
-    def _is_mistake(self, path: PurePosixPath) -> bool:
-        name = path.name.lower()
+    def _is_mistake(self, path: str) -> bool:
+        name = path.rpartition("/")[2].lower()
         if name.endswith(_KEPT):
             return False
         if get_close_matches(name, self.known, 1, _ALIKE):
             return True
         kinds = {one.partition(".")[0] for one in self.known if one.endswith(".j2")}
-        return path.parts[0] in self._events and (name.endswith(_READ) or name.partition(".")[0] in kinds)
+        return path.partition("/")[0] in self._events and (name.endswith(_READ) or name.partition(".")[0] in kinds)
