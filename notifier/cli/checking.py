@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from notifier.cli.printing import print_json, print_table
 from notifier.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
+    from notifier.checks.findings import Finding
     from notifier.rules.content import Content
     from notifier.rules.explanation import Explanation, Look
     from notifier.rules.samples import Sample
@@ -29,17 +31,29 @@ templates = typer.Typer(
 )
 
 
+class Format(StrEnum):
+    """How it is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
 @templates.command()
 def check(
     folder: Annotated[Path | None, typer.Argument(help="Default: NOTIFIER_TEMPLATES.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="github: beside the lines of a pull request; sarif: for code scanning.")
+    ] = Format.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Load every rule, schema and template, render every sample in every language, and list all mistakes.
+    """Check every rule, schema and template against the types of its events, render every sample, list all mistakes.
 
     Example: notifier templates check templates
     """
     root = folder or configured_folder()
-    found = Findings()
+    found = Checked()
     try:
         content = load_content(root)
     except ConfigurationError as error:
@@ -47,28 +61,56 @@ def check(
     else:
         found.look_at(content, root)
     found.warnings += _unset(root)
-    if as_json:
-        print_json(found.as_dict(root))
-    else:
-        _print(found, root)
-    if found.problems:
+    _PRINTERS[Format.JSON if as_json else form](found, root)
+    if found.has_failed:
         raise typer.Exit(FAILED)
 
 
-def _print(found: Findings, root: Path) -> None:
+def _print_text(found: Checked, root: Path) -> None:
+    from notifier.cli.findings import as_text
+
+    for line in as_text(found.findings, root):
+        typer.echo(line)
     if found.problems:
         rows = ((_reachable(p.where, root), p.what, p.fix) for p in found.problems)
         print_table("", ("Where", "What", "Do"), rows)
-    else:
+    if not found.has_failed:
         typer.echo(f"{root}: no mistakes ({found.counted})")
     for warning in found.warnings:
         complain(f"warning: {Problem(_reachable(warning.where, root), warning.what, warning.fix)}")
 
 
+def _print_json(found: Checked, root: Path) -> None:
+    print_json(found.as_dict(root))
+
+
+def _print_github(found: Checked, root: Path) -> None:
+    from notifier.cli.findings import as_github
+
+    for line in as_github(found.all(root), root):
+        typer.echo(line)
+
+
+def _print_sarif(found: Checked, root: Path) -> None:
+    from notifier.cli.findings import as_sarif
+
+    print_json(as_sarif(found.all(root), root))
+
+
+_PRINTERS = {
+    Format.TEXT: _print_text,
+    Format.JSON: _print_json,
+    Format.GITHUB: _print_github,
+    Format.SARIF: _print_sarif,
+}
+
+
 @dataclass
-class Findings:
+class Checked:
     """What is wrong, what is only worth a word, and how much was looked at."""
 
+    findings: list[Finding] = field(default_factory=list)
+    """What the types of events and expressions tell, whichever event comes."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     event_types: int = 0
@@ -78,6 +120,27 @@ class Findings:
     _worth_a_word: dict[str, tuple[str, dict[str, None]]] = field(default_factory=dict)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether something is wrong that must not be merged."""
+        return bool(self.problems) or any(one.severity == "error" for one in self.findings)
+
+    def all(self, root: Path) -> list[Finding]:
+        """What was found in either way, as findings."""
+        from notifier.checks.findings import Code, Finding, Severity
+
+        def made(problem: Problem, severity: Severity) -> Finding:
+            file, _, line = problem.where.rpartition(":")
+            file, line = (file, line) if line.isdigit() else (problem.where, "1")
+            below = _reachable(file, root).removeprefix(f"{root}/")
+            return Finding(below, int(line), 0, Code.FAILS, problem.what, problem.fix, severity)
+
+        return [
+            *self.findings,
+            *(made(one, Severity.ERROR) for one in self.problems),
+            *(made(one, Severity.WARNING) for one in self.warnings),
+        ]
+
+    @property
     def counted(self) -> str:
         """For a person."""
         return f"event types: {self.event_types}, samples: {self.samples}, messages made of them: {self.messages}"
@@ -85,7 +148,11 @@ class Findings:
     def as_dict(self, root: Path) -> dict[str, object]:
         """For ``--json``."""
         counts = {"event_types": self.event_types, "samples": self.samples, "messages": self.messages}
+        from notifier.cli.findings import as_dict
+
         problems, warnings = ([_written(one, root) for one in told] for told in (self.problems, self.warnings))
+        for one in self.findings:
+            (problems if one.severity == "error" else warnings).append(as_dict(one, root))
         return {"folder": str(root), "problems": problems, "warnings": warnings, "checked": counts}
 
     def look_at(self, content: Content, root: Path) -> None:
@@ -93,6 +160,13 @@ class Findings:
 
         A template may compile and still name what no event has, and an expression may give what no mail can carry.
         """
+        from notifier.checks.content import check as check_types
+        from notifier.checks.severities import read_severities
+
+        severities, wrong = read_severities(root)
+        self.problems += wrong
+        self.findings = check_types(content, severities)
+        told = {f"{one.file}:{one.line}" for one in self.findings}
         look = None
         try:
             look = mail_look()
@@ -103,6 +177,8 @@ class Findings:
             for sample in samples:
                 self._try(sample, content, look)
         for problem, who in self._wrong.items():
+            if _reachable(problem.where, root).removeprefix(f"{root}/") in told:
+                continue  # said of every event, not of this one alone
             self.problems.append(Problem(problem.where, f"{problem.what} ({_named(who)})", problem.fix))
         for word, (file, rules) in self._worth_a_word.items():
             self.warnings.append(Problem(file, f"{_named(rules)}: {word}"))
@@ -153,7 +229,7 @@ def _unset(root: Path) -> list[Problem]:
     return advice
 
 
-def _written(problem: Problem, root: Path) -> dict[str, str]:
+def _written(problem: Problem, root: Path) -> dict[str, object]:
     return {"where": _reachable(problem.where, root), "what": problem.what, "fix": problem.fix}
 
 

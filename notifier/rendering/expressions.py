@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import Template
+from jinja2 import Template, nodes
 from jinja2.runtime import Undefined
 
 from notifier.domain.event import Event
@@ -65,6 +65,10 @@ class Expression:
                 pass  # the sandbox knows
         return bool(self.evaluate(event))
 
+    def tree(self) -> nodes.Expr:
+        """What it is made of, for checks."""
+        return self._sandbox.parse_expression(self.source)
+
     def evaluate(self, event: Event) -> Any:
         """The value as plain JSON; raises `RenderError` when a name is missing or the budget is used up."""
         names = {**self._globals, "data": event.data}
@@ -78,7 +82,7 @@ class Expression:
                 result = context.vars["result"]
                 return result if type(result) in _SCALARS else _plain(result, NESTING)
             except Exception as error:
-                fault = rendering_fault(error, "", lambda: self._sandbox.parse_expression(self.source))
+                fault = rendering_fault(error, "", self.tree)
                 raise type(fault)(f"expression {self.source!r}: {fault.what}", fix=fault.fix) from error
 
     def __repr__(self) -> str:

@@ -85,6 +85,25 @@ class Catalog:
         """The schemas `validate` checks for an event type."""
         return self._lookup(event_type)[1]
 
+    def folder_rules(self, folder: str) -> tuple[CompiledRule, ...]:
+        """The rules that one folder's file holds."""
+        return self._folders[folder].rules
+
+    def folder_text(self, folder: str, file: str) -> str:
+        """What a file of one folder says; empty when there is none."""
+        return self._folders[folder].sources.texts.get(file, "")
+
+    def schema_of(self, folder: str) -> Schema | None:
+        """The schema that lies in a folder."""
+        return self._folders[folder].schema
+
+    def folder_schemas(self, folder: str) -> tuple[Schema, ...]:
+        """The schemas that all events of one folder's rules are checked against."""
+        found = self._folders[folder]
+        if "*" in found.event:
+            return (found.schema,) if found.schema is not None else ()
+        return self._lookup(found.event)[1]
+
     @property
     def samples(self) -> Mapping[str, tuple[Sample, ...]]:
         """Folder → its sample events; `sample.json` first, then `sample.<name>.json` by name."""

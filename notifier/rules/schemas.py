@@ -81,6 +81,8 @@ class Schema:
         import jsonschema_rs  # noqa: PLC0415
 
         self.file = file
+        self.source = source
+        """As it is written, read as JSON."""
         if not isinstance(source, dict | bool):
             raise SchemaMistake("a schema is an object", ())
         declared = source.get("$schema", DIALECT) if isinstance(source, dict) else DIALECT

@@ -87,6 +87,8 @@ USED: dict[str, dict[str, dict[str, str]]] = {
             "patch _module.Lock": "the engine's native thread counts too, and must never wait for a greenlet",
         }
     },
+    "notifier/checks/expressions.py": {"jinja2": {"jinja2.visitor: NodeVisitor": "as Jinja's own generator visits"}},
+    "notifier/checks/templates.py": {"jinja2": {"jinja2.visitor: NodeVisitor": "as Jinja's own generator visits"}},
     "notifier/rendering/compiler.py": {
         "jinja2": {
             "jinja2.compiler: CodeGenerator": "templates are compiled with a budget",

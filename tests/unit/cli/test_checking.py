@@ -31,7 +31,7 @@ FILES = {
         }
     ),
     "email.subject.j2": "Invoice {{ data.n }}",
-    "email.text.j2": "{{ data.n | money }}",
+    "email.text.j2": "{{ data.n | money('EUR') }}",
     "email.html.j2": "{{ data.n }}",
     "digest.subject.j2": "{{ digest.total }} invoices",
     "digest.text.j2": "{% for one in digest.items %}{{ one.data.n }}{% endfor %}",
@@ -68,7 +68,7 @@ def test_a_wrong_name_is_found_in_whatever_template_it_stands_and_told_by_its_pl
 
     (problem,) = answer["problems"]
     assert problem["where"] == f"{tmp_path}/templates/invoice.sent/{name}:2"
-    assert problem["what"].startswith("data has no 'nn'; nearest: 'n' (invoice.sent/")
+    assert problem["what"] == "data has no 'nn'; nearest: 'n'"
     assert problem["fix"]
 
 
@@ -82,7 +82,7 @@ def test_a_wrong_expression_is_told_at_its_own_line(tmp_path: Path) -> None:
     (problem,) = checked(tmp_path, {"rules.yaml": RULES.replace("data.to", "data.too")})["problems"]
 
     assert problem["where"] == f"{tmp_path}/templates/invoice.sent/rules.yaml:6"
-    assert problem["what"].startswith("to failed: expression 'data.too': data has no 'too'; nearest: 'to' (")
+    assert problem["what"] == "data has no 'too'; nearest: 'to'"
     assert problem["fix"]
 
 
@@ -153,3 +153,66 @@ def test_the_text_and_the_html_of_a_mail_can_be_read_by_themselves() -> None:
     assert text.stdout.startswith("Hello Harbour Café Ltd,")
     assert html.stdout.lstrip().lower().startswith("<!doctype html")
     assert (text.exit_code, html.exit_code) == (0, 0)
+
+
+def written(parent: Path, changed: dict[str, str | None]) -> Path:
+    checked(parent, changed)
+    return parent / "templates"
+
+
+MISSPELT: dict[str, str | None] = {"email.text.j2": "Dear customer,\n{{ data.n }} of {{ data.nn }}"}
+
+
+def test_people_see_the_line_and_a_caret_below_what_is_wrong(tmp_path: Path) -> None:
+    root = written(tmp_path, MISSPELT)
+    done = _run("templates", "check", str(root))
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith(
+        f"{root}/invoice.sent/email.text.j2:2:20: error: data has no 'nn'; nearest: 'n' [unknown-name]\n"
+        "     2 | {{ data.n }} of {{ data.nn }}\n"
+        "       |                    ^\n"
+        "         write the name as the data has it, or describe it in the schema\n"
+    )
+
+
+def test_a_long_line_is_shown_around_what_is_wrong(tmp_path: Path) -> None:
+    root = written(tmp_path, {"email.text.j2": "x" * 500 + "{{ data.nn }}" + "y" * 500})
+    line, caret = _run("templates", "check", str(root)).stdout.split("\n")[1:3]
+
+    assert len(line) < 130
+    assert line[caret.index("^") :].startswith("data.nn }}")
+
+
+def test_github_shows_each_beside_its_line(tmp_path: Path) -> None:
+    root = written(tmp_path, MISSPELT)
+    done = _run("templates", "check", str(root), "--format", "github")
+
+    assert done.stdout == (
+        f"::error file={root}/invoice.sent/email.text.j2,line=2,col=20,title=unknown-name::"
+        "data has no 'nn'; nearest: 'n'"
+        "%0Awrite the name as the data has it, or describe it in the schema\n"
+    )
+
+
+def test_code_scanning_gets_sarif_with_places_and_rules(tmp_path: Path) -> None:
+    root = written(tmp_path, {**MISSPELT, "email.html.j2": "{{ broken"})
+    done = _run("templates", "check", str(root), "--format", "sarif")
+
+    (run,) = json.loads(done.stdout)["runs"]
+    (result,) = run["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert (result["ruleId"], result["level"], place["region"]["startLine"]) == ("fails", "error", 1)
+    assert place["artifactLocation"]["uri"] == f"{root}/invoice.sent/email.html.j2"
+    assert result["ruleId"] in [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+
+
+def test_a_project_says_how_serious_it_is_and_a_comment_takes_one_out(tmp_path: Path) -> None:
+    root = written(tmp_path, {"email.text.j2": "{{ data.nn }} {# ignore unknown-name: the next release has it #}"})
+    # The sample still fails with it.
+    assert _run("templates", "check", str(root), "--json").exit_code == 1
+
+    root = written(tmp_path / "two", {"email.text.j2": "{{ data.n | money }}"})
+    (root / "_checks.yaml").write_text("no-currency: error\n")
+    done = _run("templates", "check", str(root), "--json")
+    assert [one["code"] for one in json.loads(done.stdout)["problems"]] == ["no-currency"]

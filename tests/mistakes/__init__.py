@@ -1,0 +1,1 @@
+"""Mistakes that people make in templates, rules and schemas, and what is said of each."""

@@ -1,0 +1,1 @@
+"""Tests of `notifier.checks`; `looking` looks at a template by itself."""
