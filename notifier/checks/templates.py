@@ -9,7 +9,8 @@ from typing import Protocol
 from jinja2 import nodes
 from jinja2.visitor import NodeVisitor
 
-from notifier.checks.expressions import Expressions, counted
+from notifier.checks.expressions import Expressions
+from notifier.checks.filtering import counted
 from notifier.checks.findings import Code
 from notifier.checks.place import Place
 from notifier.checks.scope import Scope, joined, written
