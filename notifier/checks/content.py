@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import nodes
 
 from notifier.checks.expressions import Expressions
 from notifier.checks.findings import Code, Finding, Findings, Severity
+from notifier.checks.markup import check_markup
 from notifier.checks.place import Place
 from notifier.checks.sample_types import type_of_samples
 from notifier.checks.schema_checks import check_schema
@@ -43,8 +45,10 @@ from notifier.checks.types import (
 )
 from notifier.domain.channels import TRAITS
 from notifier.domain.rule import Channel, Collecting, Rule
+from notifier.rendering.compiler import kind_of
 from notifier.rendering.expressions import Expression
 from notifier.rendering.files import is_partial
+from notifier.rendering.sandbox import Sandbox
 from notifier.rules.content import Content
 from notifier.rules.loading import RULES_FILE, SCHEMA_FILE
 from notifier.rules.matching import CompiledRule
@@ -70,6 +74,9 @@ def check(content: Content, severities: Mapping[str, str] = _AS_THEY_ARE) -> lis
             _check_message(compiled.rule, data, content, flow, shelf, is_known=is_known)
     for finding in _unused(content, shelf.seen):
         found.add(finding)
+    for name, one in content.renderer.codes.items():
+        if kind_of(name) == "html":
+            check_markup(one.source, shelf.place(name))
     return by_severity(silenced(found, texts), severities)
 
 
@@ -94,6 +101,12 @@ def _data(content: Content, folder: str) -> tuple[Type, bool]:
     return type_of_samples([sample.event.data for sample in samples]), False
 
 
+@lru_cache(maxsize=4096)
+def _parsed(name: str, source: str) -> nodes.Template:
+    """Parsing is half of a check: of what did not change since the last one it is kept."""
+    return Sandbox().parse(source, name, name)
+
+
 @dataclass(slots=True)
 class _Shelf:
     content: Content
@@ -101,13 +114,11 @@ class _Shelf:
     judges_guards: bool = True
     seen: set[str] = field(default_factory=set)
     """Templates that were looked at."""
-    _trees: dict[str, nodes.Template | None] = field(default_factory=dict)
 
     def tree(self, name: str) -> nodes.Template | None:
         self.seen.add(name)
-        if name not in self._trees:
-            self._trees[name] = self.content.renderer.tree(name)
-        return self._trees[name]
+        compiled = self.content.renderer.codes.get(name)
+        return None if compiled is None else _parsed(name, compiled.source)
 
     def place(self, name: str) -> Place:
         compiled = self.content.renderer.codes.get(name)

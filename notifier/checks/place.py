@@ -29,8 +29,14 @@ class Place:
     ) -> None:
         """Something is wrong; ``word`` is what is written there."""
         at = self.first + line - 1
+        self.tell_at(code, at, self._column(at, word), what, fix, severity=severity)
+
+    def tell_at(
+        self, code: Code, line: int, column: int, what: str, fix: str, *, severity: Severity = Severity.ERROR
+    ) -> None:
+        """The same at a line and column of the file."""
         said = f"{what} ({self.why})" if self.why else what
-        self.findings.add(Finding(self.file, at, self._column(at, word), code, said, fix, severity))
+        self.findings.add(Finding(self.file, line, column, code, said, fix, severity))
 
     def shared(self, why: str) -> Place:
         """The same for one of its users."""

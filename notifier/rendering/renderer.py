@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from jinja2 import Template, nodes
+from jinja2 import Template
 
 from notifier.domain.event import Event
 from notifier.domain.json_text import exact_decimal, exact_integer, is_exact, may_lose, write_json
@@ -48,11 +48,6 @@ class Renderer:
     def codes(self) -> Mapping[str, Compiled]:
         """Every template by name, as it was compiled: once for all versions in which it says the same."""
         return self._library.codes
-
-    def tree(self, name: str) -> nodes.Template | None:
-        """What a template is made of, for checks; None when there is none of this name."""
-        found = self.codes.get(name)
-        return None if found is None else self._sandbox.parse(found.source, name, name)
 
     def parts(self, folder: str, kind: str, locale: str) -> list[str]:
         """The names of the templates that a message in one language is made of."""

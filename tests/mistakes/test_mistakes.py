@@ -14,7 +14,7 @@ def shop() -> Content:
     return loaded_shop()
 
 
-@pytest.mark.parametrize("mistake", mistakes(), ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", list(mistakes()), ids=lambda mistake: mistake.name)
 def test_a_mistake_is_told_at_its_place(mistake: Mistake, shop: Content, tmp_path: Path) -> None:
     said = told_of(mistake, tmp_path, shop)
 
