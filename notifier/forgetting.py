@@ -125,7 +125,7 @@ class Forgetting:
 
     def _look(self, person: _Person) -> tuple[Found, tuple[str, ...], list[Window]]:
         known = self._traces.deliveries(person.keys)
-        windows = self._traces.windows(known.collected)
+        windows = self._traces.windows(known.collected, person.keys)
         found = Found(
             key=person.keys[0],
             recipients=len(self._recipients.get_many(person.records)),

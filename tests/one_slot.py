@@ -21,7 +21,7 @@ ONE_KEY = frozenset(
     ZSCAN ZSCORE""".split()  # noqa: SIM905 - a table of words
 )
 #: Scripts over many records: on one server over any, on a Cluster, which sees to it itself, over those of one slot.
-GROUPED = frozenset({"claim", "planned", "record", "register", "register_event", "throttle", "unpack", "unplanned"})
+GROUPED = frozenset({"claim", "planned", "record", "register", "register_event", "unpack", "unplanned"})
 #: Of the executor itself, and of its tests.
 _OURS = frozenset({"ASKING", "CLUSTER", "ECHO"})
 

@@ -16,6 +16,7 @@ from notifier.domain.breaker import Breaker, Observed, begin_probe, observe
 from notifier.errors import StorageUnavailable
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command, run_script
+from notifier.storage.spread import Spread
 from notifier.storage.store import Store
 
 #: Tries of a compare-and-swap. Each failure means that another batch's observation was written.
@@ -47,24 +48,26 @@ class Breakers:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._run = store.run
+        self._spread = store.spread
         self._clock = clock
 
     def observe(self, seen: Mapping[str, Observed], known: Mapping[str, Breaker | None]) -> dict[str, Changed]:
         """Add what a batch saw of its endpoints; ``known`` is what was read of them, and saves a read."""
         now = self._clock()
-        return self._run(_swap({i: _observing(one, now) for i, one in seen.items()}, known))
+        return self._run(_swap({i: _observing(one, now) for i, one in seen.items()}, known, self._spread))
 
     def begin_probe(self, endpoint_id: str, known: Breaker, token: str, lease: float) -> bool:
         """Whether ``token`` may send the one delivery that shows whether the endpoint is back."""
         now = self._clock()
-        changed = self._run(_swap({endpoint_id: lambda b: begin_probe(b, token, now, lease)}, {endpoint_id: known}))
+        change = {endpoint_id: lambda b: begin_probe(b, token, now, lease)}
+        changed = self._run(_swap(change, {endpoint_id: known}, self._spread))
         after = changed[endpoint_id].after
         return after is None or not after.is_open or after.probe == token
 
     def clear(self, endpoint_ids: Sequence[str]) -> None:
         """Forget all failures, because a person says that the endpoint is well."""
         if endpoint_ids:
-            self._run(_clear(endpoint_ids))
+            self._run(_clear(endpoint_ids, self._spread))
 
 
 def encode_breaker(breaker: Breaker | None) -> str:
@@ -92,7 +95,9 @@ def _observing(seen: Observed, now: float) -> Change:
     return lambda breaker: observe(breaker, seen, now)
 
 
-def _swap(changes: Mapping[str, Change], known: Mapping[str, Breaker | None]) -> Operation[dict[str, Changed]]:
+def _swap(
+    changes: Mapping[str, Change], known: Mapping[str, Breaker | None], spread: Spread
+) -> Operation[dict[str, Changed]]:
     expected = {i: encode_breaker(known.get(i)) for i in changes}
     done: dict[str, Changed] = {}
     # One for all tries, so that a reply that was lost is recognised.
@@ -102,8 +107,8 @@ def _swap(changes: Mapping[str, Change], known: Mapping[str, Breaker | None]) ->
             return done
         tried = {i: _changed(decode_breaker(text), changes[i], stamp) for i, text in expected.items()}
         replies = yield [
-            run_script("swap_field", [keys.endpoint_breakers()], i, expected[i], encode_breaker(change.after))
-            for i, change in tried.items()
+            run_script("swap_field", [keys.endpoint_breakers(spread.tag(i))], i, expected[i], encode_breaker(new.after))
+            for i, new in tried.items()
         ]
         expected = {}
         for (i, change), there in zip(tried.items(), replies, strict=True):
@@ -119,5 +124,5 @@ def _changed(before: Breaker | None, change: Change, stamp: str) -> Changed:
     return Changed(before, after and replace(after, stamp=stamp))
 
 
-def _clear(endpoint_ids: Sequence[str]) -> Operation[None]:
-    yield [command("HDEL", keys.endpoint_breakers(), *endpoint_ids)]
+def _clear(endpoint_ids: Sequence[str], spread: Spread) -> Operation[None]:
+    yield [command("HDEL", keys.endpoint_breakers(tag), *some) for tag, some in spread.parts(endpoint_ids)]

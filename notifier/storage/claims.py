@@ -50,7 +50,7 @@ def claim_request(batch: Batch, delivery: Delivery) -> ClaimRequest:
         delivery=delivery,
         channel=batch.channel,
         event=batch.events[delivery.event],
-        recipient_key=_person(delivery.to),
+        recipient_key=person_of(delivery.to),
         former_key=former_key(delivery.to.address) if isinstance(delivery.to, Mailbox) else "",
     )
 
@@ -70,7 +70,7 @@ def item_requests(batch: Batch, digest: Delivery, places: Sequence[int]) -> list
     ]
 
 
-def _person(to: Destination) -> str | None:
+def person_of(to: Destination) -> str | None:
     """Under which key the ledger indexes it; who is named by an id has that id's key, whatever the address is then."""
     if isinstance(to, Mailbox):
         return recipient_key(to.address)
@@ -163,7 +163,8 @@ def claim(
         return Work(tries, lambda shelf, group: _call(shelf, group, asked), lambda one: packs.delivery(one.id))
 
     names, notes = _beside(requests, depths, now, index_for)
-    suppressed = [command("HMGET", keys.suppressions(), *names)] if names else []
+    parts = packs.spread.parts(names)
+    suppressed = [command("HMGET", keys.suppressions(tag), *some) for tag, some in parts]
     first = tried([_Try(request) for request in requests])
     others = yield from run(packs, first, beside=[*suppressed, *notes.calls])
     notes.learn(others[len(suppressed) :])
@@ -182,7 +183,7 @@ def claim(
         yield from run(packs, taken)
         for i, answer in zip(orphans, taken.answers, strict=True):
             claims[i] = _parse_claim(answer)
-    return _with_suppressions(claims, requests, names, others[0] if names else ())
+    return _with_suppressions(claims, requests, parts, others)
 
 
 def _call(shelf: Shelf, tries: Sequence[_Try], asked: Sequence[str | int]) -> Call:
@@ -233,11 +234,17 @@ def _parse_claim(reply: str) -> Claim:
 
 
 def _with_suppressions(
-    claims: list[Claim], requests: Sequence[ClaimRequest], names: Sequence[str], texts: Sequence[str | None]
+    claims: list[Claim],
+    requests: Sequence[ClaimRequest],
+    parts: Collection[tuple[str, Sequence[str]]],
+    replies: Sequence[Sequence[str | None]],
 ) -> list[Claim]:
-    if not any(texts):
+    stored: dict[str, str | None] = {}
+    for (_, names), texts in zip(parts, replies, strict=False):
+        if any(texts):
+            stored |= zip(names, texts, strict=True)
+    if not stored:
         return claims
-    stored = dict(zip(names, texts, strict=True))
     return [_with_suppression(c, r, stored) for c, r in zip(claims, requests, strict=True)]
 
 

@@ -4,6 +4,8 @@ An item is one delivery of a digest rule. The first one opens a window, named af
 key); each script changes the window, the item's marker and the index of due windows together. Closing moves the window
 aside (new items open another) and gives the same content again until `forget`, which comes after the digest's task was
 confirmed: a crash in between repeats a publish with the same delivery id, and its claim makes that harmless.
+
+On a Cluster the windows of a person lie in one slot, and those of all people in many (`spread`).
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ from pydantic import ConfigDict, TypeAdapter
 
 from notifier.domain.delivery import Delivery, Destination
 from notifier.domain.event import Event
-from notifier.domain.ids import digest_id
+from notifier.domain.ids import digest_id, recipient_key
 from notifier.domain.rule import Window
 from notifier.errors import ConfigurationError
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
+from notifier.storage.claims import person_of
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
+from notifier.storage.spread import Spread
 from notifier.storage.store import Store
 
 #: Items whose content a window keeps; later ones only count. A digest of a thousand lines is not read anyway.
@@ -69,6 +73,8 @@ class WindowRef:
 
     group: str
     window: str
+    tag: str = ""
+    """Where it lies (`spread`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +116,20 @@ class Digests:
         items_kept: int = ITEMS_KEPT,
     ) -> None:
         self._run = store.run
+        self._spread = store.spread
         self._cipher = cipher
         self._items_kept = items_kept
 
     def collect(self, items: Sequence[Item], now: float) -> list[Collected]:
         """Put items into their windows in one round trip (three where a window fills up)."""
-        return self._run(_collect(items, now, self._cipher, self._items_kept))
+        return self._run(_collect(items, now, self._cipher, self._items_kept, self._spread))
 
     def take(self, now: float, until: float, limit: int = 100) -> list[WindowRef]:
-        """Windows to close, the longest due first; nobody else gets them ``until`` then (`lease`).
+        """Windows to close; nobody else gets them ``until`` then (`lease`). In each slot the longest due come first.
 
         Asked again with the same ``until``, because the reply was lost, it gives the same ones.
         """
-        return self._run(_take(now, until, limit))
+        return self._run(_take(now, until, limit, self._spread))
 
     def close(self, refs: Sequence[WindowRef], now: float, failed: Failed) -> list[tuple[WindowRef, ClosedWindow]]:
         """Their contents in one round trip, the same on every call until `forget`; without those that are forgotten.
@@ -137,7 +144,7 @@ class Digests:
 
     def count(self) -> int:
         """Windows that are open or not yet confirmed."""
-        return self._run(_count())
+        return self._run(_count(self._spread))
 
 
 def read_destination(wire: Any) -> Destination:
@@ -160,13 +167,20 @@ def due_at(window: Window, now: float) -> float:
     return min(ends)
 
 
+def _tag(to: Destination, spread: Spread) -> str:
+    """The tag of a person's windows: whoever forgets them knows the key by which the ledger knows them."""
+    return spread.tags[0] if spread.is_whole else spread.tag(person_of(to) or recipient_key(to.identity))
+
+
 def _group(item: Item) -> str:
     """The name of a rule, recipient and key together; hashed, because a recipient may be an address."""
     return keys.short(digest_id(item.delivery.rule, item.delivery.to.identity, item.delivery.key, ""), "dlv_")
 
 
-def _collect(items: Sequence[Item], now: float, cipher: Cipher, kept: int) -> Operation[list[Collected]]:
-    groups = [_group(item) for item in items]
+def _collect(
+    items: Sequence[Item], now: float, cipher: Cipher, kept: int, spread: Spread
+) -> Operation[list[Collected]]:
+    groups = [(_group(item), _tag(item.delivery.to, spread)) for item in items]
     calls = [_collect_call(item, group, now, cipher, kept) for item, group in zip(items, groups, strict=True)]
     found: dict[int, Collected] = {}
     waiting = list(range(len(items)))
@@ -175,13 +189,13 @@ def _collect(items: Sequence[Item], now: float, cipher: Cipher, kept: int) -> Op
         answers = {i: reply.split(" ") for i, reply in zip(waiting, replies, strict=True)}
         found |= {i: Collected(a[1], a[0] == "new") for i, a in answers.items() if a[0] != "full"}
         waiting = [i for i, a in answers.items() if a[0] == "full"]
-        if full := {WindowRef(groups[i], answers[i][1]): None for i in waiting}:
+        if full := {WindowRef(groups[i][0], answers[i][1], groups[i][1]): None for i in waiting}:
             yield [_close_call(ref, now, None) for ref in full]
     return [found[i] for i in range(len(items))]
 
 
-def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int) -> Call:
-    delivery, window = item.delivery, item.window
+def _collect_call(item: Item, of: tuple[str, str], now: float, cipher: Cipher, kept: int) -> Call:
+    delivery, window, (group, tag) = item.delivery, item.window, of
     content = {
         "id": delivery.id,
         "to": delivery.to.model_dump(exclude_defaults=True),
@@ -191,7 +205,12 @@ def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int)
     }
     return run_script(
         "collect",
-        [keys.digest_item(delivery.id), keys.digest_open(group), keys.digest_open_items(group), keys.digests_due()],
+        [
+            keys.digest_item(delivery.id, tag),
+            keys.digest_open(group, tag),
+            keys.digest_open_items(group, tag),
+            keys.digests_due(tag),
+        ],
         delivery.id,
         group,
         milliseconds(due_at(window, now)),
@@ -205,10 +224,37 @@ def _collect_call(item: Item, group: str, now: float, cipher: Cipher, kept: int)
     )
 
 
-def _take(now: float, until: float, limit: int) -> Operation[list[WindowRef]]:
-    call = run_script("take_due", [keys.digests_due()], milliseconds(now), limit, f"{until * 1000:.4f}")
-    (found,) = yield [call]
-    return [WindowRef(*member.split(" ")) for member in found]
+def _take(now: float, until: float, limit: int, spread: Spread) -> Operation[list[WindowRef]]:
+    wanted = [(spread.tags[0], limit)] if spread.is_whole else (yield from _wanted(now, until, limit, spread))
+    replies = yield [
+        run_script("take_due", [keys.digests_due(tag)], milliseconds(now), count, _moment(until))
+        for tag, count in wanted
+    ]
+    pairs = [(tag, member.split(" ")) for (tag, _), found in zip(wanted, replies, strict=True) for member in found]
+    return [WindowRef(group, window, tag) for tag, (group, window) in pairs]
+
+
+def _wanted(now: float, until: float, limit: int, spread: Spread) -> Operation[list[tuple[str, int]]]:
+    """How many of which part: those taken before ``until`` this time, then of any part, so that none is always last."""
+    ours, due = _moment(until), milliseconds(now)
+    ranges = [(first, last) for first, last in ((ours, ours), ("-inf", due)) for _ in spread.tags]
+    counts = yield [
+        command("ZCOUNT", keys.digests_due(tag), first, last)
+        for tag, (first, last) in zip(spread.tags * 2, ranges, strict=True)
+    ]
+    wanted = [(tag, limit) for tag, taken in zip(spread.tags, counts, strict=False) if taken]
+    others = [(tag, count) for tag, count in zip(spread.tags, counts[len(spread.tags) :], strict=True) if count]
+    random.shuffle(others)
+    left = limit - sum(counts[: len(spread.tags)])
+    for tag, count in others:
+        if left > 0:
+            wanted.append((tag, min(count, left)))
+            left -= count
+    return wanted
+
+
+def _moment(until: float) -> str:
+    return f"{until * 1000:.4f}"
 
 
 def _close(
@@ -247,11 +293,11 @@ def _close_call(ref: WindowRef, now: float, again: float | None) -> Call:
     return run_script(
         "close",
         [
-            keys.digest_open(ref.group),
-            keys.digest_open_items(ref.group),
-            keys.digest_closing(ref.window),
-            keys.digest_closing_items(ref.window),
-            keys.digests_due(),
+            keys.digest_open(ref.group, ref.tag),
+            keys.digest_open_items(ref.group, ref.tag),
+            keys.digest_closing(ref.window, ref.tag),
+            keys.digest_closing_items(ref.window, ref.tag),
+            keys.digests_due(ref.tag),
         ],
         ref.window,
         _member(ref),
@@ -261,13 +307,24 @@ def _close_call(ref: WindowRef, now: float, again: float | None) -> Call:
 
 
 def _forget(refs: Sequence[WindowRef]) -> Operation[None]:
-    gone = [key for ref in refs for key in (keys.digest_closing(ref.window), keys.digest_closing_items(ref.window))]
-    yield [command("DEL", *gone), command("ZREM", keys.digests_due(), *map(_member, refs))]
+    parts: dict[str, list[WindowRef]] = {}
+    for ref in refs:
+        parts.setdefault(ref.tag, []).append(ref)
+    yield [call for tag, of_it in parts.items() for call in _forget_calls(tag, of_it)]
 
 
-def _count() -> Operation[int]:
-    (count,) = yield [command("ZCARD", keys.digests_due())]
-    return int(count)
+def _forget_calls(tag: str, refs: Sequence[WindowRef]) -> Sequence[Call]:
+    gone = [place for ref in refs for place in _closing(ref.window, tag)]
+    return command("DEL", *gone), command("ZREM", keys.digests_due(tag), *map(_member, refs))
+
+
+def _closing(window: str, tag: str) -> Sequence[str]:
+    return keys.digest_closing(window, tag), keys.digest_closing_items(window, tag)
+
+
+def _count(spread: Spread) -> Operation[int]:
+    counts = yield [command("ZCARD", keys.digests_due(tag)) for tag in spread.tags]
+    return sum(counts)
 
 
 def _member(ref: WindowRef) -> str:

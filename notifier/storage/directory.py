@@ -17,7 +17,8 @@ import orjson
 
 from notifier.domain.subscriptions import Subscriptions
 from notifier.storage import keys
-from notifier.storage.commands import Operation, command
+from notifier.storage.commands import Call, Operation, command
+from notifier.storage.spread import Spread
 from notifier.storage.store import AsyncStore, Store
 
 #: Seconds a tenant's endpoints are trusted whatever the version says: earlier releases change them without counting it.
@@ -54,6 +55,7 @@ class EndpointDirectory:
 
     def __init__(self, store: AsyncStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = store.run
+        self._spread = store.spread
         self._cache = _Cache(clock)
 
     @property
@@ -74,7 +76,7 @@ class EndpointDirectory:
         await self.refresh(wanted)
 
     async def _look(self, tenants: Sequence[str]) -> None:
-        self._cache.put(*await self._run(_snapshots(tenants, self._cache.unread(tenants))))
+        self._cache.put(*await self._run(_snapshots(tenants, self._cache.unread(tenants), self._spread)))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
         """Ids of those that subscribed, whatever their state; the tenant must have been refreshed.
@@ -89,12 +91,13 @@ class SyncEndpointDirectory:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = store.run
+        self._spread = store.spread
         self._cache = _Cache(clock)
 
     def refresh(self, tenants: Iterable[str]) -> None:
         """Fetch them, in one round trip."""
         if wanted := list(dict.fromkeys(tenants)):
-            self._cache.put(*self._run(_snapshots(wanted, wanted)))
+            self._cache.put(*self._run(_snapshots(wanted, wanted, self._spread)))
 
     def endpoints(self, tenant: str, event_type: str) -> Sequence[str]:
         """Ids of those that subscribed, whatever their state; fetched when nobody asked for the tenant yet."""
@@ -137,19 +140,31 @@ class _Cache:
         return self._tenants[tenant].subscriptions.of(event_type)
 
 
-def _snapshots(tenants: Sequence[str], unread: Sequence[str]) -> Operation[_Found]:
+def _snapshots(tenants: Sequence[str], unread: Sequence[str], spread: Spread) -> Operation[_Found]:
     """Versions of these, and the endpoints of some of them."""
-    # The versions before what they are of (all of it lies in one slot, so a server answers in this order): a change in
-    # between makes it look older than it is, and somebody looks again.
-    version, (last, base, *of_tenants), *replies = yield [
-        command("GET", keys.endpoints_version()),
-        command("HMGET", keys.endpoints_versions(), "last", "base", *(f"={tenant}" for tenant in tenants)),
-        *(command("HGETALL", keys.endpoints_of(tenant)) for tenant in unread),
+    # The versions before what they are of: a change in between makes it look older than it is, and somebody looks
+    # again. What lies in one slot is answered in this order; on a Cluster the version of all lies in another one.
+    of_all = "" if spread.is_whole else (yield [command("GET", keys.endpoints_version())])[0] or ""
+    parts, wanted = spread.parts(tenants) or [(spread.tags[0], ())], set(unread)
+    calls = [_look(some, [tenant for tenant in some if tenant in wanted], tag) for tag, some in parts]
+    replies = iter((yield [call for of_part in calls for call in of_part]))
+    versions, found = dict[str, str](), dict[str, dict[str, str]]()
+    for _, some in parts:
+        version, (last, base, *of_tenants) = next(replies) or "", next(replies)
+        since = base or "" if version == (last or "") else version
+        versions |= {tenant: f"{since} {of or ''}" for tenant, of in zip(some, of_tenants, strict=True)}
+        found |= {tenant: next(replies) for tenant in some if tenant in wanted}
+        of_all = version if spread.is_whole else of_all
+    return _Versions(of_all, versions), found
+
+
+def _look(tenants: Sequence[str], unread: Sequence[str], tag: str) -> list[Call]:
+    """At those of one slot."""
+    return [
+        command("GET", keys.endpoints_version(tag)),
+        command("HMGET", keys.endpoints_versions(tag), "last", "base", *(f"={tenant}" for tenant in tenants)),
+        *(command("HGETALL", keys.endpoints_of(tenant, tag)) for tenant in unread),
     ]
-    version = version or ""
-    since = base or "" if version == (last or "") else version
-    versions = {tenant: f"{since} {of or ''}" for tenant, of in zip(tenants, of_tenants, strict=True)}
-    return _Versions(version, versions), dict(zip(unread, replies, strict=True))
 
 
 def _subscriptions(found: Mapping[str, str]) -> Subscriptions:

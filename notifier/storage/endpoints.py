@@ -2,6 +2,8 @@
 
 Changes are compare-and-swap on the whole record, because a worker disables an endpoint (410) while an operator rotates
 its secret. `directory` holds what planning needs of them.
+
+On a Cluster a tenant's endpoints lie in one slot, and have ids that say which: whoever knows one knows where it is.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from notifier.storage.breakers import decode_breaker
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.order import Order, member, page
+from notifier.storage.spread import Spread
 from notifier.storage.store import Store
 
 #: How long an old secret signs beside the new one, so that receivers can follow.
@@ -42,9 +45,12 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
-def new_endpoint_id() -> str:
-    """``ep_`` and 26 base32 characters."""
-    return "ep_" + base64.b32encode(secrets.token_bytes(16))[:26].decode("ascii").lower()
+def new_endpoint_id(tenant: str, spread: Spread) -> str:
+    """``ep_`` and 26 base32 characters, of those that belong where the tenant does: on a Cluster a hundredth."""
+    while True:
+        found = "ep_" + base64.b32encode(secrets.token_bytes(16))[:26].decode("ascii").lower()
+        if spread.tag(found) == spread.tag(tenant):
+            return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Endpoints:
 
     def __init__(self, store: Store, cipher: Cipher, clock: Callable[[], float] = time.time) -> None:
         self._run = store.run
+        self._spread = store.spread
         self._cipher = cipher
         self._clock = clock
 
@@ -96,7 +103,7 @@ class Endpoints:
     ) -> Endpoint:
         """Register a URL, with a new secret unless one is given. Raises `ValueError` for a ``rate`` that is none."""
         endpoint = Endpoint(
-            id=new_endpoint_id(),
+            id=new_endpoint_id(tenant, self._spread),
             tenant=tenant,
             url=url,
             secrets=(secret or new_secret(),),
@@ -107,7 +114,7 @@ class Endpoints:
             created=self._clock(),
             on_resume=on_resume,
         )
-        self._run(_add(_Stored(endpoint, (None,)), self._cipher))
+        self._run(_add(_Stored(endpoint, (None,)), self._cipher, self._spread))
         return endpoint
 
     def get(self, endpoint_id: str) -> Endpoint:
@@ -117,12 +124,12 @@ class Endpoints:
     def get_many(self, ids: Sequence[str]) -> dict[str, Endpoint]:
         """Those that exist, in one round trip, with the secrets that sign now."""
         now = self._clock()
-        return {stored.endpoint.id: stored.at(now) for stored in self._run(_get_many(ids, self._cipher))}
+        return {stored.endpoint.id: stored.at(now) for stored in self._run(_get_many(ids, self._cipher, self._spread))}
 
     def page(self, tenant: str | None = None, *, limit: int = PAGE, after: str = "") -> EndpointPage:
         """Some endpoints of one tenant, or of all, by their ids; ``after`` is `next` of the page before."""
         now = self._clock()
-        found, following = self._run(_page(tenant, limit, after, self._cipher))
+        found, following = self._run(_page(tenant, limit, after, self._cipher, self._spread))
         return EndpointPage(tuple(stored.at(now) for stored in found), following)
 
     def list(self, tenant: str | None = None) -> list[Endpoint]:
@@ -180,11 +187,11 @@ class Endpoints:
 
     def remove(self, endpoint_id: str) -> None:
         """Raises `NotFound`."""
-        if not self._run(_remove(endpoint_id, self._cipher)):
+        if not self._run(_remove(endpoint_id, self._cipher, self._spread)):
             _missing(endpoint_id)
 
     def _change(self, endpoint_id: str, change: Change) -> Endpoint:
-        changed = self._run(_swap(endpoint_id, change, self._cipher))
+        changed = self._run(_swap(endpoint_id, change, self._cipher, self._spread))
         return changed.at(self._clock()) if changed else _missing(endpoint_id)
 
 
@@ -206,27 +213,45 @@ def _rotated(stored: _Stored, fresh: str, now: float, overlap: float) -> _Stored
     return _Stored(endpoint, (None, *(until for _, until in kept)))
 
 
-def _add(stored: _Stored, cipher: Cipher) -> Operation[None]:
-    yield [_swap_call("", _encode(stored, cipher), stored.endpoint)]
+def _add(stored: _Stored, cipher: Cipher, spread: Spread) -> Operation[None]:
+    yield [_swap_call("", _encode(stored, cipher), stored.endpoint, spread)]
+    yield from _tell(spread)
 
 
-def _get_many(ids: Sequence[str], cipher: Cipher) -> Operation[list[_Stored]]:
-    if not ids:
+def _tell(spread: Spread) -> Operation[None]:
+    """Behind a change, so that whoever sees this version finds it; on one server the script has done so."""
+    if not spread.is_whole:
+        yield [command("INCR", keys.endpoints_version())]
+
+
+def _get_many(ids: Sequence[str], cipher: Cipher, spread: Spread) -> Operation[list[_Stored]]:
+    parts = spread.parts(ids)
+    if not parts:
         return []
     # One round trip: whether an endpoint may be sent to now costs none of its own.
-    texts, breakers = yield [
-        command("HMGET", keys.endpoints(), *ids),
-        command("HMGET", keys.endpoint_breakers(), *ids),
+    replies = yield [
+        command("HMGET", place(tag), *some) for tag, some in parts for place in (keys.endpoints, keys.endpoint_breakers)
     ]
-    pairs = zip(texts, breakers, strict=True)
-    return [_troubled(text, breaker, cipher) if breaker else _read(text, cipher) for text, breaker in pairs if text]
+    found = [
+        _troubled(text, breaker, cipher) if breaker else _read(text, cipher)
+        for texts, breakers in zip(replies[::2], replies[1::2], strict=True)
+        for text, breaker in zip(texts, breakers, strict=True)
+        if text
+    ]
+    if len(parts) == 1:
+        return found
+    places = {i: place for place, i in enumerate(ids)}
+    return sorted(found, key=lambda stored: places[stored.endpoint.id])
 
 
-def _page(tenant: str | None, limit: int, after: str, cipher: Cipher) -> Operation[tuple[list[_Stored], str]]:
-    order = Order(keys.endpoints(), keys.endpoints_order(), _members_of, each=2)
-    records, following = yield from page(order, _group(tenant), after, limit)
+def _page(
+    tenant: str | None, limit: int, after: str, cipher: Cipher, spread: Spread
+) -> Operation[tuple[list[_Stored], str]]:
+    order = Order(keys.endpoints, keys.endpoints_order, _members_of, each=2)
+    part = spread if tenant is None else spread.at(tenant)
+    records, following = yield from page(order, _group(tenant), after, limit, part)
     # With their breakers, which may be of a later moment; who went meanwhile is left out.
-    found = yield from _get_many(list(records), cipher)
+    found = yield from _get_many(list(records), cipher, part)
     return found, following
 
 
@@ -243,38 +268,40 @@ def _members_of(endpoint_id: str, record: str) -> list[str]:
     return _members(endpoint_id, json.loads(record)["tenant"])
 
 
-def _swap(endpoint_id: str, change: Change, cipher: Cipher) -> Operation[_Stored | None]:
-    (text,) = yield [command("HGET", keys.endpoints(), endpoint_id)]
+def _swap(endpoint_id: str, change: Change, cipher: Cipher, spread: Spread) -> Operation[_Stored | None]:
+    (text,) = yield [command("HGET", keys.endpoints(spread.tag(endpoint_id)), endpoint_id)]
     for _ in range(SWAPS):
         if text is None or text == "-":
             return None
         changed = change(_read(text, cipher))
-        (text,) = yield [_swap_call(text, _encode(changed, cipher), changed.endpoint)]
+        (text,) = yield [_swap_call(text, _encode(changed, cipher), changed.endpoint, spread)]
         if text == "":
+            yield from _tell(spread)
             return changed
     raise StorageUnavailable(f"endpoint {endpoint_id} is being changed by too many at once")
 
 
-def _remove(endpoint_id: str, cipher: Cipher) -> Operation[bool]:
-    (text,) = yield [command("HGET", keys.endpoints(), endpoint_id)]
+def _remove(endpoint_id: str, cipher: Cipher, spread: Spread) -> Operation[bool]:
+    (text,) = yield [command("HGET", keys.endpoints(spread.tag(endpoint_id)), endpoint_id)]
     for _ in range(SWAPS):
         if text is None or text == "-":
             return False
         (text, _) = yield [
-            _swap_call(text, "", _read(text, cipher).endpoint),
-            command("HDEL", keys.endpoint_breakers(), endpoint_id),
+            _swap_call(text, "", _read(text, cipher).endpoint, spread),
+            command("HDEL", keys.endpoint_breakers(spread.tag(endpoint_id)), endpoint_id),
         ]
         if text == "":
+            yield from _tell(spread)
             return True
     raise StorageUnavailable(f"endpoint {endpoint_id} is being changed by too many at once")
 
 
-def _swap_call(expected: str, record: str, endpoint: Endpoint) -> Call:
+def _swap_call(expected: str, record: str, endpoint: Endpoint, spread: Spread) -> Call:
     known = json.dumps([endpoint.state, *endpoint.event_types], separators=(",", ":"))
-    tenant = endpoint.tenant
+    tenant, tag = endpoint.tenant, spread.tag(endpoint.id)
     place = [
-        *(keys.endpoints(), keys.endpoints_of(tenant), keys.endpoints_version(), keys.endpoints_versions()),
-        keys.endpoints_order(),
+        *(keys.endpoints(tag), keys.endpoints_of(tenant, tag), keys.endpoints_version(tag)),
+        *(keys.endpoints_versions(tag), keys.endpoints_order(tag)),
     ]
     members = _members(endpoint.id, tenant)
     return run_script("swap_endpoint", place, endpoint.id, expected, record, known, tenant, *members)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notifier.domain.delivery import DeliveryRecord, Status
 from notifier.domain.rule import Collecting
@@ -31,6 +31,8 @@ class Window:
     group: str
     window: str
     items: int
+    tag: str = ""
+    """Where it lies (`spread`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ class Traces:
         """What the ledger's index of people knows."""
         return self._run(_known(self._packs, person_keys, self._clock(), self._keep))
 
-    def windows(self, items: Sequence[str]) -> list[Window]:
-        """Open and closing digest windows that took these items (`Known.collected`)."""
-        return self._run(_windows(items))
+    def windows(self, items: Sequence[str], person_keys: Sequence[str]) -> list[Window]:
+        """Open and closing digest windows that took these items (`Known.collected`) of a person."""
+        tags = [tag for tag, _ in self._packs.spread.parts(person_keys)]
+        return self._run(_windows(items, tags))
 
     def erase_deliveries(self, ids: Sequence[str]) -> int:
         """Destinations, reasons and replies go, that something was sent stays; what waited ends as skipped."""
@@ -112,42 +115,44 @@ def _erase(packs: Packs, ids: Sequence[str], now: float) -> Operation[int]:
     return sum(1 for status in before if status)
 
 
-def _windows(items: Sequence[str]) -> Operation[list[Window]]:
+def _windows(items: Sequence[str], tags: Sequence[str]) -> Operation[list[Window]]:
     """By the items' markers; those of a release before do not say which group it is."""
-    markers = yield [command("GET", keys.digest_item(item)) for item in items]
-    named = dict.fromkeys(marker for marker in markers if marker)
-    pairs: list[tuple[str, str]] = []
-    for marker in named:
+    places = [(item, tag) for item in items for tag in tags]
+    markers = yield [command("GET", keys.digest_item(*place)) for place in places]
+    named = dict.fromkeys((marker, tag) for marker, (_, tag) in zip(markers, places, strict=True) if marker)
+    found: list[Window] = []
+    for marker, tag in named:
         window, _, group = marker.partition(" ")
-        pairs += [(group, window)] if group else (yield from _pairs_of(window))
-    replies = yield [call for pair in pairs for call in _look(*pair)]
-    found = []
-    for place, (group, window) in enumerate(pairs):
-        open_window, open_items, is_closing, closing_items = replies[4 * place : 4 * place + 4]
-        if open_window == window or is_closing:
-            found.append(Window(group, window, open_items if open_window == window else closing_items))
-    return found
+        groups = [group] if group else (yield from _groups_of(window))
+        found += (Window(one, window, 0, tag) for one in groups)
+    replies = yield [call for one in found for call in _look(one)]
+    looks = zip(found, replies[::4], replies[1::4], replies[2::4], replies[3::4], strict=True)
+    return [
+        replace(one, items=open_items if open_window == one.window else closing_items)
+        for one, open_window, open_items, is_closing, closing_items in looks
+        if open_window == one.window or is_closing
+    ]
 
 
-def _pairs_of(window: str) -> Operation[list[tuple[str, str]]]:
-    """Group and window, looked for among all that are due some time."""
+def _groups_of(window: str) -> Operation[list[str]]:
+    """Of a window that a release before opened, none of which knew a Cluster: looked for among all that are due."""
     cursor = "0"
     while True:
         (reply,) = yield [command("ZSCAN", keys.digests_due(), cursor, "MATCH", f"* {window}", "COUNT", CHUNK)]
         cursor, members = str(reply[0]), reply[1]
         if members:
-            return [(member.partition(" ")[0], window) for member, _ in members]
+            return [member.partition(" ")[0] for member, _ in members]
         if cursor == "0":
             return []
 
 
-def _look(group: str, window: str) -> list[Call]:
+def _look(one: Window) -> list[Call]:
     """Which window is open with how many items, and whether this one is closing, with how many."""
     return [
-        command("HGET", keys.digest_open(group), "window"),
-        command("LLEN", keys.digest_open_items(group)),
-        command("EXISTS", keys.digest_closing(window)),
-        command("LLEN", keys.digest_closing_items(window)),
+        command("HGET", keys.digest_open(one.group, one.tag), "window"),
+        command("LLEN", keys.digest_open_items(one.group, one.tag)),
+        command("EXISTS", keys.digest_closing(one.window, one.tag)),
+        command("LLEN", keys.digest_closing_items(one.window, one.tag)),
     ]
 
 
@@ -158,11 +163,11 @@ def _drop(windows: Sequence[Window], cipher: Cipher) -> Operation[list[str]]:
         run_script(
             "drop_window",
             [
-                keys.digest_open(one.group),
-                keys.digest_open_items(one.group),
-                keys.digest_closing(one.window),
-                keys.digest_closing_items(one.window),
-                keys.digests_due(),
+                keys.digest_open(one.group, one.tag),
+                keys.digest_open_items(one.group, one.tag),
+                keys.digest_closing(one.window, one.tag),
+                keys.digest_closing_items(one.window, one.tag),
+                keys.digests_due(one.tag),
             ],
             one.window,
             f"{one.group} {one.window}",

@@ -21,6 +21,7 @@ from notifier.domain.recipient import Recipient
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.spread import Spread
 
 #: How long processes of the release before may work beside the first one of this.
 GRACE_S = 3600.0
@@ -71,16 +72,22 @@ def left(before: Recipient, text: str, after: Recipient | None, cipher: Cipher) 
                 yield run_script("drop_holder", [place.key], place.part + before.id, version_of(text))
 
 
-def begun(now: float) -> Operation[str]:
+def begun(now: float, spread: Spread) -> Operation[str]:
     """The state, and if there is none what it is from now on: whole where nobody is known yet."""
-    (state, count) = yield [command("GET", keys.addresses_state()), command("HLEN", keys.recipients())]
+    (state,) = yield [command("GET", keys.addresses_state())]
     if state is not None:
         return str(state)
+    counts = yield sizes(spread)
     (_, state) = yield [
-        command("SET", keys.addresses_state(), round(now * 1000) if count else _WHOLE, "NX"),
+        command("SET", keys.addresses_state(), round(now * 1000) if any(counts) else _WHOLE, "NX"),
         command("GET", keys.addresses_state()),
     ]
     return str(state)
+
+
+def sizes(spread: Spread) -> list[Call]:
+    """How many people there are, in parts."""
+    return [command("HLEN", keys.recipients(tag)) for tag in spread.tags]
 
 
 def is_whole(state: str) -> bool:

@@ -1,8 +1,9 @@
 """Every Redis key this service uses, each computed by one tiny function.
 
 Braces are hash tags: keys with the same tag live in one Cluster slot, so one script may touch them together; a key
-without braces is its own tag. Ids lose their ``dlv_``-like prefix in keys and lists: four bytes, thrice per delivery,
-at tens of millions of deliveries.
+without braces is its own tag. ``tag`` is where a part of a family lies that is divided on a Cluster (`spread`); without
+it a key is what it always was on one server. Ids lose their ``dlv_``-like prefix in keys and lists: four bytes, thrice
+per delivery, at tens of millions of deliveries.
 """
 
 from __future__ import annotations
@@ -11,6 +12,16 @@ PREFIX = "ntf:"
 #: Letters of an id in the keys of its record, of 26: Redis keeps a key of up to 30 bytes in 32, a longer one in 48. 120
 #: of the 128 bits are left, which is as unique.
 _IN_KEY = 24
+
+
+def _family(name: str, tag: str) -> str:
+    """What the keys of a family begin with: on one server its name is the tag of all of them."""
+    return f"{PREFIX}{tag}{name}" if tag else f"{PREFIX}{{{name}}}"
+
+
+def _beside(key: str, name: str, tag: str) -> str:
+    """A key in the slot of another one."""
+    return f"{key}:{name}" if tag else f"{PREFIX}{{{key}}}:{name}"
 
 
 def short(identifier: str, prefix: str) -> str:
@@ -88,35 +99,32 @@ def people_bucket(bucket: str, period: int) -> str:
     return f"{PREFIX}r:{bucket}:{period}"
 
 
-def suppressions() -> str:
+def suppressions(tag: str = "") -> str:
     """Hash: recipient key → why nothing is sent to it. One key, so that a batch checks all its people in one HMGET."""
-    return f"{PREFIX}suppressions"
+    return f"{PREFIX}{tag}suppressions"
 
 
-def suppressions_order() -> str:
+def suppressions_order(tag: str = "") -> str:
     """Sorted set: the names in `suppressions`, to be read page by page (`order`)."""
-    return f"{PREFIX}{{{suppressions()}}}:order"
+    return _beside(suppressions(tag), "order", tag)
 
 
-def moved() -> str:
-    """Hash: key of a person known by id → key of the address they have now, for those whose address changed.
-
-    In the slot of the suppressions: a wish that comes by a link to the old address changes both in one script.
-    """
-    return f"{PREFIX}{{{suppressions()}}}:moved"
+def moved(tag: str = "") -> str:
+    """Hash: key of a person known by id → key of the address they have now, for those whose address changed."""
+    return _beside(suppressions(tag), "moved", tag)
 
 
-def recipients() -> str:
+def recipients(tag: str = "") -> str:
     """Hash: recipient id → encrypted address and preferences."""
-    return f"{PREFIX}recipients"
+    return f"{PREFIX}{tag}recipients"
 
 
-def recipient_addresses() -> str:
+def recipient_addresses(tag: str = "") -> str:
     """Hash: recipient id → encrypted phone and other addresses, for those who have any.
 
     Apart from `recipients`, and in its slot: the release before reads four fields there, and no more.
     """
-    return f"{PREFIX}{{{recipients()}}}:addresses"
+    return _beside(recipients(tag), "addresses", tag)
 
 
 def addresses(bucket: str) -> str:
@@ -129,40 +137,44 @@ def addresses_state() -> str:
     return f"{PREFIX}addresses"
 
 
-def endpoints() -> str:
-    """Hash: endpoint id → record. Endpoints are few, so all of them share one slot and change atomically."""
-    return f"{PREFIX}{{endpoints}}"
+def endpoints(tag: str = "") -> str:
+    """Hash: endpoint id → record. In one slot with all that is known of its tenant, so they change atomically."""
+    return _family("endpoints", tag)
 
 
-def endpoint_breakers() -> str:
+def endpoint_breakers(tag: str = "") -> str:
     """Hash: endpoint id → breaker, only of those that fail or failed lately; read together with the endpoints."""
-    return f"{PREFIX}{{endpoints}}:breakers"
+    return f"{_family('endpoints', tag)}:breakers"
 
 
-def endpoints_version() -> str:
-    """Counts the changes that planning must know of; whoever planned with an older one plans webhooks again."""
-    return f"{PREFIX}{{endpoints}}:version"
+def endpoints_version(tag: str = "") -> str:
+    """Counts the changes that planning must know of; whoever planned with an older one plans webhooks again.
+
+    Where endpoints are divided, each part counts its own, and the one without a tag those of all.
+    """
+    return f"{_family('endpoints', tag)}:version"
 
 
-def endpoints_versions() -> str:
+def endpoints_versions(tag: str = "") -> str:
     """Hash: ``=`` and a tenant → `endpoints_version` after the last change of its endpoints.
 
     ``last`` is that after the last change of any. When it has grown beyond, a release before this one has changed
     something without saying whose; ``base`` is what it was the last time that was noticed.
     """
-    return f"{PREFIX}{{endpoints}}-versions"
+    return f"{_family('endpoints', tag)}-versions"
 
 
-def endpoints_of(tenant: str) -> str:
+def endpoints_of(tenant: str, tag: str = "") -> str:
     """Hash: endpoint id → what planning must know of it, for one tenant."""
-    usual = f"{PREFIX}{{endpoints}}:{tenant}"
+    family = _family("endpoints", tag)
+    usual = f"{family}:{tenant}"
     # Nobody may have the name of another key; tenants of other names are where all releases look for them.
-    return f"{PREFIX}{{endpoints}}-of:{tenant}" if usual in (endpoint_breakers(), endpoints_version()) else usual
+    return f"{family}-of:{tenant}" if usual in (endpoint_breakers(tag), endpoints_version(tag)) else usual
 
 
-def endpoints_order() -> str:
+def endpoints_order(tag: str = "") -> str:
     """Sorted set: ids in `endpoints`, once by themselves and once behind their tenant (`order`)."""
-    return f"{PREFIX}{{endpoints}}-order"
+    return f"{_family('endpoints', tag)}-order"
 
 
 def full_queues() -> str:
@@ -170,37 +182,37 @@ def full_queues() -> str:
     return f"{PREFIX}full-queues"
 
 
-def digests_due() -> str:
-    """Sorted set of windows by the time they are due. All digest keys share this slot: collecting changes both."""
-    return f"{PREFIX}{{digests}}:due"
+def digests_due(tag: str = "") -> str:
+    """Sorted set of windows by the time they are due. Their other keys share its slot: collecting changes both."""
+    return f"{_family('digests', tag)}:due"
 
 
-def digest_open(group: str) -> str:
+def digest_open(group: str, tag: str = "") -> str:
     """Hash with the open window of one group (rule, recipient and key)."""
-    return f"{PREFIX}{{digests}}:o:{group}"
+    return f"{_family('digests', tag)}:o:{group}"
 
 
-def digest_open_items(group: str) -> str:
+def digest_open_items(group: str, tag: str = "") -> str:
     """List of the open window's encrypted items, oldest first."""
-    return f"{PREFIX}{{digests}}:oi:{group}"
+    return f"{_family('digests', tag)}:oi:{group}"
 
 
-def digest_closing(window: str) -> str:
+def digest_closing(window: str, tag: str = "") -> str:
     """Hash with a window that takes no more items and is not confirmed as published."""
-    return f"{PREFIX}{{digests}}:c:{short(window, 'dlv_')}"
+    return f"{_family('digests', tag)}:c:{short(window, 'dlv_')}"
 
 
-def digest_closing_items(window: str) -> str:
+def digest_closing_items(window: str, tag: str = "") -> str:
     """List of a closing window's encrypted items."""
-    return f"{PREFIX}{{digests}}:ci:{short(window, 'dlv_')}"
+    return f"{_family('digests', tag)}:ci:{short(window, 'dlv_')}"
 
 
-def digest_item(delivery_id: str) -> str:
+def digest_item(delivery_id: str, tag: str = "") -> str:
     """Which window, and since this release of which group, took this item.
 
     Outlives the window, so that a redelivered item joins no second one.
     """
-    return f"{PREFIX}{{digests}}:i:{short(delivery_id, 'dlv_')}"
+    return f"{_family('digests', tag)}:i:{short(delivery_id, 'dlv_')}"
 
 
 def parked_entries() -> str:
@@ -238,9 +250,9 @@ def limits_version() -> str:
     return f"{PREFIX}{{limits}}:version"
 
 
-def throttle(group: str) -> str:
+def throttle(group: str, tag: str = "") -> str:
     """Sorted set: admitted deliveries of one rule, recipient and key, by the time they were planned."""
-    return f"{PREFIX}{{limits}}:t:{group}"
+    return f"{PREFIX}{tag}t:{group}" if tag else f"{PREFIX}{{limits}}:t:{group}"
 
 
 def held() -> str:

@@ -131,6 +131,7 @@ class Packs:
         """The longest retention this process packs with, seconds."""
         self.is_writing = False
         """Whether it packs: who only reads leaves the state as it is."""
+        self.spread = spread
         self.is_whole = spread.is_whole
         self._clock = clock
         self._read_again = 0.0

@@ -8,6 +8,7 @@ others up to ten the fullest has 5 % more than the mean.
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Collection, Sequence
 
 #: Fixed for ever: a name whose tag changes is not found again.
 _LETTERS = (
@@ -32,6 +33,19 @@ class Spread:
         if self.is_whole:
             return self.tags[0]
         return self.tags[crc_hqx(name.encode("utf-8", "surrogatepass"), 0) % len(self.tags)]
+
+    def at(self, name: str) -> Spread:
+        """The part alone where a name belongs."""
+        return Spread((self.tag(name),))
+
+    def parts(self, names: Sequence[str]) -> Collection[tuple[str, Sequence[str]]]:
+        """Names by the tag where they belong; none where there are none."""
+        if self.is_whole:
+            return [(self.tags[0], names)] if names else []
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(self.tag(name), []).append(name)
+        return found.items()
 
 
 WHOLE = Spread(("",))

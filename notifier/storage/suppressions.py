@@ -1,8 +1,11 @@
 """`Suppressions`: addresses that nothing, or not everything, is sent to, by recipient key, with all reasons.
 
-A claim reads them in its own round trip (`claims.claim`). Every change is one script: it replaces what was read when
-that is still there, and gives what is there otherwise, to begin again with. So a crash anywhere loses nothing that was
-answered, and two who change one address at the same time both have their way.
+A claim reads them in its own round trip (`claims.claim`). A change of one address is one script: it replaces what was
+read when that is still there, and gives what is there otherwise, to begin again with. So a crash anywhere loses nothing
+that was answered, and two who change one address at the same time both have their way.
+
+Two addresses of one person may lie in two slots of a Cluster, so they are changed one after the other, in an order in
+which nothing is lost (`move`, `adopt`, `Suppressions.unsubscribe`).
 """
 
 from __future__ import annotations
@@ -16,11 +19,9 @@ from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.order import Order, page
 from notifier.storage.records import milliseconds
+from notifier.storage.spread import Spread
 from notifier.storage.store import Store
 from notifier.storage.suppressed import decode, encode
-
-#: Which of the script's keys a swap is in, counted as Lua counts them.
-_SUPPRESSIONS, _MOVED = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SuppressionPage:
-    """Some suppressions, in the order of their keys."""
+    """Some suppressions, in the order of their keys; on a Cluster of their slots first."""
 
     entries: tuple[tuple[str, Suppression], ...]
     """Recipient key and what is known."""
@@ -51,109 +52,99 @@ class Suppressions:
 
     def __init__(self, store: Store) -> None:
         self._run = store.run
+        self._spread = store.spread
 
     def add(self, recipient_key: str, part: Part) -> Change:
         """One more reason. Every other part stays, and so does one of this name: since when it has been so counts."""
-        return self._run(_change(recipient_key, lambda known: known.plus(part)))
+        return self._run(_change(recipient_key, lambda known: known.plus(part), self._spread))
 
     def unsubscribe(self, recipient_key: str, category: str, now: float, person: str = "") -> None:
         """The owner of the address switches a category off; ``person`` is the key of whom the mail was for, by id.
 
         When their address has changed since that mail, the category is switched off for the new one too.
         """
-        self._run(_unsubscribe(recipient_key, unsubscribed(category, now), person))
+        self._run(_unsubscribe(recipient_key, unsubscribed(category, now), person, self._spread))
 
     def remove(self, recipient_key: str, names: Collection[str]) -> Change:
         """Lift the parts of these names (`Part.name`), and no other."""
-        return self._run(_change(recipient_key, lambda known: known.minus(names)))
+        return self._run(_change(recipient_key, lambda known: known.minus(names), self._spread))
 
     def lift_bounce(self, recipient_key: str, seen: float) -> bool:
         """Lift a bounce that was known at ``seen``; False when there is none, or a newer one."""
-        return bool(self._run(_change(recipient_key, lambda known: _without_bounce(known, seen))).removed)
+        change = _change(recipient_key, lambda known: _without_bounce(known, seen), self._spread)
+        return bool(self._run(change).removed)
 
     def key_of(self, address: str) -> str:
         """The key of an address, which from now on holds what was kept under its `ids.former_key` too."""
-        self._run(adopt(address))
+        self._run(adopt(address, self._spread))
         return recipient_key(address)
 
     def get(self, recipient_key: str) -> Suppression:
         """What is known of an address; `NOTHING` where it may be written to."""
-        return self._run(_get_many([recipient_key])).get(recipient_key, NOTHING)
+        return self._run(_get_many([recipient_key], self._spread)).get(recipient_key, NOTHING)
 
     def get_many(self, recipient_keys: Sequence[str]) -> dict[str, Suppression]:
         """Those of several people, in one round trip."""
-        return self._run(_get_many(recipient_keys))
+        return self._run(_get_many(recipient_keys, self._spread))
 
     def list(self, limit: int = 100, after: str = "") -> SuppressionPage:
         """``limit`` entries, fewer on the last page; ``after`` is `next` of the page before."""
-        return self._run(_list(limit, after))
+        return self._run(_list(limit, after, self._spread))
 
     def count(self) -> int:
         """How many addresses are on the list."""
-        return self._run(_count())
+        return self._run(_count(self._spread))
 
 
-def move(person: str, old: str, new: str) -> Operation[None]:
+def move(person: str, old: str, new: str, spread: Spread) -> Operation[None]:
     """Before a person's address changes: what is their wish and not the old mailbox's state holds for the new one.
 
-    Links in mails to the old address change the new one from then on. Until the directory has the new address, both
-    are kept apart as before, so whoever is killed in between has stopped nothing that should be sent.
+    Links in mails to the old address change the new one from then on. Whoever follows one changes the old address, and
+    then looks where the person has moved; here it is first said where they move, and then read what the old address
+    has. So a wish that comes meanwhile is seen here, or there, or by both.
     """
-    while True:
-        (texts,) = yield [command("HMGET", keys.suppressions(), old, new)]
-        (there,) = yield [command("HGET", keys.moved(), person)]
-        from_old, at_new = texts
-        wanted = encode(decode(at_new).plus(*decode(from_old).wishes))
-        swaps = [(_SUPPRESSIONS, old, from_old or "", from_old or ""), (_SUPPRESSIONS, new, at_new or "", wanted)]
-        (refused,) = yield [_swap([*swaps, (_MOVED, person, there or "", new)])]
-        if not refused:
-            return
+    yield [command("HSET", keys.moved(spread.tag(person)), person, new)]
+    wishes = (yield from _get_many([old], spread)).get(old, NOTHING).wishes
+    yield from _change(new, lambda known: known.plus(*wishes), spread)
 
 
-def adopt(address: str) -> Operation[None]:
-    """What is kept under the `ids.former_key` of an address is kept under its key from now on."""
+def adopt(address: str, spread: Spread) -> Operation[None]:
+    """What is kept under the `ids.former_key` of an address is kept under its key from now on.
+
+    Never under neither: whoever looks meanwhile looks at both, and finds it.
+    """
     key, former = recipient_key(address), former_key(address)
-    while former:
-        (texts,) = yield [command("HMGET", keys.suppressions(), key, former)]
-        known, old = (text or "" for text in texts)
-        if not old:
-            return
-        wanted = encode(decode(known).plus(*decode(old).parts))
-        (refused,) = yield [_swap([(_SUPPRESSIONS, key, known, wanted), (_SUPPRESSIONS, former, old, "")])]
-        if not refused:
-            return
+    old = ""
+    if former:
+        (stored,) = yield [command("HGET", keys.suppressions(spread.tag(former)), former)]
+        old = stored or ""
+    while old:
+        parts = decode(old).parts
+        yield from _change(key, lambda known, parts=parts: known.plus(*parts), spread)  # type: ignore[misc]
+        (there,) = yield [_swap(former, old, "", spread)]
+        old = there[0] if there else ""
 
 
-def _change(recipient_key: str, alter: Callable[[Suppression], Suppression]) -> Operation[Change]:
+def _change(key: str, alter: Callable[[Suppression], Suppression], spread: Spread) -> Operation[Change]:
     """Nearly no address is on the list, so one that gets its first part costs one round trip."""
     stored = ""
     while True:
         before = decode(stored)
         after = alter(before)
         wanted = encode(after) if after != before else stored
-        (refused,) = yield [_swap([(_SUPPRESSIONS, recipient_key, stored, wanted)])]
+        (refused,) = yield [_swap(key, stored, wanted, spread)]
         if not refused:
             return Change(before, after)
         (stored,) = refused
 
 
-def _unsubscribe(recipient_key: str, part: Part, person: str) -> Operation[None]:
-    while True:
-        moved = ""
-        if person:
-            (there,) = yield [command("HGET", keys.moved(), person)]
-            moved = there or ""
-        people = list(dict.fromkeys([recipient_key, moved] if moved else [recipient_key]))
-        (texts,) = yield [command("HMGET", keys.suppressions(), *people)]
-        known = [text or "" for text in texts]
-        swaps = [
-            (_SUPPRESSIONS, key, text, encode(decode(text).plus(part))) for key, text in zip(people, known, strict=True)
-        ]
-        if person:
-            swaps.append((_MOVED, person, moved, moved))
-        (refused,) = yield [_swap(swaps)]
-        if not refused:
-            return
+def _unsubscribe(recipient_key: str, part: Part, person: str, spread: Spread) -> Operation[None]:
+    yield from _change(recipient_key, lambda known: known.plus(part), spread)
+    if person:
+        # After the change: a move that began before it and has not seen it is seen here (`move`).
+        (moved,) = yield [command("HGET", keys.moved(spread.tag(person)), person)]
+        if moved and moved != recipient_key:
+            yield from _change(moved, lambda known: known.plus(part), spread)
 
 
 def _without_bounce(known: Suppression, seen: float) -> Suppression:
@@ -162,25 +153,26 @@ def _without_bounce(known: Suppression, seen: float) -> Suppression:
     return known.minus([PartKind.BOUNCE]) if bounce and milliseconds(bounce.since) <= milliseconds(seen) else known
 
 
-def _swap(swaps: Sequence[tuple[int, str, str, str]]) -> Call:
-    """(which hash, field, expected, new): all or none."""
-    words = (word for swap in swaps for word in swap)
-    return run_script("swap_suppressions", [keys.suppressions(), keys.moved(), keys.suppressions_order()], *words)
+def _swap(key: str, expected: str, wanted: str, spread: Spread) -> Call:
+    tag = spread.tag(key)
+    return run_script("swap_suppression", [keys.suppressions(tag), keys.suppressions_order(tag)], key, expected, wanted)
 
 
-def _get_many(recipient_keys: Sequence[str]) -> Operation[dict[str, Suppression]]:
-    if not recipient_keys:
+def _get_many(recipient_keys: Sequence[str], spread: Spread) -> Operation[dict[str, Suppression]]:
+    parts = spread.parts(recipient_keys)
+    if not parts:
         return {}
-    (stored,) = yield [command("HMGET", keys.suppressions(), *recipient_keys)]
-    return {key: decode(text) for key, text in zip(recipient_keys, stored, strict=True) if text}
+    replies = yield [command("HMGET", keys.suppressions(tag), *names) for tag, names in parts]
+    pairs = [pair for (_, names), texts in zip(parts, replies, strict=True) for pair in zip(names, texts, strict=True)]
+    return {key: decode(text) for key, text in pairs if text}
 
 
-def _list(limit: int, after: str) -> Operation[SuppressionPage]:
-    order = Order(keys.suppressions(), keys.suppressions_order(), lambda key, _: [key], each=1)
-    stored, following = yield from page(order, "", after, limit)
+def _list(limit: int, after: str, spread: Spread) -> Operation[SuppressionPage]:
+    order = Order(keys.suppressions, keys.suppressions_order, lambda key, _: [key], each=1)
+    stored, following = yield from page(order, "", after, limit, spread)
     return SuppressionPage(tuple((key, decode(text)) for key, text in stored.items()), following)
 
 
-def _count() -> Operation[int]:
-    (count,) = yield [command("HLEN", keys.suppressions())]
-    return int(count)
+def _count(spread: Spread) -> Operation[int]:
+    counts = yield [command("HLEN", keys.suppressions(tag)) for tag in spread.tags]
+    return sum(counts)

@@ -1,4 +1,4 @@
-"""`Throttles`: which deliveries a recipient's allowance admits; one script for a whole batch.
+"""`Throttles`: which deliveries a recipient's allowance admits; one script for a batch, on a Cluster one a slot.
 
 A log per rule, recipient and key holds the admitted deliveries by the time they were planned. An admitted one is found
 there again, and a dropped one finds the same neighbours again, so redelivered and retried batches get the same answers
@@ -14,8 +14,9 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.ids import digest_id
 from notifier.domain.rule import Throttle
 from notifier.storage import keys
-from notifier.storage.commands import Operation, command, run_script
+from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
+from notifier.storage.spread import Spread
 from notifier.storage.store import Store
 
 #: Seconds an admitted delivery is remembered beyond its window: a batch that comes back later than this counts anew,
@@ -46,37 +47,51 @@ class Throttles:
 
     def __init__(self, store: Store) -> None:
         self._run = store.run
+        self._spread = store.spread
 
     def admit(self, questions: Sequence[Question]) -> list[bool]:
         """Whether each may go; those that may are counted. One round trip; asking again changes nothing."""
-        return self._run(_admit(questions))
+        return self._run(_admit(questions, self._spread))
 
     def look(self, questions: Sequence[Question]) -> list[Allowance]:
         """As `admit` would answer; nothing is counted."""
-        return self._run(_look(questions))
+        return self._run(_look(questions, self._spread))
 
 
-def _admit(questions: Sequence[Question]) -> Operation[list[bool]]:
+def _admit(questions: Sequence[Question], spread: Spread) -> Operation[list[bool]]:
+    parts: dict[str, list[int]] = {}
+    groups = [_group(question.delivery) for question in questions]
+    for place, group in enumerate(groups):
+        parts.setdefault(spread.tag(group), []).append(place)
+    replies = yield [_admit_call(tag, [(groups[i], questions[i]) for i in places]) for tag, places in parts.items()]
+    admitted = [False] * len(questions)
+    for places, answers in zip(parts.values(), replies, strict=True):
+        for place, answer in zip(places, answers, strict=True):
+            admitted[place] = answer == 1
+    return admitted
+
+
+def _admit_call(tag: str, asked: Sequence[tuple[str, Question]]) -> Call:
     logs: dict[str, int] = {}
     arguments: list[str | int] = []
-    for question in questions:
+    for group, question in asked:
         delivery, throttle = question.delivery, question.throttle
         arguments += [
-            logs.setdefault(_log(delivery), len(logs) + 1),
+            logs.setdefault(keys.throttle(group, tag), len(logs) + 1),
             keys.short(delivery.id, "dlv_"),
             milliseconds(delivery.queued),
             milliseconds(throttle.per),
             throttle.at_most,
             milliseconds(throttle.per + REMEMBERED_S),
         ]
-    (answers,) = yield [run_script("throttle", list(logs), *arguments)]
-    return [answer == 1 for answer in answers]
+    return run_script("throttle", list(logs), *arguments)
 
 
-def _look(questions: Sequence[Question]) -> Operation[list[Allowance]]:
+def _look(questions: Sequence[Question], spread: Spread) -> Operation[list[Allowance]]:
     calls = []
     for question in questions:
-        log, planned = _log(question.delivery), milliseconds(question.delivery.queued)
+        group, planned = _group(question.delivery), milliseconds(question.delivery.queued)
+        log = keys.throttle(group, spread.tag(group))
         window = milliseconds(question.throttle.per)
         calls.append(command("ZSCORE", log, keys.short(question.delivery.id, "dlv_")))
         calls.append(command("ZCOUNT", log, f"({planned - window}", f"({planned + window}"))
@@ -88,7 +103,6 @@ def _look(questions: Sequence[Question]) -> Operation[list[Allowance]]:
     ]
 
 
-def _log(delivery: Delivery) -> str:
+def _group(delivery: Delivery) -> str:
     """Hashed, because a recipient may be an address."""
-    group = digest_id(delivery.rule, delivery.to.identity, delivery.key, "throttle")
-    return keys.throttle(keys.short(group, "dlv_"))
+    return keys.short(digest_id(delivery.rule, delivery.to.identity, delivery.key, "throttle"), "dlv_")

@@ -30,6 +30,7 @@ from tests.servers.patience import PATIENCE_S, poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.rabbitmq_cluster import RabbitCluster
 from tests.servers.redis import RedisServer
+from tests.servers.redis_cluster import RedisCluster
 from tests.servers.rights import PUBLISHER, as_user
 from tests.servers.smtp import SmtpSink
 
@@ -67,11 +68,17 @@ class Place:
     service: Service
     broker_url: str
     rabbit: RabbitMQ | RabbitCluster
-    redis: RedisServer
+    kept_in: RedisServer | RedisCluster
     smtp: SmtpSink
     http: HttpSink
     templates: Path
     store: Store
+
+    @property
+    def redis(self) -> RedisServer:
+        """The one server, for who stops or breaks it."""
+        assert isinstance(self.kept_in, RedisServer)
+        return self.kept_in
 
     @property
     def publisher_url(self) -> str:
@@ -206,7 +213,7 @@ def message_id(mail: bytes) -> str:
 @contextmanager
 def place(
     rabbit: RabbitMQ | RabbitCluster,
-    redis: RedisServer,
+    redis: RedisServer | RedisCluster,
     directory: Path,
     folders: Files,
     *,

@@ -1,17 +1,21 @@
-"""A Redis Cluster that changes while it is written to: slots that move, a planned failover, a killed primary."""
+"""A Redis Cluster that changes while it is written to: slots that move, failovers, a killed and a frozen primary."""
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from notifier.storage.commands import Operation, command
+from notifier.errors import StorageUnavailable
+from notifier.storage.commands import Call, Operation, command
 from notifier.storage.connection import connect
+from notifier.storage.store import Store
 from tests.acceptance import shop
 from tests.acceptance.service import Service, is_ready
 from tests.faults.missing import missing_mails, saying_what_is_known
 from tests.faults.test_failover_of_all import TOGETHER, Load, arrivals, unknown
+from tests.servers import redis_cluster
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis_cluster import RedisCluster
@@ -54,6 +58,61 @@ def test_slots_that_move_and_a_planned_failover_are_not_noticed(cluster: RedisCl
     assert all(store.run(write(2)))
     assert store.run(read()) == ["2"] * len(KEYS)
     store.close()
+
+
+def test_a_slot_that_is_moving_is_read_and_written_key_by_key(cluster: RedisCluster) -> None:
+    # Given keys of one slot, half of which have moved
+    names = [f"{{moving}}:{number}" for number in range(4)]
+    store = connect(cluster.url)
+    store.run(_each([command("SET", name, "1") for name in names]))
+    new = next(node for node in cluster.primaries() if node is not cluster.serving(names[0]))
+
+    with cluster.moving_slot(names[0], new, *names[:2]):
+        # Then each is found where it is, and one that is new goes where the slot goes (ASK)
+        assert store.run(_each([command("GET", name) for name in names])) == ["1"] * 4
+        store.run(_each([command("SET", "{moving}:new", "2"), command("SET", names[1], "2")]))
+        assert store.run(_each([command("GET", "{moving}:new"), command("GET", names[1])])) == ["2", "2"]
+        # And what asks for keys on both sides is told that Redis is away (TRYAGAIN)
+        with pytest.raises(StorageUnavailable):
+            store.run(_each([command("MGET", *names)]))
+
+    # And when all have moved, it is answered
+    assert store.run(_each([command("MGET", *names)])) == [["1", "2", "1", "1"]]
+    store.close()
+
+
+def test_a_frozen_primary_is_left_when_its_replica_takes_over(cluster: RedisCluster) -> None:
+    # Given a primary that keeps its connections and answers nothing
+    store = connect(cluster.url)
+    store.run(write(1))
+    frozen = cluster.serving(KEYS[0])
+    replica = cluster.replica_of(frozen)
+    frozen.pause()
+    try:
+        # Then who asks for one of its keys is told that Redis is away, until its replica has taken over
+        poll(lambda: _is_written(store, 2), "the replica is written to")
+        assert store.run(read()) == ["2"] * len(KEYS)
+    finally:
+        frozen.resume()
+
+    # And when it wakes up, it follows
+    poll(
+        lambda: redis_cluster.role(frozen) == "slave" and redis_cluster.role(replica) == "master",
+        "the frozen one is a replica",
+    )
+    assert store.run(read()) == ["2"] * len(KEYS)
+    store.close()
+
+
+def _each(calls: list[Call]) -> Operation[list[Any]]:
+    return (yield calls)
+
+
+def _is_written(store: Store, value: int) -> bool:
+    try:
+        return all(store.run(write(value)))
+    except StorageUnavailable:
+        return False
 
 
 def test_a_primary_killed_under_the_whole_service_loses_no_mail(

@@ -1,6 +1,8 @@
 """A Redis Cluster of six nodes, three primaries with a replica each, and the faults of one of them."""
 
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -18,12 +20,20 @@ _JOINING_MS = 1000
 
 
 class RedisCluster:
-    """Six servers; which of them are primaries is for them to decide."""
+    """Six servers; which of them are primaries is for them to decide. Of three, where nobody needs replicas."""
 
-    def __init__(self, directory: Path, *, node_timeout_ms: int = NODE_TIMEOUT_MS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
+        replicas: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self._directory = directory
         directory.mkdir(exist_ok=True)
-        self.nodes = [_start(directory / str(number)) for number in range(2 * PRIMARIES)]
+        self._replicas = PRIMARIES if replicas else 0
+        self.nodes = [_start(directory / str(n), options or {}) for n in range(PRIMARIES + self._replicas)]
         self._join()
         for node in self.nodes:
             with _client(node) as client:
@@ -70,14 +80,21 @@ class RedisCluster:
 
     def move_slot(self, key: str, to: RedisServer) -> None:
         """A slot with all its keys goes to another primary, as ``redis-cli --cluster reshard`` moves it."""
-        source = self.serving(key)
-        with _client(source) as old, _client(to) as new:
+        with self.moving_slot(key, to):
+            pass
+
+    @contextmanager
+    def moving_slot(self, key: str, to: RedisServer, *already: str) -> Iterator[None]:
+        """`move_slot`; meanwhile it is under way, and of its keys these have moved ``already``."""
+        with _client(self.serving(key)) as old, _client(to) as new:
             slot = old.execute_command("CLUSTER KEYSLOT", key)
             there, here = (c.execute_command("CLUSTER MYID") for c in (new, old))
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", here)
             old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", there)
+            _migrate(old, to, already)
+            yield
             while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 100):
-                old.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+                _migrate(old, to, keys)
             new.execute_command("CLUSTER SETSLOT", slot, "NODE", there)
             old.execute_command("CLUSTER SETSLOT", slot, "NODE", there)
 
@@ -88,7 +105,7 @@ class RedisCluster:
 
     def is_whole(self) -> bool:
         """Whether every node sees three primaries that have all slots."""
-        return all(_sees_all(node) for node in self.nodes)
+        return all(_sees_all(node, self._replicas) for node in self.nodes)
 
     def close(self) -> None:
         """Ends all nodes and removes their data."""
@@ -110,10 +127,16 @@ class RedisCluster:
             with _client(node) as client:
                 client.execute_command("CLUSTER MEET", "127.0.0.1", first.port, first.bus_port)
         poll(lambda: all(_knows(node, len(self.nodes)) for node in self.nodes), "the nodes know one another")
-        for primary, replica in zip(primaries, replicas, strict=True):
+        for primary, replica in zip(primaries, replicas, strict=False):
             with _client(primary) as one, _client(replica) as other:
                 other.execute_command("CLUSTER REPLICATE", one.execute_command("CLUSTER MYID"))
-        poll(lambda: self.is_whole() and all(map(_is_copied, primaries)), "the Cluster is whole")
+        copied = primaries[: self._replicas]
+        poll(lambda: self.is_whole() and all(map(_is_copied, copied)), "the Cluster is whole")
+
+
+def _migrate(old: redis.Redis, to: RedisServer, keys: Sequence[str]) -> None:
+    if keys:
+        old.execute_command("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
 
 
 def role(node: RedisServer) -> str:
@@ -125,10 +148,10 @@ def role(node: RedisServer) -> str:
             return ""
 
 
-def _start(directory: Path) -> RedisServer:
+def _start(directory: Path, options: Mapping[str, str]) -> RedisServer:
     directory.mkdir()
     bus = free_port()
-    options = {
+    joining = {
         "cluster-enabled": "yes",
         "cluster-port": str(bus),
         "cluster-node-timeout": str(_JOINING_MS),
@@ -136,7 +159,7 @@ def _start(directory: Path) -> RedisServer:
         # Else a primary waits five seconds for further replicas before it begins to copy.
         "repl-diskless-sync-delay": "0",
     }
-    node = RedisServer(directory, options)
+    node = RedisServer(directory, {**joining, **options})
     node.bus_port = bus
     return node
 
@@ -161,13 +184,13 @@ def _knows(node: RedisServer, others: int) -> bool:
         return len(lines) == others and not any("handshake" in line[2] for line in lines)
 
 
-def _sees_all(node: RedisServer) -> bool:
+def _sees_all(node: RedisServer, replicas: int) -> bool:
     with _client(node) as client:
         lines = _lines(client)
         masters = [line for line in lines if "master" in line[2] and "fail" not in line[2]]
         covered = sum(_size(part) for line in masters for part in line[8:])
         followers = sum("slave" in line[2] and "fail" not in line[2] for line in lines)
-        return covered == SLOTS and followers == PRIMARIES and "cluster_state:ok" in _info(client)
+        return covered == SLOTS and followers == replicas and "cluster_state:ok" in _info(client)
 
 
 def _info(client: redis.Redis) -> str:

@@ -19,7 +19,7 @@ def breakers(store: Store, clock: Clock) -> Breakers:
 
 
 def there(store: Store, endpoint: str) -> Breaker | None:
-    return decode_breaker(store.client.hget(keys.endpoint_breakers(), endpoint))  # type: ignore[arg-type]
+    return decode_breaker(store.client.hget(keys.endpoint_breakers(store.spread.tag(endpoint)), endpoint))  # type: ignore[arg-type]
 
 
 def test_what_several_workers_see_at_once_is_counted_together(breakers: Breakers, store: Store) -> None:
@@ -81,7 +81,7 @@ def test_what_was_read_saves_a_round_trip_and_what_is_outdated_costs_one(breaker
 
 
 def test_what_another_release_wrote_is_nothing_to_remember(breakers: Breakers, store: Store) -> None:
-    store.client.hset(keys.endpoint_breakers(), "ep_a", "[9]")
+    store.client.hset(keys.endpoint_breakers(store.spread.tag("ep_a")), "ep_a", "[9]")
     changed = breakers.observe({"ep_a": FAILED}, {})["ep_a"]
     assert changed.before is None
     assert there(store, "ep_a") == changed.after

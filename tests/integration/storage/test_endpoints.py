@@ -190,6 +190,7 @@ def test_planning_sees_all_endpoints_that_subscribed_whatever_their_state(endpoi
     assert directory.endpoints("nobody", "order.shipped") == ()
 
 
+@pytest.mark.usefixtures("redis_server")  # a Cluster is asked for the version of all first
 def test_a_tenants_endpoints_are_fetched_once_and_again_when_they_changed(endpoints: Endpoints, redis_url: str) -> None:
     async def scenario() -> None:
         # Given a directory that knows two tenants
@@ -217,6 +218,7 @@ def test_a_tenants_endpoints_are_fetched_once_and_again_when_they_changed(endpoi
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("redis_server")  # as above
 def test_the_changes_of_others_do_not_make_a_tenants_endpoints_fetched_again(
     endpoints: Endpoints, redis_url: str
 ) -> None:
@@ -249,6 +251,7 @@ def _several(*commands: tuple[str, ...]) -> Operation[None]:
     yield [command(*words) for words in commands]
 
 
+@pytest.mark.usefixtures("redis_server")  # none of those knew a Cluster
 def test_a_change_by_the_release_before_counts_for_every_tenant(
     endpoints: Endpoints, store: Store, redis_url: str
 ) -> None:
@@ -296,6 +299,7 @@ def test_a_tenant_may_be_called_like_a_key_of_ours(endpoints: Endpoints, store: 
     assert directory.endpoints(tenant, "x") == ()
 
 
+@pytest.mark.usefixtures("redis_server")  # on a Cluster any change makes everybody look, and nobody fetch
 def test_only_what_planning_must_know_makes_another_version(endpoints: Endpoints, store: Store) -> None:
     def version() -> str:
         directory = SyncEndpointDirectory(store)
@@ -316,6 +320,7 @@ def test_only_what_planning_must_know_makes_another_version(endpoints: Endpoints
     assert version() == "4"
 
 
+@pytest.mark.usefixtures("redis_server")  # as above
 def test_asyncio_planning_uses_what_was_refreshed(endpoints: Endpoints, redis_url: str) -> None:
     added = endpoints.add("acme", URL, event_types=["order.*"]).id
 
@@ -369,4 +374,4 @@ def test_breakers_are_read_with_their_endpoints_and_go_with_them(
 
     # And nothing is left of an endpoint that is removed
     endpoints.remove(asked.id)
-    assert store.client.hgetall(keys.endpoint_breakers()) == {}
+    assert store.client.hgetall(keys.endpoint_breakers(store.spread.tag(asked.id))) == {}

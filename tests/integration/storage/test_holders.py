@@ -80,11 +80,12 @@ def test_who_was_stored_under_the_key_before_is_found_and_moves_to_the_new_one(s
 
 def test_stored_again_as_they_are_nothing_changes(people: Recipients, store: Store) -> None:
     people.put([JANE])
-    before = store.client.hgetall(keys.recipients())
+    place = keys.recipients(store.spread.tag("user-7"))
+    before = store.client.hgetall(place)
 
     bob = Recipient("user-8", "bob@example.org")
     assert people.put([JANE, bob]) == Stored(added=1, same=1)
-    assert store.client.hgetall(keys.recipients()).items() >= before.items()
+    assert store.client.hgetall(place).items() >= before.items()
     assert people.put([replace(JANE, name="J"), replace(bob, name="x"), replace(bob, name="y")]) == Stored(changed=2)
     assert people.get_many(["user-8"])["user-8"].name == "y"
 
@@ -136,13 +137,14 @@ def test_everybody_is_given_once(people: Recipients) -> None:
 
 def _of_a_release_before(store: Store, *people: Recipient) -> None:
     for person in people:
+        tag = store.spread.tag(person.id)
         text = CIPHER.encrypt([person.email, person.name, person.locale, person.timezone])
         beside = CIPHER.encrypt([person.phone, dict(person.addresses)])
-        store.client.hset(keys.recipients(), person.id, text)
+        store.client.hset(keys.recipients(tag), person.id, text)
         if person.contacts:
-            store.client.hset(keys.recipient_addresses(), person.id, beside)
+            store.client.hset(keys.recipient_addresses(tag), person.id, beside)
         else:
-            store.client.hdel(keys.recipient_addresses(), person.id)
+            store.client.hdel(keys.recipient_addresses(tag), person.id)
 
 
 _EMAILS = st.sampled_from(["", "a@example.org", "b@example.org", "c@example.org"])
@@ -182,7 +184,7 @@ def test_whoever_writes_beside_whom_and_is_killed_where_nobody_is_missing(
 
 def _steps(store: Store, change: Recipient | None) -> Iterator[None]:
     """One round trip at a time."""
-    operation = _remove("user-1", CIPHER) if change is None else _put([change], CIPHER, 0.0)
+    operation = _remove("user-1", CIPHER, store.spread) if change is None else _put([change], CIPHER, 0.0, store.spread)
     calls = next(operation)
     try:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -41,10 +42,15 @@ class SuppressedKeys:
 
     def add_before(self, number: int) -> None:
         """As a release before does, which knows of no order."""
-        self._store.client.hset(keys.suppressions(), f"rcp_{number}", "mx2rdn4e\x1fbounced: smtp_550_5.1.1")
+        key, place = self._place(number)
+        self._store.client.hset(place, key, "mx2rdn4e\x1fbounced: smtp_550_5.1.1")
 
     def remove_before(self, number: int) -> None:
-        self._store.client.hdel(keys.suppressions(), f"rcp_{number}")
+        key, place = self._place(number)
+        self._store.client.hdel(place, key)
+
+    def _place(self, number: int) -> tuple[str, str]:
+        return f"rcp_{number}", keys.suppressions(self._store.spread.tag(f"rcp_{number}"))
 
     def page(self, limit: int, after: str) -> Page:
         found = self._of.list(limit, after)
@@ -60,30 +66,36 @@ class EndpointIds:
         self._store, self._of = store, Endpoints(store, CIPHER)
 
     def _made(self, number: int) -> Endpoint:
-        tenant = self.tenant or ("acme", "a*\x7f")[number % 2]
-        return Endpoint(f"ep_{number}", tenant, "https://example.org/hook", ("whsec_x",), ("*",))
+        tenant, tag = self.tenant or ("acme", "a*\x7f")[number % 2], self._store.spread.tag
+        identity = next(one for n in count() if tag(one := f"ep_{number}-{n}") == tag(tenant))
+        return Endpoint(identity, tenant, "https://example.org/hook", ("whsec_x",), ("*",))
 
     def add(self, number: int) -> None:
         made = self._made(number)
-        if f"ep_{number}" not in self._of.get_many([f"ep_{number}"]):
-            self._store.run(_sent([_swap_call("", _encode(_Stored(made, (None,)), CIPHER), made)]))
+        if made.id not in self._of.get_many([made.id]):
+            call = _swap_call("", _encode(_Stored(made, (None,)), CIPHER), made, self._store.spread)
+            self._store.run(_sent([call]))
 
     def remove(self, number: int) -> None:
-        if self._of.get_many([f"ep_{number}"]):
-            self._of.remove(f"ep_{number}")
+        made = self._made(number)
+        if self._of.get_many([made.id]):
+            self._of.remove(made.id)
 
     def add_before(self, number: int) -> None:
         made = self._made(number)
-        self._store.client.hset(keys.endpoints(), made.id, _encode(_Stored(made, (None,)), CIPHER))
-        self._store.client.hset(keys.endpoints_of(made.tenant), made.id, json.dumps(["enabled", "*"]))
+        tag = self._store.spread.tag(made.id)
+        self._store.client.hset(keys.endpoints(tag), made.id, _encode(_Stored(made, (None,)), CIPHER))
+        self._store.client.hset(keys.endpoints_of(made.tenant, tag), made.id, json.dumps(["enabled", "*"]))
 
     def remove_before(self, number: int) -> None:
-        self._store.client.hdel(keys.endpoints(), f"ep_{number}")
-        self._store.client.hdel(keys.endpoints_of(self._made(number).tenant), f"ep_{number}")
+        made = self._made(number)
+        tag = self._store.spread.tag(made.id)
+        self._store.client.hdel(keys.endpoints(tag), made.id)
+        self._store.client.hdel(keys.endpoints_of(made.tenant, tag), made.id)
 
     def page(self, limit: int, after: str) -> Page:
         found = self._of.page(self.tenant, limit=limit, after=after)
-        return [one.id.removeprefix("ep_") for one in found.endpoints], found.next
+        return [one.id.removeprefix("ep_").partition("-")[0] for one in found.endpoints], found.next
 
 
 class EndpointsOfOne(EndpointIds):
