@@ -14,7 +14,7 @@ first process of this one came to records of another (`GRACE_S`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from notifier.domain.value import value
@@ -56,7 +56,7 @@ NO_PACKS: tuple[Sequence[str], Sequence[str | int]] = ((), ("", 0, 0))
 class Shelf:
     """What one process knows of the buckets of one slot, which are all there are but on a Cluster. Nothing at first."""
 
-    def __init__(self, tag: str, clock: Callable[[], float]) -> None:
+    def __init__(self, tag: str, clock: Callable[[], float], shared: dict[Hashable, Any]) -> None:
         self.tag = tag
         """What all its keys have (`spread`)."""
         self.text = ""
@@ -66,7 +66,8 @@ class Shelf:
         self.generation = ""
         self.is_read = False
         """Whether the state was read, and nobody said since that there is another one."""
-        self.words = Words()
+        self.words = Words(shared)
+        self._shared = shared
         self.epoch = 0
         """Grows when words are forgotten: what was asked before is then no answer."""
         self._clock = clock
@@ -82,6 +83,8 @@ class Shelf:
     def forget_words(self) -> None:
         """There is another dictionary, or it has lost words."""
         self.words.clear()
+        # Those that others know still are theirs; what is learned from now on is shared anew.
+        self._shared.clear()
         self.epoch += 1
 
     def know(self, text: str, now: float) -> None:
@@ -136,7 +139,9 @@ class Packs:
         self._clock = clock
         self._read_again = 0.0
         self._tag = spread.tag
-        self._shelves = {tag: Shelf(tag, clock) for tag in spread.tags}
+        # A dictionary is 0.5 MB where mails go to 2,000 domains; of 96 their words are kept once (14 MB instead of 43).
+        shared: dict[Hashable, Any] = {}
+        self._shelves = {tag: Shelf(tag, clock, shared) for tag in spread.tags}
         self._only = self._shelves[spread.tags[0]]
         # Of a key: what stands before its letters.
         self._before = len(keys.PREFIX + spread.tags[0]) + 2

@@ -7,6 +7,7 @@ that what is another each time (a source for each order) leaves room for what re
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -35,7 +36,9 @@ Word = tuple[str, str | tuple[str, ...]]
 class Words:
     """Codes by word, of the dictionary that is written with, and words by code, of those that were read."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: dict[Hashable, Any] | None = None) -> None:
+        """``shared``: words that several dictionaries of a process have; each is kept once."""
+        self._shared = {} if shared is None else shared
         self.codes: dict[str, dict[Hashable, str]] = {kind: {} for kind in ROOM}
         self.wished: dict[Word, None] = {}
         self.fields = 0
@@ -64,7 +67,7 @@ class Words:
         for (kind, word), code in zip(words, codes, strict=True):
             self.wished.pop((kind, word), None)
             if code:
-                self.codes[kind][word] = code
+                self.codes[kind][self._shared.setdefault(word, word)] = sys.intern(code)
             else:
                 self._full.add(kind)
 
@@ -74,7 +77,7 @@ class Words:
 
     def remember(self, generation: str, code: str, text: str) -> None:
         """A word that was read."""
-        self._texts[generation + code] = text
+        self._texts[sys.intern(generation + code)] = self._shared.setdefault(text, text)
 
 
 def written(word: Word) -> str:

@@ -103,9 +103,10 @@ class Client:
     def _items(self, numbers: Sequence[int]) -> None:
         to = [Mailbox(address=_address(number // _ITEMS)) for number in numbers]
         asked = self._plan(numbers, to, Collecting.DIGEST)
+        # Recorded first: other clients take windows as soon as they are there.
+        self._end(asked, Status.HELD)
         moment = time.time()
         self._digests.collect([Item(one.delivery, one.event, _WINDOW) for one in asked], moment)
-        self._end(asked, Status.HELD)
         later = moment + 2 * (_WINDOW.after_first or 0)
         while due := self._digests.take(later, lease(later), TOGETHER):
             self._close(due, later)

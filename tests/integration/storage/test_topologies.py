@@ -21,6 +21,8 @@ from notifier.storage.ledger import Ledger, Record
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 from notifier.storage.store import Store
 from tests.integration.storage.making import attempt, claim, event, fail, item, registration, request, take
+from tests.servers.certificates import Certificate
+from tests.servers.patience import poll
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
 from tests.servers.redis import RedisServer, find_server
@@ -105,6 +107,39 @@ def test_every_operation_touches_one_slot_at_a_time(cluster_node: Store) -> None
     assert index.count(ParkedFilter()) == 1
     index.clear("failed-webhook")
     assert digests.count() == 0
+
+
+def test_a_cluster_is_spoken_to_by_tls(tmp_path: Path, certificate: Certificate) -> None:
+    # Given a node that others reach by TLS alone
+    port = free_port()
+    options = {
+        "cluster-enabled": "yes",
+        "cluster-port": str(free_port()),
+        "tls-cluster": "yes",
+        "tls-port": str(port),
+        "tls-cert-file": str(certificate.certificate),
+        "tls-key-file": str(certificate.key),
+        "tls-ca-cert-file": str(certificate.certificate),
+        "tls-auth-clients": "no",
+    }
+    (tmp_path / "node").mkdir()
+    node = RedisServer(tmp_path / "node", options)
+    try:
+        poll(lambda: is_whole(node.port), "it has all slots")
+
+        # Then a clusters:// URL with its certificate finds it, and the port that it tells
+        store = connect(f"clusters://localhost:{port}", ca_file=certificate.certificate)
+        Ledger(store).heartbeat("worker-1", 5)
+        assert Ledger(store).dead(["worker-1", "worker-2"]) == {"worker-2"}
+        store.close()
+
+        # And one who does not know the certificate is told so
+        stranger = connect(f"clusters://localhost:{port}")
+        with pytest.raises(StorageUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            Ledger(stranger).heartbeat("worker-1", 5)
+        stranger.close()
+    finally:
+        node.close()
 
 
 @pytest.fixture
