@@ -48,13 +48,13 @@ class Comparing(Looking):
             for member in members(right):
                 if isinstance(member, Number | Boolean | Null):
                     what = f"{written(operand.expr)} is {describe(member)} and has nothing in it"
-                    self._tell(Code.NOT_A_LIST, operand.expr, what, "`in` asks a list, a text or an object")
+                    self.tell(Code.NOT_A_LIST, operand.expr, what, "`in` asks a list, a text or an object")
                 if isinstance(member, Text) and (wrong := without(left, Text, Anything)) != NEVER:
                     what = f"{written(at)} is {describe(wrong)}, and {written(operand.expr)} is a text"
-                    self._tell(Code.WRONG_TYPE, at, what, "only a text can be in a text")
+                    self.tell(Code.WRONG_TYPE, at, what, "only a text can be in a text")
                 if isinstance(member, ObjectOf) and may_be(left, ListOf, Pair, ObjectOf):
                     what = f"{written(at)} is {describe(left)}, and {written(operand.expr)} is an object"
-                    self._tell(Code.WRONG_TYPE, at, what, "only a name can be in an object")
+                    self.tell(Code.WRONG_TYPE, at, what, "only a name can be in an object")
             if isinstance(right, ListOf | Pair):
                 self._check_equal(at, left, operand, element(right))
         elif operand.op in ("eq", "ne"):
@@ -63,12 +63,12 @@ class Comparing(Looking):
             self._check_order(at, left, operand, right)
 
     def _check_order(self, at: nodes.Expr, left: Type, operand: nodes.Operand, right: Type) -> None:
-        left, right = self._not_null(at, left), self._not_null(operand.expr, right)
+        left, right = self.not_null(at, left), self.not_null(operand.expr, right)
         for one in members(left):
             for other in members(right):
                 if not _is_ordered(one, other):
                     what = f"{written(at)} is {describe(one)} and {written(operand.expr)} is {describe(other)}"
-                    self._tell(Code.WRONG_TYPE, at, f"{what}: neither is more than the other", "compare like with like")
+                    self.tell(Code.WRONG_TYPE, at, f"{what}: neither is more than the other", "compare like with like")
                     return
 
     def _check_equal(self, at: nodes.Expr, left: Type, operand: nodes.Operand, right: Type) -> None:
@@ -81,29 +81,29 @@ class Comparing(Looking):
             what = f"{written(at)} is never equal to {written(operand.expr)}"
             is_kind = f"it is {describe(known)}" if not names else "by its schema it is none of its values"
             near = nearest(word, names) if names else ""
-            self._tell(Code.NEVER_EQUAL, at, f"{what}: {is_kind}{near}", "write a value that it can have")
+            self.tell(Code.NEVER_EQUAL, at, f"{what}: {is_kind}{near}", "write a value that it can have")
 
-    def _calculated(self, node: nodes.BinExpr, scope: Scope) -> Type:
-        left = self._not_null(node.left, self.present(node.left, scope))
-        right = self._not_null(node.right, self.present(node.right, scope))
+    def calculated(self, node: nodes.BinExpr, scope: Scope) -> Type:
+        """``a + b``."""
+        left = self.not_null(node.left, self.present(node.left, scope))
+        right = self.not_null(node.right, self.present(node.right, scope))
         for one in members(left):
             for other in members(right):
                 if not _can_calculate(node.operator, one, other):
                     what = f"{describe(one)} {node.operator} {describe(other)} means nothing"
                     fix = "`~` joins texts" if node.operator == "+" else "calculate with numbers"
-                    self._tell(Code.WRONG_TYPE, node.left, f"{written(node.left)}: {what}", fix)
+                    self.tell(Code.WRONG_TYPE, node.left, f"{written(node.left)}: {what}", fix)
                     return ANYTHING
         if node.operator == "+" and may_be(left, Text, ListOf):
             return left if may_be(left, Text) else ListOf(union(element(left), element(right)))
         return Number(_is_whole(left) and _is_whole(right) and node.operator != "/")
 
-    def _number(self, node: nodes.Expr, scope: Scope) -> Type:
-        found = self._not_null(node, self.present(node, scope))
+    def number(self, node: nodes.Expr, scope: Scope) -> Type:
+        """``-a``."""
+        found = self.not_null(node, self.present(node, scope))
         for member in members(found):
             if not isinstance(member, Number | Anything):
-                self._tell(
-                    Code.WRONG_TYPE, node, f"{written(node)} is {describe(member)}, not a number", "use a number"
-                )
+                self.tell(Code.WRONG_TYPE, node, f"{written(node)} is {describe(member)}, not a number", "use a number")
         return NUMBER
 
 

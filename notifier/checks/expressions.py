@@ -47,7 +47,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
     """Looks at the expressions of one place."""
 
     def __init__(self, place: Place, kind: Kind = "text") -> None:
-        self._place = place
+        self.place = place
         self._kind = kind
         self._narrowing = Narrowing(place, self.value)
 
@@ -62,7 +62,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
     def printed(self, node: nodes.Node, scope: Scope) -> None:
         """What ``{{ … }}`` shows."""
         found = self.present(node, scope)
-        self._check_printable(node, found if self._kind == "json" else self._not_null(node, found))
+        self.check_printable(node, found if self._kind == "json" else self.not_null(node, found))
 
     def value(self, node: nodes.Node, scope: Scope) -> Type:
         """See `Looking`."""
@@ -74,9 +74,9 @@ class Expressions(Filtering, Comparing, NodeVisitor):
     def generic_visit(self, node: nodes.Node, scope: Scope) -> Type:
         """Arithmetic, and what gives nothing that is known."""
         if isinstance(node, nodes.BinExpr):
-            return self._calculated(node, scope)
+            return self.calculated(node, scope)
         if isinstance(node, nodes.UnaryExpr):
-            return self._number(node.node, scope)
+            return self.number(node.node, scope)
         for child in node.iter_child_nodes():
             if isinstance(child, nodes.Expr):
                 self.value(child, scope)
@@ -92,7 +92,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
 
     def visit_Getattr(self, node: nodes.Getattr, scope: Scope) -> Type:  # noqa: N802
         """``value.name``."""
-        return self.part(self._owner(node.node, scope), node.attr, node)
+        return self.part(self.owner(node.node, scope), node.attr, node)
 
     def visit_Not(self, node: nodes.Not, scope: Scope) -> Type:  # noqa: N802
         """``not a``."""
@@ -111,7 +111,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
     def visit_Concat(self, node: nodes.Concat, scope: Scope) -> Type:  # noqa: N802
         """``a ~ b``."""
         for part in node.nodes:
-            self._check_printable(part, self._not_null(part, self.present(part, scope)))
+            self.check_printable(part, self.not_null(part, self.present(part, scope)))
         return TEXT
 
     def visit_Name(self, node: nodes.Name, scope: Scope) -> Type:  # noqa: N802
@@ -119,12 +119,12 @@ class Expressions(Filtering, Comparing, NodeVisitor):
         if node.name in scope.names:
             return scope.names[node.name]
         near = nearest(node.name, scope.names.keys() - _NOT_OFFERED)
-        self._tell(Code.UNKNOWN_NAME, node, f"there is no {node.name!r} here{near}", "write a name that is there")
+        self.tell(Code.UNKNOWN_NAME, node, f"there is no {node.name!r} here{near}", "write a name that is there")
         return ANYTHING
 
     def visit_Getitem(self, node: nodes.Getitem, scope: Scope) -> Type:  # noqa: N802
         """``value[key]``."""
-        owner = self._owner(node.node, scope)
+        owner = self.owner(node.node, scope)
         if isinstance(node.arg, nodes.Slice):
             return union(*(m if isinstance(m, Text) else ListOf(element(m)) for m in members(owner)))
         if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
@@ -148,7 +148,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
             case ObjectOf() if not may_be(key, Number, Boolean, Null, ObjectOf, ListOf, Pair):
                 return union(*owner.fields.values(), *([] if owner.rest is None else [owner.rest]), ABSENT)
         what = f"{written(node.node)} is {describe(owner)} and has no place {written(node.arg, describe(key))}"
-        self._tell(Code.WRONG_TYPE, node, what, "a list has numbers, an object has names")
+        self.tell(Code.WRONG_TYPE, node, what, "a list has numbers, an object has names")
         return ANYTHING
 
     def visit_Test(self, node: nodes.Test, scope: Scope) -> Type:  # noqa: N802
@@ -157,7 +157,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
             found = self.value(node.node, scope)
             if not may_be(found, Absent, Anything):
                 what = f"{written(node.node)} is always there, so `is {node.name}` always says the same"
-                self._tell_needless(node, what, "leave the test out, or ask whether it is true or null")
+                self.tell_needless(node, what, "leave the test out, or ask whether it is true or null")
             return BOOLEAN
         self.present(node.node, scope)
         for argument in node.args:
@@ -172,8 +172,8 @@ class Expressions(Filtering, Comparing, NodeVisitor):
             tuple(self.value(argument, scope) for argument in node.args),
             {pair.key: self.value(pair.value, scope) for pair in node.kwargs},
             caller,
-            f"{self._place.file}:{self._place.first + node.lineno - 1}",
-            lambda what, fix: self._tell(Code.UNKNOWN_ARGUMENT, node.node, what, fix),
+            f"{self.place.file}:{self.place.first + node.lineno - 1}",
+            lambda what, fix: self.tell(Code.UNKNOWN_ARGUMENT, node.node, what, fix),
         )
         return union(*(self._result(member, call, node) for member in members(function)))
 
@@ -186,7 +186,7 @@ class Expressions(Filtering, Comparing, NodeVisitor):
             return function.run(call) if function.run else function.gives
         if not isinstance(function, Anything):
             what = f"{written(node.node)} is {describe(function)} and cannot be called"
-            self._tell(Code.WRONG_TYPE, node.node, what, "leave the brackets out")
+            self.tell(Code.WRONG_TYPE, node.node, what, "leave the brackets out")
         return ANYTHING
 
     def visit_CondExpr(self, node: nodes.CondExpr, scope: Scope) -> Type:  # noqa: N802

@@ -74,7 +74,7 @@ class Filtering(Looking):
         also_falsy = len(node.args) > 1 or bool(named)
         if not may_be(given, Absent, Anything) and not also_falsy:
             what = f"{written(node.node)} is always there, so its default is never used"
-            self._tell_needless(node, what, "leave the default out")
+            self.tell_needless(node, what, "leave the default out")
         kept = truthy(given) if also_falsy else without(given, Absent)
         return union(kept, otherwise)
 
@@ -84,11 +84,11 @@ class Filtering(Looking):
         if not signature.takes:
             return given
         if Null not in signature.takes:
-            given = self._not_null(node.node, given)
+            given = self.not_null(node.node, given)
         for member in members(given):
             if not isinstance(member, (*signature.takes, Anything)):
                 what = f"{written(node.node)} is {describe(member)}, and `{node.name}` takes {_kinds(signature.takes)}"
-                self._tell(Code.WRONG_TYPE, node, what, "use another filter, or another value")
+                self.tell(Code.WRONG_TYPE, node, what, "use another filter, or another value")
         return only(given, *signature.takes)
 
     def _check_arguments(self, node: nodes.Filter, signature: Signature) -> None:
@@ -97,13 +97,13 @@ class Filtering(Looking):
         names = {str(pair.key) for pair in node.kwargs}
         for name in sorted(names - set(signature.parameters)):
             fix = f"it takes {', '.join(signature.parameters)}" if signature.parameters else "it takes none"
-            self._tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` takes no argument {name!r}", fix)
+            self.tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` takes no argument {name!r}", fix)
         if len(node.args) > len(signature.parameters):
             fix = f"it takes {', '.join(signature.parameters)}" if signature.parameters else "it takes none"
-            self._tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` is given {counted(len(node.args))}", fix)
+            self.tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` is given {counted(len(node.args))}", fix)
         lacking = [name for name in signature.parameters[len(node.args) : signature.required] if name not in names]
         if lacking:
-            self._tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` lacks {', '.join(lacking)}", "give it")
+            self.tell(Code.UNKNOWN_ARGUMENT, node, f"`{node.name}` lacks {', '.join(lacking)}", "give it")
 
     def _check_moment(self, node: nodes.Filter, given: Type) -> None:
         if node.name not in _OF_MOMENTS:
@@ -112,7 +112,7 @@ class Filtering(Looking):
         for member in members(given):
             if isinstance(member, Text) and not _may_be_moment(member):
                 fix = 'give it "format": "date-time" (or "date") in the schema, if it is one'
-                self._tell(Code.NO_DATE, node, f"nothing says that {written(node.node)} is a date", fix)
+                self.tell(Code.NO_DATE, node, f"nothing says that {written(node.node)} is a date", fix)
 
     def _check_money(self, node: nodes.Filter, scope: Scope) -> None:
         currency = node.args[0] if node.args else next((p.value for p in node.kwargs if p.key == "currency"), None)
@@ -121,10 +121,10 @@ class Filtering(Looking):
         assert node.node is not None  # noqa: S101 - as in `_filtered`
         if currency is None:
             what = f"{written(node.node)} is shown without its currency"
-            self._tell(Code.NO_CURRENCY, node, what, "`| money(data.currency)`", severity=Severity.WARNING)
-        elif not may_be(found := self._not_null(currency, self.value(currency, scope)), Text, Anything, Absent):
+            self.tell(Code.NO_CURRENCY, node, what, "`| money(data.currency)`", severity=Severity.WARNING)
+        elif not may_be(found := self.not_null(currency, self.value(currency, scope)), Text, Anything, Absent):
             what = f"{written(currency)} is {describe(found)}, and a currency is a code such as 'EUR'"
-            self._tell(Code.NO_CURRENCY, currency, what, "give a text")
+            self.tell(Code.NO_CURRENCY, currency, what, "give a text")
 
     def _mapped(self, node: nodes.Filter, given: Type) -> Type:
         """``map``, ``sum`` and ``join`` with an attribute look it up in each element."""
@@ -137,15 +137,15 @@ class Filtering(Looking):
             return ListOf(without(found, Absent) if "default" in named else found, filled=is_filled(given))
         if may_be(found, Absent):
             what = f"{written(asked) if asked is not None else 'an element'} may be absent in some of the elements"
-            self._tell(Code.MAY_BE_ABSENT, node, what, "`map(attribute=…, default='…')` before")
+            self.tell(Code.MAY_BE_ABSENT, node, what, "`map(attribute=…, default='…')` before")
         if node.name == "sum" and not may_be(found, Number, Anything) and members(found):
-            self._tell(Code.WRONG_TYPE, node, f"`sum` adds numbers, and these are {describe(found)}", "name one")
+            self.tell(Code.WRONG_TYPE, node, f"`sum` adds numbers, and these are {describe(found)}", "name one")
         return NUMBER if node.name == "sum" else TEXT
 
     def _looked_up(self, node: nodes.Filter, found: Type, path: str) -> Type:
         for place, step in enumerate(path.split(".")):
             if may_be(found, Absent) and place:
-                self._tell(Code.MAY_BE_ABSENT, node, f"{path!r} may be absent in some of the elements", DEFAULT_FIX)
+                self.tell(Code.MAY_BE_ABSENT, node, f"{path!r} may be absent in some of the elements", DEFAULT_FIX)
             found = ANYTHING if step.isdigit() else self.part(without(found, Absent, Null), step, node)
         return found
 
@@ -159,7 +159,7 @@ class Filtering(Looking):
             found = self._looked_up(node, kept, words[0])
             if may_be(found, Absent) and words[1:2] not in (["defined"], ["undefined"]):
                 what = f"{words[0]!r} may be absent in some of the elements"
-                self._tell(Code.MAY_BE_ABSENT, node, what, f"`selectattr({words[0]!r}, 'defined')` before")
+                self.tell(Code.MAY_BE_ABSENT, node, what, f"`selectattr({words[0]!r}, 'defined')` before")
             if (node.name, words[1:2]) in (("selectattr", ["defined"]), ("rejectattr", ["undefined"])):
                 kept = union(*(_having(member, words[0]) for member in members(kept)))
         return ListOf(kept)

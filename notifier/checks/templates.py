@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from jinja2 import nodes
@@ -239,7 +240,7 @@ class _Body(NodeVisitor):
                 found[name] = _given(kind, self._expressions.value(defaults[name], scope))
             elif kind is None:
                 # That it is needed was told of the call.
-                found[name] = ABSENT if _is_asked_for(name, node) else ANYTHING
+                found[name] = ABSENT if name in _asked_in(node) else ANYTHING
             else:
                 found[name] = _like(kind)
         found["caller"] = Function("caller", call.caller) if call.caller is not None else ABSENT
@@ -326,7 +327,7 @@ class _Body(NodeVisitor):
 def _check_call(node: nodes.Macro, call: Call) -> None:
     """Arguments that the macro does not take, and does not ask for by ``varargs`` and ``kwargs``."""
     parameters = [argument.name for argument in node.args]
-    asked = {name.name for name in node.find_all(nodes.Name)}
+    asked = _names_in(node)
     fix = f"it takes {', '.join(parameters)}" if parameters else "it takes none"
     if len(call.arguments) > len(parameters) and "varargs" not in asked:
         call.tell(f"{node.name}() is given {counted(len(call.arguments))}", fix)
@@ -334,16 +335,22 @@ def _check_call(node: nodes.Macro, call: Call) -> None:
         for name in sorted(call.named.keys() - set(parameters)):
             call.tell(f"{node.name}() takes no argument {name!r}{nearest(name, parameters)}", fix)
     needed = parameters[len(call.arguments) : len(parameters) - len(node.defaults)]
-    if lacking := [name for name in needed if name not in call.named and not _is_asked_for(name, node)]:
+    if lacking := [name for name in needed if name not in call.named and name not in _asked_in(node)]:
         call.tell(f"{node.name}() is not given {', '.join(lacking)}", fix)
 
 
-def _is_asked_for(name: str, node: nodes.Macro) -> bool:
-    """Whether the macro looks whether an argument is given."""
+@lru_cache(maxsize=4096)
+def _names_in(node: nodes.Macro) -> frozenset[str]:
+    return frozenset(name.name for name in node.find_all(nodes.Name))
+
+
+@lru_cache(maxsize=4096)
+def _asked_in(node: nodes.Macro) -> frozenset[str]:
+    """Arguments of which the macro looks whether they are given."""
     tests = ("defined", "undefined")
     asked = [t.node for t in node.find_all(nodes.Test) if t.name in tests]
     asked += [f.node for f in node.find_all(nodes.Filter) if f.name in ("default", "d") and f.node is not None]
-    return any(isinstance(one, nodes.Name) and one.name == name for one in asked)
+    return frozenset(one.name for one in asked if isinstance(one, nodes.Name))
 
 
 def _given(kind: Type | None, default: Type) -> Type:

@@ -156,6 +156,8 @@ def members(one: Type) -> tuple[Type, ...]:
 
 def union(*types: Type) -> Type:
     """One of them; what only differs by its known values becomes one."""
+    if len(types) == 1:
+        return types[0]
     found: list[Type] = []
     for member in (member for one in types for member in members(one)):
         for place, known in enumerate(found):
@@ -169,6 +171,8 @@ def union(*types: Type) -> Type:
 
 def without(one: Type, *kinds: type) -> Type:
     """What is left when it is none of these."""
+    if not isinstance(one, Union):
+        return NEVER if isinstance(one, kinds) else one
     return union(*(member for member in members(one) if not isinstance(member, kinds)))
 
 
@@ -180,6 +184,8 @@ def only(one: Type, *kinds: type) -> Type:
 
 def may_be(one: Type, *kinds: type) -> bool:
     """Whether it can be one of these."""
+    if not isinstance(one, Union):
+        return isinstance(one, kinds)
     return any(isinstance(member, kinds) for member in members(one))
 
 
