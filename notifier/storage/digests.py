@@ -250,7 +250,8 @@ def _wanted(now: float, until: float, limit: int, spread: Spread) -> Operation[l
         if left > 0:
             wanted.append((tag, min(count, left)))
             left -= count
-    return wanted
+    # In one order, so that who asks again is answered the same.
+    return sorted(wanted)
 
 
 def _moment(until: float) -> str:
