@@ -28,6 +28,8 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+#: Of deliveries on their way.
+OPEN = frozenset({Status.QUEUED, Status.SENDING, Status.DEFERRED, Status.HELD})
 _OPEN = {Status.SENDING, Status.EXPIRED, Status.SUPPRESSED, Status.SKIPPED, Status.HELD, Status.REFUSED}
 #: status → the statuses it may become. `storage/scripts` is generated from this table; nothing else moves a status.
 TRANSITIONS: dict[Status, frozenset[Status]] = {

@@ -25,7 +25,7 @@ from notifier.domain.topology import FAILED_INTAKE, FAILURE_QUEUES
 from notifier.errors import NotifierError
 from notifier.failures.reading import read_message
 from notifier.logs import get, wide
-from notifier.storage.claims import claim_request, item_requests
+from notifier.storage.claims import claim_request, item_requests, person_of
 from notifier.storage.ledger import Busy, Claimed, Done, Ledger, NotYet, Record
 from notifier.storage.parked import ParkedFilter, ParkedIndex
 
@@ -180,7 +180,7 @@ class DeadLetters:
         reason = with_digest(digest.id, cause)
         self._ledger.record(
             [
-                Record(request.delivery.id, claim.fence, Status.REFUSED, reason)
+                Record(request.delivery.id, claim.fence, Status.REFUSED, reason, person=person_of(request.delivery.to))
                 for request, claim in zip(requests, claims, strict=True)
                 if isinstance(claim, Claimed)
             ]

@@ -53,8 +53,12 @@ class _Group(NamedTuple):
         return self.work.call(self.shelf, [self.work.items[i] for i in self.places])
 
 
-def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operation[list[Any]]:
+def run(
+    packs: Packs, *works: Work[Any], beside: Sequence[Call] = (), ahead: Sequence[Call] = ()
+) -> Operation[list[Any]]:
     """Run scripts over their items, and other calls in the same round trip; returns the replies to those.
+
+    Calls ``ahead`` are written before the scripts.
 
     Groups that are told their state of the buckets is old run again with that of now, and so do items whose record has
     to be changed, once it is unpacked: a round trip or two more, seldom.
@@ -69,7 +73,7 @@ def run(packs: Packs, *works: Work[Any], beside: Sequence[Call] = ()) -> Operati
         wishes.learn((yield wishes.calls))
         calls = [group.make_call() for group in waiting]
     wishes = _Wishes(packs, shelves)
-    replies = yield [*calls, *beside, *wishes.calls]
+    replies = (yield [*ahead, *calls, *beside, *wishes.calls])[len(ahead) :]
     others = replies[len(calls) : len(calls) + len(beside)]
     wishes.learn(replies[len(calls) + len(beside) :])
     while again := _again(waiting, replies):

@@ -12,6 +12,8 @@ PREFIX = "ntf:"
 #: Letters of an id in the keys of its record, of 26: Redis keeps a key of up to 30 bytes in 32, a longer one in 48. 120
 #: of the 128 bits are left, which is as unique.
 _IN_KEY = 24
+#: Streams of what ended: as many as a Cluster of a usual size can spread.
+ENDED_PARTS = 8
 
 
 def _family(name: str, tag: str) -> str:
@@ -298,3 +300,13 @@ def limits_courses() -> str:
 def scheduled_run(task: str) -> str:
     """There until the next run of a scheduled task is due (`runs`)."""
     return f"{PREFIX}run:{task}"
+
+
+def ended(part: int) -> str:
+    """Stream: what ended and is not in the history yet (`feed`)."""
+    return f"{PREFIX}{{ended-{part}}}"
+
+
+def given_up(part: int) -> str:
+    """How much of that was given up, because it waited longer than its records were kept."""
+    return f"{PREFIX}{{ended-{part}}}:given-up"

@@ -48,14 +48,21 @@ OPEN_RETENTION_S = 7 * 86400.0
 class Retention:
     """How long records stay, by status; seconds."""
 
-    def __init__(self, sent: float = 7 * 86400, failed: float = 30 * 86400) -> None:
+    def __init__(self, sent: float = 7 * 86400, failed: float = 30 * 86400, *, has_history: bool = False) -> None:
         self.sent = sent
         self.failed = failed
+        self.has_history = has_history
+        """Whether what ends is noted for the history (`feed`)."""
 
     @property
     def open(self) -> float:
         """Of deliveries on their way."""
         return max(self.failed, OPEN_RETENTION_S)
+
+    @property
+    def feed(self) -> float:
+        """Of what ended and nobody has moved; 0 without a history."""
+        return max(self.sent, self.open) if self.has_history else 0.0
 
     @property
     def event(self) -> float:
@@ -92,10 +99,11 @@ class _Operations:
         )
 
     def planned(self, event_keys: Sequence[str], unmatched: Sequence[str] = ()) -> Operation[None]:
-        return registration.planned(self.packs, event_keys, unmatched)
+        return registration.planned(self.packs, event_keys, unmatched, self.retention.feed)
 
     def unplanned(self, entries: Sequence[Unplanned]) -> Operation[list[Other | None]]:
-        return registration.unplanned(self.packs, entries, now=self.clock(), keep=self.retention.open)
+        keep = self.retention
+        return registration.unplanned(self.packs, entries, now=self.clock(), keep=keep.open, feed_for=keep.feed)
 
 
 class Ledger:
@@ -170,7 +178,8 @@ class Ledger:
     def record(self, records: Sequence[Record], now: float | None = None) -> list[bool]:
         """What became of claimed deliveries. False: the fence was stale, another owner decides."""
         moment = self._clock() if now is None else now
-        return self._run(recording.record(self._packs, records, now=moment, retention=self._retention.of))
+        keep = self._retention
+        return self._run(recording.record(self._packs, records, now=moment, retention=keep.of, feed_for=keep.feed))
 
     def hold(self, waiting: Sequence[tuple[Waiting, str]]) -> list[Status]:
         """Deliveries that wait for their endpoint, with the reasons, become held.
@@ -181,8 +190,11 @@ class Ledger:
 
     def skip(self, ids: Sequence[str], reason: str) -> list[Status]:
         """Held deliveries that nobody wants any more; says what each is now."""
+        keep = self._retention
         return self._run(
-            recording.skip(self._packs, ids, reason, now=self._clock(), keep=self._retention.of(Status.SKIPPED))
+            recording.skip(
+                self._packs, ids, reason, now=self._clock(), keep=keep.of(Status.SKIPPED), feed_for=keep.feed
+            )
         )
 
     def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
@@ -254,7 +266,7 @@ class AsyncLedger:
 
     async def note(self, event_key: str, text: str) -> None:
         """Something its publisher should know of an event."""
-        await self._run(registration.note(self._packs, event_key, text))
+        await self._run(registration.note(self._packs, event_key, text, self._operations.retention.feed))
 
     async def event(self, key: str, page: int = 0) -> EventRecord | None:
         """One event with a page of its deliveries' ids."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from notifier.domain.delivery import Attempt, Status
+from notifier.domain.delivery import OPEN, Attempt, Status
 from notifier.domain.rule import Channel
 from notifier.domain.value import value
 from notifier.domain.waiting import Waiting
 from notifier.errors import InvalidBatch
 from notifier.storage import keys
-from notifier.storage.claims import ClaimRequest
+from notifier.storage.claims import ClaimRequest, person_of
 from notifier.storage.commands import Call, Operation, command, run_script
+from notifier.storage.feed import Ended, feed_calls, person_letters
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_sent
 from notifier.storage.packs import LONGEST_S, Packs, Shelf, field_of, is_packable, state_calls, take_state, writing
@@ -45,23 +46,31 @@ class Record:
     """Content hash; empty keeps the one that is there."""
     claimed: ClaimRequest | None = None
     """What was claimed: with it a record that Redis lost meanwhile is written whole."""
+    person: str | None = None
+    """`ids.recipient_key` of who gets it, where ``claimed`` does not say."""
 
 
 def record(
-    packs: Packs, records: Sequence[Record], *, now: float, retention: Callable[[Status], float]
+    packs: Packs,
+    records: Sequence[Record],
+    *,
+    now: float,
+    retention: Callable[[Status], float],
+    feed_for: float = 0.0,
 ) -> Operation[list[bool]]:
     """Write records in one round trip, two where Redis lost one.
 
     False means the fence was stale or the table does not allow the move.
 
-    *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table.
+    *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table. What ends
+    is noted for the history where ``feed_for`` (seconds) is not 0.
     """
     yield from writing(packs)
     # A failed delivery stays longer than its event would, and people look from one to the other.
     failed = {r.claimed.event.key: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
     work = _work(packs, records, now, retention)
     kept = [call for event, keep in failed.items() for call in _keep_event(packs, event, keep)]
-    replies = yield from run(packs, work, beside=kept)
+    replies = yield from run(packs, work, beside=kept, ahead=_feed(records, feed_for) if feed_for else ())
     packed = [event for event, reply in zip(failed, replies[::2], strict=True) if not reply]
     if packed and any((yield from unpack(packs, [packs.event(event) for event in packed]))):
         yield [call for event in packed for call in _keep_event(packs, event, failed[event])]
@@ -72,6 +81,16 @@ def record(
         for i, reply in zip(lost, again.answers, strict=True):
             work.answers[i] = reply
     return [reply == 1 for reply in work.answers]
+
+
+def _feed(records: Sequence[Record], keep: float) -> list[Call]:
+    ended = [Ended(one.id, _person(one)) for one in records if one.status not in OPEN]
+    return feed_calls(ended, keep)
+
+
+def _person(one: Record) -> str:
+    key = one.person or (person_of(one.claimed.delivery.to) if one.claimed else None)
+    return person_letters(key) if key else ""
 
 
 def _keep_event(packs: Packs, event: str, seconds: float) -> list[Call]:
@@ -174,12 +193,14 @@ def _head(waiting: Waiting) -> str:
     return ClaimRequest(delivery, Channel.WEBHOOK, event).head()
 
 
-def skip(packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float) -> Operation[list[Status]]:
+def skip(
+    packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float, feed_for: float = 0.0
+) -> Operation[list[Status]]:
     """End held deliveries without sending them; says what each is now. One that is no longer held stays as it is."""
     sent = yield from _sent(packs, ids)
-    replies = yield [
-        run_script("skip", [packs.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids
-    ]
+    ahead = feed_calls([Ended(i) for i in ids], feed_for) if feed_for else []
+    skips = [run_script("skip", [packs.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids]
+    replies = (yield [*ahead, *skips])[len(ahead) :]
     return [Status.SENT if i in sent else Status(reply) for i, reply in zip(ids, replies, strict=True)]
 
 

@@ -23,6 +23,7 @@ from notifier.errors import InvalidBatch, RuleMissing
 from notifier.logs import get, wide
 from notifier.rules.content import Content
 from notifier.rules.live import Live
+from notifier.storage.claims import person_of
 from notifier.storage.digests import ClosedWindow, Digests, Item, WindowRef, lease
 from notifier.storage.ledger import Claimed, Record
 from notifier.storage.stores import Stores
@@ -159,9 +160,8 @@ class Collector:
         """What has expired on its way here joins no window."""
         late = [(d, claim) for d, claim, _ in mine if d.expires is not None and moment >= d.expires]
         if late:
-            records = [
-                Record(d.id, claim.fence, Status.EXPIRED, "expired before it was collected") for d, claim in late
-            ]
+            why = "expired before it was collected"
+            records = [Record(d.id, claim.fence, Status.EXPIRED, why, person=person_of(d.to)) for d, claim in late]
             retry_while_down(lambda: self._stores.ledger.record(records), "record expired items")
         gone = {delivery.id for delivery, _ in late}
         return [one for one in mine if one[0].id not in gone]
@@ -169,7 +169,8 @@ class Collector:
     def _park(self, batch: Batch, unknown: Sequence[tuple[Delivery, Claimed]]) -> None:
         if not unknown:
             return
-        records = [Record(d.id, claim.fence, Status.REFUSED, Cause.RULE_MISSING) for d, claim in unknown]
+        cause = Cause.RULE_MISSING
+        records = [Record(d.id, claim.fence, Status.REFUSED, cause, person=person_of(d.to)) for d, claim in unknown]
         retry_while_down(lambda: self._stores.ledger.record(records), "record items without a rule")
         parks = [(delivery, _missing_rule(batch, delivery)) for delivery, _ in unknown]
         park(batch, parks, self._stores, self._publisher)

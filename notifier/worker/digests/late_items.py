@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Status, with_digest
-from notifier.storage.claims import item_requests
+from notifier.storage.claims import item_requests, person_of
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record
 from notifier.worker.batch.claims import claim
 from notifier.worker.outage import retry_while_down
@@ -36,7 +36,8 @@ def record_items(
     places = [place for place in range(len(digest.digest.deliveries)) if place not in late]
     if status is Status.SENT:
         # *Sent* is written whatever the fence: the items have left with their digest.
-        sent = [Record(digest.digest.deliveries[p], 0, status, with_digest(digest.id)) for p in places]
+        who, reason = person_of(digest.to), with_digest(digest.id)
+        sent = [Record(digest.digest.deliveries[p], 0, status, reason, person=who) for p in places]
         retry_while_down(lambda: ledger.record(sent), "record digest items")
     elif status in _ENDS:
         _end(ledger, item_requests(batch, digest, places), digest.id, status, with_digest(digest.id, reason))
@@ -50,7 +51,7 @@ def _end(ledger: Ledger, requests: Sequence[ClaimRequest], owner: str, status: S
         return
     claims = claim(ledger, requests, owner, _LEASE_S)
     records = [
-        Record(request.delivery.id, claimed.fence, status, reason)
+        Record(request.delivery.id, claimed.fence, status, reason, person=person_of(request.delivery.to))
         for request, claimed in zip(requests, claims, strict=True)
         if isinstance(claimed, Claimed)
     ]

@@ -1,0 +1,208 @@
+"""What ended is noted for the history, by each call that ends a delivery, and is taken away only once it was read."""
+
+from __future__ import annotations
+
+from notifier.domain.delivery import Delivery, Status
+from notifier.domain.ids import recipient_key
+from notifier.storage import keys
+from notifier.storage.cipher import Cipher
+from notifier.storage.commands import Operation, command
+from notifier.storage.connection import connect
+from notifier.storage.feed import Ended, Feed, Waiting, feed_calls, person_letters
+from notifier.storage.forgetting import Traces
+from notifier.storage.ledger import Claimed, Ledger, Record, Retention
+from notifier.storage.store import Store
+from tests.integration.storage.making import OWNER, attempt, delivery, event, registration, request
+
+JANE = person_letters(recipient_key("jane@example.org"))
+DAY = 86400.0
+
+
+def _ledger(store: Store, *, has_history: bool = True) -> Ledger:
+    return Ledger(store, Retention(has_history=has_history))
+
+
+def _claimed(ledger: Ledger, made: Delivery) -> Claimed:
+    (claim,) = ledger.claim([request(to=made.to.address)], owner=OWNER, lease=60)  # type: ignore[union-attr]
+    assert isinstance(claim, Claimed)
+    return claim
+
+
+def _looks(store: Store) -> list[Waiting]:
+    feed = Feed(store)
+    found = (feed.look(part, entries=100, settled=0) for part in range(keys.ENDED_PARTS))
+    return [one for one in found if one is not None]
+
+
+def _noted(store: Store) -> set[tuple[str, str]]:
+    return {(one.id, one.person) for look in _looks(store) for one in look.ended}
+
+
+def _run(store: Store, call: str, *words: str | int) -> object:
+    def operation() -> Operation[object]:
+        (reply,) = yield [command(call, *words)]
+        return reply
+
+    return store.run(operation())
+
+
+def test_a_sent_delivery_is_noted_with_its_person(redis_url: str) -> None:
+    # Given
+    store, made = connect(redis_url), delivery()
+    ledger = _ledger(store)
+    claim = _claimed(ledger, made)
+
+    # When
+    ledger.record([Record(made.id, claim.fence, Status.SENT, attempt=attempt(), claimed=request())])
+
+    # Then
+    assert _noted(store) == {(made.id, JANE)}
+
+
+def test_a_delivery_that_is_tried_again_is_not_noted(redis_url: str) -> None:
+    # Given
+    store, made = connect(redis_url), delivery()
+    ledger = _ledger(store)
+    claim = _claimed(ledger, made)
+
+    # When
+    ledger.record([Record(made.id, claim.fence, Status.DEFERRED, claimed=request(), next_try=2e9)])
+
+    # Then
+    assert _noted(store) == set()
+
+
+def test_without_a_history_nothing_is_noted_and_no_call_is_added(redis_url: str) -> None:
+    # Given
+    store, made = connect(redis_url), delivery()
+    ledger = _ledger(store, has_history=False)
+    ledger.register([registration()])
+    claim = _claimed(ledger, made)
+
+    # When
+    ledger.record([Record(made.id, claim.fence, Status.SENT, attempt=attempt(), claimed=request())])
+    ledger.planned([event().key])
+
+    # Then
+    assert _noted(store) == set()
+    assert _run(store, "KEYS", "ntf:*ended*") == []
+
+
+def test_noting_costs_no_round_trip(redis_url: str) -> None:
+    # Given
+    trips = {}
+    for has_history in (False, True):
+        store = connect(redis_url)
+        ledger = _ledger(store, has_history=has_history)
+        made = request(event(2 + has_history))
+        (claim,) = ledger.claim([made], owner=OWNER, lease=60)
+        assert isinstance(claim, Claimed)
+        ledger.record([Record("dlv_" + "a" * 26, 1, Status.REFUSED)])
+        before = store.round_trips
+
+        # When
+        ledger.record([Record(made.delivery.id, claim.fence, Status.REFUSED, "no", claimed=made)])
+        trips[has_history] = store.round_trips - before
+
+    # Then: but that of a server that does not know the script yet, which the record before has taught it
+    assert trips[True] == trips[False]
+
+
+def test_events_are_noted_when_they_are_planned(redis_url: str) -> None:
+    # Given
+    store = connect(redis_url)
+    ledger = _ledger(store)
+    ledger.register([registration()])
+
+    # When
+    ledger.planned([event().key])
+
+    # Then
+    assert _noted(store) == {(event().key, "")}
+
+
+def test_held_deliveries_that_are_skipped_are_noted(redis_url: str) -> None:
+    # Given
+    store, made = connect(redis_url), delivery()
+    ledger = _ledger(store)
+    claim = _claimed(ledger, made)
+    ledger.record([Record(made.id, claim.fence, Status.HELD, "waits")])
+
+    # When
+    ledger.skip([made.id], "nobody wants it")
+
+    # Then
+    assert {noted for noted, _ in _noted(store)} == {made.id}
+
+
+def test_what_is_forgotten_is_noted_again(redis_url: str) -> None:
+    # Given
+    store, made = connect(redis_url), delivery()
+    _ledger(store).register([registration()])
+    traces = Traces(store, Cipher("k" * 32), retention=Retention(has_history=True))
+
+    # When
+    traces.erase_deliveries([made.id])
+
+    # Then
+    assert {noted for noted, _ in _noted(store)} == {made.id}
+
+
+def test_removing_takes_nothing_that_came_after_the_look(redis_url: str) -> None:
+    # Given
+    store = connect(redis_url)
+    first, second = Ended("dlv_" + "a" * 26, JANE), Ended("dlv_" + "b" * 23 + "aaa")
+    store.run(_feeding(first))
+    (look,) = _looks(store)
+    store.run(_feeding(second))
+
+    # When: twice, as by a mover that was paused and does not know that another went on
+    Feed(store).remove(look, (), DAY)
+    Feed(store).remove(look, (), DAY)
+
+    # Then
+    assert _noted(store) == {(second.id, "")}
+
+
+def test_what_is_to_be_looked_at_again_stays(redis_url: str) -> None:
+    # Given
+    store, one = connect(redis_url), Ended("dlv_" + "a" * 26, JANE)
+    store.run(_feeding(one))
+    (look,) = _looks(store)
+
+    # When
+    Feed(store).remove(look, look.ended, DAY)
+
+    # Then
+    assert _noted(store) == {(one.id, JANE)}
+
+
+def test_what_has_just_ended_is_not_looked_at_yet(redis_url: str) -> None:
+    # Given
+    store = connect(redis_url)
+    store.run(_feeding(Ended("dlv_" + "a" * 26)))
+
+    # When
+    found = [Feed(store).look(part, entries=100, settled=3600) for part in range(keys.ENDED_PARTS)]
+
+    # Then
+    assert not any(found)
+
+
+def test_what_waits_longer_than_records_live_is_given_up_and_counted(redis_url: str) -> None:
+    # Given: entries of 2001, as nobody has moved anything since
+    store = connect(redis_url)
+    new = Ended("dlv_" + "a" * 26)
+    part = next(p for p in range(keys.ENDED_PARTS) if f"ended-{p}" in str(feed_calls([new], DAY)[0].words))
+    _run(store, "XADD", keys.ended(part), "1000000000000-0", "e", "dold1,dold2 person")
+
+    # When
+    store.run(_feeding(new))
+
+    # Then
+    assert _noted(store) == {(new.id, "")}
+    assert Feed(store).lengths() == (1, 2)
+
+
+def _feeding(*ended: Ended) -> Operation[None]:
+    yield feed_calls(ended, DAY)
