@@ -18,7 +18,7 @@ ONE_KEY = frozenset(
     """APPEND GET GETRANGE INCR PEXPIRE PTTL SET SETRANGE STRLEN TTL TYPE SADD SCARD SMEMBERS SREM
     HDEL HEXISTS HGET HGETALL HKEYS HLEN HMGET HSCAN HSET HSETNX HVALS LINDEX LLEN LPOS LRANGE LREM RPUSH
     ZADD ZCARD ZCOUNT ZINCRBY ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZREM ZREMRANGEBYRANK ZREVRANGE ZREVRANGEBYSCORE
-    ZSCAN ZSCORE""".split()  # noqa: SIM905 - a table of words
+    ZSCAN ZSCORE XADD XLEN XRANGE XTRIM""".split()  # noqa: SIM905 - a table of words
 )
 #: Scripts over many records: on one server over any, on a Cluster, which sees to it itself, over those of one slot.
 GROUPED = frozenset({"claim", "planned", "record", "register", "register_event", "unpack", "unplanned"})

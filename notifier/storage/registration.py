@@ -112,9 +112,7 @@ def planned(
     In the same round trip the types of those are counted that no rule wanted.
     """
     yield from known(packs)
-    yield from run(
-        packs, Work(events, _planned, packs.event), beside=_count(unmatched), ahead=_feed(events, feed_for)
-    )
+    yield from run(packs, Work(events, _planned, packs.event), beside=_count(unmatched), ahead=_feed(events, feed_for))
 
 
 def _feed(events: Sequence[str], keep: float) -> list[Call]:
