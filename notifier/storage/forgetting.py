@@ -11,7 +11,7 @@ from notifier.domain.rule import Collecting
 from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.feed import Ended, feed_calls
+from notifier.storage.feed import Bounds, Ended, feed_calls
 from notifier.storage.ledger import Retention
 from notifier.storage.lookup import deliveries as records_of
 from notifier.storage.packs import Packs
@@ -63,7 +63,7 @@ class Traces:
         self._cipher = cipher
         self._clock = clock
         keep = retention or Retention()
-        self._keep, self._feed_for = keep.longest, keep.feed
+        self._keep, self._bounds = keep.longest, keep.feed
         self._packs = Packs(spread=store.spread)
 
     def deliveries(self, person_keys: Sequence[str]) -> Known:
@@ -77,7 +77,7 @@ class Traces:
 
     def erase_deliveries(self, ids: Sequence[str]) -> int:
         """Destinations, reasons and replies go, that something was sent stays; what waited ends as skipped."""
-        return self._run(_erase(self._packs, ids, self._clock(), self._feed_for))
+        return self._run(_erase(self._packs, ids, self._clock(), self._bounds))
 
     def drop_windows(self, windows: Sequence[Window]) -> list[str]:
         """Nothing of them is sent; returns the ids of their items' deliveries."""
@@ -100,13 +100,13 @@ def _known(packs: Packs, person_keys: Sequence[str], now: float, keep: float) ->
     return Known(ids, waiting, statuses.count(Status.SENDING), tuple(collected))
 
 
-def _erase(packs: Packs, ids: Sequence[str], now: float, feed_for: float = 0.0) -> Operation[int]:
+def _erase(packs: Packs, ids: Sequence[str], now: float, bounds: Bounds | None = None) -> Operation[int]:
     before: list[str] = []
     for start in range(0, len(ids), CHUNK):
         names = [packs.delivery(i) for i in ids[start : start + CHUNK]]
         erase = [run_script("forget", [name], stamp(now)) for name in names]
         # What waited ends here, and the history has what is left of the others in their place.
-        ahead = feed_calls([Ended(i) for i in ids[start : start + CHUNK]], feed_for) if feed_for else []
+        ahead = feed_calls([Ended(i) for i in ids[start : start + CHUNK]], bounds) if bounds else []
         statuses = (yield [*ahead, *erase])[len(ahead) :]
         # Those that were sent lie in buckets, or went there this very moment; they are records again to be changed.
         absent = [place for place, status in enumerate(statuses) if not status]

@@ -307,6 +307,11 @@ def ended(part: int) -> str:
     return f"{PREFIX}{{ended-{part}}}"
 
 
+def ended_total(part: int) -> str:
+    """How much was ever noted there."""
+    return f"{PREFIX}{{ended-{part}}}:total"
+
+
 def given_up(part: int) -> str:
-    """How much of that was given up, because it waited longer than its records were kept."""
+    """How much of that was given up: it waited longer than records are kept, or too much did."""
     return f"{PREFIX}{{ended-{part}}}:given-up"

@@ -16,6 +16,7 @@ from notifier.domain.waiting import Waiting
 from notifier.storage import claims, lookup, recording, registration
 from notifier.storage.claims import Busy, Claim, Claimed, ClaimRequest, Done, NotYet
 from notifier.storage.commands import Operation
+from notifier.storage.feed import Bounds
 from notifier.storage.lookup import EventRecord
 from notifier.storage.packs import Packs
 from notifier.storage.people import Depths
@@ -48,11 +49,11 @@ OPEN_RETENTION_S = 7 * 86400.0
 class Retention:
     """How long records stay, by status; seconds."""
 
-    def __init__(self, sent: float = 7 * 86400, failed: float = 30 * 86400, *, has_history: bool = False) -> None:
+    def __init__(self, sent: float = 7 * 86400, failed: float = 30 * 86400, *, history_most: int = 0) -> None:
         self.sent = sent
         self.failed = failed
-        self.has_history = has_history
-        """Whether what ends is noted for the history (`feed`)."""
+        self.history_most = history_most
+        """How much that ended may wait for the history (`feed`); 0 without one, when nothing is noted."""
 
     @property
     def open(self) -> float:
@@ -60,9 +61,9 @@ class Retention:
         return max(self.failed, OPEN_RETENTION_S)
 
     @property
-    def feed(self) -> float:
-        """Of what ended and nobody has moved; 0 without a history."""
-        return max(self.sent, self.open) if self.has_history else 0.0
+    def feed(self) -> Bounds | None:
+        """What may wait for the history, and how long; None without one."""
+        return Bounds(max(self.sent, self.open), self.history_most) if self.history_most else None
 
     @property
     def event(self) -> float:
@@ -103,7 +104,7 @@ class _Operations:
 
     def unplanned(self, entries: Sequence[Unplanned]) -> Operation[list[Other | None]]:
         keep = self.retention
-        return registration.unplanned(self.packs, entries, now=self.clock(), keep=keep.open, feed_for=keep.feed)
+        return registration.unplanned(self.packs, entries, now=self.clock(), keep=keep.open, bounds=keep.feed)
 
 
 class Ledger:
@@ -179,7 +180,7 @@ class Ledger:
         """What became of claimed deliveries. False: the fence was stale, another owner decides."""
         moment = self._clock() if now is None else now
         keep = self._retention
-        return self._run(recording.record(self._packs, records, now=moment, retention=keep.of, feed_for=keep.feed))
+        return self._run(recording.record(self._packs, records, now=moment, retention=keep.of, bounds=keep.feed))
 
     def hold(self, waiting: Sequence[tuple[Waiting, str]]) -> list[Status]:
         """Deliveries that wait for their endpoint, with the reasons, become held.
@@ -192,9 +193,7 @@ class Ledger:
         """Held deliveries that nobody wants any more; says what each is now."""
         keep = self._retention
         return self._run(
-            recording.skip(
-                self._packs, ids, reason, now=self._clock(), keep=keep.of(Status.SKIPPED), feed_for=keep.feed
-            )
+            recording.skip(self._packs, ids, reason, now=self._clock(), keep=keep.of(Status.SKIPPED), bounds=keep.feed)
         )
 
     def release(self, held: Sequence[tuple[str, int]], now: float | None = None) -> list[bool]:
@@ -226,6 +225,10 @@ class Ledger:
     def deliveries(self, ids: Sequence[str]) -> list[DeliveryRecord | None]:
         """One record per id; None where nothing is known."""
         return self._run(lookup.deliveries(self._packs, ids))
+
+    def events(self, event_keys: Sequence[str]) -> list[EventRecord | None]:
+        """One record per key, with the deliveries that stand in it; None where nothing is known."""
+        return self._run(lookup.events(self._packs, event_keys))
 
     def of_recipient(self, recipient_key: str, limit: int = 100) -> list[str]:
         """Delivery ids to one person, newest first."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from notifier.domain.delivery import DeliveryRecord
+from notifier.domain.delivery import DeliveryRecord, Kept
 from notifier.domain.event_status import EventStatus
 from notifier.storage import keys
 from notifier.storage.commands import Operation, command
@@ -38,6 +39,7 @@ class EventRecord:
     """Why it is parked or waits."""
     parked: str = ""
     """Its id in ``failed-intake``, as long as it lies there."""
+    kept_in: Kept = Kept.LEDGER
 
     @property
     def planned(self) -> bool:
@@ -57,11 +59,22 @@ def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None
         (text,) = yield from read(packs, [packs.event(key)])
     if text is None:
         return None
+    return _event(key, text, listed=(chunk or "") if page else None, next_page=page + 1 if page < chunks else None)
+
+
+def events(packs: Packs, event_keys: Sequence[str]) -> Operation[list[EventRecord | None]]:
+    """One record per key, with the deliveries that stand in it; None where nothing is known."""
+    texts = yield from _texts(packs, [packs.event(key) for key in event_keys])
+    return [text and _event(key, text) for key, text in zip(event_keys, texts, strict=True)]
+
+
+def _event(key: str, text: str, listed: str | None = None, next_page: int | None = None) -> EventRecord:
+    """``listed`` are its deliveries; None for those in the text itself."""
     head, _, inline = text.partition(RECORD)
     state, received, event_id, source, kind, tenant, note, reason, parked = split(head, 9)
     status = _STATUSES.get(state[:1], EventStatus.PLANNING)
     is_over = status in (EventStatus.PLANNED, EventStatus.PLANNING)
-    listed = (chunk or "") if page else inline
+    ids = inline if listed is None else listed
     return EventRecord(
         key=key,
         id=event_id,
@@ -70,8 +83,8 @@ def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None
         tenant=tenant or "default",
         received=moment(received),
         status=status,
-        deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(listed.split(",")) if i),
-        next_page=page + 1 if page < chunks else None,
+        deliveries=tuple(keys.full(i, "dlv_") for i in dict.fromkeys(ids.split(",")) if i),
+        next_page=next_page,
         note=note,
         reason="" if is_over else reason,
         parked="" if is_over else parked,
@@ -80,13 +93,18 @@ def event(packs: Packs, key: str, page: int = 0) -> Operation[EventRecord | None
 
 def deliveries(packs: Packs, ids: Sequence[str]) -> Operation[list[DeliveryRecord | None]]:
     """One record per id; None where nothing is known."""
-    texts = yield [command("GET", packs.delivery(i)) for i in ids]
+    texts = yield from _texts(packs, [packs.delivery(i) for i in ids])
+    return [text and decode_delivery(i, text) for i, text in zip(ids, texts, strict=True)]
+
+
+def _texts(packs: Packs, names: Sequence[str]) -> Operation[list[Any]]:
+    texts: list[Any] = yield [command("GET", name) for name in names]
     # Buckets after records: what is sent goes from there to here.
     absent = [place for place, text in enumerate(texts) if text is None]
-    packed = yield from read(packs, [packs.delivery(ids[place]) for place in absent])
+    packed = yield from read(packs, [names[place] for place in absent])
     for place, text in zip(absent, packed, strict=True):
         texts[place] = text
-    return [text and decode_delivery(i, text) for i, text in zip(ids, texts, strict=True)]
+    return texts
 
 
 def of_recipient(recipient_key: str, limit: int, now: float, keep: float) -> Operation[list[str]]:

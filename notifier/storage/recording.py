@@ -12,7 +12,7 @@ from notifier.errors import InvalidBatch
 from notifier.storage import keys
 from notifier.storage.claims import ClaimRequest, person_of
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.feed import Ended, feed_calls, person_letters
+from notifier.storage.feed import Bounds, Ended, feed_calls, person_letters
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_sent
 from notifier.storage.packs import LONGEST_S, Packs, Shelf, field_of, is_packable, state_calls, take_state, writing
@@ -56,21 +56,21 @@ def record(
     *,
     now: float,
     retention: Callable[[Status], float],
-    feed_for: float = 0.0,
+    bounds: Bounds | None = None,
 ) -> Operation[list[bool]]:
     """Write records in one round trip, two where Redis lost one.
 
     False means the fence was stale or the table does not allow the move.
 
     *Sent* is written whatever the fence and the status: it is the truth, and the one exception to the table. What ends
-    is noted for the history where ``feed_for`` (seconds) is not 0.
+    is noted for the history where there are ``bounds`` for that.
     """
     yield from writing(packs)
     # A failed delivery stays longer than its event would, and people look from one to the other.
     failed = {r.claimed.event.key: retention(r.status) for r in records if r.claimed and r.status is not Status.SENT}
     work = _work(packs, records, now, retention)
     kept = [call for event, keep in failed.items() for call in _keep_event(packs, event, keep)]
-    replies = yield from run(packs, work, beside=kept, ahead=_feed(records, feed_for) if feed_for else ())
+    replies = yield from run(packs, work, beside=kept, ahead=_feed(records, bounds) if bounds else ())
     packed = [event for event, reply in zip(failed, replies[::2], strict=True) if not reply]
     if packed and any((yield from unpack(packs, [packs.event(event) for event in packed]))):
         yield [call for event in packed for call in _keep_event(packs, event, failed[event])]
@@ -83,9 +83,9 @@ def record(
     return [reply == 1 for reply in work.answers]
 
 
-def _feed(records: Sequence[Record], keep: float) -> list[Call]:
+def _feed(records: Sequence[Record], bounds: Bounds) -> list[Call]:
     ended = [Ended(one.id, _person(one)) for one in records if one.status not in OPEN]
-    return feed_calls(ended, keep)
+    return feed_calls(ended, bounds)
 
 
 def _person(one: Record) -> str:
@@ -194,11 +194,11 @@ def _head(waiting: Waiting) -> str:
 
 
 def skip(
-    packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float, feed_for: float = 0.0
+    packs: Packs, ids: Sequence[str], reason: str, *, now: float, keep: float, bounds: Bounds | None = None
 ) -> Operation[list[Status]]:
     """End held deliveries without sending them; says what each is now. One that is no longer held stays as it is."""
     sent = yield from _sent(packs, ids)
-    ahead = feed_calls([Ended(i) for i in ids], feed_for) if feed_for else []
+    ahead = feed_calls([Ended(i) for i in ids], bounds) if bounds else []
     skips = [run_script("skip", [packs.delivery(i)], stamp(now), clean(reason), milliseconds(keep)) for i in ids]
     replies = (yield [*ahead, *skips])[len(ahead) :]
     return [Status.SENT if i in sent else Status(reply) for i, reply in zip(ids, replies, strict=True)]

@@ -12,7 +12,7 @@ from notifier.domain.event_status import EventStatus, Other, Unplanned
 from notifier.domain.rule import Rule
 from notifier.storage import keys
 from notifier.storage.commands import Call, Operation, command, run_script
-from notifier.storage.feed import Ended, feed_calls
+from notifier.storage.feed import Bounds, Ended, feed_calls
 from notifier.storage.grouped import Work, run
 from notifier.storage.packed import hint_for_event
 from notifier.storage.packs import LONGEST_S, Packs, Shelf, field_of, is_packable, known, writing
@@ -105,19 +105,19 @@ def unregister(packs: Packs, ids: Sequence[str]) -> Operation[None]:
 
 
 def planned(
-    packs: Packs, events: Sequence[str], unmatched: Sequence[str] = (), feed_for: float = 0.0
+    packs: Packs, events: Sequence[str], unmatched: Sequence[str] = (), bounds: Bounds | None = None
 ) -> Operation[None]:
     """Say that every task of these events (keys) was confirmed: from now on they are duplicates.
 
     In the same round trip the types of those are counted that no rule wanted.
     """
     yield from known(packs)
-    yield from run(packs, Work(events, _planned, packs.event), beside=_count(unmatched), ahead=_feed(events, feed_for))
+    yield from run(packs, Work(events, _planned, packs.event), beside=_count(unmatched), ahead=_feed(events, bounds))
 
 
-def _feed(events: Sequence[str], keep: float) -> list[Call]:
+def _feed(events: Sequence[str], bounds: Bounds | None) -> list[Call]:
     """For the history: these events (keys) are as far as they come by themselves."""
-    return feed_calls([Ended(event) for event in events], keep) if keep else []
+    return feed_calls([Ended(event) for event in events], bounds) if bounds else []
 
 
 def unmatched() -> Operation[list[tuple[str, int]]]:
@@ -138,7 +138,7 @@ def _count(types: Sequence[str]) -> list[Call]:
 
 
 def unplanned(
-    packs: Packs, entries: Sequence[Unplanned], *, now: float, keep: float, feed_for: float = 0.0
+    packs: Packs, entries: Sequence[Unplanned], *, now: float, keep: float, bounds: Bounds | None = None
 ) -> Operation[list[Other | None]]:
     """Write down events that have no deliveries; says what is known under their ids, where that is another event.
 
@@ -155,7 +155,7 @@ def unplanned(
         return run_script("unplanned", places, *arguments, field, _unplanned_head(one, now), milliseconds(keep))
 
     work = Work(entries, call, lambda one: packs.event(one.identity.key), together=1)
-    yield from run(packs, work, ahead=_feed([one.identity.key for one in entries], feed_for))
+    yield from run(packs, work, ahead=_feed([one.identity.key for one in entries], bounds))
     return [_known(reply)[1] for reply in work.answers]
 
 
@@ -167,10 +167,10 @@ def _unplanned_head(one: Unplanned, now: float) -> str:
     return join([*head, reason, one.parked])
 
 
-def note(packs: Packs, event: str, text: str, feed_for: float = 0.0) -> Operation[None]:
+def note(packs: Packs, event: str, text: str, bounds: Bounds | None = None) -> Operation[None]:
     """Add to the note of an event (its key), once."""
     call = run_script("note_event", [packs.event(event)], clean(text), NOTES_BYTES)
-    *_, noted = yield [*_feed([event], feed_for), call]
+    *_, noted = yield [*_feed([event], bounds), call]
     if not noted and any((yield from unpack(packs, [packs.event(event)]))):
         yield [call]
 

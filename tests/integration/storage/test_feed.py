@@ -8,7 +8,7 @@ from notifier.storage import keys
 from notifier.storage.cipher import Cipher
 from notifier.storage.commands import Operation, command
 from notifier.storage.connection import connect
-from notifier.storage.feed import Ended, Feed, Waiting, feed_calls, person_letters
+from notifier.storage.feed import TOGETHER, Backlog, Bounds, Ended, Feed, Waiting, feed_calls, person_letters
 from notifier.storage.forgetting import Traces
 from notifier.storage.ledger import Claimed, Ledger, Record, Retention
 from notifier.storage.store import Store
@@ -17,10 +17,11 @@ from tests.servers.redis import RedisServer
 
 JANE = person_letters(recipient_key("jane@example.org"))
 DAY = 86400.0
+BOUNDS = Bounds(DAY, 100_000)
 
 
 def _ledger(store: Store, *, has_history: bool = True) -> Ledger:
-    return Ledger(store, Retention(has_history=has_history))
+    return Ledger(store, Retention(history_most=100_000 if has_history else 0))
 
 
 def _claimed(ledger: Ledger, made: Delivery) -> Claimed:
@@ -30,9 +31,7 @@ def _claimed(ledger: Ledger, made: Delivery) -> Claimed:
 
 
 def _looks(store: Store) -> list[Waiting]:
-    feed = Feed(store)
-    found = (feed.look(part, entries=100, settled=0) for part in range(keys.ENDED_PARTS))
-    return [one for one in found if one is not None]
+    return Feed(store).look(settled=0)
 
 
 def _noted(store: Store) -> set[tuple[str, str]]:
@@ -86,7 +85,7 @@ def test_without_a_history_nothing_is_noted(redis_url: str) -> None:
 
     # Then
     assert _noted(store) == set()
-    assert Feed(store).lengths() == (0, 0)
+    assert Feed(store).backlog() == Backlog(0, None, 0)
 
 
 def test_noting_costs_no_round_trip(redis_server: RedisServer) -> None:
@@ -141,7 +140,7 @@ def test_what_is_forgotten_is_noted_again(redis_url: str) -> None:
     # Given
     store, made = connect(redis_url), delivery()
     _ledger(store).register([registration()])
-    traces = Traces(store, Cipher("k" * 32), retention=Retention(has_history=True))
+    traces = Traces(store, Cipher("k" * 32), retention=Retention(history_most=100_000))
 
     # When
     traces.erase_deliveries([made.id])
@@ -159,24 +158,12 @@ def test_removing_takes_nothing_that_came_after_the_look(redis_url: str) -> None
     store.run(_feeding(second))
 
     # When: twice, as by a mover that was paused and does not know that another went on
-    Feed(store).remove(look, (), DAY)
-    Feed(store).remove(look, (), DAY)
+    Feed(store).remove([look])
+    Feed(store).remove([look])
 
     # Then
     assert _noted(store) == {(second.id, "")}
-
-
-def test_what_is_to_be_looked_at_again_stays(redis_url: str) -> None:
-    # Given
-    store, one = connect(redis_url), Ended("dlv_" + "a" * 26, JANE)
-    store.run(_feeding(one))
-    (look,) = _looks(store)
-
-    # When
-    Feed(store).remove(look, look.ended, DAY)
-
-    # Then
-    assert _noted(store) == {(one.id, JANE)}
+    assert Feed(store).backlog().waiting == 1
 
 
 def test_what_has_just_ended_is_not_looked_at_yet(redis_url: str) -> None:
@@ -185,26 +172,76 @@ def test_what_has_just_ended_is_not_looked_at_yet(redis_url: str) -> None:
     store.run(_feeding(Ended("dlv_" + "a" * 26)))
 
     # When
-    found = [Feed(store).look(part, entries=100, settled=3600) for part in range(keys.ENDED_PARTS)]
+    found = Feed(store).look(settled=3600)
 
     # Then
-    assert not any(found)
+    assert found == []
+    assert Feed(store).backlog().waiting == 1
 
 
 def test_what_waits_longer_than_records_live_is_given_up_and_counted(redis_url: str) -> None:
     # Given: entries of 2001, as nobody has moved anything since
     store = connect(redis_url)
     new = Ended("dlv_" + "a" * 26)
-    part = next(p for p in range(keys.ENDED_PARTS) if f"ended-{p}" in str(feed_calls([new], DAY)[0].words))
-    _run(store, "XADD", keys.ended(part), "1000000000000-0", "e", "dold1,dold2 person")
+    (script,) = feed_calls([new], BOUNDS)
+    stream = str(script.words[2])
+    _run(store, "SET", f"{stream}:total", 2)
+    _run(store, "XADD", stream, "1000000000000-0", "t", 0, "e", "dold1,dold2 person")
 
     # When
     store.run(_feeding(new))
 
     # Then
     assert _noted(store) == {(new.id, "")}
-    assert Feed(store).lengths() == (1, 2)
+    backlog = Feed(store).backlog()
+    assert (backlog.waiting, backlog.given_up) == (1, 2)
 
 
-def _feeding(*ended: Ended) -> Operation[None]:
-    yield feed_calls(ended, DAY)
+def test_of_too_much_that_waits_the_oldest_is_given_up_and_counted(redis_url: str) -> None:
+    # Given: a third more than a stream takes, all in one stream
+    store = connect(redis_url)
+    most = 2 * TOGETHER * keys.ENDED_PARTS
+    ended = [Ended(f"dlv_{number:023d}aaa") for number in range(3 * TOGETHER)]
+
+    # When
+    for start in range(0, len(ended), 100):
+        store.run(_feeding(*ended[start : start + 100], bounds=Bounds(DAY, most)))
+
+    # Then
+    backlog = Feed(store).backlog()
+    assert (backlog.waiting, backlog.given_up) == (2 * TOGETHER, TOGETHER)
+    assert min(noted for noted, _ in _noted(store)) == ended[TOGETHER].id
+
+
+def test_small_entries_make_room_for_large_ones(redis_url: str) -> None:
+    # Given: a stream full of entries of one delivery each
+    store = connect(redis_url)
+    bounds = Bounds(DAY, 2 * TOGETHER * keys.ENDED_PARTS)
+    for number in range(2 * TOGETHER):
+        store.run(_feeding(Ended(f"dlv_{number:023d}aaa"), bounds=bounds))
+
+    # When
+    for number in range(12):
+        store.run(_feeding(*(Ended(f"dlv_z{number:02d}{n:020d}aaa") for n in range(TOGETHER)), bounds=bounds))
+
+    # Then
+    assert Feed(store).backlog().waiting == 2 * TOGETHER
+
+
+def test_one_look_is_no_larger_than_it_must_be(redis_url: str) -> None:
+    # Given
+    store = connect(redis_url)
+    for number in range(5):
+        store.run(_feeding(*(Ended(f"dlv_{number:03d}{n:020d}aaa") for n in range(TOGETHER - 1))))
+
+    # When
+    (look,) = _looks(store)
+
+    # Then: two entries; what is left is found by the next one
+    assert len(look.ended) == 2 * (TOGETHER - 1)
+    Feed(store).remove([look])
+    assert Feed(store).backlog().waiting == 3 * (TOGETHER - 1)
+
+
+def _feeding(*ended: Ended, bounds: Bounds = Bounds(86400.0, 100_000)) -> Operation[None]:  # noqa: B008 - a value
+    yield feed_calls(ended, bounds)
