@@ -4,10 +4,10 @@ ARG PYTHON=python:3.12.12-slim-bookworm
 # Everything that builds stays in this stage.
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-# Which of requirements/: service, or ops, which adds Flower.
+# Which of requirements/: service; history, which adds psycopg; or ops, which adds Flower.
 ARG LOCK=service
 WORKDIR /src
-COPY requirements/build.txt requirements/service.txt requirements/ops.txt requirements/
+COPY requirements/build.txt requirements/service.txt requirements/history.txt requirements/ops.txt requirements/
 # Hashes are checked here, where files come from outside; the install below takes nothing but the checked files.
 RUN python -m pip install --require-hashes -r requirements/build.txt \
     && python -m pip wheel --no-build-isolation --require-hashes -r "requirements/${LOCK}.txt" --wheel-dir /wheels

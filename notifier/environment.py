@@ -17,6 +17,7 @@ from notifier.domain.provider import SETTING
 from notifier.errors import Problem, SettingsError
 from notifier.settings import (
     BROKER_SCHEMES,
+    HISTORY_SCHEMES,
     MANAGEMENT_SCHEMES,
     PREFIX,
     REDIS_SCHEMES,
@@ -30,7 +31,12 @@ from notifier.settings import (
 
 #: Behind a secret's name: where it is read from.
 _FILE = "_FILE"
-_ADDRESSES = {"broker_management_url": MANAGEMENT_SCHEMES, "redis_url": REDIS_SCHEMES, "smtp_url": SMTP_SCHEMES}
+_ADDRESSES = {
+    "broker_management_url": MANAGEMENT_SCHEMES,
+    "redis_url": REDIS_SCHEMES,
+    "smtp_url": SMTP_SCHEMES,
+    "history_url": HISTORY_SCHEMES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def masked(name: str, value: Any) -> str:
         return masked_nodes(value, BROKER_SCHEMES)
     if name in _ADDRESSES:
         urls = split_list(value) if name == "smtp_url" else [value]
-        return masked_urls(urls, _ADDRESSES[name], several=value.startswith(SEVERAL_HOSTS))
+        return masked_urls(urls, _ADDRESSES[name], several=value.startswith((*SEVERAL_HOSTS, *HISTORY_SCHEMES)))
     if is_secret(Settings.model_fields[name]) or (name == "public_url" and "@" in value):
         return MASK
     return str(value)

@@ -24,6 +24,7 @@ NotifierError
 │   ├── BrokerUnavailable
 │   ├── Overloaded            too much waits for what this event needs; come back later (API: 503)
 │   ├── StorageUnavailable
+│   ├── HistoryUnavailable    only looking back and forgetting need it; deliveries never wait for it
 │   └── WorkerStopping        this process stops; the batch had not begun and goes to another worker
 ├── EngineError               the bridge to the asyncio loop could not run a coroutine
 │   ├── DeadlineExceeded      it was not done in time; it was cancelled and has ended
@@ -187,6 +188,10 @@ class Overloaded(Unavailable):
 
 class StorageUnavailable(Unavailable):
     """Redis cannot be reached, is read-only or is out of memory."""
+
+
+class HistoryUnavailable(Unavailable):
+    """PostgreSQL, which keeps the history, cannot be asked or written to now."""
 
 
 class WorkerStopping(Unavailable):

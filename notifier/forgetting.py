@@ -1,14 +1,16 @@
 """`Forgetting`: takes a person out of everything kept about them. It counts first, and may be repeated.
 
-Messages in failure queues go first, then open digests, then the ledger, and last what the rest is found by, so that a
-kill anywhere leaves nothing that a repeat would not find. What stays: that something was sent and when, and a
-suppression, which is a hash of the address and keeps them from being written to.
+Messages in failure queues go first, then open digests, then the ledger, the history, and last what the rest is found
+by, so that a kill anywhere leaves nothing that a repeat would not find. What stays: that something was sent and
+when, and a suppression, which is a hash of the address and keeps them from being written to.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from notifier.domain.contacts import PHONE, contact_identity, parse_phone
 from notifier.domain.delivery import RecipientRef
@@ -45,11 +47,13 @@ class Found:
     items: int
     """In these."""
     suppressed: bool
+    history: int = 0
+    """In the history."""
 
     @property
     def anything(self) -> bool:
         """Whether there is something to erase."""
-        return any((self.recipients, self.deliveries, self.parked, self.windows))
+        return any((self.recipients, self.deliveries, self.parked, self.windows, self.history))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,16 @@ class _Person:
     """Of their addresses: suppressions are kept under them."""
 
 
+class PastDeliveries(Protocol):
+    """The history, as far as forgetting needs it. Raises `HistoryUnavailable`."""
+
+    def count(self, person_keys: Sequence[str], ids: Sequence[str]) -> int:
+        """Deliveries of a person that are not forgotten yet."""
+
+    def forget(self, person_keys: Sequence[str], ids: Sequence[str]) -> int:
+        """Erase who got these, after whatever of them is on its way there."""
+
+
 def _written(who: str) -> tuple[list[str], list[str]]:
     """An address as mail address or as identity of another; neither of an id."""
     if "@" in who:
@@ -74,13 +88,21 @@ def _written(who: str) -> tuple[list[str], list[str]]:
 
 
 class Forgetting:
-    """One per API process or command. Raises `Unavailable` when Redis or RabbitMQ is away; ask again then."""
+    """One per API process or command. Raises `Unavailable` when one of the servers is away; ask again then."""
 
-    def __init__(self, traces: Traces, recipients: Recipients, suppressions: Suppressions, operator: Operator) -> None:
+    def __init__(
+        self,
+        traces: Traces,
+        recipients: Recipients,
+        suppressions: Suppressions,
+        operator: Operator,
+        history: PastDeliveries | None = None,
+    ) -> None:
         self._traces = traces
         self._recipients = recipients
         self._suppressions = suppressions
         self._operator = operator
+        self._history = history
 
     def look(self, who: str) -> Found:
         """What is known of an address, a phone number or a recipient id; changes nothing."""
@@ -103,7 +125,12 @@ class Forgetting:
         if parked:
             self._operator.discard(by_ids(parked))
         items = self._traces.drop_windows(windows)
-        self._traces.erase_deliveries(list(dict.fromkeys((*ids, *items))))
+        erased = list(dict.fromkeys((*ids, *items)))
+        self._traces.erase_deliveries(erased)
+        if self._history is not None:
+            # After Redis: what was read there before is written before. Ahead of what finds the person: if PostgreSQL
+            # fails now, a repeat still knows their names.
+            self._history.forget(person.keys, erased)
         for record in person.records:
             self._recipients.remove(record)
         self._recipients.drop_entries(person.addresses)
@@ -136,5 +163,6 @@ class Forgetting:
             windows=len(windows),
             items=sum(window.items for window in windows),
             suppressed=any(self._suppressions.get(key) for key in person.address_keys),
+            history=self._history.count(person.keys, known.ids) if self._history is not None else 0,
         )
         return found, known.ids, windows

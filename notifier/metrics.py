@@ -126,6 +126,20 @@ PARKED_NOW = _gauge("failure_queue_size", "What lies in each failure queue, as l
 REPLAYED = _counter("replayed_total", "Parked deliveries sent back to their queue.", "queue")
 DISCARDED = _counter("discarded_total", "Parked deliveries dropped by an operator.", "queue")
 
+# history
+HISTORY_MOVED = _counter("history_moved_total", "Rows written to the history; kind is delivery or event.", "kind")
+HISTORY_MISSED = _counter(
+    "history_missed_total", "Of what ended, records that had gone from Redis before they were moved.", "kind"
+)
+HISTORY_FAILURES = _counter(
+    "history_failures_total", "Batches that could not be moved, by what was away: postgresql or redis.", "away"
+)
+HISTORY_WAITING = _gauge("history_waiting", "Ended deliveries and events that wait in Redis to be moved.")
+HISTORY_LAG = _gauge("history_lag_seconds", "How long the oldest of these has waited.")
+HISTORY_GIVEN_UP = _gauge(
+    "history_given_up", "How many of these were given up, ever: too many waited, or longer than records are kept."
+)
+
 # dependencies and content
 BROKER_RECONNECTS = _counter("broker_reconnects_total", "Connections to RabbitMQ that had to be made again.")
 BROKER_BLOCKED = _gauge("broker_blocked", "1 while RabbitMQ blocks this process's publishers (a memory or disk alarm).")

@@ -24,6 +24,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels", "cluster", 
 #: Of those, the ones behind which several hosts stand.
 SEVERAL_HOSTS = ("sentinel", "cluster")
 SMTP_SCHEMES = ("smtp", "smtps", "smtp+plain")
+HISTORY_SCHEMES = ("postgresql", "postgres")
 
 
 def _secret(description: str, default: str) -> Any:
@@ -193,6 +194,22 @@ class Settings(BaseModel):
     # storage
     retention_sent: float = Field(7 * 86400, ge=60, description="How long the ledger keeps a delivery that was sent.")
     retention_failed: float = Field(30 * 86400, ge=60, description="How long it keeps any other ended delivery.")
+    # history
+    history_url: str = _secret(
+        "PostgreSQL in which ended deliveries are kept: postgresql://user:password@host:5432/database; several "
+        "hosts as host,host. What libpq reads may follow: ?sslmode=verify-full&target_session_attrs=read-write. "
+        "Empty: no history. Consumers and workers only look whether it is set.",
+        "",
+    )
+    history_retention: float = Field(
+        365 * 86400, ge=86400, description="How long the history keeps a delivery, by the day it was queued."
+    )
+    history_backlog: int = Field(
+        5_000_000,
+        ge=8_000,
+        description="About how many ended deliveries and events may wait in Redis to be moved, at 50 to 65 bytes "
+        "each; beyond it the oldest are given up, and expire as without a history.",
+    )
     # processes
     http_host: str = Field("127.0.0.1", description="Address health, metrics and the API listen on.")
     http_port: int = Field(
@@ -252,6 +269,14 @@ class Settings(BaseModel):
             _database(address.path.partition("/")[2])
         elif address.scheme.startswith("cluster") and (address.path not in ("", "0") or address.query):
             raise UnreadableUrl("a Redis Cluster has database 0 only; nothing may follow the nodes but /0")
+        return url
+
+    @field_validator("history_url")
+    @classmethod
+    def _history_address(cls, url: str) -> str:
+        # Without a host it is a socket of this machine, as libpq has it.
+        if url and not read_server_url(url.replace(":///", "://socket/", 1), HISTORY_SCHEMES, several=True).path:
+            raise UnreadableUrl("no database is named; expected postgresql://user:password@host:5432/database")
         return url
 
     @field_validator("smtp_url")

@@ -15,6 +15,7 @@ from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.choosing import PREFIX
 from tests.servers.http import HttpSink
 from tests.servers.memory import kept_in_memory
+from tests.servers.postgresql import PostgresServer
 from tests.servers.processes import ServerMissing
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.receivers import RECEIVERS, Receiver
@@ -116,6 +117,22 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClu
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A running PostgreSQL. A test that stops it must start it again."""
+    server = _start(PostgresServer, tmp_path_factory.mktemp("postgresql"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def history_database(postgres: PostgresServer) -> str:
+    """The name of a database with the history's tables, empty, for this test alone."""
+    return postgres.new_database()
 
 
 @pytest.fixture

@@ -35,9 +35,9 @@ from notifier.failures.held import HeldDeliveries
 from notifier.failures.operator import Operator
 from notifier.forgetting import Forgetting
 from notifier.health import Checks
+from notifier.history.lookup import Lookup
 from notifier.limits.board import LimitBoard
 from notifier.storage.endpoints import Endpoints
-from notifier.storage.ledger import Ledger
 from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 
@@ -56,7 +56,7 @@ class Services:
     tokens: Tokens
     intake: events.Intake
     validate: Callable[[Event], None]
-    ledger: Ledger
+    lookup: Lookup
     endpoints: Endpoints
     held: HeldDeliveries
     checked_url: Callable[[str], str]
@@ -90,7 +90,7 @@ def create_app(services: Services) -> FastAPI:
             event_bytes=services.event_bytes,
             batch_bytes=batch_bytes,
         ),
-        deliveries.router(services.tokens, threads, services.ledger),
+        deliveries.router(services.tokens, threads, services.lookup),
         endpoints.router(
             services.tokens,
             threads,

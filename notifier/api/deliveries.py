@@ -14,23 +14,23 @@ from notifier.api.problems import responses
 from notifier.api.threads import Threads
 from notifier.domain.ids import event_key
 from notifier.errors import NotFound
-from notifier.storage.ledger import Ledger
+from notifier.history.lookup import Found, Lookup
 
 Key = Annotated[str, Path(max_length=1024, description="`evt_…` key, or the CloudEvent's id together with `?source=`.")]
 Source = Annotated[str, Query(max_length=1024, description="The CloudEvent's source, when `key` is its id.")]
 Page = Annotated[int, Query(ge=0, le=1_000_000, description="Page of a large fan-out.")]
 
 
-def router(tokens: Tokens, threads: Threads, ledger: Ledger) -> APIRouter:
-    """The routes; not async, because the ledger's client is not."""
+def router(tokens: Tokens, threads: Threads, lookup: Lookup) -> APIRouter:
+    """The routes; not async, because what they ask is not."""
     routes = APIRouter(prefix="/v1", tags=["deliveries"])
 
     def read(key: str, source: str, page: int, may_read: bool) -> EventBody:
         wanted = event_key(source, key) if source else key
-        found = ledger.event(wanted, page)
+        found = lookup.event(wanted, page)
         if found is None:
             raise NotFound(_no_event(key, source))
-        records = ledger.deliveries(found.deliveries) if may_read else []
+        shown = lookup.deliveries_of(found) if may_read else Found(())
         return EventBody(
             key=found.key,
             id=found.id,
@@ -42,9 +42,11 @@ def router(tokens: Tokens, threads: Threads, ledger: Ledger) -> APIRouter:
             reason=found.reason,
             parked=found.parked,
             planned=found.planned,
-            deliveries=[DeliveryBody.model_validate(r) for r in records if r is not None] if may_read else None,
+            deliveries=[DeliveryBody.model_validate(record) for record in shown.records] if may_read else None,
             next_page=found.next_page if may_read else None,
             note=found.note,
+            kept_in=found.kept_in,
+            missing=shown.missing,
         )
 
     @routes.get(
@@ -71,9 +73,10 @@ def router(tokens: Tokens, threads: Threads, ledger: Ledger) -> APIRouter:
     )
     def show_delivery(id: Annotated[str, Path(max_length=64, examples=["dlv_7qk2…"])]) -> DeliveryBody:  # noqa: A002
         """Status and every attempt of one delivery. Role: `read`."""
-        (record,) = ledger.deliveries([id])
+        record = lookup.delivery(id)
         if record is None:
-            raise NotFound(f"no delivery {id!r} is known; records expire, see NOTIFIER_RETENTION_SENT")
+            settings = "NOTIFIER_RETENTION_SENT, NOTIFIER_HISTORY_RETENTION"
+            raise NotFound(f"no delivery {id!r} is known; records expire, see {settings}")
         return DeliveryBody.model_validate(record)
 
     return routes

@@ -44,6 +44,7 @@ class ForgottenBody(BaseModel):
     windows: int = Field(description="Digests that were being collected.")
     items: int = Field(description="Items in these.")
     suppressed: bool = Field(description="Nothing is sent to the address, by a hash of it that stays.")
+    history: int = Field(0, description="Deliveries in the history, where there is one.")
 
 
 def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
@@ -52,7 +53,7 @@ def router(tokens: Tokens, forgetting: Forgetting) -> APIRouter:
 
     @routes.post("", summary="Forget a person everywhere", dependencies=[Depends(needs(tokens, Role.ADMIN))])
     def forget(request: Request, wanted: Forget) -> ForgottenBody:
-        """Erases them from the directory, the ledger, failure queues and open digests. Role: `admin`.
+        """Erases them from the directory, the ledger, the history, failure queues and open digests. Role: `admin`.
 
         Count first with `dry_run`. The ledger keeps that something was sent, but not to whom.
         """

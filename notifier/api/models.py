@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from notifier.channels.webhook.signing import read_secret
 from notifier.domain.contacts import MAX_ADDRESS, MAX_KINDS
-from notifier.domain.delivery import Status
+from notifier.domain.delivery import Kept, Status
 from notifier.domain.endpoint import OnResume as _OnResume
 from notifier.domain.event_status import EventStatus
 from notifier.domain.limit import RATE_PATTERN, parse_rate
@@ -80,6 +80,7 @@ class DeliveryBody(_Body):
     next_try: float | None = Field(description="When it is tried again.")
     template: str = Field(description="Content hash of the template that rendered the last try.")
     attempts: list[AttemptBody] = Field(description="Every try, oldest first.")
+    kept_in: Kept = Field(Kept.LEDGER, description="`ledger` (Redis), or `history` (PostgreSQL) when that was asked.")
 
 
 class EventBody(_Body):
@@ -98,6 +99,8 @@ class EventBody(_Body):
     deliveries: list[DeliveryBody] | None = Field(description="Null for a token that may publish and not read.")
     next_page: int | None = Field(description="`?page=` that follows; null on the last.")
     note: str = Field("", description="For its publisher: what was mended of it, and what else came under its id.")
+    kept_in: Kept = Field(Kept.LEDGER, description="Where the event was found.")
+    missing: str = Field("", description="Why deliveries may be missing here: the history cannot be asked.")
 
 
 Headers = Annotated[dict[str, str], Field(max_length=20, description="Extra request headers: x-… or Authorization.")]

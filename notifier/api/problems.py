@@ -72,6 +72,7 @@ _TABLE: tuple[tuple[type[errors.NotifierError], int, str, str, str], ...] = (
     (errors.BrokerUnavailable, 503, "broker_away", "RabbitMQ is away", "send the same request again"),
     (errors.Overloaded, 503, "overloaded", "Too much is waiting already", "send the same request again later"),
     (errors.StorageUnavailable, 503, "storage_away", "Redis is away", "send the same request again"),
+    (errors.HistoryUnavailable, 503, "history_away", "The history is away", "send the same request again later"),
     (errors.Unavailable, 503, "unavailable", "A dependency is away", "send the same request again"),
     (errors.PublishRejected, 503, "publish_rejected", "RabbitMQ did not take it", "send the same request again"),
     (errors.RenderError, 422, "render_failed", "A template failed", "correct the template or the data"),

@@ -14,6 +14,7 @@ from notifier.cli import (
     endpoints,
     failures,
     forgetting,
+    history,
     limits,
     processes,
     publishing,
@@ -44,6 +45,7 @@ application.add_typer(recipients.group, name="recipients")
 application.add_typer(suppressions.group, name="suppressions")
 application.add_typer(failures.group, name="failures")
 application.add_typer(limits.group, name="limits")
+application.add_typer(history.group, name="history")
 application.command("publish")(publishing.publish)
 application.command("show")(showing.show)
 application.command("forget")(forgetting.forget)

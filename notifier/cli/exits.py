@@ -16,7 +16,10 @@ FAILED = 1
 USAGE = 2
 AWAY = 3
 
-EXPLAINED = "Exit codes: 0 done, 1 failed or not found, 2 wrong usage or configuration, 3 RabbitMQ or Redis is away."
+EXPLAINED = (
+    "Exit codes: 0 done, 1 failed or not found, 2 wrong usage or configuration, "
+    "3 RabbitMQ, Redis or PostgreSQL is away."
+)
 
 #: The first class that matches wins, so the most specific come first.
 _CODES: tuple[tuple[type[errors.NotifierError], int], ...] = (
@@ -61,4 +64,6 @@ def _sentence(error: errors.NotifierError) -> str:
         hint = "\nIs RabbitMQ running, and does NOTIFIER_BROKER_URL name it? `notifier config` shows the address."
     elif isinstance(error, errors.StorageUnavailable):
         hint = "\nIs Redis running, and does NOTIFIER_REDIS_URL name it? `notifier config` shows the address."
+    elif isinstance(error, errors.HistoryUnavailable):
+        hint = "\nNOTIFIER_HISTORY_URL names it; `notifier config` shows the address."
     return f"{error}{hint}"

@@ -24,9 +24,12 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Erase a person from the directory, the ledger, failure queues and open digests, after saying how much that is.
+    """Erase a person from the directory, the ledger, the history, failure queues and open digests.
 
-    Deliveries that wait for a retry end as skipped. The ledger keeps that something was sent, but not to whom.
+    It says first how much that is.
+
+    Deliveries that wait for a retry end as skipped. The ledger and the history keep that something was sent, but not
+    to whom.
 
     Example: notifier forget kim@example.org --dry-run
     """

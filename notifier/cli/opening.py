@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from notifier.cli.foreseeing import Foresight
     from notifier.failures.held import HeldDeliveries
     from notifier.failures.operator import Operator
+    from notifier.history.lookup import Lookup
     from notifier.settings import Settings
     from notifier.storage.directory import SyncEndpointDirectory
+    from notifier.storage.ledger import Ledger
     from notifier.storage.limits import Limits
     from notifier.storage.relays import RelayBoard
     from notifier.storage.stores import Stores
@@ -30,6 +32,21 @@ def opened_stores() -> Iterator[Stores]:
         yield build_stores(ours, store, build_ledger(ours, store))
     finally:
         store.close()
+
+
+@contextmanager
+def opened_lookup(ledger: Ledger) -> Iterator[Lookup]:
+    """What became of something, in Redis or in the history."""
+    from notifier.history.lookup import Lookup
+    from notifier.process import settings
+    from notifier.wiring.history import build_reader
+
+    reader = build_reader(settings())
+    try:
+        yield Lookup(ledger, reader)
+    finally:
+        if reader is not None:
+            reader.close()
 
 
 @contextmanager

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from notifier.cli.opening import opened_stores
+from notifier.cli.exits import complain
+from notifier.cli.opening import opened_lookup, opened_stores
 from notifier.cli.printing import moment, print_fields, print_json, print_table
 from notifier.errors import NotFound
 
 if TYPE_CHECKING:
     from notifier.domain.delivery import DeliveryRecord
     from notifier.domain.parked import Parked
-    from notifier.storage.ledger import EventRecord, Ledger
+    from notifier.history.lookup import Lookup
+    from notifier.storage.ledger import EventRecord
     from notifier.storage.stores import Stores
 
 
@@ -25,23 +27,23 @@ def show(
     page: Annotated[int, typer.Option(min=0, help="Page of an event with very many deliveries.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show an event with its deliveries, or a delivery with every attempt.
+    """Show an event with its deliveries, or a delivery with every attempt; from the history what Redis has no more.
 
     Example: notifier show 1234 --source /shop/orders
     """
     from notifier.domain.ids import event_key
 
-    with opened_stores() as stores:
+    with opened_stores() as stores, opened_lookup(stores.ledger) as lookup:
         if identity.startswith("dlv_") and not source:
-            _show_delivery(stores, identity, as_json)
+            _show_delivery(stores, lookup, identity, as_json)
         else:
-            _show_event(stores.ledger, event_key(source, identity) if source else identity, page, as_json)
+            _show_event(lookup, event_key(source, identity) if source else identity, page, as_json)
 
 
-def _show_delivery(stores: Stores, identity: str, as_json: bool) -> None:
-    (record,) = stores.ledger.deliveries([identity])
+def _show_delivery(stores: Stores, lookup: Lookup, identity: str, as_json: bool) -> None:
+    record = lookup.delivery(identity)
     if record is None:
-        raise NotFound(f"no delivery {identity} is known; records expire some days after a delivery has ended")
+        raise NotFound(f"no delivery {identity} is known; records expire some time after a delivery has ended")
     if as_json:
         print_json(_as_dict(record))
     else:
@@ -57,25 +59,28 @@ def _print_copy(record: DeliveryRecord, parked: Parked | None) -> None:
         typer.echo("\nNo failure queue has it: no copy is kept, so it cannot be replayed.")
 
 
-def _show_event(ledger: Ledger, key: str, page: int, as_json: bool) -> None:
-    found = ledger.event(key, page)
+def _show_event(lookup: Lookup, key: str, page: int, as_json: bool) -> None:
+    found = lookup.event(key, page)
     if found is None:
         hint = "" if key.startswith("evt_") else "; for a CloudEvent's id, name its --source as well"
         raise NotFound(
             f"no event {key} is known{hint}: it was not taken in, its message does not say which event it is "
             "(`notifier failures list --channel intake`), or its record has expired"
         )
-    records = [record for record in ledger.deliveries(found.deliveries) if record is not None]
+    shown = lookup.deliveries_of(found)
     if as_json:
         print_json(
             {
                 **dataclasses.asdict(found),
                 "planned": found.planned,
-                "deliveries": [_as_dict(record) for record in records],
+                "deliveries": [_as_dict(record) for record in shown.records],
+                "missing": shown.missing,
             }
         )
     else:
-        _print_event(found, records)
+        _print_event(found, shown.records)
+    if shown.missing:
+        complain(shown.missing)
 
 
 def _as_dict(record: DeliveryRecord) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def _print_event(event: EventRecord, records: Sequence[DeliveryRecord]) -> None:
             ("Status", event.status.value),
             ("Reason", event.reason),
             ("Parked as", event.parked),
+            ("Kept in", event.kept_in.value),
         ]
     )
     if event.parked:
@@ -124,6 +130,7 @@ def _print_delivery(record: DeliveryRecord) -> None:
             ("Updated", moment(record.updated)),
             ("Next try", moment(record.next_try)),
             ("Template", record.template),
+            ("Kept in", record.kept_in.value),
         ]
     )
     if not record.attempts:

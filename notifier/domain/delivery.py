@@ -28,6 +28,15 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
+class Kept(StrEnum):
+    """Where a record was found."""
+
+    LEDGER = "ledger"
+    """Redis."""
+    HISTORY = "history"
+    """PostgreSQL."""
+
+
 #: Of deliveries on their way.
 OPEN = frozenset({Status.QUEUED, Status.SENDING, Status.DEFERRED, Status.HELD})
 _OPEN = {Status.SENDING, Status.EXPIRED, Status.SUPPRESSED, Status.SKIPPED, Status.HELD, Status.REFUSED}
@@ -234,3 +243,4 @@ class DeliveryRecord:
     template: str
     """Content hash of the template that rendered the last try."""
     attempts: tuple[Attempt, ...]
+    kept_in: Kept = Kept.LEDGER

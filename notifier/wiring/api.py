@@ -25,6 +25,7 @@ from notifier.storage.suppressions import Suppressions
 from notifier.wiring.content import build_content
 from notifier.wiring.edges import build_guard, build_links, header_names
 from notifier.wiring.failures import build_held, build_operator
+from notifier.wiring.history import build_lookup
 from notifier.wiring.intake import build_broker_intake
 from notifier.wiring.limits import build_limit_board
 from notifier.wiring.people import build_forgetting
@@ -54,7 +55,7 @@ def build_services(ours: Settings) -> tuple[Services, Callable[[], None]]:
         tokens=Tokens.parse(ours.api_tokens),
         intake=intake,
         validate=lambda event: content.current.catalog.validate(event),  # noqa: PLW0108 - the newest catalog
-        ledger=ledger,
+        lookup=build_lookup(ours, ledger),
         endpoints=build_endpoints(ours, store),
         held=build_held(ours, store),
         checked_url=lambda url: guard.check_url(url).url,

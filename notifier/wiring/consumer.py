@@ -19,11 +19,11 @@ from notifier.logs import get, wide
 from notifier.settings import Settings
 from notifier.storage.connection import connect_async
 from notifier.storage.directory import EndpointDirectory
-from notifier.storage.ledger import AsyncLedger, Retention
+from notifier.storage.ledger import AsyncLedger
 from notifier.storage.parked import ParkedIndex
 from notifier.storage.pressure import tell_full
 from notifier.wiring.content import build_content
-from notifier.wiring.stores import build_ledger, build_store, check_storage
+from notifier.wiring.stores import build_ledger, build_retention, build_store, check_storage
 
 _log = get("intake")
 
@@ -39,7 +39,7 @@ def build_consumer(ours: Settings) -> Consumer:
     intake = Intake(
         lambda: content.current.catalog,
         EndpointDirectory(store),
-        AsyncLedger(store, Retention(ours.retention_sent, ours.retention_failed)),
+        AsyncLedger(store, build_retention(ours)),
         index_parked=lambda entries: asyncio.to_thread(index.add, entries),
         limits=Limits(ours.event_max_bytes, ours.batch_deliveries, ours.batch_bytes),
         shard=shares.shard,

@@ -49,7 +49,13 @@ def wait_for_storage(ours: Settings, store: Store) -> None:
 
 def build_ledger(ours: Settings, store: Store | None = None) -> Ledger:
     """The ledger with the deployer's retention."""
-    return Ledger(store or build_store(ours), Retention(ours.retention_sent, ours.retention_failed))
+    return Ledger(store or build_store(ours), build_retention(ours))
+
+
+def build_retention(ours: Settings) -> Retention:
+    """How long records stay, and how much that ended may wait for the history, if there is one."""
+    most = ours.history_backlog if ours.history_url else 0
+    return Retention(ours.retention_sent, ours.retention_failed, history_most=most)
 
 
 def build_directory(ours: Settings, store: Store | None = None) -> SyncEndpointDirectory:

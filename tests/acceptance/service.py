@@ -15,10 +15,10 @@ from consumers.topology import apply_topology
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.processes import start, stop_group, wait_until
-from tests.servers.rights import API, BEAT, CONSUMER, OPERATOR, WORKER, as_user
+from tests.servers.rights import API, BEAT, CONSUMER, HISTORY, OPERATOR, WORKER, as_user
 from tests.shop_folders import SHOP
 
-ROLES = {"consumer": CONSUMER, "worker": WORKER, "beat": BEAT, "api": API}
+ROLES = {"consumer": CONSUMER, "worker": WORKER, "beat": BEAT, "api": API, "history": HISTORY}
 _SERVERS = ("NOTIFIER_BROKER_URL", "NOTIFIER_REDIS_URL")
 SECRET_KEY = "acceptance-secret-key-of-more-than-32-characters"
 ADMIN_TOKEN = "acceptance-admin-token"
@@ -74,6 +74,10 @@ class Service:
         celery = [sys.executable, "-m", "celery", "-A", "notifier", "beat"]
         return self._start("beat", celery)
 
+    def history(self, *, waits: bool = True) -> Process:
+        """What moves what ended to PostgreSQL; waits until it is ready."""
+        return self._start("history", [sys.executable, "-m", "notifier.cli", "history", "run"], waits=waits)
+
     def api(self) -> Process:
         """The HTTP API."""
         return self._start("api", [sys.executable, "-m", "notifier.cli", "api"])
@@ -122,14 +126,15 @@ class Service:
             if process.popen.poll() is None:
                 stop_group(process.popen, signal.SIGKILL)
 
-    def _start(self, role: str, command: list[str]) -> Process:
+    def _start(self, role: str, command: list[str], *, waits: bool = True) -> Process:
         port = free_port()
         log = self.directory / f"{role}-{len(self.processes)}.log"
         variable = "NOTIFIER_API_PORT" if role == "api" else "NOTIFIER_HTTP_PORT"
         environment = {**self.as_(ROLES[role]), variable: str(port)}
         process = Process(role, start(command, log, environment), log, port)
         self.processes.append(process)
-        wait_until(lambda: is_ready(port), process.popen, log)
+        if waits:
+            wait_until(lambda: is_ready(port), process.popen, log)
         return process
 
 

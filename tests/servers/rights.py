@@ -19,6 +19,7 @@ PUBLISHER, API, CONSUMER, WORKER, BEAT, OPERATOR = (
     "notifier-beat",
     "notifier-operator",
 )
+HISTORY = "notifier-history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def redis_users() -> list[str]:
     """The `user …` lines of the page, as they stand in redis.conf."""
     (block,) = [block for block in _blocks("acl") if "user notifier-" in block]
     lines = [line.replace(PLACEHOLDER, PASSWORD) for line in block.splitlines() if line.startswith("user notifier-")]
-    assert {line.split()[1] for line in lines} == {API, CONSUMER, WORKER, BEAT, OPERATOR}
+    assert {line.split()[1] for line in lines} == {API, CONSUMER, WORKER, BEAT, OPERATOR, HISTORY}
     return lines
 
 

@@ -174,3 +174,36 @@ def test_a_channels_file_that_cannot_be_read_is_told_among_all_mistakes(tmp_path
         "NOTIFIER_CHANNEL_PUSH_TOKEN_FILE",
         "NOTIFIER_CHANNEL_SMS_TOKEN_FILE",
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:p%2Fw@db.internal:5433/notifier?sslmode=verify-full", "postgresql://****@db.internal:5433"),
+        ("postgres://a,b:5433/notifier?target_session_attrs=read-write", "postgres://a,b:5433"),
+        ("postgresql:///notifier?host=/run/postgresql", "****"),
+    ],
+)
+def test_the_historys_address_is_shown_without_its_login(url: str, shown: str) -> None:
+    ours = read_settings({"NOTIFIER_HISTORY_URL": url})
+
+    assert ours.history_url == url
+    assert masked("history_url", url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:s3cret@h/db",
+        "postgresql://u:s3cret@h",
+        "postgresql://u:s3/cret@h/db",
+        "postgresql://h/db?password=s3cret",
+        "postgresql:///",
+    ],
+)
+def test_an_address_of_no_history_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"NOTIFIER_HISTORY_URL": url})
+
+    assert "NOTIFIER_HISTORY_URL" in str(caught.value)
+    assert "s3cret" not in str(caught.value)

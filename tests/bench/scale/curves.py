@@ -6,7 +6,19 @@ from importlib import import_module
 from tests.bench.scale.curve import Curve
 
 #: Modules of this package with ``CURVES``, in the order they are printed.
-MODULES = ("rules", "endpoints", "changes", "reload", "digests", "delays", "parked", "forget", "imports", "pages")
+MODULES = (
+    "rules",
+    "endpoints",
+    "changes",
+    "reload",
+    "digests",
+    "delays",
+    "parked",
+    "forget",
+    "imports",
+    "pages",
+    "history",
+)
 
 
 def curves_in(module: str) -> dict[str, Curve]:
