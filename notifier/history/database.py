@@ -77,6 +77,9 @@ class Database:
             self._connection.close()
             self._connection = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def _refuse_while_resting(self) -> None:
         if self._failed is not None:
             until, why = self._failed

@@ -82,7 +82,7 @@ class HistoryReader:
         """Erase who got these, after whatever was read before; says of how many. May be repeated."""
         with self._database.session() as session, session.transaction():
             tables.take_lock(session, waits=True)
-            return session.execute(_FORGET, _whose(person_keys, ids)).rowcount  # type: ignore[arg-type]
+            return session.execute(_FORGET, _whose(person_keys, ids)).rowcount
 
     def close(self) -> None:
         """Hang up."""
@@ -91,7 +91,7 @@ class HistoryReader:
 
 def _rows(session: Session, statement: str, values: Sequence[object]) -> list[dict[str, Any]]:
     with session.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        return cursor.execute(statement, values).fetchall()
 
 
 def _whose(person_keys: Sequence[str], ids: Sequence[str]) -> list[object]:

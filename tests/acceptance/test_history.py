@@ -61,12 +61,11 @@ def test_a_mail_is_told_from_the_history_and_forgotten_there(at: Place, postgres
     postgres.stop()
     try:
         status, problem = ask(api.health_port, f"/v1/deliveries/{sent}")
-        assert (status, problem["code"]) == (503, "history_away")
+        assert (status, problem["type"]) == (503, "urn:notifier:problem:history_away")
         ran = at.service.run("show", sent)
         assert (ran.returncode, "PostgreSQL" in ran.stderr) == (3, True)
     finally:
         postgres.start()
-    status, _ = ask(api.health_port, "/v1/deliveries/dlv_unknown")
     poll(lambda: ask(api.health_port, "/v1/deliveries/dlv_unknown")[0] == 404, "it can be asked again")
 
 

@@ -65,15 +65,20 @@ def send_all(url: str) -> set[str]:
 
 
 def in_the_middle_of_a_batch(owner: psycopg.Connection) -> None:
-    """Whoever moves has written deliveries, and waits for the other table; nothing is committed."""
+    """Whoever moves will have written deliveries, and wait for the other table: nothing is committed."""
+    # Made before: no session can make them while this one holds the table.
+    owner.execute("SELECT notifier.make_day(current_date + n) FROM generate_series(-1, 3) AS n")
+    owner.execute("SELECT notifier.make_day('2027-01-15')")
     owner.execute("BEGIN")
-    owner.execute("LOCK TABLE notifier.events IN ACCESS EXCLUSIVE MODE")
+    owner.execute("LOCK TABLE notifier.events IN SHARE MODE")
 
 
-def waits(owner: psycopg.Connection) -> bool:
-    found = owner.execute(
-        "SELECT count(*) FROM pg_locks WHERE relation = 'notifier.events'::regclass AND NOT granted"
-    ).fetchone()
+def waits(postgres: PostgresServer) -> bool:
+    with postgres.connected() as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO notifier.events%'"
+        ).fetchone()
     return bool(found and found[0])
 
 
@@ -87,7 +92,7 @@ def test_a_history_whose_process_and_database_are_killed_in_a_batch_lacks_nothin
     owner = postgres.connected(history_database)
     in_the_middle_of_a_batch(owner)
     first = service.history()
-    poll(lambda: waits(owner), "a batch is being written")
+    poll(lambda: waits(postgres), "a batch is being written")
     first.kill()
     owner.execute("ROLLBACK")
     assert count(postgres, history_database) == 0
@@ -95,8 +100,9 @@ def test_a_history_whose_process_and_database_are_killed_in_a_batch_lacks_nothin
     # And PostgreSQL in the middle of another one, of a process that stays
     in_the_middle_of_a_batch(owner)
     second = service.history()
-    poll(lambda: waits(owner), "a batch is being written")
+    poll(lambda: waits(postgres), "a batch is being written")
     postgres.kill()
+    owner.close()
     poll(lambda: "history.away" in second.output(), "it says so")
     postgres.start()
 
@@ -120,7 +126,7 @@ def test_a_second_process_stands_by_and_takes_over(
     owner = postgres.connected(history_database)
     in_the_middle_of_a_batch(owner)
     first = service.history()
-    poll(lambda: waits(owner), "a batch is being written")
+    poll(lambda: waits(postgres), "a batch is being written")
     second = service.history()
     poll(lambda: "history.stands_by" in second.output(), "the second sees that another works")
 
