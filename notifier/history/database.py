@@ -59,15 +59,10 @@ class Database:
             raise HistoryUnavailable(f"others have asked the history for {self._turn:g} s; ask again later")
         try:
             self._refuse_while_resting()
-            with translated():
+            with self._closed_if_it_fails(), translated():
                 connection = self._connection = self._kept() or self._connect()
                 with _hung_up_after(connection, self._seconds + _BEYOND_S):
                     yield connection
-        except BaseException as error:
-            self.close()
-            if isinstance(error, HistoryUnavailable):
-                self._failed = (time.monotonic() + self._rest, str(error))
-            raise
         finally:
             self._lock.release()
 
@@ -79,6 +74,16 @@ class Database:
 
     def __del__(self) -> None:
         self.close()
+
+    @contextmanager
+    def _closed_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.close()
+            if isinstance(error, HistoryUnavailable):
+                self._failed = (time.monotonic() + self._rest, str(error))
+            raise
 
     def _refuse_while_resting(self) -> None:
         if self._failed is not None:

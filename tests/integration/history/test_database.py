@@ -11,6 +11,7 @@ from notifier.history.database import Database
 from notifier.history.reader import HistoryReader
 from notifier.history.schema import VERSION, statements
 from notifier.history.tables import open_session
+from tests.servers.patience import poll
 from tests.servers.ports import free_port
 from tests.servers.postgresql import OWNER, USER, PostgresServer
 
@@ -163,6 +164,26 @@ def test_after_a_failure_nobody_waits_for_a_while() -> None:
     reader._database._url = "postgresql://"
     with pytest.raises(HistoryUnavailable, match="refused"):
         reader.deliveries(["dlv_a"])
+
+
+def test_who_asks_all_the_time_does_not_make_the_rest_longer(postgres: PostgresServer, history_database: str) -> None:
+    # Given
+    reader = HistoryReader(Database(postgres.url(history_database, USER), seconds=5, rest=1))
+
+    def is_answered() -> bool:
+        try:
+            return reader.deliveries(["dlv_a"]) == {}
+        except HistoryUnavailable:
+            return False
+
+    postgres.stop()
+    assert not is_answered()
+
+    # When
+    postgres.start()
+
+    # Then
+    poll(is_answered, "it is asked again")
 
 
 def test_making_the_tables_again_changes_nothing(postgres: PostgresServer, history_database: str) -> None:
