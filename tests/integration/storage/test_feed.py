@@ -184,7 +184,7 @@ def test_what_waits_longer_than_records_live_is_given_up_and_counted(redis_url: 
     store = connect(redis_url)
     new = Ended("dlv_" + "a" * 26)
     (script,) = feed_calls([new], BOUNDS)
-    stream = str(script.words[2])
+    stream = str(script.words[3])
     _run(store, "SET", f"{stream}:total", 2)
     _run(store, "XADD", stream, "1000000000000-0", "t", 0, "e", "dold1,dold2 person")
 
