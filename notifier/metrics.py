@@ -132,7 +132,7 @@ HISTORY_MISSED = _counter(
     "history_missed_total", "Of what ended, records that had gone from Redis before they were moved.", "kind"
 )
 HISTORY_FAILURES = _counter(
-    "history_failures_total", "Batches that could not be moved, by what was away: postgresql or redis.", "away"
+    "history_failures_total", "Batches not moved; reason is what was away, postgresql or redis.", "reason"
 )
 HISTORY_WAITING = _gauge("history_waiting", "Ended deliveries and events that wait in Redis to be moved.")
 HISTORY_LAG = _gauge("history_lag_seconds", "How long the oldest of these has waited.")

@@ -33,6 +33,10 @@ LINES = (
         r"(python3\.12 -m venv|/opt/notifier/bin/pip|export PATH=/opt/notifier).*",
         "installs into /opt; test_distributions.py installs the same wheel into an environment of its own",
     ),
+    LeftOut(
+        r"createdb .*|createuser .*|pip install 'notifier-events\[history\]'|(NOTIFIER_HISTORY_URL=\S+ )?notifier history (init|run).*",
+        "needs a PostgreSQL to administrate, and runs until it is stopped; tests/acceptance/test_history.py runs both",
+    ),
     LeftOut(r"notifier (demo --check|config docs --check)", "run by test_demo.py and by test_verbs.py"),
     LeftOut(
         r"(export )?NOTIFIER_BROKER_MANAGEMENT_URL=http://rabbitmq:15672( notifier topology (apply|check))? +#.*",

@@ -25,6 +25,7 @@ from notifier.environment import read_settings
 from tests.docs import left_out
 from tests.docs.blocks import DOCUMENTS, ROOT, Block, block, blocks
 from tests.servers.patience import PATIENCE_S
+from tests.servers.postgresql import PostgresServer
 from tests.servers.processes import find_binary
 from tests.servers.redis import RedisServer
 from tests.shop_folders import SHOP
@@ -43,6 +44,7 @@ READ = {
     "ini": "test_settings_in_a_file_are_settings",
     "conf": "test_redis_takes_the_lines_of_its_configuration",
     "acl": "tests/servers/rights.py, with which every Redis of the tests starts",
+    "sql": "test_sql_runs_on_the_historys_tables",
     "erlang": "test_erlang_reads_its_terms",
     "text": "TEXTS",
     **left_out.LANGUAGES,
@@ -207,6 +209,18 @@ def test_redis_takes_the_lines_of_its_configuration(found: Block, redis_server: 
         for line in found.text.splitlines():
             name, value = line.split(" ", 1)
             assert client.config_set(name, value)
+
+
+@ids(blocks("sql"))
+def test_sql_runs_on_the_historys_tables(found: Block, postgres: PostgresServer, history_database: str) -> None:
+    with postgres.connected(history_database) as connection:
+        connection.execute("SELECT notifier.make_day(current_date - 1)")
+        connection.execute(
+            "INSERT INTO notifier.deliveries VALUES (current_date - 1, 'dlv_a', 'evt_a', 'r', 'email', 'k…@example.org', '', "
+            "'refused', 'no', 1, now(), now(), 't', '[{\"code\": \"smtp_550\"}]')"
+        )
+
+        assert len(connection.execute(found.text).fetchall()) == 1
 
 
 @ids(blocks("erlang"))

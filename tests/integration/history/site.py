@@ -33,6 +33,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.clock = Clock()
+        self.opened: list[Database] = []
         self.ledger = Ledger(self.store, RETENTION, self.clock)
         self.feed = Feed(self.store)
         self.reader = HistoryReader(Database(self.server.url(self.database, USER), seconds=30))
@@ -41,6 +42,7 @@ class Site:
 
     def mover(self, keep: float = 365 * DAY, **parts: Any) -> Mover:
         database = Database(self.server.url(self.database, USER), seconds=30, opened=open_session)
+        self.opened.append(database)
         return Mover(
             parts.get("feed", self.feed),
             parts.get("ledger", self.ledger),
@@ -77,3 +79,5 @@ class Site:
 
     def close(self) -> None:
         self.reader.close()
+        for database in self.opened:
+            database.close()

@@ -125,6 +125,7 @@ def test_a_frozen_server_is_hung_up_on(
     # And the next one works when the server does
     frozen.resume()
     assert reader.deliveries(["dlv_a"]) == {}
+    reader.close()
 
 
 def test_a_server_that_freezes_in_the_middle_is_hung_up_on(
@@ -152,6 +153,7 @@ def test_who_asks_after_a_restart_notices_nothing(postgres: PostgresServer, hist
 
     # Then
     assert reader.deliveries(["dlv_a"]) == {}
+    reader.close()
 
 
 def test_after_a_failure_nobody_waits_for_a_while() -> None:
@@ -184,6 +186,7 @@ def test_who_asks_all_the_time_does_not_make_the_rest_longer(postgres: PostgresS
 
     # Then
     poll(is_answered, "it is asked again")
+    reader.close()
 
 
 def test_making_the_tables_again_changes_nothing(postgres: PostgresServer, history_database: str) -> None:

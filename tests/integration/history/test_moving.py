@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -241,6 +242,24 @@ def test_each_delivery_lies_in_the_day_it_was_queued(site: Site) -> None:
     # Then
     days = dict(site.rows("id, tableoid::regclass::text"))
     assert days == {old: "notifier.deliveries_20270112", new: "notifier.deliveries_20270115"}
+
+
+def test_what_is_old_is_found_by_its_id_alone(site: Site) -> None:
+    # Given deliveries of this week, of last month, of last year and of tomorrow
+    now = time.time()
+    site.clock.now = now
+    ended = [site.send(number, queued=now - days * DAY) for number, days in enumerate((0, 5, 9, 59, 61, 300, -1))]
+    site.mover().move()
+    site.lose()
+
+    # When
+    found = site.reader.deliveries(ended)
+
+    # Then
+    assert found.keys() == set(ended)
+    assert site.reader.deliveries(ended, since=now - 300 * DAY).keys() == set(ended)
+    assert site.reader.deliveries(ended, since=now).keys() == {ended[0], ended[-1]}
+    assert site.reader.event(event(1).key) is not None
 
 
 def test_days_are_dropped_when_they_are_kept_no_longer(site: Site) -> None:

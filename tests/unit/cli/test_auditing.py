@@ -23,6 +23,8 @@ LOOKING = {
     "failures list",
     "failures unmatched",
     "limits list",
+    "history run",
+    "history status",
     "show",
     "size",
     "explain",
