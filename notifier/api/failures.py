@@ -29,7 +29,8 @@ from notifier.api.models import (
 )
 from notifier.api.problems import HttpProblem, responses
 from notifier.api.threads import Threads
-from notifier.failures.operator import Operator, Payload, Summary, Unseen
+from notifier.failures.operator import Operator, Summary
+from notifier.failures.payload import Payload, Unseen
 from notifier.storage.parked import ParkedFilter
 
 

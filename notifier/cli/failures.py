@@ -16,7 +16,8 @@ from notifier.cli.printing import moment, plain, print_fields, print_json, print
 from notifier.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from notifier.failures.operator import Operator, Payload, Summary
+    from notifier.failures.operator import Operator, Summary
+    from notifier.failures.payload import Payload
 
 group = typer.Typer(
     cls=SpeakingGroup, help="Failure queues: look, send again, drop.", epilog=EXPLAINED, no_args_is_help=True

@@ -14,9 +14,9 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
 from notifier.domain.rule import Channel, Priority
 from notifier.failures.gathering import gathered
-from notifier.failures.operator import Keep
 from notifier.failures.publishing import Publishing, opened
 from notifier.failures.redrive import Redrive
+from notifier.failures.visitors import Keep
 from notifier.settings import Settings
 from tests.servers.patience import poll
 from tests.servers.rabbitmq import RabbitMQ
