@@ -14,7 +14,7 @@ from notifier.domain.event_status import Unplanned
 from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause, clip
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message, told, unplanned_of
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, as_message, shelved, told, unplanned_of
 from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE, TASK_PRIORITY
 from notifier.errors import InvalidEvent
 from notifier.rules.planner import Plan
@@ -47,7 +47,7 @@ def parked_message(parked: ParkedBatch | ParkedEvent) -> Outgoing:
         timestamp=int(entry.parked_at),
         headers=message.headers,
     )
-    return Outgoing(PARKED_EXCHANGE, entry.queue, message.body, properties)
+    return Outgoing(PARKED_EXCHANGE, entry.place, message.body, properties)
 
 
 def unplanned(parked: ParkedEvent, event: Event | None) -> list[Unplanned]:
@@ -76,4 +76,4 @@ def _parked_event(received: Received, event: Event | None, cause: Cause, reason:
         parked_at=now,
         **told(whose),
     )
-    return ParkedEvent((entry,), received.body, received.properties.content_type or "", headers)
+    return shelved(ParkedEvent((entry,), received.body, received.properties.content_type or "", headers))

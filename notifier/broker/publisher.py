@@ -12,20 +12,17 @@ from typing import Any, Protocol
 
 from amqp.exceptions import MessageNacked
 from celery import Celery
-from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 
 from notifier.broker.alarm import ALARM
 from notifier.broker.faults import translated
+from notifier.broker.outgoing import CONFIRM_TIMEOUT_S, parked_in, task_of
 from notifier.domain import topology
 from notifier.domain.batch import Batch, task_name
 from notifier.domain.delivery import Delivery
 from notifier.domain.encoding import EncodedBatch, encode_batch
 from notifier.domain.json_text import read_written
-from notifier.domain.parked import Parked, ParkedBatch
-from notifier.domain.task_message import CONTENT_ENCODING, CONTENT_TYPE, task_message
-
-#: Seconds a publish may wait for its confirm; longer is a broker in alarm, and the batch is held instead.
-CONFIRM_TIMEOUT_S = 30.0
+from notifier.domain.parked import Parked, ParkedBatch, shelved
+from notifier.domain.task_message import CONTENT_ENCODING
 
 
 class Publishes(Protocol):
@@ -34,8 +31,8 @@ class Publishes(Protocol):
     def send(self, batch: Batch | EncodedBatch, *, after: int = 0) -> None:
         """Queue a batch, after some whole seconds."""
 
-    def park(self, queue: str, parked: ParkedBatch) -> None:
-        """Put deliveries into a failure queue."""
+    def park(self, place: str, parked: ParkedBatch) -> None:
+        """Put deliveries into a failure queue's shelf."""
 
     def publish_event(self, event: Mapping[str, Any]) -> None:
         """Publish an event of our own."""
@@ -55,7 +52,7 @@ class TaskPublisher:
         """Queue a batch, delayed in the broker by ``after`` whole seconds."""
         encoded = encode_batch(batch) if isinstance(batch, Batch) else batch
         if self._has_broker:
-            self._send_by_hand(encoded, after)
+            self.publish(**task_of(encoded, self._origin, after))
             return
         with translated("publish"):
             self._app.send_task(
@@ -74,32 +71,9 @@ class TaskPublisher:
         """RabbitMQ; embedded in one process, Redis carries the tasks, and Celery delays them by itself."""
         return bool(self._app.connection_for_write().transport.driver_type == "amqp")
 
-    def _send_by_hand(self, batch: EncodedBatch, after: int) -> None:
-        message = task_message(batch, self._origin)
-        exchange, routing_key = topology.TASKS_EXCHANGE, batch.queue
-        if after:
-            # Celery begins at level 27; each level down to the first whose bit is set is one more exchange to pass:
-            # 1.8 ms of the broker's CPU for a minute's delay, 0.3 from where the first wait is.
-            exchange, routing_key = level_name(after.bit_length() - 1), calculate_routing_key(after, routing_key)
-        self.publish(
-            exchange,
-            routing_key,
-            message.body,
-            content_type=CONTENT_TYPE,
-            headers=message.headers,
-            properties={"correlation_id": message.id, "reply_to": ""},
-        )
-
-    def park(self, queue: str, parked: ParkedBatch) -> None:
-        """Put deliveries into a failure queue."""
-        causes = sorted({entry.cause.value for entry in parked.parked})
-        self.publish(
-            topology.PARKED_EXCHANGE,
-            queue,
-            parked.encode(),
-            content_type="application/json",
-            headers={"x-notifier-cause": ",".join(causes)},
-        )
+    def park(self, place: str, parked: ParkedBatch) -> None:
+        """Put deliveries into a failure queue's shelf."""
+        self.publish(**parked_in(place, parked))
 
     def publish_event(self, event: Mapping[str, Any]) -> None:
         """Publish an event of our own, such as ``notifier.endpoint.disabled``, for whoever has a rule for it."""
@@ -109,6 +83,7 @@ class TaskPublisher:
             str(event["type"]),
             body,
             content_type="application/cloudevents+json",
+            headers={},
             priority=topology.EVENT_PRIORITY,
         )
 
@@ -119,9 +94,9 @@ class TaskPublisher:
         body: bytes,
         *,
         content_type: str,
+        headers: dict[str, Any],
         priority: int = topology.TASK_PRIORITY,
-        headers: Mapping[str, Any] | None = None,
-        properties: Mapping[str, Any] | None = None,
+        **properties: Any,
     ) -> None:
         """Publish one durable message and wait for its confirm."""
         with translated("publish"), self._app.producer_pool.acquire(block=True, timeout=5) as producer:
@@ -132,11 +107,11 @@ class TaskPublisher:
                     routing_key=routing_key,
                     content_type=content_type,
                     content_encoding=CONTENT_ENCODING,
-                    headers=dict(headers or {}),
+                    headers=headers,
                     delivery_mode=2,
                     priority=priority,
                     confirm_timeout=CONFIRM_TIMEOUT_S,
-                    **(properties or {}),
+                    **properties,
                 )
             except (TimeoutError, MessageNacked):
                 # py-amqp takes any confirm for the one it waits for: of this one, should it still come, the next
@@ -163,12 +138,13 @@ def by_delay(batch: Batch, waits: Iterable[tuple[Delivery, int]]) -> list[tuple[
     return [(seconds, batch.narrowed(deliveries)) for seconds, deliveries in sorted(groups.items())]
 
 
-def by_queue(batch: Batch, parks: Iterable[tuple[Delivery, Parked]]) -> list[tuple[str, ParkedBatch]]:
-    """Parked deliveries grouped by failure queue."""
+def by_shelf(batch: Batch, parks: Iterable[tuple[Delivery, Parked]]) -> list[tuple[str, ParkedBatch]]:
+    """Parked deliveries grouped by failure queue, each group with the shelf it is put on."""
     groups: dict[str, list[tuple[Delivery, Parked]]] = defaultdict(list)
     for delivery, parked in parks:
         groups[parked.queue].append((delivery, parked))
-    return [
-        (queue, ParkedBatch(batch.narrowed([d for d, _ in group]), tuple(p for _, p in group)))
-        for queue, group in groups.items()
-    ]
+    found = []
+    for group in groups.values():
+        message = shelved(ParkedBatch(batch.narrowed([d for d, _ in group]), tuple(p for _, p in group)))
+        found.append((message.parked[0].place, message))
+    return found

@@ -200,9 +200,9 @@ def _act(verb: str, chosen: Doing, rate: float = 0) -> None:
         )
     done = "failures.replayed" if verb == "replay" else "failures.discarded"
     note(done, chosen=summary.chosen, done=summary.done)
-    # Nothing remains: here it takes as long as it takes.
-    told = {name: getattr(summary, name) for name in ("chosen", "done", "already_sent", "missing")}
-    _report(verb, told, chosen)
+    # Here it takes as long as it takes: something remains only where Redis was away for longer than a walk's turn.
+    names = ("chosen", "done", "already_sent", "missing", *(("remaining",) if summary.remaining else ()))
+    _report(verb, {name: getattr(summary, name) for name in names}, chosen)
 
 
 def _report(verb: str, summary: dict[str, Any], chosen: Doing) -> None:
@@ -217,3 +217,5 @@ def _report(verb: str, summary: dict[str, Any], chosen: Doing) -> None:
             typer.echo(f"{summary['already_sent']} sent meanwhile, not sent again")
         if summary["missing"]:
             typer.echo(f"{summary['missing']} taken by somebody else")
+        if summary.get("remaining"):
+            typer.echo(f"{summary['remaining']} not reached, because Redis was away: run it again")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import orjson
 
@@ -13,8 +13,9 @@ from notifier.domain.batch import Batch
 from notifier.domain.encoding import encode_batch
 from notifier.domain.event_status import EventStatus, Unplanned
 from notifier.domain.identity import Identity
-from notifier.domain.json_text import read_written
+from notifier.domain.json_text import NotJson, read_written
 from notifier.domain.outcome import Cause
+from notifier.domain.topology import shelf
 from notifier.errors import InvalidBatch
 
 #: Version of what `ParkedBatch.encode` and `ParkedEvent.encode` write into a failure queue.
@@ -55,10 +56,22 @@ class Parked:
     event_source: str = ""
     event_time: str = ""
     """As it was published."""
+    shelf: str = ""
+    """Which of its queue's shelves it lies on; empty: in the queue itself, where earlier releases parked it."""
+
+    @property
+    def place(self) -> str:
+        """The queue on the broker that has it."""
+        return self.shelf or self.queue
+
+    def at(self, place: str) -> Parked:
+        """The same, where somebody has found it."""
+        return replace(self, shelf="" if place == self.queue else place)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what travels in the failure queue, the index and ``--json`` output."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        # As an earlier release writes it where there is no shelf: the index compares entries by their text.
+        return {name: getattr(self, name) for name in (self.__slots__ if self.shelf else _WITHOUT_SHELF)}
 
     @classmethod
     def from_dict(cls, wire: dict[str, Any]) -> Parked:
@@ -66,8 +79,12 @@ class Parked:
 
         A later release may know more of it: during an upgrade both read the same entry.
         """
-        known = {name: wire[name] for name in cls.__slots__ if name in wire}
+        known = wire if wire.keys() <= _NAMES else {name: value for name, value in wire.items() if name in _NAMES}
         return cls(**{**known, "cause": Cause(wire["cause"])})
+
+
+_NAMES = frozenset(Parked.__slots__)
+_WITHOUT_SHELF = tuple(name for name in Parked.__slots__ if name != "shelf")
 
 
 def told(identity: Identity) -> dict[str, Any]:
@@ -128,6 +145,19 @@ class ParkedEvent:
         )
 
 
+_Message = TypeVar("_Message", bound="ParkedBatch | ParkedEvent")
+
+
+def shelved(parked: _Message) -> _Message:
+    """The same on its shelf: whose it is says on which, so that what one endpoint or person has lies together.
+
+    A batch stays one message, and lies where its first delivery belongs; its entries say where that is.
+    """
+    name = parked.batch.deliveries[0].to.identity if isinstance(parked, ParkedBatch) else parked.parked[0].id
+    place = shelf(parked.parked[0].queue, name)
+    return replace(parked, parked=tuple(entry.at(place) for entry in parked.parked))
+
+
 @dataclass(frozen=True, slots=True)
 class ParkedMessage:
     """What is published for a `ParkedBatch` or `ParkedEvent`."""
@@ -169,6 +199,14 @@ def peek(body: bytes) -> tuple[Parked, ...] | None:
         return tuple(Parked.from_dict(entry) for entry in wire["parked"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def read_batch(body: bytes, entries: Sequence[Parked]) -> ParkedBatch:
+    """The whole of what `peek` gave the entries of. Raises `InvalidBatch`."""
+    try:
+        return ParkedBatch(Batch.decode(read_written(body)["batch"]), tuple(entries))
+    except NotJson as error:
+        raise InvalidBatch(f"not a parked message: {error}") from error
 
 
 def decode_parked(body: bytes) -> ParkedBatch | ParkedEvent:

@@ -5,6 +5,7 @@ One place, because two declarations of a queue that differ in one argument make 
 
 from __future__ import annotations
 
+from binascii import crc32
 from dataclasses import dataclass, field
 
 from notifier.domain.rule import WORK_KINDS, WORK_QUEUES
@@ -26,12 +27,16 @@ FAILED_INTAKE = "failed-intake"
 FAILURE_QUEUES = (FAILED_INTAKE, *(f"failed-{kind}" for kind in WORK_KINDS))
 #: Deliveries to endpoints that are paused or have been away for long, until their endpoint is sent to again.
 HELD_QUEUE = "held-webhook"
+#: Queues that each of these is divided into: a walk passes everything that lies in one, so whoever wants few of their
+#: messages walks over an eighth of the others'. More cost more of every node: a quorum queue is a Raft group.
+SHELVES = 8
 
 #: Returns of one message before the broker dead-letters it. Positive and explicit: RabbitMQ 3.x has no default, 4.x has
 #: 20, and -1 means "drop at the first return" on 3.10 (measured). Every crash adds 1 to all that was prefetched.
 DELIVERY_LIMIT = 20
-#: Of `DEAD_LETTERS` and `HELD_QUEUE`, which nothing may ever leave by itself: practically none, and an argument instead
-#: of a policy, because RabbitMQ 4 would drop a message after 20 returns, as by a consumer that is killed each time.
+#: Of `DEAD_LETTERS`, `HELD_QUEUE` and all shelves, which nothing may ever leave by itself: practically none, and an
+#: argument instead of a policy, because RabbitMQ 4 would drop a message after 20 returns, as by a consumer that is
+#: killed each time.
 NO_LIMIT = 1_000_000
 
 #: The AMQP property `priority` of every message of ours, always said. Quorum queues of RabbitMQ 4.3 serve strictly by
@@ -79,6 +84,26 @@ def failure_queue(work_queue: str) -> str:
     return "failed-" + work_queue.split("-", maxsplit=1)[0]
 
 
+def shelf(queue: str, name: str) -> str:
+    """Where in a failure queue, or in `HELD_QUEUE`, something lies: the same for everybody who means this name."""
+    return f"{queue}-{crc32(name.encode('utf-8', 'surrogatepass')) % SHELVES}"
+
+
+def held_shelf(endpoint: str) -> str:
+    """Where everything lies that is held for an endpoint."""
+    return shelf(HELD_QUEUE, endpoint)
+
+
+def places(queue: str) -> tuple[str, ...]:
+    """All of a failure queue or of `HELD_QUEUE`: the queue of its own name, into which earlier releases park, first."""
+    return (queue, *(f"{queue}-{number}" for number in range(SHELVES)))
+
+
+def queue_of(place: str) -> str:
+    """The failure queue, or `HELD_QUEUE`, that something lies in which lies here."""
+    return _QUEUE_OF.get(place, place)
+
+
 def waiting_queue(work_queue: str) -> str:
     """Where events wait, unplanned, while a work queue is full: ``email-low`` → ``waiting-email-low``.
 
@@ -88,6 +113,7 @@ def waiting_queue(work_queue: str) -> str:
     return f"waiting-{lane}{'-shards' if separator else ''}"
 
 
+_QUEUE_OF = {place: queue for queue in (*FAILURE_QUEUES, HELD_QUEUE) for place in places(queue)}
 #: Waiting queue → the work queues whose events it takes.
 WAITING_QUEUES: dict[str, tuple[str, ...]] = {
     waiting: tuple(queue for queue in WORK_QUEUES if waiting_queue(queue) == waiting)
@@ -103,10 +129,16 @@ EXCHANGES: tuple[Exchange, ...] = (
     Exchange(PARKED_EXCHANGE),
 )
 #: Failure queues come first: at-least-once dead lettering into a queue that is not there keeps messages invisible.
-#: They carry no delivery limit; on RabbitMQ 4.x, whose default is 20, `consumers.topology` says which policy lifts it.
+#: Those of their own names carry no delivery limit; on RabbitMQ 4.x, whose default is 20, `consumers.topology` says
+#: which policy lifts it.
 QUEUES: tuple[Queue, ...] = (
     *(Queue(name, PARKED_EXCHANGE, name, {"x-queue-type": "quorum"}) for name in FAILURE_QUEUES),
     Queue(HELD_QUEUE, PARKED_EXCHANGE, HELD_QUEUE, {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
+    *(
+        Queue(place, PARKED_EXCHANGE, place, {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT})
+        for name in (*FAILURE_QUEUES, HELD_QUEUE)
+        for place in places(name)[1:]
+    ),
     Queue(DEAD_LETTERS, FAILURES_EXCHANGE, "#", {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}),
     Queue(INTAKE_QUEUE, EVENTS_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),
     Queue(URGENT_QUEUE, URGENT_EXCHANGE, "#", _work_arguments(FAILED_INTAKE)),

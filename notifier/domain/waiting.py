@@ -7,7 +7,7 @@ on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeGuard
 
 import orjson
@@ -142,6 +142,20 @@ class RawBatch:
         batch = _read(shape, *_with_their_events(rest, shape.events)) if rest else None
         self._shape = None
         return batch, waiting
+
+    def again(self, ids: Container[str]) -> list[Waiting] | None:
+        """Those of these ids as if they had never been tried, unread as in `split`; may be asked for again.
+
+        None where moving one into another batch takes more than that: of a digest's mail, and of what cannot be read.
+        """
+        shape = self._the_shape
+        wanted = [one for one in shape.deliveries if isinstance(one, dict) and one.get("id") in ids]
+        if any(one.get("digest") for one in wanted):
+            return None
+        try:
+            return [_as_it_came({**one, "attempt": 0}, shape.events) for one in wanted]
+        except InvalidBatch:
+            return None
 
     def alone(self) -> list[EncodedBatch]:
         """Each delivery in a batch of its own: one that nobody can read must not take its neighbours with it."""

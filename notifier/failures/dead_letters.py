@@ -19,7 +19,7 @@ from notifier.domain.delivery import Delivery, DeliveryRecord, Status, went_with
 from notifier.domain.identity import Identity
 from notifier.domain.ids import raw_id
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, told, unplanned_of
+from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent, shelved, told, unplanned_of
 from notifier.domain.rule import Collecting
 from notifier.domain.topology import FAILED_INTAKE, FAILURE_QUEUES
 from notifier.errors import NotifierError
@@ -76,13 +76,14 @@ class DeadLetters:
     def examine(self, letter: DeadLetter) -> Examined:
         """Raises `StorageUnavailable`; the letter may then be examined again."""
         try:
-            return self._examine(letter)
+            examined = self._examine(letter)
         except NotifierError:
             raise
         except Exception as error:
             # Whatever nobody foresaw must not come back for ever: it is parked as it is, where people see it.
             _log.exception("dead_letter.not_examined")
-            return Examined((_as_it_is(letter, f"could not be examined: {type(error).__name__}: {error}"),))
+            examined = Examined((_as_it_is(letter, f"could not be examined: {type(error).__name__}: {error}"),))
+        return replace(examined, parks=tuple(shelved(parked) for parked in examined.parks))
 
     def _examine(self, letter: DeadLetter) -> Examined:
         message = read_message(letter.queue, letter.body, letter.headers, letter.content_type)

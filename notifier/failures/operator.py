@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import secrets
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from notifier.errors import NotFound
 from notifier.failures.dead_letters import DeadLetters
 from notifier.failures.lifting import Lifting
 from notifier.failures.payload import Payload, Unseen
-from notifier.failures.redrive import Redrive, Visitor, Walked
+from notifier.failures.redrive import Redrive, Sparing, Visitor, Walked
 from notifier.failures.replaying import Pace, Replay
+from notifier.failures.turns import turn_at
 from notifier.failures.visitors import Discard, Finding, Keep
 from notifier.failures.windows import WINDOW
 from notifier.logs import get, wide
@@ -27,11 +28,6 @@ from notifier.storage.recipients import Recipients
 from notifier.storage.suppressions import Suppressions
 
 _log = get("failures")
-
-#: Seconds a walk is ours before others may think that we died; renewed with every window.
-WALK_LEASE_S = 30.0
-#: Seconds between looks whether somebody else's walk has ended.
-WALK_LOOK_S = 0.1
 
 Progress = Callable[[int, int], None]
 
@@ -78,14 +74,18 @@ class Operator:
     def look(self, identity: str, seconds: float) -> Payload | Unseen:
         """What was published for an entry; whoever shows it says who looked. Raises `NotFound`.
 
-        Its queue is walked until it is found, because looking must not eat a message's delivery limit; after about
+        Its shelf is walked until it is found, because looking must not eat a message's delivery limit; after about
         ``seconds`` that ends, and the next call goes on from there.
         """
         entry = self.show(identity)
-        finding = Finding(identity, entry.queue)
+        finding = Finding(identity, entry.place)
         ends = time.monotonic() + seconds
         walked = self._walk(
-            entry.queue, finding, ends, enough=lambda: finding.found is not None or time.monotonic() > ends
+            Redrive(self._app),
+            entry.place,
+            finding,
+            ends,
+            enough=lambda: finding.found is not None or time.monotonic() > ends,
         )
         if finding.found is not None:
             return Payload.of(finding.found)
@@ -95,8 +95,9 @@ class Operator:
 
     def payload(self, identity: str) -> Payload:
         """As `look`, for whoever has all the time it takes."""
-        looked = self.look(identity, math.inf)
-        assert isinstance(looked, Payload)  # noqa: S101 - only time that is up leaves something unseen
+        # Something is left unseen only where a walk has lost its turn.
+        while isinstance(looked := self.look(identity, math.inf), Unseen):
+            pass
         return looked
 
     def unmatched(self) -> list[tuple[str, int]]:
@@ -149,21 +150,29 @@ class Operator:
 
     def reindex(self, *, progress: Progress = lambda d, t: None) -> int:
         """Rebuild the index from the queues themselves; returns the entries found."""
-        Redrive(self._app).park_dead_letters(DeadLetters(self._ledger, self._index))
+        redrive = Redrive(self._app)
+        redrive.park_dead_letters(DeadLetters(self._ledger, self._index))
         found = 0
         for queue in topology.FAILURE_QUEUES:
             before = self._index.ids(ParkedFilter(queue=queue))
-            walked = self._walk(queue, Keep(), math.inf, reread=True, progress=progress)
-            # What was parked during the walk is in the index and was not seen: it stays.
-            self._index.remove(sorted(before.keys() - {entry.id for entry in walked.entries}))
-            self._index.add(walked.entries)
-            found += len(walked.entries)
+            seen: list[Parked] = []
+            for place in topology.places(queue):
+                while not (
+                    walked := self._walk(redrive, place, Keep(), math.inf, reread=True, progress=progress)
+                ).whole:
+                    pass  # it has lost its turn, and begins again
+                seen += [entry.at(place) for entry in walked.entries]
+            # What was parked during the walks is in the index and was not seen: it stays.
+            self._index.remove(sorted(before.keys() - {entry.id for entry in seen}))
+            self._index.add(seen)
+            found += len(seen)
         return found
 
     def _walk(
         self,
-        queue: str,
-        visitor: Visitor,
+        redrive: Redrive,
+        place: str,
+        visitor: Visitor | Sparing,
         ends: float,
         *,
         reread: bool = False,
@@ -171,22 +180,18 @@ class Operator:
         at_most: int = WINDOW,
         progress: Progress = lambda d, t: None,
     ) -> Walked:
-        """`Redrive.walk`, one at a time for each queue: another one's window would look as if it were not there."""
-        token = secrets.token_hex(8)
-        while not self._index.begin_walk(queue, token, WALK_LEASE_S):
-            if time.monotonic() > ends:
-                return Walked(remaining=max(1, Redrive(self._app).depths()[queue]))
-            time.sleep(WALK_LOOK_S)
-
-        def go_on(done: int, total: int) -> None:
-            self._index.begin_walk(queue, token, WALK_LEASE_S)
-            progress(done, total)
-
-        try:
-            redrive = Redrive(self._app, progress=go_on)
-            return redrive.walk(queue, visitor, reread=reread, enough=enough, at_most=at_most)
-        finally:
-            self._index.end_walk(queue, token)
+        """`Redrive.walk`, one at a time for each place."""
+        with turn_at(self._index, place, ends) as turn:
+            if turn is None:
+                return Walked(remaining=max(1, redrive.depth(place)))
+            return redrive.walk(
+                place,
+                visitor,
+                reread=reread,
+                enough=lambda: enough() or turn.is_lost,
+                at_most=at_most,
+                progress=progress,
+            )
 
     def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, seconds: float, progress: Progress) -> Summary:
         ends = time.monotonic() + seconds
@@ -195,25 +200,36 @@ class Operator:
             return time.monotonic() + action.again_after > ends
 
         wanted = self._index.ids(chosen)
-        queues = {queue: {i for i, q in wanted.items() if q == queue} for queue in topology.FAILURE_QUEUES}
+        places: dict[str, set[str]] = defaultdict(set)
+        for identity, place in wanted.items():
+            places[place].add(identity)
+        redrive = Redrive(self._app)
         missing = remaining = 0
-        for queue, ids in queues.items():
-            if ids and is_late():
+        for place, ids in sorted(places.items()):
+            if is_late():
                 remaining += len(ids)
-            elif ids:
-                action.ids = ids
-                before = self._index.search(ParkedFilter(ids=tuple(sorted(ids))), limit=len(ids)).entries
-                walked = self._walk(queue, action, ends, enough=is_late, at_most=action.at_most, progress=progress)
-                unseen = ids - {entry.id for entry in walked.entries}
-                # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both
-                # must stay visible, as what was not reached.
-                kept = {entry.id for entry in walked.entries if not action.visit(entry)}
-                if walked.whole:
-                    missing += len(unseen)
-                else:
-                    remaining += len(unseen)
-                    kept |= unseen
-                self._index.drop([entry for entry in before if entry.id not in kept])
+                continue
+            action.ids = ids
+            before = self._index.seen(sorted(ids))
+            walked = self._walk(
+                redrive,
+                place,
+                action,
+                ends,
+                enough=is_late,
+                at_most=action.at_most,
+                progress=lambda _done, _total: progress(action.done + action.already_sent, len(wanted)),
+            )
+            unseen = ids - {entry.id for entry in walked.entries}
+            # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both must
+            # stay visible, as what was not reached.
+            kept = {entry.id for entry in walked.entries if not action.visit(entry)}
+            if walked.whole:
+                missing += len(unseen)
+            else:
+                remaining += len(unseen)
+                kept |= unseen
+            self._index.drop({identity: text for identity, text in before.items() if identity not in kept})
         again_after = action.again_after if remaining else 0.0
         summary = Summary(len(wanted), action.done, action.already_sent, missing, remaining, again_after)
         wide(_log, f"failures.{action.verb}", chosen=summary.chosen, done=summary.done)

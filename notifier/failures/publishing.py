@@ -11,23 +11,26 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
+import amqp
 import kombu
-from amqp.exceptions import MessageNacked
+from amqp.exceptions import MessageNacked, RecoverableConnectionError
 from celery import Celery
 
 from notifier.broker.faults import translated
+from notifier.broker.outgoing import CONFIRM_TIMEOUT_S, parked_in, task_of
 from notifier.broker.publisher import TaskPublisher
 from notifier.domain import topology
 from notifier.domain.encoding import EncodedBatch
-from notifier.domain.parked import CAUSE_HEADER, Parked, ParkedBatch, ParkedEvent, as_message, causes_of
-from notifier.domain.task_message import CONTENT_TYPE, task_message
+from notifier.domain.parked import CAUSE_HEADER, Parked, ParkedBatch, ParkedEvent, causes_of
+from notifier.failures.frames import Frames
 
-#: Seconds confirms are waited for; a broker in alarm must end a replay with an error, not block it for ever.
-CONFIRM_TIMEOUT_S = 30.0
 #: Bytes on their way at most: a broker in alarm does not read, and whoever writes more than its socket takes hangs.
 UNCONFIRMED_BYTES = 256 * 1024
+#: Bytes that are written together.
+_WRITE_BYTES = 32 * 1024
 #: py-amqp would wait for the confirm of each message.
 _TRANSPORT_OPTIONS = {"confirm_publish": False, "write_timeout": CONFIRM_TIMEOUT_S}
 
@@ -59,12 +62,16 @@ class Publishing:
         self._unconfirmed: dict[int, int] = {}
         """Number of a publish → bytes, in order."""
         self._bytes = 0
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
         self._refused = False
         if self.has_broker:
             # py-amqp's channel, of which kombu's types know the half.
+            self.channel.auto_decode = False
             self.channel.confirm_select()
             self.channel.events["basic_ack"].add(self._have_confirmed)
             self.channel.events["basic_nack"].add(self._have_refused)
+            self._frames = Frames(self.channel.channel_id, self.channel.connection.frame_max)
 
     def publish(
         self,
@@ -81,52 +88,67 @@ class Publishing:
         """Publish one durable message, to be confirmed; ``published`` is when it first was, if it counts."""
         if published is not None:
             properties["timestamp"] = math.ceil(published)
-        if self._bytes + len(body) > UNCONFIRMED_BYTES:
-            self.confirm()
-        if self.has_broker:
-            self._published += 1
-            self._unconfirmed[self._published] = len(body)
-            self._bytes += len(body)
         # "binary", kombu's word for bytes, is an encoding that intake refuses; these are the bytes as they came.
         encoding = "utf-8" if content_type == "application/json" else "identity"
         # Without kombu's producer, which takes as long again and does nothing else.
         message = self.channel.prepare_message(
             body, priority, content_type, encoding, headers, {"delivery_mode": 2, **properties}
         )
-        self.channel.basic_publish(message, exchange=exchange, routing_key=routing_key)
+        if self.has_broker:
+            self._write(exchange, routing_key, _encoded(message), body)
+        else:
+            self.channel.basic_publish(message, exchange=exchange, routing_key=routing_key)
 
-    def park(self, queue: str, parked: ParkedBatch | ParkedEvent) -> None:
-        """Publish what lies, or shall lie, in a failure queue."""
-        message = as_message(parked)
-        self.publish(
-            topology.PARKED_EXCHANGE, queue, message.body, content_type=message.content_type, headers=message.headers
-        )
+    def park(self, place: str, parked: ParkedBatch | ParkedEvent) -> None:
+        """Publish what lies, or shall lie, in a failure queue's shelf."""
+        self.publish(**parked_in(place, parked))
 
-    def park_again(self, queue: str, body: bytes, entries: Sequence[Parked]) -> None:
+    def park_again(self, place: str, body: bytes, entries: Sequence[Parked]) -> None:
         """The same for the body of a `ParkedBatch`, as it was."""
-        headers = {CAUSE_HEADER: causes_of(entries)}
-        self.publish(topology.PARKED_EXCHANGE, queue, body, content_type="application/json", headers=headers)
+        causes = causes_of(entries)
+        if self.has_broker:
+            self._write(topology.PARKED_EXCHANGE, place, _parked(causes), body)
+            return
+        headers = {CAUSE_HEADER: causes}
+        self.publish(topology.PARKED_EXCHANGE, place, body, content_type="application/json", headers=headers)
 
     def send(self, batch: EncodedBatch) -> None:
         """Queue a batch for the workers."""
-        if not self.has_broker:
+        if self.has_broker:
+            self.publish(**task_of(batch, self._origin))
+        else:
             TaskPublisher(self._app).send(batch)
-            return
-        message = task_message(batch, self._origin)
-        self.publish(
-            topology.TASKS_EXCHANGE,
-            batch.queue,
-            message.body,
-            content_type=CONTENT_TYPE,
-            headers=message.headers,
-            correlation_id=message.id,
-            reply_to="",
-        )
 
     def confirm(self) -> None:
         """Returns when the broker has confirmed all that was published. Raises `MessageNacked` if it refused any."""
+        self._flush()
+        self._await(0)
+
+    def _write(self, exchange: str, routing_key: str, properties: bytes, body: bytes) -> None:
+        if self._bytes + len(body) > UNCONFIRMED_BYTES:
+            self._flush()
+            self._await(max(0, UNCONFIRMED_BYTES // 2 - len(body)))
+        self._published += 1
+        self._unconfirmed[self._published] = len(body)
+        self._bytes += len(body)
+        frames = self._frames.of(exchange, routing_key, properties, body)
+        self._unwritten.append(frames)
+        self._unwritten_bytes += len(frames)
+        if self._unwritten_bytes >= _WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._unwritten:
+            return
+        if (connection := self.channel.connection) is None:
+            raise RecoverableConnectionError("the connection is closed")
+        connection.transport.write(b"".join(self._unwritten))
+        self._unwritten, self._unwritten_bytes = [], 0
+
+    def _await(self, most: int) -> None:
+        """Until no more than so many bytes are without their confirms."""
         ends = time.monotonic() + CONFIRM_TIMEOUT_S
-        while self._unconfirmed:
+        while self._unconfirmed and (self._bytes > most or not most):
             self.connection.drain_events(timeout=max(0.001, ends - time.monotonic()))
         if self._refused:
             raise MessageNacked
@@ -140,4 +162,28 @@ class Publishing:
         self._have_confirmed(number, multiple)
 
     def _up_to(self, number: int) -> list[int]:
-        return [one for one in self._unconfirmed if one <= number]
+        named = []
+        for one in self._unconfirmed:
+            if one > number:
+                break
+            named.append(one)
+        return named
+
+
+def _encoded(message: Any) -> bytes:
+    encoded: bytes = message._serialize_properties()  # noqa: SLF001 - py-amqp shows no other way
+    return encoded
+
+
+@lru_cache(maxsize=64)
+def _parked(causes: str) -> bytes:
+    """The properties of every `ParkedBatch` with these causes."""
+    return _encoded(
+        amqp.Message(
+            priority=topology.TASK_PRIORITY,
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers={CAUSE_HEADER: causes},
+            delivery_mode=2,
+        )
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from notifier import metrics
 from notifier.domain import topology
@@ -11,9 +12,11 @@ from notifier.domain.batch import Batch
 from notifier.domain.encoding import EncodedBatch, encode_batch
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
-from notifier.failures.gathering import gathered
+from notifier.failures.gathering import Lot, gathered
 from notifier.failures.lifting import Lifting
+from notifier.failures.meeting import Needs
 from notifier.failures.publishing import Publishing
+from notifier.failures.redrive import Part, Sparing
 from notifier.failures.windows import WINDOW
 from notifier.storage.ledger import Ledger
 
@@ -23,10 +26,11 @@ ROUTING_KEY_LIMIT = 60
 REOPEN_CHUNK = 1000
 
 
-class Replay:
+class Replay(Sparing):
     """A visitor that sends what was chosen back to where it came from."""
 
     verb = "replayed"
+    needs = Needs.LOT
 
     def __init__(self, ledger: Ledger, lifting: Lifting, pace: Pace) -> None:
         self.ids: set[str] = set()
@@ -51,15 +55,19 @@ class Replay:
         unreadable = parked.id.startswith("raw_") and parked.queue != topology.FAILED_INTAKE
         return parked.id in self.ids and not unreadable
 
-    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
+    def take_unread(self, channel: Publishing, messages: Sequence[Part]) -> None:
         """Publish them again."""
-        self._pace.wait(sum(len(message.parked) for message in messages))
-        for message in messages:
+        self._pace.wait(sum(len(part.entries) for part in messages))
+        batches: list[ParkedBatch | Lot] = []
+        for part in messages:
+            message = part.met.lot or part.message
             if isinstance(message, ParkedEvent):
                 self._replay_event(channel, message)
-        self._replay_batches(channel, [message for message in messages if isinstance(message, ParkedBatch)])
-        for message in messages:
-            metrics.REPLAYED.labels(message.parked[0].queue).inc(len(message.parked))
+            else:
+                batches.append(message)
+        self._replay_batches(channel, batches)
+        for part in messages:
+            metrics.REPLAYED.labels(part.entries[0].queue).inc(len(part.entries))
 
     def _replay_event(self, channel: Publishing, message: ParkedEvent) -> None:
         channel.publish(
@@ -74,16 +82,18 @@ class Replay:
         )
         self.done += 1
 
-    def _replay_batches(self, channel: Publishing, messages: Sequence[ParkedBatch]) -> None:
-        ids = list(dict.fromkeys(d.id for message in messages for d in message.batch.deliveries))
+    def _replay_batches(self, channel: Publishing, messages: Sequence[ParkedBatch | Lot]) -> None:
+        ids = list(dict.fromkeys(identity for message in messages for identity in _ids(message)))
         opened = self._reopened(ids)
-        again = [one for message in messages if (one := _again(message, opened)) is not None]
+        lots = [_open_ones(message, opened) for message in messages if isinstance(message, Lot)]
+        read = [message for message in messages if isinstance(message, ParkedBatch)]
+        again = [one for message in read if (one := _again(message, opened)) is not None]
         for message, batch in again:
             self._lifting.lift(message, batch.deliveries)
         # Before they are published: whoever sends them says what became of them then.
         digests = [d.digest for _, batch in again for d in batch.deliveries if d.digest is not None]
         self._ledger.rejoin([item for digest in digests for item in digest.deliveries])
-        for sent in _sent_as(again):
+        for sent in _sent_as(again, lots):
             channel.send(sent)
         self.done += len(opened)
         self.already_sent += len(ids) - len(opened)
@@ -94,18 +104,32 @@ class Replay:
         return {identity for identity, is_open in zip(ids, answers, strict=True) if is_open}
 
 
+def _ids(message: ParkedBatch | Lot) -> list[str]:
+    return [one.id for one in (message.waiting if isinstance(message, Lot) else message.batch.deliveries)]
+
+
+def _open_ones(lot: Lot, opened: set[str]) -> Lot:
+    return replace(lot, waiting=[one for one in lot.waiting if one.id in opened])
+
+
 def _again(message: ParkedBatch, opened: set[str]) -> tuple[ParkedBatch, Batch] | None:
     """What is sent of a message: as if it had never been tried."""
-    again = [d.model_copy(update={"attempt": 0}) for d in message.batch.deliveries if d.id in opened]
-    return (message, message.batch.narrowed(again)) if again else None
+    batch = message.batch
+    open_ones = [delivery for delivery in batch.deliveries if delivery.id in opened]
+    if not open_ones:
+        return None
+    if len(open_ones) < len(batch.deliveries):
+        batch = batch.narrowed(open_ones)
+    again = [d.model_copy(update={"attempt": 0}) if d.attempt else d for d in batch.deliveries]
+    return message, batch.model_copy(update={"deliveries": again})
 
 
-def _sent_as(again: Sequence[tuple[ParkedBatch, Batch]]) -> list[EncodedBatch]:
+def _sent_as(again: Sequence[tuple[ParkedBatch, Batch]], lots: Sequence[Lot]) -> list[EncodedBatch]:
     """What may have taken workers down travels alone, so that it takes nobody with it."""
     alone = [any(entry.cause is Cause.POISON for entry in message.parked) for message, _ in again]
     return [
         *(encode_batch(batch) for (_, batch), is_alone in zip(again, alone, strict=True) if is_alone),
-        *gathered(batch for (_, batch), is_alone in zip(again, alone, strict=True) if not is_alone),
+        *gathered([*lots, *(batch for (_, batch), is_alone in zip(again, alone, strict=True) if not is_alone)]),
     ]
 
 

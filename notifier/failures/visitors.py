@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from notifier import metrics
 from notifier.domain.parked import Parked, ParkedBatch, ParkedEvent
+from notifier.failures.meeting import Needs
 from notifier.failures.publishing import Publishing
+from notifier.failures.redrive import Part, Sparing
 from notifier.failures.windows import WINDOW
 
 
@@ -24,10 +26,10 @@ class Keep:
 class Finding:
     """A visitor that looks for one entry; it goes to the tail like all others, in a message of its own."""
 
-    def __init__(self, identity: str, queue: str) -> None:
+    def __init__(self, identity: str, place: str) -> None:
         self.found: ParkedBatch | ParkedEvent | None = None
         self._identity = identity
-        self._queue = queue
+        self._place = place
 
     def visit(self, parked: Parked) -> bool:
         """The first with this id."""
@@ -36,16 +38,17 @@ class Finding:
     def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:
         """Keep a copy."""
         for message in messages:
-            channel.park(self._queue, message)
+            channel.park(self._place, message)
             self.found = message
 
 
-class Discard:
+class Discard(Sparing):
     """A visitor that drops what was chosen."""
 
     verb = "discarded"
     again_after = 0.0
     at_most = WINDOW
+    needs = Needs.ENTRIES
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -56,8 +59,8 @@ class Discard:
         """Chosen by id."""
         return parked.id in self.ids
 
-    def take(self, channel: Publishing, messages: Sequence[ParkedBatch | ParkedEvent]) -> None:  # noqa: ARG002
+    def take_unread(self, channel: Publishing, messages: Sequence[Part]) -> None:  # noqa: ARG002 - the visitor's
         """Nothing follows: they are acknowledged."""
-        for message in messages:
-            self.done += len(message.parked)
-            metrics.DISCARDED.labels(message.parked[0].queue).inc(len(message.parked))
+        for part in messages:
+            self.done += len(part.entries)
+            metrics.DISCARDED.labels(part.entries[0].queue).inc(len(part.entries))

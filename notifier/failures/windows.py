@@ -7,6 +7,8 @@ takes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +30,10 @@ class Taken:
     """One message, not acknowledged."""
 
     raw: Any
-    """kombu's message."""
+    """As the client has it."""
     body: bytes
+    headers: Mapping[str, Any]
+    content_type: str
 
 
 def take(publishing: Publishing, queue: str, size: int) -> list[Taken]:
@@ -41,10 +45,10 @@ def take(publishing: Publishing, queue: str, size: int) -> list[Taken]:
         if message is None:
             break
         got.append(message)
-    return [_taken(publishing.channel.message_to_python(message)) for message in got]
+    return [_taken(publishing, message) for message in got]
 
 
-def acknowledge(publishing: Publishing, window: list[Taken]) -> None:
+def acknowledge(publishing: Publishing, window: Sequence[Taken]) -> None:
     """All of it."""
     if publishing.has_broker:
         publishing.channel.basic_ack(window[-1].raw.delivery_tag, multiple=True)
@@ -53,7 +57,7 @@ def acknowledge(publishing: Publishing, window: list[Taken]) -> None:
         one.raw.ack()
 
 
-def following(size: int, window: list[Taken], at_most: int = WINDOW) -> int:
+def following(size: int, window: Sequence[Taken], at_most: int = WINDOW) -> int:
     """How many messages the next window may have, after this one of ``size``."""
     average = max(1, sum(len(one.body) for one in window) // len(window))
     return max(1, min(size * 2, at_most, WINDOW_BYTES // average))
@@ -64,14 +68,25 @@ def _consumed(publishing: Publishing, queue: str, size: int) -> list[Any]:
     channel = publishing.channel
     channel.basic_qos(0, size, False)
     consumer = channel.basic_consume(queue, no_ack=False, callback=got.append)
-    try:
+    connection = channel.connection
+    # Without kombu's `drain_events`, which sets and unsets the time limit for each of a message's three frames.
+    with suppress(TimeoutError), connection.transport.having_timeout(QUIET_S):
         while len(got) < size:
-            publishing.connection.drain_events(timeout=QUIET_S)
-    except TimeoutError:
-        pass  # slow or empty: whoever asks message by message is told
+            connection.on_inbound_frame(connection.transport.read_frame())
+    # When that was too slow, or nothing is there, whoever asks message by message is told.
     channel.basic_cancel(consumer)
     return got
 
 
-def _taken(raw: Any) -> Taken:
-    return Taken(raw, raw.body if isinstance(raw.body, bytes) else str(raw.body).encode())
+def _taken(publishing: Publishing, raw: Any) -> Taken:
+    properties = raw.properties if publishing.has_broker else {}
+    headers = properties.get("application_headers") or {}
+    if publishing.has_broker and "compression" not in headers:
+        # Without kombu's message, which takes as long again to make.
+        return Taken(raw, _as_bytes(raw.body), headers, properties.get("content_type") or "")
+    message = publishing.channel.message_to_python(raw)
+    return Taken(message, _as_bytes(message.body), message.headers or {}, message.content_type or "")
+
+
+def _as_bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else str(body).encode()

@@ -1,20 +1,24 @@
-"""`HeldIndex`: what the queue ``held-webhook`` holds for which endpoint, when to look at it, and who walks it.
+"""`HeldIndex`: what ``held-webhook`` holds for which endpoint, when to look at it, and who walks where.
 
-The queue holds the truth; this index is written after a confirmed publish. It answers how many wait for an endpoint and
-which of them is the newest of its kind without touching the queue.
+The queues hold the truth; this index is written after a confirmed publish. It answers how many wait for an endpoint and
+which of them is the newest of its kind without touching a queue. Each endpoint has its shelf. What earlier releases put
+into the queue ``held-webhook`` itself they have written under keys of its own, and both are looked at.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
+from itertools import zip_longest
 
 from notifier.domain.endpoint import OnResume
 from notifier.domain.event import Event
+from notifier.domain.topology import HELD_QUEUE, held_shelf, places
 from notifier.storage import keys
-from notifier.storage.commands import Operation, command, run_script
+from notifier.storage.commands import Call, Operation, command, run_script
 from notifier.storage.records import milliseconds
 from notifier.storage.store import Store
 from notifier.storage.walks import begin_walk, end_walk
@@ -22,7 +26,7 @@ from notifier.storage.walks import begin_walk, end_walk
 
 @dataclass(frozen=True, slots=True)
 class HeldDelivery:
-    """One delivery in ``held-webhook``."""
+    """One delivery that is held."""
 
     endpoint: str
     id: str
@@ -77,13 +81,13 @@ class HeldIndex:
         """What people chose, where they did."""
         return self._run(_chosen(endpoint_ids)) if endpoint_ids else {}
 
-    def begin_walk(self, token: str, seconds: float) -> bool:
-        """Whether ``token`` may walk the queue now, for so long; call it again to go on."""
-        return self._run(begin_walk(keys.held_walker(), token, seconds))
+    def begin_walk(self, place: str, token: str, seconds: float) -> bool:
+        """Whether ``token`` may walk there now, for so long; call it again to go on."""
+        return self._run(begin_walk(keys.held_walker(place), token, seconds))
 
-    def end_walk(self, token: str) -> None:
+    def end_walk(self, place: str, token: str) -> None:
         """Let others walk."""
-        self._run(end_walk(keys.held_walker(), token))
+        self._run(end_walk(keys.held_walker(place), token))
 
 
 def newest(entries: Iterable[HeldDelivery]) -> set[str]:
@@ -94,46 +98,79 @@ def newest(entries: Iterable[HeldDelivery]) -> set[str]:
     return {one.id for one in latest.values()}
 
 
+def _places(endpoint_id: str) -> tuple[str, str]:
+    """Where something may be held for an endpoint."""
+    return held_shelf(endpoint_id), HELD_QUEUE
+
+
 def _add(by_endpoint: Mapping[str, Sequence[str | int]], now: float) -> Operation[None]:
-    calls = [command("ZADD", keys.held_of(endpoint), *pairs) for endpoint, pairs in by_endpoint.items()]
-    due = [word for endpoint in by_endpoint for word in (milliseconds(now), endpoint)]
+    calls = [command("ZADD", keys.held_of(held_shelf(e), e), *pairs) for e, pairs in by_endpoint.items()]
     # NX: an endpoint that is looked at later, because it is paused, stays so.
-    yield [*calls, command("ZADD", keys.held(), "NX", *due)]
+    yield [*calls, *_due_at(by_endpoint, now, "NX")]
+
+
+def _due_at(endpoint_ids: Iterable[str], when: float, *options: str, place: str = "") -> list[Call]:
+    """On their own shelves, or all at one place."""
+    shelves: dict[str, list[str | int]] = defaultdict(list)
+    for endpoint in endpoint_ids:
+        shelves[place or held_shelf(endpoint)] += (milliseconds(when), endpoint)
+    return [command("ZADD", keys.held(shelf), *options, *due) for shelf, due in shelves.items()]
 
 
 def _of(endpoint_id: str) -> Operation[list[HeldDelivery]]:
-    (flat,) = yield [command("ZRANGE", keys.held_of(endpoint_id), 0, -1, "WITHSCORES")]
-    pairs = zip(flat[::2], flat[1::2], strict=True)
-    return [
+    replies = yield [
+        command("ZRANGE", keys.held_of(place, endpoint_id), 0, -1, "WITHSCORES") for place in _places(endpoint_id)
+    ]
+    pairs = [pair for flat in replies for pair in zip(flat[::2], flat[1::2], strict=True)]
+    found = [
         HeldDelivery(endpoint_id, member.partition(" ")[0], member.partition(" ")[2], float(score) / 1000)
         for member, score in pairs
     ]
+    return sorted(found, key=lambda one: (one.queued, one.id))
 
 
 def _counts(endpoint_ids: Sequence[str]) -> Operation[dict[str, int]]:
     if not endpoint_ids:
         return {}
-    sizes = yield [command("ZCARD", keys.held_of(endpoint)) for endpoint in endpoint_ids]
-    return {endpoint: size for endpoint, size in zip(endpoint_ids, sizes, strict=True) if size}
+    places = [(endpoint, place) for endpoint in endpoint_ids for place in _places(endpoint)]
+    sizes = yield [command("ZCARD", keys.held_of(place, endpoint)) for endpoint, place in places]
+    found: dict[str, int] = defaultdict(int)
+    for (endpoint, _), size in zip(places, sizes, strict=True):
+        found[endpoint] += size
+    return {endpoint: size for endpoint, size in found.items() if size}
 
 
 def _drop(endpoint_id: str, members: Sequence[str]) -> Operation[None]:
-    yield [run_script("drop_held", [keys.held_of(endpoint_id), keys.held(), keys.held_chosen()], endpoint_id, *members)]
+    yield [
+        run_script(
+            "drop_held",
+            [keys.held_of(place, endpoint_id), keys.held(place), keys.held_chosen(place)],
+            endpoint_id,
+            *members,
+        )
+        for place in _places(endpoint_id)
+    ]
 
 
 def _look(endpoint_ids: Sequence[str], when: float, chosen: OnResume | None) -> Operation[None]:
-    calls = []
+    # XX: where earlier releases put nothing, there is nothing to look at.
+    calls = [*_due_at(endpoint_ids, when), *_due_at(endpoint_ids, when, "XX", place=HELD_QUEUE)]
     if chosen is not None:
-        calls.append(command("HSET", keys.held_chosen(), *(word for e in endpoint_ids for word in (e, chosen))))
-    calls.append(command("ZADD", keys.held(), *(word for e in endpoint_ids for word in (milliseconds(when), e))))
+        calls += [command("HSET", keys.held_chosen(p), e, chosen) for e in endpoint_ids for p in _places(e)]
     yield calls
 
 
 def _due(now: float, limit: int) -> Operation[list[str]]:
-    (found,) = yield [command("ZRANGEBYSCORE", keys.held(), "-inf", milliseconds(now), "LIMIT", 0, limit)]
-    return list(found)
+    replies = yield [
+        command("ZRANGEBYSCORE", keys.held(place), "-inf", milliseconds(now), "LIMIT", 0, limit)
+        for place in places(HELD_QUEUE)
+    ]
+    # In turns: no shelf has so many that those of the others are not looked at.
+    turns = zip_longest(*replies)
+    return list(dict.fromkeys(endpoint for turn in turns for endpoint in turn if endpoint is not None))[:limit]
 
 
 def _chosen(endpoint_ids: Sequence[str]) -> Operation[dict[str, OnResume]]:
-    (words,) = yield [command("HMGET", keys.held_chosen(), *endpoint_ids)]
-    return {endpoint: OnResume(word) for endpoint, word in zip(endpoint_ids, words, strict=True) if word}
+    asked = [(endpoint, place) for endpoint in endpoint_ids for place in _places(endpoint)]
+    words = yield [command("HGET", keys.held_chosen(place), endpoint) for endpoint, place in asked]
+    return {endpoint: OnResume(word) for (endpoint, _), word in zip(asked, words, strict=True) if word}

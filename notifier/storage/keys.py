@@ -8,6 +8,8 @@ per delivery, at tens of millions of deliveries.
 
 from __future__ import annotations
 
+from notifier.domain.topology import HELD_QUEUE
+
 PREFIX = "ntf:"
 #: Letters of an id in the keys of its record, of 26: Redis keeps a key of up to 30 bytes in 32, a longer one in 48. 120
 #: of the 128 bits are left, which is as unique.
@@ -227,9 +229,9 @@ def parked_index(queue: str, cause: str) -> str:
     return f"{PREFIX}{{parked}}:{queue}:{cause}"
 
 
-def parked_walker(queue: str) -> str:
-    """There while somebody walks this failure queue."""
-    return f"{PREFIX}{{parked}}:{queue}:walker"
+def parked_walker(place: str) -> str:
+    """There while somebody walks this shelf of a failure queue."""
+    return f"{PREFIX}{{parked}}:{place}:walker"
 
 
 def limit_state(scope: str) -> str:
@@ -257,24 +259,32 @@ def throttle(group: str, tag: str = "") -> str:
     return f"{PREFIX}{tag}t:{group}" if tag else f"{PREFIX}{{limits}}:t:{group}"
 
 
-def held() -> str:
-    """Sorted set: endpoints with held deliveries by the time in milliseconds when somebody should look at them."""
-    return f"{PREFIX}{{held}}"
+def _held(place: str) -> str:
+    return f"{PREFIX}{{{'held' if place == HELD_QUEUE else place}}}"
 
 
-def held_of(endpoint_id: str) -> str:
-    """Sorted set: what ``held-webhook`` holds for one endpoint, by the time it was planned."""
-    return f"{PREFIX}{{held}}:{endpoint_id}"
+def held(place: str) -> str:
+    """Sorted set: endpoints with held deliveries by the time in milliseconds when somebody should look at them.
+
+    Each shelf has keys of its own, and so has ``held-webhook`` itself: sweeps of earlier releases forget what they do
+    not find there.
+    """
+    return _held(place)
 
 
-def held_chosen() -> str:
+def held_of(place: str, endpoint_id: str) -> str:
+    """Sorted set: what a shelf holds for one endpoint, by the time it was planned."""
+    return f"{_held(place)}:{endpoint_id}"
+
+
+def held_chosen(place: str) -> str:
     """Hash: endpoint id → what a person chose to become of its held deliveries."""
-    return f"{PREFIX}{{held}}:chosen"
+    return f"{_held(place)}:chosen"
 
 
-def held_walker() -> str:
-    """There while somebody walks ``held-webhook``: two walks at once would hide messages from each other."""
-    return f"{PREFIX}{{held}}:walker"
+def held_walker(place: str) -> str:
+    """There while somebody walks a shelf of held deliveries."""
+    return f"{_held(place)}:walker"
 
 
 def relays() -> str:

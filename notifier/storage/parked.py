@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
+
+import orjson
 
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
@@ -91,17 +95,21 @@ class ParkedIndex:
         """After they left their queue."""
         self._run(_swap(dict.fromkeys(ids)))
 
-    def drop(self, entries: Sequence[Parked]) -> None:
+    def seen(self, ids: Sequence[str]) -> dict[str, str]:
+        """Id → its entry as it is now, for `drop`; without those that are not there."""
+        return self._run(_seen(ids))
+
+    def drop(self, seen: Mapping[str, str]) -> None:
         """Take away these very entries; one that was replaced since, because it was parked again, stays."""
-        self._run(_drop(entries))
+        self._run(_drop(seen))
 
-    def begin_walk(self, queue: str, token: str, seconds: float) -> bool:
-        """Whether ``token`` may walk this failure queue now, for so long; call it again to go on."""
-        return self._run(begin_walk(keys.parked_walker(queue), token, seconds))
+    def begin_walk(self, place: str, token: str, seconds: float) -> bool:
+        """Whether ``token`` may walk this shelf now, for so long; call it again to go on."""
+        return self._run(begin_walk(keys.parked_walker(place), token, seconds))
 
-    def end_walk(self, queue: str, token: str) -> None:
+    def end_walk(self, place: str, token: str) -> None:
         """Let others walk."""
-        self._run(end_walk(keys.parked_walker(queue), token))
+        self._run(end_walk(keys.parked_walker(place), token))
 
     def get(self, parked_id: str) -> Parked | None:
         """One entry."""
@@ -116,7 +124,7 @@ class ParkedIndex:
         return len(self.ids(wanted))
 
     def ids(self, wanted: ParkedFilter) -> dict[str, str]:
-        """Id → queue of every entry a filter matches, newest first; reads all that its queues and times hold."""
+        """Id → place of every entry a filter matches, newest first; reads all that its queues and times hold."""
         return self._run(_ids(wanted))
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -132,8 +140,17 @@ def _encode(entry: Parked | None) -> str:
     return "" if entry is None else json.dumps(entry.as_dict(), separators=(",", ":"))
 
 
+def _wire(text: str) -> dict[str, Any]:
+    try:
+        wire: dict[str, Any] = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Half a surrogate pair, which `json` writes and only `json` reads.
+        wire = json.loads(text)
+    return wire
+
+
 def _decode(text: str) -> Parked:
-    return Parked.from_dict(json.loads(text))
+    return Parked.from_dict(_wire(text))
 
 
 def _place(entry: Parked) -> str:
@@ -150,9 +167,25 @@ def _swap(wanted: dict[str, Parked | None]) -> Operation[None]:
         expected = {i: "" if text == "-" else text for i, text in there.items()}
 
 
-def _drop(entries: Sequence[Parked]) -> Operation[None]:
-    if entries:
-        yield [_swap_call(entry.id, _encode(entry), None) for entry in entries]
+def _seen(ids: Sequence[str]) -> Operation[dict[str, str]]:
+    chunks = [ids[begin : begin + CHUNK] for begin in range(0, len(ids), CHUNK)]
+    replies = (yield [command("HMGET", keys.parked_entries(), *chunk) for chunk in chunks]) if chunks else []
+    texts = [text for reply in replies for text in reply]
+    return {parked_id: text for parked_id, text in zip(ids, texts, strict=True) if text is not None}
+
+
+def _drop(seen: Mapping[str, str]) -> Operation[None]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for parked_id, text in seen.items():
+        wire = _wire(text)
+        groups[keys.parked_index(wire["queue"], wire["cause"])] += (parked_id, text)
+    calls = [
+        run_script("drop_parked", [keys.parked_entries(), index], *pairs[begin : begin + 2 * CHUNK])
+        for index, pairs in groups.items()
+        for begin in range(0, len(pairs), 2 * CHUNK)
+    ]
+    if calls:
+        yield calls
 
 
 def _swap_call(parked_id: str, expected: str, entry: Parked | None) -> Call:
@@ -200,7 +233,7 @@ def _ids(wanted: ParkedFilter) -> Operation[dict[str, str]]:
     found: dict[str, str] = {}
     page = yield from _search(wanted, SCAN_LIMIT, "")
     while True:
-        found |= {entry.id: entry.queue for entry in page.entries}
+        found |= {entry.id: entry.place for entry in page.entries}
         if not page.cursor:
             return found
         page = yield from _search(wanted, SCAN_LIMIT, page.cursor)

@@ -32,6 +32,7 @@ from tests.servers.rabbitmq_cluster import RabbitCluster
 from tests.servers.redis import RedisServer
 from tests.servers.redis_cluster import RedisCluster
 from tests.servers.rights import PUBLISHER, as_user
+from tests.servers.shelves import with_shelves
 from tests.servers.smtp import SmtpSink
 
 STRUCTURED = "application/cloudevents+json"
@@ -165,8 +166,8 @@ class Place:
         return found
 
     def depths(self) -> dict[str, int]:
-        """Messages in each queue."""
-        return self.rabbit.queue_depths(self.broker_url)
+        """Messages in each queue, with its shelves."""
+        return with_shelves(self.rabbit.queue_depths(self.broker_url))
 
     def until_quiet(self, timeout: float = PATIENCE_S) -> None:
         """Wait until no queue but the failure queues holds anything."""

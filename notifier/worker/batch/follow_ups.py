@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from notifier import metrics
-from notifier.broker.publisher import Publishes, by_delay, by_queue
+from notifier.broker.publisher import Publishes, by_delay, by_shelf
 from notifier.channels.port import Withheld, Work
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef
@@ -111,8 +111,8 @@ class FollowUps:
 
 def park(batch: Batch, parks: Iterable[tuple[Delivery, Parked]], stores: Stores, publisher: Publishes) -> None:
     """Put deliveries of a batch into their failure queues, then into the index; whoever finds them there is done."""
-    for queue, group in by_queue(batch, parks):
-        retry_while_down(lambda q=queue, g=group: publisher.park(q, g), "park deliveries")  # type: ignore[misc]
+    for place, group in by_shelf(batch, parks):
+        retry_while_down(lambda p=place, g=group: publisher.park(p, g), "park deliveries")  # type: ignore[misc]
         retry_while_down(lambda g=group: stores.parked.add(g.parked), "index parked deliveries")  # type: ignore[misc]
 
 

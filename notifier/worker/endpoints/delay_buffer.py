@@ -194,11 +194,15 @@ class DelayBuffer:
         return batch.narrowed(kept) if kept else None
 
     def _put_aside(self, batch: Batch) -> None:
+        """Each endpoint's on its shelf: whoever resumes it walks over that one only."""
+        shelves: dict[str, list[Delivery]] = defaultdict(list)
+        for one in batch.deliveries:
+            shelves[topology.held_shelf(_endpoint(one))].append(one)
         moment = now()
-        entries = tuple(_entry(batch, delivery, moment) for delivery in batch.deliveries)
-        retry_while_down(
-            lambda: self._publisher.park(topology.HELD_QUEUE, ParkedBatch(batch, entries)), "put deliveries aside"
-        )
+        for shelf, deliveries in shelves.items():
+            part = batch.narrowed(deliveries)
+            parked = ParkedBatch(part, tuple(_entry(part, delivery, shelf, moment) for delivery in part.deliveries))
+            retry_while_down(lambda s=shelf, p=parked: self._publisher.park(s, p), "put deliveries aside")  # type: ignore[misc]
         held = [
             # What was planned within one millisecond is in the order of its batch; `latest` depends on it.
             HeldDelivery(d.to.endpoint, d.id, kind_of(batch.events[d.event]), round(d.queued, 3) + n * 1e-6)
@@ -225,7 +229,7 @@ def _decoded(batch: EncodedBatch) -> Batch:
     return Batch.decode(read_written(batch.body))
 
 
-def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:
+def _entry(batch: Batch, delivery: Delivery, shelf: str, moment: float) -> Parked:
     event = batch.events[delivery.event]
     return Parked(
         id=delivery.id,
@@ -237,4 +241,5 @@ def _entry(batch: Batch, delivery: Delivery, moment: float) -> Parked:
         rule=delivery.rule,
         destination=masked(delivery.to),
         attempts=delivery.attempt,
+        shelf=shelf,
     )

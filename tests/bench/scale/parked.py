@@ -13,9 +13,9 @@ from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, EndpointRef, Status
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import Parked, ParkedBatch
+from notifier.domain.parked import Parked, ParkedBatch, shelved
 from notifier.domain.rule import Channel, Priority
-from notifier.domain.topology import HELD_QUEUE
+from notifier.domain.topology import HELD_QUEUE, held_shelf
 from notifier.failures.operator import Operator
 from notifier.storage.claims import claim_request
 from notifier.storage.held import HeldDelivery, HeldIndex
@@ -38,11 +38,11 @@ def _parked(size: int, folder: Path) -> Iterator[Operator]:
         app, ledger = here.app(), build_ledger(here.settings, here.store)
         index = ParkedIndex(here.store)
         batches = [_batch(number, f"ep_{number % _OTHERS}") for number in range(size)]
-        entries = [_entry(batch.deliveries[0], _FAILED) for batch in batches]
+        parked = [shelved(ParkedBatch(batch, (_entry(batch.deliveries[0], _FAILED),))) for batch in batches]
         for begin in range(0, size, _TOGETHER):
             _refuse(ledger, batches[begin : begin + _TOGETHER])
-            index.add(entries[begin : begin + _TOGETHER])
-        _publish(app, _FAILED, [ParkedBatch(b, (e,)) for b, e in zip(batches, entries, strict=True)])
+            index.add([one.parked[0] for one in parked[begin : begin + _TOGETHER]])
+        _publish(app, parked)
         yield build_operator(here.settings, here.store)
 
 
@@ -89,19 +89,18 @@ def _resumed(size: int, folder: Path) -> float:
 
 def _hold(here: Site, batches: list[Batch]) -> None:
     held = [(batch.deliveries[0], _endpoint(batch)) for batch in batches]
-    _publish(
-        here.app(), HELD_QUEUE, [ParkedBatch(batch, (_entry(batch.deliveries[0], HELD_QUEUE),)) for batch in batches]
-    )
+    entries = [_entry(one, HELD_QUEUE).at(held_shelf(endpoint)) for one, endpoint in held]
+    _publish(here.app(), [ParkedBatch(batch, (entry,)) for batch, entry in zip(batches, entries, strict=True)])
     HeldIndex(here.store).add([HeldDelivery(endpoint, one.id, "kind", one.queued) for one, endpoint in held])
 
 
-def _publish(app: Celery, queue: str, messages: list[ParkedBatch]) -> None:
+def _publish(app: Celery, messages: list[ParkedBatch]) -> None:
     """As workers do; ten at a time, because each waits for its confirm."""
     publisher = TaskPublisher(app)
     # Alone: Celery reads its settings when it is first used, and threads that do so at once may find none.
-    publisher.park(queue, messages.pop(0))
+    publisher.park(messages[0].parked[0].place, messages.pop(0))
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(lambda message: publisher.park(queue, message), messages))
+        list(pool.map(lambda message: publisher.park(message.parked[0].place, message), messages))
 
 
 def _refuse(ledger: Ledger, batches: list[Batch]) -> None:

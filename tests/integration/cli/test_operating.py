@@ -22,7 +22,7 @@ from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked, ParkedBatch
 from notifier.domain.rule import Channel, Priority, Rule
 from notifier.domain.suppression import bounced
-from notifier.domain.topology import FAILURES_EXCHANGE, INTAKE_QUEUE, PARKED_EXCHANGE
+from notifier.domain.topology import FAILURE_QUEUES, FAILURES_EXCHANGE, INTAKE_QUEUE, PARKED_EXCHANGE, places
 from notifier.settings import Settings
 from notifier.storage.claims import claim_request
 from notifier.storage.ledger import Claimed, Record, Registration
@@ -105,17 +105,23 @@ def start(environment: dict[str, str], settings: Settings) -> Run:
 
 
 def _depth(url: str, queue: str) -> int:
+    """Messages in a queue, with those on its shelves."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     try:
-        return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+        declared = [connection.channel().queue_declare(place, passive=True) for place in _places(queue)]
+        return sum(int(one.method.message_count) for one in declared)
     finally:
         connection.close()
 
 
+def _places(queue: str) -> tuple[str, ...]:
+    return places(queue) if queue in FAILURE_QUEUES else (queue,)
+
+
 def _purge(url: str, *queues: str) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(url))
-    for queue in queues:
-        connection.channel().queue_purge(queue)
+    for place in (place for queue in queues for place in _places(queue)):
+        connection.channel().queue_purge(place)
     connection.close()
 
 

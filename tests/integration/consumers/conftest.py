@@ -21,10 +21,12 @@ import pytest
 from notifier.domain.batch import Batch
 from notifier.domain.parked import ParkedEvent, decode_parked
 from notifier.domain.rule import lane_queues
+from notifier.domain.topology import FAILURE_QUEUES, places
 from tests.servers.patience import PATIENCE_S
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.service_vhost import ServiceVhost
+from tests.servers.shelves import with_shelves
 
 RULES = """\
 event: order.placed
@@ -62,7 +64,7 @@ class Broker:
         return pika.BlockingConnection(pika.URLParameters(self.url))
 
     def depths(self) -> dict[str, int]:
-        found = self.server.queue_depths(self.url)
+        found = with_shelves(self.server.queue_depths(self.url))
         return {name: count for name, count in found.items() if count and not name.startswith("celery_delayed")}
 
     def until(self, is_so: Callable[[dict[str, int]], bool]) -> dict[str, int]:
@@ -80,11 +82,12 @@ class Broker:
         return self.depths()
 
     def bodies(self, queue: str) -> Iterator[bytes]:
-        """Everything in a queue, which is empty afterwards."""
+        """Everything in a queue and on its shelves, which are empty afterwards."""
         with self.connect() as connection:
             channel = connection.channel()
-            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
-                yield got[2]
+            for place in places(queue) if queue in FAILURE_QUEUES else [queue]:
+                while (got := channel.basic_get(place, auto_ack=True))[0] is not None:
+                    yield got[2]
 
     def delivered(self, lane: str = "email-normal") -> list[str]:
         """``<event id>/<address>`` of every delivery in a lane, copies included."""

@@ -15,9 +15,9 @@ from notifier.domain.delivery import WAITS_FOR_DIGEST, Delivery, DeliveryRecord,
 from notifier.domain.event import Event
 from notifier.domain.ids import delivery_id, raw_id
 from notifier.domain.outcome import Cause
-from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, decode_parked
+from notifier.domain.parked import PARKED_HEADER, Parked, ParkedBatch, decode_parked, shelved
 from notifier.domain.rule import Channel, Collecting, Priority, Rule
-from notifier.domain.topology import FAILURES_EXCHANGE, TASKS_EXCHANGE
+from notifier.domain.topology import FAILURES_EXCHANGE, TASKS_EXCHANGE, shelf
 from notifier.storage.connection import connect
 from notifier.storage.ledger import Claimed, ClaimRequest, Ledger, Record, Registration
 from notifier.storage.parked import ParkedFilter, ParkedIndex
@@ -288,7 +288,8 @@ def test_an_event_too_large_to_be_copied_travels_as_it_is(
 
     # Then the message is the event itself, with the entry that operators see in a header
     with broker.connect() as connection:
-        _, properties, found = connection.channel().basic_get("failed-intake", auto_ack=True)
+        shelf_of_it = shelf("failed-intake", raw_id(body.encode()))
+        _, properties, found = connection.channel().basic_get(shelf_of_it, auto_ack=True)
     assert found == body.encode()
     assert properties is not None
     assert properties.content_type == "application/cloudevents+json"
@@ -310,10 +311,11 @@ def test_what_an_earlier_release_parks_reaches_its_failure_queue(
     # When a consumer of this release runs
     start_consumer()
 
-    # Then its message is where it belongs, as it was
+    # Then its message is on the shelf where it belongs, as it was
+    parked = shelved(ParkedBatch(batch, (entry,)))
     assert until_settled(broker) == {"failed-email": 1}
-    assert [decode_parked(body) for body in broker.bodies("failed-email")] == [ParkedBatch(batch, (entry,))]
-    assert index.get(delivery.id) == entry
+    assert [decode_parked(body) for body in broker.bodies("failed-email")] == [parked]
+    assert index.get(delivery.id) == parked.parked[0]
 
 
 def test_a_consumer_killed_again_and_again_loses_no_dead_letter(

@@ -11,7 +11,14 @@ from kombu.transport.native_delayed_delivery import (
 from consumers.topology import apply_topology, bindings, describe, queues
 from notifier.celery import work_queues
 from notifier.domain.rule import WORK_QUEUES
-from notifier.domain.topology import DEAD_LETTERS, FAILURE_QUEUES, FAILURES_EXCHANGE, TASKS_EXCHANGE, WAITING_QUEUES
+from notifier.domain.topology import (
+    DEAD_LETTERS,
+    FAILURE_QUEUES,
+    FAILURES_EXCHANGE,
+    SHELVES,
+    TASKS_EXCHANGE,
+    WAITING_QUEUES,
+)
 from notifier.errors import BrokerUnavailable, TopologyConflict
 from tests.servers.patience import PATIENCE_S
 
@@ -123,6 +130,11 @@ def test_no_work_queue_has_a_key_that_ends_another() -> None:
     assert {b.target for b in bindings() if b.source == "notifier.tasks"} == {*WORK_QUEUES, *WAITING_QUEUES}
 
 
-def test_no_failure_queue_carries_a_delivery_limit() -> None:
-    # -1 as an argument means "drop at the first return" on RabbitMQ 3.10 (trap T13), so it is left to a policy.
-    assert all("x-delivery-limit" not in q.arguments for q in queues() if q.name.startswith("failed-"))
+def test_no_failure_queue_carries_a_delivery_limit_that_is_ever_reached() -> None:
+    # -1 as an argument means "drop at the first return" on RabbitMQ 3.10 (trap T13), so for those that earlier releases
+    # declared without any it is left to a policy.
+    assert all("x-delivery-limit" not in q.arguments for q in queues() if q.name in FAILURE_QUEUES)
+    # Shelves say a number that no message comes to, on every version and without a policy.
+    shelves = [q for q in queues() if q.name.startswith(("failed-", "held-")) and q.name not in FAILURE_QUEUES]
+    assert len(shelves) == (len(FAILURE_QUEUES) + 1) * SHELVES + 1
+    assert {q.arguments["x-delivery-limit"] for q in shelves} == {1_000_000}

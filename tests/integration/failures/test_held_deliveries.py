@@ -18,7 +18,7 @@ from notifier.domain.endpoint import Endpoint, EndpointState, OnResume
 from notifier.domain.event import Event
 from notifier.domain.look_again import LOOKS_PER_S, NotNow
 from notifier.domain.rule import Priority
-from notifier.domain.topology import HELD_QUEUE
+from notifier.domain.topology import HELD_QUEUE, held_shelf, places
 from notifier.domain.waiting import Waiting
 from notifier.failures.held import LOOK_AGAIN_S, PROBE_PATIENCE_S, HeldDeliveries
 from notifier.settings import Settings
@@ -66,6 +66,13 @@ class Bench:
     def endpoint(self, on_resume: OnResume = OnResume.DELIVER) -> Endpoint:
         return self.endpoints.add("acme", "https://a.example/", on_resume=on_resume)
 
+    def two_of_a_shelf(self) -> tuple[Endpoint, Endpoint]:
+        """What is put aside for both travels together."""
+        one = self.endpoint()
+        while held_shelf((two := self.endpoint()).id) != held_shelf(one.id):
+            self.endpoints.remove(two.id)
+        return one, two
+
     def put_aside(self, *to: Endpoint, subjects: Sequence[str] = ("x",)) -> list[str]:
         """One delivery per endpoint and subject, in one batch, planned within a millisecond; their ids, in order."""
         events = [Event(id=str(n), source="/tests", type="a.b", subject=subject) for n, subject in enumerate(subjects)]
@@ -80,7 +87,7 @@ class Bench:
 
     def until_held_queue_has(self, messages: int) -> None:
         """An acknowledgement is not answered: a quorum queue forgets what was acknowledged a moment later."""
-        poll(lambda: self.rabbit.queue_depths(self.url)[HELD_QUEUE] == messages, f"{messages} messages held")
+        poll(lambda: sum(self.rabbit.queue_depths(self.url)[p] for p in places(HELD_QUEUE)) == messages, "all are held")
 
     def sent(self) -> list[str]:
         """Ids of what was queued for the workers; taken from the queue."""
@@ -110,12 +117,13 @@ def bench(broker_url: str, redis_url: str, rabbitmq: RabbitMQ) -> Iterator[Bench
 
 
 def test_what_is_put_aside_is_held_in_the_ledger_counted_and_in_its_queue(bench: Bench) -> None:
-    # When deliveries to two paused endpoints are put aside together
-    one, two = bench.endpoint(), bench.endpoint()
+    # When deliveries to two paused endpoints of one shelf are put aside together
+    one, two = bench.two_of_a_shelf()
     ids = bench.put_aside(one, two, subjects=["x", "y"])
 
-    # Then they lie in one message, and both ledger and counts say so
+    # Then they lie in one message there, and both ledger and counts say so
     bench.until_held_queue_has(1)
+    assert bench.rabbit.queue_depths(bench.url)[held_shelf(one.id)] == 1
     assert bench.statuses(ids) == [Status.HELD] * 4
     records = bench.ledger.deliveries(ids)
     assert {record.reason for record in records if record} == {"the endpoint is paused: moves"}
@@ -151,7 +159,7 @@ def test_what_a_resume_does_not_reach_in_its_time_is_counted_and_follows_as_it_w
 
 def test_resuming_one_endpoint_sends_what_it_holds_and_leaves_the_others(bench: Bench) -> None:
     # Given two paused endpoints with deliveries in the same message
-    one, two = bench.endpoint(), bench.endpoint()
+    one, two = bench.two_of_a_shelf()
     for endpoint in (one, two):
         bench.held.pause(endpoint.id, "moves")
     ids = bench.put_aside(one, two, subjects=["x", "y"])
@@ -261,14 +269,15 @@ def test_two_walks_at_once_do_not_hide_messages_from_each_other(bench: Bench) ->
     # Given somebody who walks the queue
     endpoint = bench.endpoint()
     bench.put_aside(endpoint)
-    assert bench.index.begin_walk("somebody", 60)
+    place = held_shelf(endpoint.id)
+    assert bench.index.begin_walk(place, "somebody", 60)
 
     # When an operator resumes an endpoint, then they are told that it follows
     _, became = bench.held.resume(endpoint.id, OnResume.DISCARD)
     assert (became.waiting, became.delivered, became.dropped) == (1, 0, 0)
 
     # And the sweep does as they chose once the other has ended
-    bench.index.end_walk("somebody")
+    bench.index.end_walk(place, "somebody")
     assert bench.held.sweep().dropped == 1
     bench.until_held_queue_has(0)
 

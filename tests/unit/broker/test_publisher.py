@@ -3,13 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.broker.publisher import by_delay, by_queue
+from notifier.broker.publisher import by_delay, by_shelf
 from notifier.domain.batch import Batch
 from notifier.domain.delivery import Delivery, Mailbox
 from notifier.domain.event import Event
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import Parked
 from notifier.domain.rule import Channel, Priority
+from notifier.domain.topology import shelf
 
 
 def batch_of(events: list[int]) -> Batch:
@@ -53,11 +54,16 @@ def test_parked_deliveries_are_grouped_by_failure_queue() -> None:
         for delivery, queue in zip(batch.deliveries, ["failed-email", "failed-digest", "failed-email"], strict=True)
     ]
 
-    groups = dict(by_queue(batch, parks))
+    groups = dict(by_shelf(batch, parks))
 
-    assert {queue: [d.id for d in parked.batch.deliveries] for queue, parked in groups.items()} == {
-        "failed-email": ["dlv_0", "dlv_2"],
-        "failed-digest": ["dlv_1"],
+    # Each on the shelf of its first delivery's address, which its entries tell
+    mails, digests = (shelf(q, f"mailto:{n}@x.org") for q, n in [("failed-email", 0), ("failed-digest", 1)])
+    assert {place: [d.id for d in parked.batch.deliveries] for place, parked in groups.items()} == {
+        mails: ["dlv_0", "dlv_2"],
+        digests: ["dlv_1"],
     }
-    assert [entry.id for entry in groups["failed-email"].parked] == ["dlv_0", "dlv_2"]
-    assert len(groups["failed-email"].batch.events) == 1
+    assert [(e.id, e.queue, e.place) for e in groups[mails].parked] == [
+        ("dlv_0", "failed-email", mails),
+        ("dlv_2", "failed-email", mails),
+    ]
+    assert len(groups[mails].batch.events) == 1

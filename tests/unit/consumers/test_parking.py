@@ -10,7 +10,7 @@ from notifier.domain.event_status import Other
 from notifier.domain.identity import Identity
 from notifier.domain.outcome import Cause
 from notifier.domain.parked import ParkedEvent
-from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE
+from notifier.domain.topology import FAILED_INTAKE, PARKED_EXCHANGE, shelf
 from notifier.errors import InvalidEvent, MalformedEvent
 from notifier.failures.reading import read_message
 from notifier.rules.planner import Plan, PlanProblem
@@ -71,9 +71,10 @@ def test_the_message_goes_to_its_failure_queue_and_can_be_read_again_as_it_came(
 
     assert (message.exchange, message.routing_key, message.properties.delivery_mode) == (
         PARKED_EXCHANGE,
-        FAILED_INTAKE,
+        shelf(FAILED_INTAKE, event().key),
         2,
     )
+    assert parked.parked[0].place == message.routing_key
     assert message.properties.message_id != again.properties.message_id
     read = read_message(FAILED_INTAKE, message.body, message.properties.headers, message.properties.content_type)
     assert isinstance(read, ParkedEvent)

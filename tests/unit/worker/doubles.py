@@ -15,6 +15,7 @@ from notifier.domain.event import Event
 from notifier.domain.json_text import read_written
 from notifier.domain.parked import ParkedBatch
 from notifier.domain.rule import Channel, Priority, WorkKind
+from notifier.domain.topology import queue_of
 from notifier.errors import InvalidBatch
 from notifier.rules.content import Content
 from notifier.storage.cipher import Cipher
@@ -88,8 +89,9 @@ class Broker:
         else:
             self.queued.append((read, after))
 
-    def park(self, queue: str, parked: ParkedBatch) -> None:
-        self.parked.append((queue, parked))
+    def park(self, place: str, parked: ParkedBatch) -> None:
+        assert {entry.place for entry in parked.parked} == {place}, "the index says where it lies"
+        self.parked.append((queue_of(place), parked))
 
     def publish_event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
