@@ -79,7 +79,8 @@ class Parked:
 
         A later release may know more of it: during an upgrade both read the same entry.
         """
-        known = wire if wire.keys() <= _NAMES else {name: value for name, value in wire.items() if name in _NAMES}
+        names = set(wire)
+        known = wire if names <= _NAMES else {name: wire[name] for name in names & _NAMES}
         return cls(**{**known, "cause": Cause(wire["cause"])})
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from struct import pack
 
 _END = b"\xce"
+#: Kinds of frames.
 _METHOD, _HEADER, _BODY = 1, 2, 3
 #: Class and method of Basic.Publish, and its reserved field.
 _PUBLISH = b"\x00\x3c\x00\x28\x00\x00"

@@ -16,7 +16,7 @@ from typing import Any
 
 import amqp
 import kombu
-from amqp.exceptions import MessageNacked, RecoverableConnectionError
+from amqp.exceptions import AMQPError, MessageNacked, RecoverableConnectionError
 from celery import Celery
 
 from notifier.broker.faults import translated
@@ -65,12 +65,14 @@ class Publishing:
         self._unwritten: list[bytes] = []
         self._unwritten_bytes = 0
         self._refused = False
+        self._unroutable: AMQPError | None = None
         if self.has_broker:
             # py-amqp's channel, of which kombu's types know the half.
             self.channel.auto_decode = False
             self.channel.confirm_select()
             self.channel.events["basic_ack"].add(self._have_confirmed)
             self.channel.events["basic_nack"].add(self._have_refused)
+            self.channel.events["basic_return"].add(self._have_returned)
             self._frames = Frames(self.channel.channel_id, self.channel.connection.frame_max)
 
     def publish(
@@ -120,7 +122,7 @@ class Publishing:
             TaskPublisher(self._app).send(batch)
 
     def confirm(self) -> None:
-        """Returns when the broker has confirmed all that was published. Raises `MessageNacked` if it refused any."""
+        """Returns when the broker has confirmed all that was published. Raises for what it refused or no queue took."""
         self._flush()
         self._await(0)
 
@@ -150,6 +152,8 @@ class Publishing:
         ends = time.monotonic() + CONFIRM_TIMEOUT_S
         while self._unconfirmed and (self._bytes > most or not most):
             self.connection.drain_events(timeout=max(0.001, ends - time.monotonic()))
+        if self._unroutable is not None:
+            raise self._unroutable
         if self._refused:
             raise MessageNacked
 
@@ -160,6 +164,10 @@ class Publishing:
     def _have_refused(self, number: int, multiple: bool) -> None:
         self._refused = True
         self._have_confirmed(number, multiple)
+
+    def _have_returned(self, error: AMQPError, *_: Any) -> None:
+        # Not raised where it is read: the broker's answer to our goodbye may be behind it.
+        self._unroutable = error
 
     def _up_to(self, number: int) -> list[int]:
         named = []

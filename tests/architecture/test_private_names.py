@@ -38,7 +38,7 @@ USED: dict[str, dict[str, dict[str, str]]] = {
         },
         "celery": {"celery.app.defaults: NAMESPACES": "Celery's own time-out, which its workers throw away"},
     },
-    "notifier/broker/publisher.py": {
+    "notifier/broker/outgoing.py": {
         "kombu": {
             "kombu.transport.native_delayed_delivery: calculate_routing_key": "delays as Celery writes them",
             "kombu.transport.native_delayed_delivery: level_name": "delays as Celery writes them",
@@ -89,6 +89,9 @@ USED: dict[str, dict[str, dict[str, str]]] = {
     },
     "notifier/checks/expressions.py": {"jinja2": {"jinja2.visitor: NodeVisitor": "as Jinja's own generator visits"}},
     "notifier/checks/templates.py": {"jinja2": {"jinja2.visitor: NodeVisitor": "as Jinja's own generator visits"}},
+    "notifier/failures/publishing.py": {
+        "amqp": {"_serialize_properties": "the properties of a message, of which a walk writes thousands"}
+    },
     "notifier/rendering/compiler.py": {
         "jinja2": {
             "jinja2.compiler: CodeGenerator": "templates are compiled with a budget",
