@@ -123,7 +123,7 @@ class Forgetting:
             raise NotFound("nothing is known of this person")
         parked = tuple(self._operator.ids(by_ids(ids))) if ids else ()
         if parked:
-            self._operator.discard(by_ids(parked))
+            self._operator.discard(by_ids(parked), everywhere=True)
         items = self._traces.drop_windows(windows)
         erased = list(dict.fromkeys((*ids, *items)))
         self._traces.erase_deliveries(erased)

@@ -143,10 +143,19 @@ class Operator:
         return self._redrive(chosen, action, seconds, progress)
 
     def discard(
-        self, chosen: ParkedFilter, *, seconds: float = math.inf, progress: Progress = lambda d, t: None
+        self,
+        chosen: ParkedFilter,
+        *,
+        everywhere: bool = False,
+        seconds: float = math.inf,
+        progress: Progress = lambda d, t: None,
     ) -> Summary:
-        """Drop the chosen entries for good; the ledger keeps that they failed. ``seconds``: see `replay`."""
-        return self._redrive(chosen, Discard(), seconds, progress)
+        """Drop the chosen entries for good; the ledger keeps that they failed. ``seconds``: see `replay`.
+
+        ``everywhere`` drops copies too, which the index knows nothing of: a worker that is killed after it has parked a
+        batch leaves it to another one, which may put it on another shelf.
+        """
+        return self._redrive(chosen, Discard(), seconds, progress, everywhere=everywhere)
 
     def reindex(self, *, progress: Progress = lambda d, t: None) -> int:
         """Rebuild the index from the queues themselves; returns the entries found."""
@@ -193,7 +202,15 @@ class Operator:
                 progress=progress,
             )
 
-    def _redrive(self, chosen: ParkedFilter, action: Replay | Discard, seconds: float, progress: Progress) -> Summary:
+    def _redrive(
+        self,
+        chosen: ParkedFilter,
+        action: Replay | Discard,
+        seconds: float,
+        progress: Progress,
+        *,
+        everywhere: bool = False,
+    ) -> Summary:
         ends = time.monotonic() + seconds
 
         def is_late() -> bool:
@@ -202,15 +219,17 @@ class Operator:
         wanted = self._index.ids(chosen)
         places: dict[str, set[str]] = defaultdict(set)
         for identity, place in wanted.items():
-            places[place].add(identity)
+            for where in topology.places(topology.queue_of(place)) if everywhere else (place,):
+                places[where].add(identity)
         redrive = Redrive(self._app)
         missing = remaining = 0
         for place, ids in sorted(places.items()):
+            expected = {identity for identity in ids if wanted[identity] == place}
             if is_late():
-                remaining += len(ids)
+                remaining += len(expected)
                 continue
             action.ids = ids
-            before = self._index.seen(sorted(ids))
+            before = self._index.seen(sorted(expected))
             walked = self._walk(
                 redrive,
                 place,
@@ -220,7 +239,7 @@ class Operator:
                 at_most=action.at_most,
                 progress=lambda _done, _total: progress(action.done + action.already_sent, len(wanted)),
             )
-            unseen = ids - {entry.id for entry in walked.entries}
+            unseen = expected - {entry.id for entry in walked.entries}
             # What a replay cannot send is still in its queue, and what failed again meanwhile is there anew: both must
             # stay visible, as what was not reached.
             kept = {entry.id for entry in walked.entries if not action.visit(entry)}

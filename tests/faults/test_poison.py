@@ -187,7 +187,7 @@ def test_a_delivery_nobody_can_read_takes_none_of_its_batch_with_it(
 
 def test_operators_see_poison_after_a_reindex_and_can_discard_it_but_not_send_it(at: Place) -> None:
     # Given the shapes in failed-email as the broker puts them, by an earlier release's binding
-    for number, message in enumerate(SHAPES.values()):
+    for number, message in enumerate(SHAPES.values(), start=1):
         at.publish_raw(PARKED_EXCHANGE, "failed-email", **{**message, "body": message["body"] + b" " * number})
     before = at.depths()["failed-email"]
 

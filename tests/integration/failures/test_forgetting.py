@@ -173,6 +173,20 @@ def _parked_addresses(kept: Kept) -> list[str]:
     return found
 
 
+def test_a_copy_on_another_shelf_that_no_index_knows_is_dropped_with_its_entry(kept: Kept) -> None:
+    # Given a parked mail, which another worker has parked once more, elsewhere
+    parked = batch_to("parked", JANE)
+    kept.park(parked)
+    entry = kept.index.get(parked.deliveries[0].id)
+    assert entry is not None
+    with opened(kept.app) as publishing:
+        publishing.park("failed-email-5", ParkedBatch(parked, (entry.at("failed-email-5"),)))
+
+    # When she is forgotten, then neither is left
+    assert kept.forgetting.forget(JANE.address).parked == 1
+    assert Redrive(kept.app).depths()["failed-email"] == 0
+
+
 def test_a_person_is_found_by_their_id_too(kept: Kept) -> None:
     # Given somebody known by an id, whom events also named by address
     kept.recipients.put([Recipient("user-7", JANE.address)])
