@@ -14,14 +14,17 @@ import yaml
 from consumers.topology import apply_topology
 from notifier.api.examples import EVENT
 from notifier.channels.webhook.guard import AddressGuard
+from notifier.checks.content import check
+from notifier.checks.severities import read_severities
+from notifier.cli.findings import as_text
 from notifier.domain.event import Event
+from notifier.environment import read_settings
 from notifier.errors import ConfigurationError, TopologyConflict
 from notifier.rendering.context import event_context
 from notifier.rendering.expressions import Expressions
 from notifier.rendering.files import channel_names
 from notifier.rendering.renderer import Renderer
 from notifier.rules.content import Content
-from notifier.environment import read_settings
 from tests.docs import left_out
 from tests.docs.blocks import DOCUMENTS, ROOT, Block, block, blocks
 from tests.servers.patience import PATIENCE_S
@@ -95,6 +98,8 @@ def as_rules(text: str) -> str:
     return f"event: shown.event\ncategory: shown\nrules:\n{body}"
 
 
+#: The file in which a project says how serious it takes findings.
+CHECKS = "_checks.yaml"
 _CHANNEL_FILE = re.compile(r"# (_channels/\w+\.yaml)\n")
 
 
@@ -107,6 +112,12 @@ def test_a_rule_loads(found: Block, tree: Path) -> None:
             file.write_text(shown.text)
     if _CHANNEL_FILE.match(found.text):
         assert Content.load(tree, check_url=AddressGuard().check_url).catalog.providers
+        return
+    if found.text.startswith(f"# {CHECKS}\n"):
+        (tree / CHECKS).write_text(found.text)
+        severities, mistakes = read_severities(tree)
+        assert severities
+        assert mistakes == []
         return
     rules = as_rules(found.text)
     folder = tree / yaml.safe_load(rules)["event"]
@@ -271,8 +282,17 @@ def test_a_queue_with_other_arguments_is_told_as_shown(broker_url: str) -> None:
 
 
 #: Blocks of plain text: what a folder holds, and what is printed (with its test above).
-TREES = [one for one in blocks("text") if one.text.startswith("templates/")]
-PRINTED = ("5 mistakes:", "exists with other properties")
+PRINTED = ("5 mistakes:", "exists with other properties", "[may-be-absent]")
+TREES = [b for b in blocks("text") if b.text.startswith("templates/") and not any(w in b.text for w in PRINTED)]
+
+
+def test_what_a_check_prints_of_a_mistake_is_as_shown(tree: Path) -> None:
+    page = tree / "order.placed/email.text.j2"
+    page.write_text(page.read_text().replace("data.total | money(data.currency)", "data.total ~ data.test"))
+    (finding,) = check(Content.load(tree))
+
+    shown = block("docs/how-to/write-a-template.md", "[may-be-absent]").text
+    assert "\n".join(as_text([finding], tree)).strip() == shown.strip().replace("templates/", f"{tree}/")
 
 
 def test_every_text_is_a_folder_or_was_printed() -> None:
