@@ -117,6 +117,8 @@ class PostgresServer:
             # What is asked of a database that is killed is asked of its processes, not of the machine's power.
             "fsync": "off",
             "full_page_writes": "off",
+            # In its own folder, which goes with it: segments in /dev/shm would outlive a server that is killed.
+            "dynamic_shared_memory_type": "mmap",
         }
         with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
