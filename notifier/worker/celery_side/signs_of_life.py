@@ -44,6 +44,7 @@ class SignsOfLife:
         self._hub_silence = hub_silence
         self._turned = time.monotonic()
         self._is_silent = False
+        self._has_ended = False
         self._task: asyncio.Task[None] | None = None
 
     def hub_turns(self) -> None:
@@ -58,13 +59,16 @@ class SignsOfLife:
 
     async def end(self) -> None:
         """In the engine's loop: no more signs. The last one counts until its time is up, or a farewell."""
+        self._has_ended = True
         if self._task is not None:
+            # Until Python 3.12 a cancellation can get lost in `asyncio.wait_for`, by which redis-py writes: then the
+            # sign that is being given is the last one.
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._store.close()
 
     async def _repeat(self) -> None:
-        while True:
+        while not self._has_ended:
             await asyncio.sleep(self._every)
             if not self._is_stuck():
                 await self._give()

@@ -210,7 +210,7 @@ def test_mails_of_samples_are_made_whole_and_what_is_worth_a_word_is_no_mistake(
     file = "{name: \"'invite.ics'\", content: data.ics, media_type: \"'text/calendar; method=' ~ data.method\"}"
     (folder / "rules.yaml").write_text(f"{rule}    attachments: [{file}]\n")
     (folder / "email.subject.j2").write_text("Meeting")
-    (folder / "email.html.j2").write_text('<img src="cid:logo">')
+    (folder / "email.html.j2").write_text('<img src="cid:logo" alt="Logo" width="120">')
     sample = {"specversion": "1.0", "id": "1", "source": "/calendar", "type": "meeting.invited"}
 
     # When its data makes a file that can be sent, and when it does not
