@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -65,10 +67,12 @@ def router(tokens: Tokens, threads: Threads, recipients: Recipients) -> APIRoute
 async def _take(request: Request, threads: Threads, importing: Import) -> None:
     lines, waiting = Lines(), list[Line]()
     async for data in request.stream():
-        waiting += lines.feed(data)
-        while len(waiting) >= BATCH:
-            batch, waiting = waiting[:BATCH], waiting[BATCH:]
-            await threads.store(lambda taken=batch: importing.take(taken))  # type: ignore[misc]
+        fed = lines.feed(data)
+        while more := list(islice(fed, BATCH - len(waiting))):
+            waiting += more
+            if len(waiting) == BATCH:
+                await threads.store(partial(importing.take, waiting))
+                waiting = []
     waiting += lines.end()
     await threads.store(lambda: importing.take(waiting))
 
