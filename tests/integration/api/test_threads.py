@@ -53,7 +53,7 @@ def stuck() -> Iterator[_Stuck]:
     [
         ("GET", "/v1/limits", None, "limits"),
         ("GET", "/v1/failures/unmatched", None, "operator"),
-        ("GET", "/v1/events/evt_1", None, "ledger"),
+        ("GET", "/v1/events/evt_1", None, "lookup"),
         ("GET", "/v1/endpoints", None, "endpoints"),
         ("POST", "/v1/failures/replay", {"older_than": 0}, "operator"),
         ("GET", "/v1/recipients/kim", None, "recipients"),
