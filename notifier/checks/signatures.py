@@ -156,8 +156,6 @@ FILTERS: Mapping[str, Signature] = {
     ),
 }
 
-#: Tests that an absent value passes or fails; all others fail for it.
-OF_ABSENT = frozenset({"defined", "undefined"})
 #: Test → what a value that passes it can only be.
 KINDS: Mapping[str, tuple[type, ...]] = {
     "none": (Null,),
